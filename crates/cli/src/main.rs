@@ -1,0 +1,2 @@
+//! The drupe command.
+fn main() {}

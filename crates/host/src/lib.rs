@@ -1,0 +1,2 @@
+//! Host operations: what a kernel needs from the program it lives in.
+pub mod disk;

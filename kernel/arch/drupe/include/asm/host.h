@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The contract between the kernel image and the program that hosts it.
+ *
+ * This is the only boundary.  crates/abi mirrors every type in Rust and both
+ * sides assert the layouts.  Units are bytes and nanoseconds unless a name
+ * says otherwise; errors are negative errno values; every pointer is an
+ * address in the one address space that image and host share.
+ *
+ * "Holding the CPU" means: being the one host thread that may be inside
+ * &drupe_image.enter for that CPU.  Every host operation is called by the
+ * thread that holds the CPU, on that thread's own stack (the image switches
+ * away from the kernel stack first), except @clock, which runs on whatever
+ * kernel stack is current and must be lean.
+ */
+#ifndef _ASM_DRUPE_HOST_H
+#define _ASM_DRUPE_HOST_H
+
+#include <linux/types.h>
+
+/* Raised whenever anything in this file changes. */
+#define DRUPE_ABI_VERSION	1
+
+/* No deadline: the argument of @timer_set that turns the timer off. */
+#define DRUPE_NO_DEADLINE	(~0ULL)
+
+/**
+ * enum drupe_leave - why &drupe_image.enter returned
+ * @DRUPE_LEAVE_IDLE: no task is runnable; only an interrupt can change that
+ * @DRUPE_LEAVE_DONE: &drupe_cpu.done is complete; the machine has let go of it
+ * @DRUPE_LEAVE_YIELD: %DRUPE_IRQ_YIELD was seen; a task is in mid-computation
+ * @DRUPE_LEAVE_STOPPED: the kernel halted or died; it must not be entered again
+ */
+enum drupe_leave {
+	DRUPE_LEAVE_IDLE = 0,
+	DRUPE_LEAVE_DONE = 1,
+	DRUPE_LEAVE_YIELD = 2,
+	DRUPE_LEAVE_STOPPED = 3,
+};
+
+/**
+ * enum drupe_stop - why a kernel stopped, in &drupe_cpu.stop
+ * @DRUPE_STOP_NONE: it has not
+ * @DRUPE_STOP_HALT: reboot(2), %LINUX_REBOOT_CMD_HALT
+ * @DRUPE_STOP_POWER_OFF: reboot(2), %LINUX_REBOOT_CMD_POWER_OFF
+ * @DRUPE_STOP_RESTART: reboot(2), %LINUX_REBOOT_CMD_RESTART
+ * @DRUPE_STOP_PANIC: panic(), BUG() or a fault without an exception table entry
+ */
+enum drupe_stop {
+	DRUPE_STOP_NONE = 0,
+	DRUPE_STOP_HALT = 1,
+	DRUPE_STOP_POWER_OFF = 2,
+	DRUPE_STOP_RESTART = 3,
+	DRUPE_STOP_PANIC = 4,
+};
+
+/**
+ * enum drupe_irq - interrupt lines: bits of &drupe_cpu.pending
+ * @DRUPE_IRQ_CALL: raised by the image itself when a request arrives at a CPU
+ *	that is not parked in the request's own task
+ * @DRUPE_IRQ_YIELD: leave at the next poll point (%DRUPE_LEAVE_YIELD)
+ * @DRUPE_IRQ_TIMER: the deadline of @timer_set has passed
+ * @DRUPE_IRQ_DISK: @disk_reap has something
+ */
+enum drupe_irq {
+	DRUPE_IRQ_CALL = 0,
+	DRUPE_IRQ_YIELD = 1,
+	DRUPE_IRQ_TIMER = 2,
+	DRUPE_IRQ_DISK = 3,
+};
+
+/**
+ * enum drupe_op - requests that are not system calls, in &drupe_request.nr
+ * @DRUPE_OP_BOOT: completed when the kernel has booted; brought by the first
+ *	entry, which starts start_kernel()
+ * @DRUPE_OP_TASK_NEW: make a host task; args: name (at most 15 bytes and NUL);
+ *	returns its handle for &drupe_request.task
+ * @DRUPE_OP_TASK_EXIT: end the request's own task
+ * @DRUPE_OP_DISK_ADD: args: disk number, size in bytes, logical block size,
+ *	flags (&enum drupe_disk_flags); the disk is /dev/vd[a-z], its
+ *	partitions have been read when the request completes
+ * @DRUPE_OP_DISK_REMOVE: args: disk number; %EBUSY while it is open
+ * @DRUPE_OP_PAGES_ALLOC: args: length; returns the address of contiguous
+ *	kernel memory, page aligned
+ * @DRUPE_OP_PAGES_FREE: args: address, length
+ * @DRUPE_OP_PREAD: args: file descriptor, address in kernel memory, length,
+ *	file offset; pread(2) that works with O_DIRECT
+ * @DRUPE_OP_PWRITE: like %DRUPE_OP_PREAD, pwrite(2)
+ * @DRUPE_OP_CRASH: args: &enum drupe_crash; breaks the kernel, for tests
+ */
+enum drupe_op {
+	DRUPE_OP_BASE = 0x10000,
+	DRUPE_OP_BOOT = DRUPE_OP_BASE,
+	DRUPE_OP_TASK_NEW,
+	DRUPE_OP_TASK_EXIT,
+	DRUPE_OP_DISK_ADD,
+	DRUPE_OP_DISK_REMOVE,
+	DRUPE_OP_PAGES_ALLOC,
+	DRUPE_OP_PAGES_FREE,
+	DRUPE_OP_PREAD,
+	DRUPE_OP_PWRITE,
+	DRUPE_OP_CRASH,
+};
+
+/**
+ * enum drupe_crash - ways to die, for tests of containment
+ * @DRUPE_CRASH_PANIC: panic()
+ * @DRUPE_CRASH_BUG: BUG()
+ * @DRUPE_CRASH_READ: read from address 8
+ * @DRUPE_CRASH_JUMP: jump to address 8
+ */
+enum drupe_crash {
+	DRUPE_CRASH_PANIC = 0,
+	DRUPE_CRASH_BUG = 1,
+	DRUPE_CRASH_READ = 2,
+	DRUPE_CRASH_JUMP = 3,
+};
+
+/**
+ * enum drupe_disk_flags - properties of a disk
+ * @DRUPE_DISK_READ_ONLY: writes fail with %EROFS
+ * @DRUPE_DISK_DISCARD: the host takes %DRUPE_IO_DISCARD
+ * @DRUPE_DISK_WRITE_ZEROES: the host takes %DRUPE_IO_WRITE_ZEROES
+ */
+enum drupe_disk_flags {
+	DRUPE_DISK_READ_ONLY = 1,
+	DRUPE_DISK_DISCARD = 2,
+	DRUPE_DISK_WRITE_ZEROES = 4,
+};
+
+/**
+ * struct drupe_request - one call into the kernel
+ * @nr: system call number (include/uapi/asm-generic/unistd.h) or &enum drupe_op
+ * @args: its arguments
+ * @task: handle of the host task that is to run it
+ * @ret: result, negative errno on failure; valid once complete
+ *
+ * The host owns it.  The image may touch it from the entry that brings it
+ * until the entry that leaves with %DRUPE_LEAVE_DONE and this request in
+ * &drupe_cpu.done; those may be entries of different host threads.
+ */
+struct drupe_request {
+	u64 nr;
+	u64 args[6];
+	u64 task;
+	s64 ret;
+};
+
+/**
+ * struct drupe_cpu - the state of one CPU
+ * @pending: bitmap of &enum drupe_irq; set with an atomic OR by any host
+ *	thread at any time, taken with an atomic exchange by the holder
+ * @request: the request this entry brings, or NULL; written by enter
+ * @done: the completed request, with %DRUPE_LEAVE_DONE
+ * @host_sp: stack pointer of the host thread inside enter
+ * @kernel_sp: stack pointer of the machine while it is left
+ * @current_task: the running task (current)
+ * @irqs_off: interrupts are disabled
+ * @leave: &enum drupe_leave of the last leave
+ * @runnable: with %DRUPE_LEAVE_DONE: other tasks want to run
+ * @stop: &enum drupe_stop, with %DRUPE_LEAVE_STOPPED
+ * @cpu: number of this CPU
+ * @stop_message: NUL-terminated panic message, with %DRUPE_STOP_PANIC
+ *
+ * All but @pending belong to the thread that holds the CPU.
+ */
+struct drupe_cpu {
+	u64 pending;
+	struct drupe_request *request;
+	struct drupe_request *done;
+	u64 host_sp;
+	u64 kernel_sp;
+	void *current_task;
+	u64 irqs_off;
+	u32 leave;
+	u32 runnable;
+	u32 stop;
+	u32 cpu;
+	const char *stop_message;
+};
+
+/**
+ * enum drupe_io_op - what a disk is asked to do
+ * @DRUPE_IO_READ: fill the vectors from the disk
+ * @DRUPE_IO_WRITE: write the vectors to the disk
+ * @DRUPE_IO_FLUSH: make all writes that have completed durable
+ * @DRUPE_IO_DISCARD: the range's content is no longer needed
+ * @DRUPE_IO_WRITE_ZEROES: the range must read as zeroes
+ */
+enum drupe_io_op {
+	DRUPE_IO_READ = 0,
+	DRUPE_IO_WRITE = 1,
+	DRUPE_IO_FLUSH = 2,
+	DRUPE_IO_DISCARD = 3,
+	DRUPE_IO_WRITE_ZEROES = 4,
+};
+
+/* &drupe_io.flags: the data must be durable when the write completes. */
+#define DRUPE_IO_FUA		1
+
+/**
+ * struct drupe_iovec - one piece of kernel memory; struct iovec of the host
+ * @base: address
+ * @len: length
+ */
+struct drupe_iovec {
+	void *base;
+	u64 len;
+};
+
+/**
+ * struct drupe_io - one request to a disk
+ * @disk: number given to %DRUPE_OP_DISK_ADD
+ * @op: &enum drupe_io_op
+ * @flags: %DRUPE_IO_FUA
+ * @iov_count: number of vectors
+ * @offset: first byte on the disk, a multiple of the logical block size
+ * @len: bytes in all, a multiple of the logical block size
+ * @iov: the vectors; none for flush, discard and write-zeroes
+ * @error: 0 or a negative errno; valid once complete
+ *
+ * The image owns it and keeps it and the memory behind @iov in place until
+ * it is complete: when @disk_submit returns true, or when @disk_reap returns it.
+ */
+struct drupe_io {
+	u32 disk;
+	u32 op;
+	u32 flags;
+	u32 iov_count;
+	u64 offset;
+	u64 len;
+	struct drupe_iovec *iov;
+	s64 error;
+};
+
+/**
+ * struct drupe_host_ops - what the host does for one kernel
+ * @clock: monotonic time; any context, never blocks, runs on a kernel stack
+ * @wall_clock: nanoseconds since 1970-01-01 UTC; may be negative
+ * @console_write: @len bytes of kernel log text, not NUL-terminated; any
+ *	context, must not block
+ * @timer_set: raise %DRUPE_IRQ_TIMER on CPU @cpu once @clock reaches
+ *	@deadline; replaces the previous deadline; interrupts disabled
+ * @map: map @len bytes of the kernel's RAM at physical address @pa also at
+ *	address @va inside the kernel's vmalloc area, replacing what was there;
+ *	0 or a negative errno
+ * @unmap: the vmalloc addresses from @va on, @len bytes, are not used any
+ *	more; an access faults from now on
+ * @disk_submit: start @io; true: it is complete already; false: it will be
+ *	handed back by @disk_reap after %DRUPE_IRQ_DISK was raised on @cpu
+ * @disk_reap: a completed request, or NULL when there is none
+ *
+ * @ctx is &drupe_boot.ctx.  Two kernels in one process may differ in their
+ * clock, console and disks: that is why this is a table.
+ */
+struct drupe_host_ops {
+	u64 (*clock)(void *ctx);
+	s64 (*wall_clock)(void *ctx);
+	void (*console_write)(void *ctx, const char *text, u64 len);
+	void (*timer_set)(void *ctx, u32 cpu, u64 deadline);
+	s64 (*map)(void *ctx, u64 va, u64 pa, u64 len);
+	void (*unmap)(void *ctx, u64 va, u64 len);
+	bool (*disk_submit)(void *ctx, u32 cpu, struct drupe_io *io);
+	struct drupe_io *(*disk_reap)(void *ctx, u32 cpu);
+};
+
+/**
+ * struct drupe_boot - what the host tells a kernel before it boots
+ * @abi_version: %DRUPE_ABI_VERSION
+ * @cpu_count: 1
+ * @ops: the host operations; in place until the kernel has stopped
+ * @ctx: first argument of every operation
+ * @memory_size: image plus RAM, from the first byte of the image on
+ * @vmalloc_size: reserved address space right behind
+ * @command_line: NUL-terminated; read during boot only
+ * @seed: random bytes that seed the kernel's generator
+ */
+struct drupe_boot {
+	u32 abi_version;
+	u32 cpu_count;
+	const struct drupe_host_ops *ops;
+	void *ctx;
+	u64 memory_size;
+	u64 vmalloc_size;
+	const char *command_line;
+	u8 seed[32];
+};
+
+/**
+ * struct drupe_extable_entry - an instruction that may fault
+ * @insn: address of the instruction, relative to the address of this field
+ * @fixup: where to go on, relative to the address of this field
+ */
+struct drupe_extable_entry {
+	s32 insn;
+	s32 fixup;
+};
+
+/**
+ * struct drupe_fault - a fault in the image, for &drupe_image.fault
+ * @ip: address of the instruction
+ * @sp: stack pointer
+ * @addr: faulting address, where there is one
+ * @signal: host signal number
+ */
+struct drupe_fault {
+	u64 ip;
+	u64 sp;
+	u64 addr;
+	u64 signal;
+};
+
+/**
+ * struct drupe_image - what the image tells the host
+ * @abi_version: %DRUPE_ABI_VERSION of the image
+ * @cpu_count: CPUs in @cpus
+ * @cpus: their states
+ * @enter: run the machine on CPU @cpu, bringing @request or NULL; the caller
+ *	holds the CPU; returns &enum drupe_leave
+ * @text_start: start of the image's code
+ * @text_end: end of the image's code
+ * @extable: exception table
+ * @extable_end: its end
+ * @fault: reports a fault that has no exception table entry and panics;
+ *	never returns to its caller but leaves with %DRUPE_LEAVE_STOPPED; to be
+ *	entered on the kernel stack that faulted, in the thread that faulted
+ * @abandon: leave with %DRUPE_LEAVE_STOPPED at once; for a fault in @fault
+ */
+struct drupe_image {
+	u32 abi_version;
+	u32 cpu_count;
+	struct drupe_cpu *cpus;
+	u32 (*enter)(struct drupe_cpu *cpu, struct drupe_request *request);
+	u64 text_start;
+	u64 text_end;
+	const struct drupe_extable_entry *extable;
+	const struct drupe_extable_entry *extable_end;
+	void (*fault)(const struct drupe_fault *fault);
+	void (*abandon)(void);
+};
+
+/**
+ * drupe_entry - the ELF entry point
+ * @boot: in place until the kernel has stopped
+ * @image: filled in
+ *
+ * Prepares CPU 0 such that the first enter, which must bring %DRUPE_OP_BOOT,
+ * boots the kernel.  Returns 0, or -EINVAL when the versions differ.
+ */
+s64 drupe_entry(const struct drupe_boot *boot, struct drupe_image *image);
+
+#endif /* _ASM_DRUPE_HOST_H */
