@@ -16,13 +16,49 @@ impl Flavour {
     /// The kernel everybody uses: page tables, every filesystem, networking.
     pub const MMU: Flavour = Flavour {
         name: "mmu",
-        fragments: &["base"],
+        fragments: &[
+            "base",
+            "off",
+            "mmu",
+            "syscalls",
+            "block",
+            "partitions",
+            "loop",
+            "dm",
+            "md",
+            "fs-pseudo",
+            "fs-tmpfs",
+            "fs-features",
+            "fs-ext4",
+            "fs-xfs",
+            "fs-btrfs",
+            "fs-f2fs",
+            "fs-fat",
+            "fs-ntfs3",
+            "fs-optical",
+            "fs-squashfs",
+            "fs-erofs",
+            "fs-overlay",
+            "quota",
+            "nls",
+            "crypto",
+            "net",
+        ],
         objects: 1700,
     };
     /// A small kernel without page tables: ext4, tmpfs and proc.
     pub const NOMMU: Flavour = Flavour {
         name: "nommu",
-        fragments: &["base"],
+        fragments: &[
+            "base",
+            "off",
+            "nommu",
+            "syscalls",
+            "block",
+            "partitions",
+            "fs-pseudo",
+            "fs-ext4",
+        ],
         objects: 900,
     };
     /// All of them.
