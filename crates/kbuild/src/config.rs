@@ -128,10 +128,10 @@ fn parse_line(line: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// The symbol of Kconfig's `file:1:warning: unknown symbol "X"`.
+/// The symbol of Kconfig's `file:1:warning: unknown symbol: X`.
 fn unknown_symbol(line: &str) -> Option<String> {
-    let (_, rest) = line.split_once("unknown symbol \"")?;
-    Some(format!("CONFIG_{}", rest.split_once('"')?.0))
+    let (_, symbol) = line.split_once("warning: unknown symbol: ")?;
+    Some(format!("CONFIG_{}", symbol.trim()))
 }
 
 /// The requests that `config` does not honour, and those for names that Kconfig

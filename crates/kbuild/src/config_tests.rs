@@ -59,7 +59,7 @@ fn what_kconfig_dropped_is_found() {
     )])
     .unwrap();
     let config = "CONFIG_KEPT=y\n# CONFIG_GONE is not set\nCONFIG_NR=4\nCONFIG_FORCED=y\n";
-    let unknown = unknown_symbol("drupe.config:3:warning: unknown symbol \"TYPO\"");
+    let unknown = unknown_symbol("drupe.config:3:warning: unknown symbol: TYPO");
     assert_eq!(
         lost(&requests, config, &[unknown.unwrap()]),
         [
