@@ -113,7 +113,9 @@ impl Cpu {
 
     /// FREE → HELD, or nothing.
     fn try_acquire(&self) -> bool {
-        self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst).is_ok()
+        self.word
+            .compare_exchange(FREE, HELD, SeqCst, SeqCst)
+            .is_ok()
     }
 
     /// Waits until the CPU is the caller's.

@@ -36,6 +36,17 @@ pub trait Disk: Send + Sync {
     /// Any; the content of `buffers` does not matter then.
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()>;
 
+    /// Fills all of `buffers` if that takes no waiting; `false`: it would, or
+    /// the disk cannot tell. Kernels ask this first, in the thread that runs
+    /// them, and then `read_at` in a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Disk::read_at`].
+    fn read_cached(&self, _buffers: &mut [IoSliceMut<'_>], _offset: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// Writes all of `buffers` from `offset` on; `durable`: to be on stable
     /// storage on return.
     ///

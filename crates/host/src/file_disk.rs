@@ -2,14 +2,15 @@
 
 use crate::disk::{Disk, Geometry};
 use rustix::fs::{FallocateFlags, FileType, FlockOperation, fallocate, flock, fstat};
-use rustix::io::{Errno, ReadWriteFlags, preadv, pwritev2};
+use rustix::io::{Errno, ReadWriteFlags, preadv, preadv2, pwritev2};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, IoSliceMut, Seek, SeekFrom};
 use std::path::Path;
 
 /// A disk in a file or block device of the host.
 ///
-/// Writes go to the host's page cache, flushes are `fdatasync(2)`, durable
+/// Reads that the host has cached are served at once, others by a thread that
+/// may wait. Writes go to the host's page cache, flushes are `fdatasync(2)`, durable
 /// writes `RWF_DSYNC` of `pwritev2(2)`; discards punch holes.
 #[derive(Debug)]
 pub struct FileDisk {
@@ -80,6 +81,17 @@ impl Disk for FileDisk {
             }
         }
         Ok(())
+    }
+
+    fn read_cached(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
+        let wanted: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        match preadv2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT) {
+            Ok(n) => Ok(n == wanted),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            // A filesystem of the host that cannot tell.
+            Err(Errno::OPNOTSUPP) => self.read_at(buffers, offset).map(|()| true),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn write_at(&self, buffers: &[IoSlice<'_>], mut offset: u64, durable: bool) -> io::Result<()> {

@@ -49,14 +49,18 @@ void drupe_fault(const struct drupe_fault *fault)
 	console_verbose();
 	pr_emerg("BUG: signal %llu in the kernel: address %016llx, ip %pS\n",
 		 fault->signal, fault->addr, (void *)fault->ip);
-	pr_emerg("pid %d (%s)\n", current->pid, current->comm);
-	show_stack(NULL, (unsigned long *)fault->sp, KERN_EMERG);
 	panic("fatal fault at %pS", (void *)fault->ip);
 }
 
+/*
+ * The frames of the report itself come first; those of a fault follow, since
+ * drupe_fault() runs on the stack that faulted.
+ */
 static int drupe_panic(struct notifier_block *nb, unsigned long event,
 		       void *message)
 {
+	pr_emerg("pid %d (%s)\n", current->pid, current->comm);
+	show_stack(NULL, NULL, KERN_EMERG);
 	drupe_stop(DRUPE_STOP_PANIC, message);
 }
 

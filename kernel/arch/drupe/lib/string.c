@@ -11,10 +11,10 @@
 /* From where on "rep movsb" and "rep stosb" win. */
 #define LONG	768
 
-typedef long long v16 __attribute__((vector_size(16), aligned(1), may_alias));
-typedef u64 v8 __attribute__((aligned(1), may_alias));
-typedef u32 v4 __attribute__((aligned(1), may_alias));
-typedef u16 v2 __attribute__((aligned(1), may_alias));
+typedef u64 v16 __aligned(1) __attribute__((vector_size(16), may_alias));
+typedef u64 v8 __aligned(1) __attribute__((may_alias));
+typedef u32 v4 __aligned(1) __attribute__((may_alias));
+typedef u16 v2 __aligned(1) __attribute__((may_alias));
 
 #define AT(type, p, off)	(*(type *)((char *)(p) + (off)))
 
@@ -103,8 +103,7 @@ EXPORT_SYMBOL(memcpy);
 void *memset(void *s, int c, size_t n)
 {
 	u64 word = (u8)c * 0x0101010101010101ULL;
-	typedef u64 v2q __attribute__((vector_size(16)));
-	v16 vec = (v16)(v2q){ word, word };
+	v16 vec = { word, word };
 	void *ret = s;
 	size_t off;
 

@@ -18,40 +18,44 @@
 #define arch_atomic64_read(v)		READ_ONCE((v)->counter)
 #define arch_atomic64_set(v, i)		WRITE_ONCE((v)->counter, (i))
 
-#define DRUPE_ATOMIC_OP(pfx, type, val, op, c_op)			\
+#define DRUPE_ATOMIC_OP(pfx, word_t, val_t, op, c_op)			\
 static __always_inline void						\
-arch_##pfx##_##op(val i, type *v)					\
+arch_##pfx##_##op(val_t i, word_t *v)					\
 {									\
 	v->counter = v->counter c_op i;					\
 }									\
-static __always_inline val						\
-arch_##pfx##_fetch_##op(val i, type *v)					\
+static __always_inline val_t						\
+arch_##pfx##_fetch_##op(val_t i, word_t *v)				\
 {									\
-	val old = v->counter;						\
+	val_t old = v->counter;						\
 									\
 	v->counter = old c_op i;					\
 	return old;							\
 }
 
-#define DRUPE_ATOMIC_OP_RETURN(pfx, type, val, op, c_op)		\
-DRUPE_ATOMIC_OP(pfx, type, val, op, c_op)				\
-static __always_inline val						\
-arch_##pfx##_##op##_return(val i, type *v)				\
+#define DRUPE_ATOMIC_OP_RETURN(pfx, word_t, val_t, op, c_op)		\
+static __always_inline val_t						\
+arch_##pfx##_##op##_return(val_t i, word_t *v)				\
 {									\
-	return v->counter = v->counter c_op i;				\
+	v->counter = v->counter c_op i;					\
+	return v->counter;						\
 }
 
-#define DRUPE_ATOMIC_OPS(pfx, type, val)				\
-	DRUPE_ATOMIC_OP_RETURN(pfx, type, val, add, +)			\
-	DRUPE_ATOMIC_OP_RETURN(pfx, type, val, sub, -)			\
-	DRUPE_ATOMIC_OP(pfx, type, val, and, &)				\
-	DRUPE_ATOMIC_OP(pfx, type, val, or, |)				\
-	DRUPE_ATOMIC_OP(pfx, type, val, xor, ^)
+DRUPE_ATOMIC_OP(atomic, atomic_t, int, add, +)
+DRUPE_ATOMIC_OP(atomic, atomic_t, int, sub, -)
+DRUPE_ATOMIC_OP(atomic, atomic_t, int, and, &)
+DRUPE_ATOMIC_OP(atomic, atomic_t, int, or, |)
+DRUPE_ATOMIC_OP(atomic, atomic_t, int, xor, ^)
+DRUPE_ATOMIC_OP_RETURN(atomic, atomic_t, int, add, +)
+DRUPE_ATOMIC_OP_RETURN(atomic, atomic_t, int, sub, -)
+DRUPE_ATOMIC_OP(atomic64, atomic64_t, s64, add, +)
+DRUPE_ATOMIC_OP(atomic64, atomic64_t, s64, sub, -)
+DRUPE_ATOMIC_OP(atomic64, atomic64_t, s64, and, &)
+DRUPE_ATOMIC_OP(atomic64, atomic64_t, s64, or, |)
+DRUPE_ATOMIC_OP(atomic64, atomic64_t, s64, xor, ^)
+DRUPE_ATOMIC_OP_RETURN(atomic64, atomic64_t, s64, add, +)
+DRUPE_ATOMIC_OP_RETURN(atomic64, atomic64_t, s64, sub, -)
 
-DRUPE_ATOMIC_OPS(atomic, atomic_t, int)
-DRUPE_ATOMIC_OPS(atomic64, atomic64_t, s64)
-
-#undef DRUPE_ATOMIC_OPS
 #undef DRUPE_ATOMIC_OP_RETURN
 #undef DRUPE_ATOMIC_OP
 

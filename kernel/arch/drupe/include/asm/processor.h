@@ -2,6 +2,7 @@
 #ifndef _ASM_DRUPE_PROCESSOR_H
 #define _ASM_DRUPE_PROCESSOR_H
 
+#include <linux/bits.h>
 #include <linux/compiler.h>
 #include <asm/ptrace.h>
 #include <asm/vdso/processor.h>
@@ -10,7 +11,7 @@ struct drupe_request;
 struct task_struct;
 
 /* The host program's addresses: all that an x86-64 process can map. */
-#define TASK_SIZE		(1UL << 47)
+#define TASK_SIZE		BIT(47)
 #define TASK_SIZE_MAX		TASK_SIZE
 #define STACK_TOP		TASK_SIZE
 #define STACK_TOP_MAX		TASK_SIZE
@@ -44,10 +45,5 @@ static inline unsigned long __get_wchan(struct task_struct *tsk)
 {
 	return 0;
 }
-
-#define ARCH_HAS_PREFETCH
-#define ARCH_HAS_PREFETCHW
-#define prefetch(x)		__builtin_prefetch(x)
-#define prefetchw(x)		__builtin_prefetch((x), 1)
 
 #endif /* _ASM_DRUPE_PROCESSOR_H */
