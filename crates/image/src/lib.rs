@@ -1,4 +1,7 @@
-//! The kernel image, embedded, and its loader.
+//! The kernel image: the ELF file, checked, and laid out in memory.
 //!
-//! [`embed`] holds the image and knows the file that it can be mapped from.
+//! [`elf`] parses and checks the image; `drupe-machine` maps it. The bytes come
+//! from [`embed`].
+
+pub mod elf;
 pub mod embed;
