@@ -75,7 +75,9 @@ fn segment<H: ProgramHeader<Endian = LE, Word = u64>>(
         file_size,
         memory_size: header.p_memsz(LE),
     };
-    let in_file = offset.checked_add(file_size).is_some_and(|end| end <= file_len);
+    let in_file = offset
+        .checked_add(file_size)
+        .is_some_and(|end| end <= file_len);
     if !in_file || segment.file_size > segment.memory_size {
         return Err(Error::Unsupported("a segment that is not in the file"));
     }
