@@ -1,7 +1,7 @@
-//! The kernel image: the ELF file, checked, and laid out in memory.
+//! The kernel image: embedded, and checked.
 //!
-//! [`elf`] parses and checks the image; `drupe-machine` maps it. The bytes come
-//! from [`embed`].
+//! [`embed`] holds the bytes and knows the file that they can be mapped from;
+//! [`elf`] parses and checks them. `drupe-machine` maps the result.
 
 pub mod elf;
 pub mod embed;
