@@ -103,10 +103,7 @@ mod tests {
         fs::create_dir_all(overlay.path().join(ARCH)).unwrap();
         fs::create_dir_all(overlay.path().join("fs")).unwrap();
         fs::write(overlay.path().join("fs/open.c"), "").unwrap();
-        assert_eq!(
-            Overlay::at(overlay.path()).unwrap().files(),
-            [Path::new(""); 0]
-        );
+        assert!(Overlay::at(overlay.path()).unwrap().files().is_empty());
     }
 
     #[test]
