@@ -11,7 +11,7 @@ use crate::compile::{self, CONFIG, IMAGE, VMLINUX};
 use crate::config;
 use crate::digest::{Digest, Hasher};
 use crate::elf;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::extract;
 use crate::flavour::Flavour;
 use crate::make::{Make, Output, VARIABLES};
@@ -41,7 +41,13 @@ impl Image {
             return Ok(None);
         };
         let image = PathBuf::from(path);
-        elf::check(&image)?;
+        elf::check(&image).map_err(|error| match error {
+            Error::Image { path, reason } => Error::Image {
+                path,
+                reason: format!("{reason}; correct DRUPE_IMAGE or unset it"),
+            },
+            other => other,
+        })?;
         Ok(Some(Image {
             image,
             vmlinux: None,
