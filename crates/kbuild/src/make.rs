@@ -116,12 +116,23 @@ impl Step<'_> {
 
 /// The lines of a failed build that say why it failed.
 fn reasons(lines: &[String]) -> Vec<&str> {
+    const SIGNS: [&str; 9] = [
+        "error:",
+        "ERROR:",
+        "FATAL:",
+        "Error ",
+        "undefined reference",
+        "*** ",
+        "cannot find",
+        "Killed",
+        "No space",
+    ];
     let says_why = |line: &&str| {
-        ["error:", "Error ", "undefined reference", "*** ", "cannot find", "Killed", "No space"]
-            .iter()
-            .any(|sign| line.contains(sign))
-            // Each directory's make repeats that something in it failed.
-            && !(line.starts_with("make") && line.contains("Error "))
+        SIGNS.iter().any(|sign| line.contains(sign))
+            // Each directory's make repeats that something in it failed, and
+            // says what it tidies up.
+            && !(line.starts_with("make")
+                && (line.contains("Error ") || line.contains("Deleting file")))
     };
     let mut reasons: Vec<&str> = lines.iter().map(String::as_str).filter(says_why).collect();
     if reasons.is_empty() {
@@ -179,6 +190,17 @@ mod tests {
         let (output, _) = run("all:\n\t@echo '  CC x.o'; echo 'x.c:1:2: error: no' >&2; false\n");
         let message = output.unwrap_err().to_string();
         assert!(message.ends_with("\nx.c:1:2: error: no"), "{message}");
+    }
+
+    #[test]
+    fn a_failure_of_modpost_shows_its_line() {
+        let (output, _) = run("all:\n\t@echo 'ERROR: modpost: mismatch'; \
+             echo 'make[3]: *** Deleting file vmlinux.symvers'; false\n");
+        let message = output.unwrap_err().to_string();
+        assert!(
+            message.ends_with("log\nERROR: modpost: mismatch"),
+            "{message}"
+        );
     }
 
     #[test]
