@@ -47,7 +47,7 @@ fn run() -> Result<()> {
             let overlay = variable("CARGO_MANIFEST_DIR")?
                 .join("../../kernel")
                 .canonicalize()?;
-            rerun_if_changed(&overlay);
+            rerun_if_changed(&overlay.join("arch/drupe"));
             build(&overlay)?
         }
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use drupe_kbuild::{Flavour, Image, Kbuild, Overlay, Progress};
 
 use crate::progress::Line;
@@ -105,7 +105,9 @@ fn checkpatch(tree: &Path, kbuild: &Kbuild) -> Result<Vec<String>> {
     }
     let output = Command::new("perl")
         .arg("scripts/checkpatch.pl")
-        .args(["--strict", "--terse", "--no-summary", "--file"])
+        .args(["--strict", "--terse", "--show-types", "--no-summary"])
+        .arg(format!("--ignore={}", ignored_types()?.join(",")))
+        .arg("--file")
         .args(files)
         .current_dir(tree)
         .output()?;
@@ -123,6 +125,17 @@ fn checkpatch(tree: &Path, kbuild: &Kbuild) -> Result<Vec<String>> {
         complaints.push(format!("checkpatch.pl failed ({})", output.status));
     }
     Ok(complaints)
+}
+
+/// The types of complaint that the port has a reason not to heed.
+fn ignored_types() -> Result<Vec<String>> {
+    let path = overlay().join("checkpatch.ignore");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let types = text.lines().map(str::trim);
+    Ok(types
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// checkpatch knows nothing about configuration fragments.

@@ -40,6 +40,8 @@ pub(crate) fn loom(arguments: &[String]) -> Result<()> {
     run_command(
         cargo()
             .args(["test", "--package", "drupe-cpu", "--release", "--locked"])
+            // Apart, or this would make cargo compile everything else anew.
+            .args(["--target-dir", "target/loom"])
             .env("RUSTFLAGS", "--cfg loom"),
     )
 }

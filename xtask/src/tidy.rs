@@ -107,23 +107,24 @@ fn unsafe_code(package: &Value) -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// The Rust files that git knows or would add.
+/// The checkout's Rust files.
 fn sources() -> Result<BTreeSet<PathBuf>> {
-    let mut git = std::process::Command::new("git");
-    git.args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "--",
-        "*.rs",
-    ]);
-    let files = output(&mut git)?;
-    Ok(files
-        .lines()
-        .map(PathBuf::from)
-        .filter(|file| root().join(file).exists())
-        .collect())
+    let root = root();
+    let mut found = BTreeSet::new();
+    let mut directories = vec![root.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).with_context(|| show(&directory))? {
+            let entry = entry?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let built = name == "target" || name.as_encoded_bytes().starts_with(b".");
+            if entry.file_type()?.is_dir() && !built {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.extend(path.strip_prefix(&root).map(Path::to_owned));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn file_complaints(file: &Path, text: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::compile::{self, CONFIG, IMAGE, VMLINUX};
 use crate::config;
 use crate::digest::{Digest, Hasher};
 use crate::elf;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::extract;
 use crate::flavour::Flavour;
 use crate::make::{Make, Output, VARIABLES};
@@ -41,7 +41,13 @@ impl Image {
             return Ok(None);
         };
         let image = PathBuf::from(path);
-        elf::check(&image)?;
+        elf::check(&image).map_err(|error| match error {
+            Error::Image { path, reason } => Error::Image {
+                path,
+                reason: format!("{reason}; correct DRUPE_IMAGE or unset it"),
+            },
+            other => other,
+        })?;
         Ok(Some(Image {
             image,
             vmlinux: None,
@@ -51,17 +57,20 @@ impl Image {
 
     /// The finished image in `directory`, if there is one.
     fn cached(directory: &Path) -> Option<Image> {
-        let [image, vmlinux, config] = [IMAGE, VMLINUX, CONFIG].map(|name| directory.join(name));
-        if !image.exists() {
+        if !directory.join(IMAGE).exists() {
             return None;
         }
         // Marks it as used. If that fails it may be pruned early, no more.
         let _ = File::open(directory).and_then(|file| file.set_modified(SystemTime::now()));
-        Some(Image {
-            image,
-            vmlinux: Some(vmlinux),
-            config: Some(config),
-        })
+        Some(Image::in_directory(directory))
+    }
+
+    fn in_directory(directory: &Path) -> Image {
+        Image {
+            image: directory.join(IMAGE),
+            vmlinux: Some(directory.join(VMLINUX)),
+            config: Some(directory.join(CONFIG)),
+        }
     }
 }
 
@@ -70,7 +79,8 @@ impl Image {
 pub struct Kbuild {
     cache: Cache,
     source: Source,
-    overlay: Overlay,
+    /// The overlay's directory; read again whenever it matters what is in it.
+    overlay: PathBuf,
     flavour: Flavour,
     jobs: usize,
 }
@@ -82,7 +92,7 @@ impl Kbuild {
         Ok(Kbuild {
             cache: Cache::from_env()?,
             source: Source::from_env()?,
-            overlay: Overlay::at(overlay)?,
+            overlay: overlay.to_owned(),
             flavour,
             jobs: thread::available_parallelism().map_or(1, NonZero::get),
         })
@@ -107,28 +117,38 @@ impl Kbuild {
     /// The image: from the cache, else built.
     pub fn image(&self, report: Report<'_>) -> Result<Image> {
         requirements::check(&self.source)?;
-        let directory = self.cache.image(&self.key(report)?);
+        let identity = self.source.identity(&self.cache, report)?;
+        let overlay = Overlay::at(&self.overlay)?;
+        if let Some(image) = Image::cached(&self.directory(&identity, &overlay)?) {
+            return Ok(image);
+        }
+        let lock = self.cache.lock(report)?;
+        // Waiting may have taken minutes: the overlay may be another by now,
+        // and whoever held the lock may have built the very image.
+        let overlay = Overlay::at(&self.overlay)?;
+        let directory = self.directory(&identity, &overlay)?;
         if let Some(image) = Image::cached(&directory) {
             return Ok(image);
         }
-        let prepared = self.prepare_as(self.flavour.name(), report)?;
-        // Whoever held the lock may have built the very same.
-        if !directory.join(IMAGE).exists() {
-            compile::compile(&prepared, &directory, report)?;
-            self.cache.prune_images(prepared.lock())?;
+        let name = self.flavour.name();
+        let mut prepared = self.prepare_as(name, &identity, &overlay, lock, report)?;
+        if !prepared.build.join("vmlinux").exists() {
+            prepared.expected = Some(self.flavour.objects());
         }
-        Ok(Image {
-            image: directory.join(IMAGE),
-            vmlinux: Some(directory.join(VMLINUX)),
-            config: Some(directory.join(CONFIG)),
-        })
+        compile::compile(&prepared, &directory, report)?;
+        self.cache.prune_images(prepared.lock())?;
+        Ok(Image::in_directory(&directory))
     }
 
     /// A configured tree to run other `make` targets in. Its objects are kept
     /// apart from the image's under `name`, since other flags compile them.
     pub fn prepare(&self, name: &str, report: Report<'_>) -> Result<Prepared> {
         requirements::check(&self.source)?;
-        self.prepare_as(&format!("{}-{name}", self.flavour.name()), report)
+        let identity = self.source.identity(&self.cache, report)?;
+        let lock = self.cache.lock(report)?;
+        let overlay = Overlay::at(&self.overlay)?;
+        let name = format!("{}-{name}", self.flavour.name());
+        self.prepare_as(&name, &identity, &overlay, lock, report)
     }
 
     /// Proves that the source is as it was published and that the overlay only
@@ -138,34 +158,38 @@ impl Kbuild {
         requirements::check(&self.source)?;
         let identity = self.source.identity(&self.cache, report)?;
         let lock = self.cache.lock(report)?;
+        let overlay = Overlay::at(&self.overlay)?;
         let linux = self.tree(&identity, &lock, report)?;
-        report(Progress::Comparing(&linux));
         let shadow = self.cache.shadow(&identity);
         if !shadow.exists() {
-            shadow::lay(&shadow, &linux, &self.overlay)?;
+            shadow::lay(&shadow, &linux, &overlay)?;
         }
-        untouched::verify(&self.source, &identity, &linux, &shadow, &self.overlay)
+        report(Progress::Comparing(&linux));
+        untouched::verify(&self.source, &identity, &linux, &shadow, &overlay)
     }
 
-    fn prepare_as(&self, name: &str, report: Report<'_>) -> Result<Prepared> {
-        let identity = self.source.identity(&self.cache, report)?;
-        let lock = self.cache.lock(report)?;
-        let linux = self.tree(&identity, &lock, report)?;
-        let shadow = self.cache.shadow(&identity);
-        shadow::lay(&shadow, &linux, &self.overlay)?;
-        let build = self.cache.build(&identity, name);
+    fn prepare_as(
+        &self,
+        name: &str,
+        identity: &Digest,
+        overlay: &Overlay,
+        lock: Lock,
+        report: Report<'_>,
+    ) -> Result<Prepared> {
+        let linux = self.tree(identity, &lock, report)?;
+        let shadow = self.cache.shadow(identity);
+        shadow::lay(&shadow, &linux, overlay)?;
+        let build = self.cache.build(identity, name);
         fs::create_dir_all(&build).on("create", &build)?;
-        let fresh = !build.join("vmlinux").exists();
-        let expected = fresh.then_some(self.flavour.objects());
         let prepared = Prepared {
             shadow,
             build,
             jobs: self.jobs,
-            expected,
+            expected: None,
             lock,
         };
         report(Progress::Configuring);
-        config::configure(&prepared, &self.overlay, &self.flavour, report)?;
+        config::configure(&prepared, overlay, &self.flavour, report)?;
         Ok(prepared)
     }
 
@@ -179,17 +203,18 @@ impl Kbuild {
         }
     }
 
-    /// The hash of everything that has a say in what the image will be.
-    fn key(&self, report: Report<'_>) -> Result<Digest> {
+    /// Where the cache has the image, or will have it: a directory named by the
+    /// hash of everything that has a say in what the image is.
+    fn directory(&self, identity: &Digest, overlay: &Overlay) -> Result<PathBuf> {
         let mut hasher = Hasher::default();
-        hasher.field(self.source.identity(&self.cache, report)?.bytes());
-        hasher.field(self.overlay.digest().bytes());
-        hasher.field(config::merged(&self.overlay, &self.flavour)?.as_bytes());
+        hasher.field(identity.bytes());
+        hasher.field(overlay.digest().bytes());
+        hasher.field(config::merged(overlay, &self.flavour)?.as_bytes());
         hasher.field(toolchain::version()?.as_bytes());
         VARIABLES
             .iter()
             .for_each(|variable| hasher.field(variable.as_bytes()));
-        Ok(hasher.finish())
+        Ok(self.cache.image(&hasher.finish()))
     }
 }
 

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 
 /// Size of a page, in bytes.
 const PAGE: u64 = 4096;
@@ -24,11 +24,14 @@ const PF_W: u32 = 2;
 /// Refuses a file that is not a position-independent x86-64 image with pages of
 /// text and of data that can be mapped straight from the file.
 pub(crate) fn check(path: &Path) -> Result<()> {
-    let file = fs::read(path).on("read", path)?;
-    problem(&file).map_or(Ok(()), |reason| {
+    let reason = match fs::read(path) {
+        Ok(file) => problem(&file).map(str::to_owned),
+        Err(error) => Some(error.to_string()),
+    };
+    reason.map_or(Ok(()), |reason| {
         Err(Error::Image {
             path: path.to_owned(),
-            reason: reason.to_owned(),
+            reason,
         })
     })
 }

@@ -41,7 +41,7 @@ pub enum Error {
         /// The source tree.
         path: PathBuf,
     },
-    /// The overlay is missing or would change files that are not its own.
+    /// The overlay is missing.
     #[error("the overlay {path} {reason}")]
     Overlay {
         /// The overlay's directory.

@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::tree::{self, Entry};
+use crate::tree;
 
 /// The one directory that is added to the Linux tree.
 pub(crate) const ARCH: &str = "arch/drupe";
 
-/// A directory of files to add to a Linux tree, all of them in `arch/drupe`.
+/// The files of a checkout that are added to a Linux tree.
 ///
 /// # Invariants
 ///
-/// No file is outside `arch/drupe`: an overlay can add, never replace.
+/// All files are in `arch/drupe`, the only directory that is looked at: an
+/// overlay can add to a Linux tree, but not replace anything in it.
 #[derive(Debug, Clone)]
 pub struct Overlay {
     root: PathBuf,
@@ -26,27 +27,22 @@ impl Overlay {
     /// Reads the overlay at `root` (the checkout's `kernel` directory). Hidden
     /// files and editors' backups are no part of it.
     pub fn at(root: &Path) -> Result<Overlay> {
-        let refuse = |reason: String| Error::Overlay {
-            path: root.to_owned(),
-            reason,
-        };
-        if !root.join(ARCH).is_dir() {
-            return Err(refuse(format!("has no {ARCH}")));
+        let arch = root.join(ARCH);
+        if !arch.is_dir() {
+            let reason = format!("has no {ARCH}");
+            return Err(Error::Overlay {
+                path: root.to_owned(),
+                reason,
+            });
         }
-        let mut entries = tree::walk(root)?;
-        entries.retain(|Entry { relative, .. }| !ignored(relative));
-        if let Some(entry) = entries
+        let mut entries = tree::walk(&arch)?;
+        entries.retain(|entry| !ignored(&entry.relative));
+        let digest = tree::content(&arch, &entries)?;
+        // INVARIANT: each path starts with `arch/drupe` because it is put there.
+        let files = entries
             .iter()
-            .find(|entry| !entry.relative.starts_with(ARCH))
-        {
-            // INVARIANT: refused here, so nothing outside `arch/drupe` gets in.
-            let path = entry.relative.display();
-            return Err(refuse(format!(
-                "has {path}, outside {ARCH}; move it or remove it"
-            )));
-        }
-        let digest = tree::content(root, &entries)?;
-        let files = entries.into_iter().map(|entry| entry.relative).collect();
+            .map(|entry| Path::new(ARCH).join(&entry.relative))
+            .collect();
         Ok(Overlay {
             root: root.to_owned(),
             files,
@@ -102,12 +98,18 @@ mod tests {
     }
 
     #[test]
-    fn refuses_to_replace_a_file_of_the_tree() {
+    fn files_elsewhere_are_no_part_of_it() {
         let overlay = tempfile::tempdir().unwrap();
         fs::create_dir_all(overlay.path().join(ARCH)).unwrap();
         fs::create_dir_all(overlay.path().join("fs")).unwrap();
         fs::write(overlay.path().join("fs/open.c"), "").unwrap();
-        let message = Overlay::at(overlay.path()).unwrap_err().to_string();
-        assert!(message.contains("fs/open.c"), "{message}");
+        assert!(Overlay::at(overlay.path()).unwrap().files().is_empty());
+    }
+
+    #[test]
+    fn a_directory_without_the_port_is_refused() {
+        let empty = tempfile::tempdir().unwrap();
+        let message = Overlay::at(empty.path()).unwrap_err().to_string();
+        assert!(message.ends_with("has no arch/drupe"), "{message}");
     }
 }

@@ -76,23 +76,31 @@ fn copy_changed(overlay: &Overlay, shadow: &Path) -> Result<()> {
     for file in overlay.files() {
         let (from, to) = (overlay.root().join(file), shadow.join(file));
         let content = fs::read(&from).on("read", &from)?;
-        if fs::read(&to).is_ok_and(|old| old == content) {
-            continue;
-        }
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent).on("create", parent)?;
-        }
-        fs::write(&to, content).on("write", &to)?;
         let mode = fs::metadata(&from)
             .on("examine", &from)?
             .permissions()
             .mode();
+        if fs::read(&to).ok().as_ref() != Some(&content) {
+            if let Some(parent) = to.parent() {
+                fs::create_dir_all(parent).on("create", parent)?;
+            }
+            fs::write(&to, content).on("write", &to)?;
+        }
         let permissions = fs::Permissions::from_mode(mode | 0o200);
         fs::set_permissions(&to, permissions).on("set the mode of", &to)?;
     }
     for stale in strangers(overlay, shadow)? {
         let path = shadow.join(&stale);
         fs::remove_file(&path).on("remove", &path)?;
+    }
+    // The image will be named by the overlay's hash, so it must be made of that.
+    let arch = shadow.join(ARCH);
+    if tree::content(&arch, &tree::walk(&arch)?)? != overlay.digest() {
+        let reason = "was edited while it was being read; run this again".to_owned();
+        return Err(Error::Overlay {
+            path: overlay.root().to_owned(),
+            reason,
+        });
     }
     Ok(())
 }

@@ -126,3 +126,26 @@ fn a_tree_that_has_the_directory_already_is_refused() {
         .to_string();
     assert!(message.contains("already has arch/drupe"), "{message}");
 }
+
+#[test]
+fn an_overlay_that_changes_under_our_hands_is_refused() {
+    let fixture = Fixture::new();
+    let overlay = Overlay::at(&fixture.overlay).unwrap();
+    fs::write(fixture.overlay.join("arch/drupe/Makefile"), "edited").unwrap();
+    let message = lay(&fixture.shadow, &fixture.linux, &overlay)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("was edited"), "{message}");
+}
+
+#[test]
+fn a_mode_that_changed_is_taken_over() {
+    let fixture = Fixture::new();
+    fixture.lay();
+    let script = "arch/drupe/Makefile";
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(fixture.overlay.join(script), mode).unwrap();
+    fixture.lay();
+    let copy = fs::metadata(fixture.shadow.join(script)).unwrap();
+    assert_eq!(copy.permissions().mode() & 0o777, 0o755);
+}
