@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::NamedTempFile;
 
 /// Runs a tool; its output is in the error.
-pub fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {
+pub(crate) fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {
     let output = command
         .output()
         .map_err(|error| format!("{command:?}: {error}; is it installed?"))?;
@@ -20,20 +20,20 @@ pub fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {
 }
 
 /// An empty file of `size` bytes.
-pub fn empty(size: u64) -> Result<NamedTempFile, Box<dyn Error>> {
+pub(crate) fn empty(size: u64) -> Result<NamedTempFile, Box<dyn Error>> {
     let image = NamedTempFile::new()?;
     image.as_file().set_len(size)?;
     Ok(image)
 }
 
 /// A fresh ext4 filesystem of `size` bytes.
-pub fn ext4(size: u64) -> Result<NamedTempFile, Box<dyn Error>> {
+pub(crate) fn ext4(size: u64) -> Result<NamedTempFile, Box<dyn Error>> {
     let image = empty(size)?;
     run(Command::new("mkfs.ext4").arg("-q").arg(image.path()))?;
     Ok(image)
 }
 
 /// Clean, by the word of e2fsck.
-pub fn check_ext4(image: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn check_ext4(image: &Path) -> Result<(), Box<dyn Error>> {
     run(Command::new("e2fsck").arg("-fn").arg(image)).map(drop)
 }
