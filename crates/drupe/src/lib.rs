@@ -1,1 +1,48 @@
-//! The public API.
+//! The Linux kernel as a library: real filesystems, read and written from
+//! their disk images, without root and without mounting anything on the host.
+//!
+//! ```no_run
+//! let kernel = drupe::Kernel::builder().memory(128 << 20).boot()?;
+//! let disk = kernel.add_disk(drupe::Disk::open("disk.img")?)?;
+//! let root = disk.partition(1)?.mount(drupe::MountOptions::new())?;
+//! root.write("/etc/motd", "hello\n")?;
+//! println!("{}", root.read_to_string("/etc/os-release")?);
+//! root.umount()?;
+//! # Ok::<(), drupe::Error>(())
+//! ```
+//!
+//! A [`Kernel`] boots in the calling process; a [`Disk`] added to it is an
+//! [`AttachedDisk`] with [`Partition`]s; a mounted one is a [`Mount`], whose
+//! methods are those of [`std::fs`]. Each of them keeps what it needs alive and
+//! releases what it owns when dropped: the last [`File`] of a mount unmounts
+//! it, that removes the disk, that halts the kernel, whatever the order in
+//! which the handles go. The explicit [`Mount::umount`],
+//! [`AttachedDisk::remove`] and [`Kernel::halt`] return the errors that a drop
+//! must swallow.
+//!
+//! Any thread may use any of these. Calls enter the kernel through
+//! `drupe_machine`; the private module `sys` is the one that makes them.
+
+mod cow;
+mod disk;
+mod error;
+mod fs;
+mod kernel;
+mod mount;
+mod partition;
+pub mod probe;
+mod sys;
+mod table;
+
+pub use disk::{AttachedDisk, Disk, DiskOptions};
+pub use drupe_abi::Errno;
+pub use drupe_host::disk::{Disk as BlockDevice, Geometry};
+pub use drupe_machine::DeathReport;
+pub use error::{Cause, Error, Result};
+pub use fs::{
+    Dir, DirEntry, File, FileTimes, FileType, Metadata, OpenOptions, ReadDir, StatFs, makedev,
+};
+pub use kernel::{Buffer, Builder, Kernel};
+pub use mount::{Mount, MountOptions};
+pub use partition::{Partition, PartitionInfo};
+pub use sys::nr;

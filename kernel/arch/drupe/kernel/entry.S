@@ -4,6 +4,7 @@
  * host thread (drupe_leave() in asm/machine.h), task to task (__switch_to), and a
  * visit of the kernel on the host's stack (drupe_call_host).
  */
+#include <linux/init.h>
 #include <linux/linkage.h>
 #include <generated/asm-offsets.h>
 
@@ -102,7 +103,8 @@ SYM_CODE_START(drupe_ret_from_fork)
 	ud2
 SYM_CODE_END(drupe_ret_from_fork)
 
-/* First thing a kernel does. */
+/* First thing a kernel does; it may refer to what is gone later. */
+	__REF
 SYM_CODE_START(drupe_boot_start)
 	call	start_kernel
 	ud2

@@ -11,7 +11,8 @@
 /* From where on "rep movsb" and "rep stosb" win. */
 #define LONG	768
 
-typedef u64 v16 __aligned(1) __attribute__((vector_size(16), may_alias));
+/* In this order: a vector type comes with an alignment of its own. */
+typedef u64 v16 __attribute__((vector_size(16), may_alias)) __aligned(1);
 typedef u64 v8 __aligned(1) __attribute__((may_alias));
 typedef u32 v4 __aligned(1) __attribute__((may_alias));
 typedef u16 v2 __aligned(1) __attribute__((may_alias));

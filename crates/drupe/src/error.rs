@@ -1,0 +1,296 @@
+//! [`Error`]: what was being done, to what, and why it failed.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use drupe_abi::Errno;
+use drupe_machine::DeathReport;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An operation that failed: its name, the path it was given, the [`Cause`].
+///
+/// Shown as `open /etc/passwd: No such file or directory (ENOENT)`, always on
+/// one line. Converts to [`io::Error`], which keeps the errno value as its
+/// `raw_os_error` (and nothing else then).
+pub struct Error(Box<Context>);
+
+struct Context {
+    operation: &'static str,
+    path: Option<PathBuf>,
+    /// The second path of an operation that has two.
+    to: Option<PathBuf>,
+    cause: Cause,
+}
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The kernel's answer to a system call.
+    #[error("{}", describe(*.0))]
+    Errno(Errno),
+    /// The kernel has died (panic, BUG, wild access). Its log is in the report;
+    /// every later call gives this error too.
+    #[error("the kernel died: {}", .0.message)]
+    Dead(Arc<DeathReport>),
+    /// The kernel has been halted.
+    #[error("the kernel has been halted")]
+    Halted,
+    /// This thread is inside the kernel already: the call came from a signal
+    /// handler, a [disk](crate::BlockDevice) or a log callback.
+    #[error("this thread is inside the kernel already")]
+    Reentered,
+    /// The kernel could not be loaded or booted.
+    #[error("cannot boot the kernel: {0}")]
+    Boot(Arc<str>),
+    /// The host could not do its part.
+    #[error("{0}")]
+    Host(#[source] io::Error),
+    /// The disk has no partition of this number.
+    #[error("there is no partition {number}; {}", list(.present))]
+    NoPartition {
+        /// The number asked for.
+        number: u32,
+        /// The numbers there are.
+        present: Vec<u32>,
+    },
+    /// There is no filesystem that this kernel can mount. What there is
+    /// instead, if it is known: "swap", "crypto_LUKS" and so on.
+    #[error("{}", no_filesystem(*.0))]
+    NoFilesystem(Option<&'static str>),
+    /// The filesystem was not unmounted cleanly and the disk is read-only, so
+    /// its journal cannot be replayed.
+    #[error(
+        "the {fstype} journal needs to be replayed and the disk is read-only; \
+         mount it writable once, or give it a copy-on-write layer"
+    )]
+    JournalReplay {
+        /// Type of the filesystem.
+        fstype: String,
+    },
+}
+
+fn list(present: &[u32]) -> String {
+    match present {
+        [] => "the disk has no partition table".into(),
+        numbers => {
+            let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+            format!("there are: {}", numbers.join(", "))
+        }
+    }
+}
+
+fn no_filesystem(found: Option<&str>) -> String {
+    match found {
+        Some(found) => format!("holds {found}, not a filesystem"),
+        None => "holds no filesystem known to this kernel".into(),
+    }
+}
+
+/// "No such file or directory (ENOENT)".
+fn describe(errno: Errno) -> String {
+    let known = nix::errno::Errno::from_raw(errno.raw_os_error());
+    match known {
+        nix::errno::Errno::UnknownErrno => format!("error {}", errno.raw_os_error()),
+        known => format!("{} ({known:?})", known.desc()),
+    }
+}
+
+impl Error {
+    pub(crate) fn new(operation: &'static str, cause: impl Into<Cause>) -> Error {
+        Error(Box::new(Context {
+            operation,
+            path: None,
+            to: None,
+            cause: cause.into(),
+        }))
+    }
+
+    pub(crate) fn at(
+        operation: &'static str,
+        path: impl AsRef<Path>,
+        cause: impl Into<Cause>,
+    ) -> Error {
+        let mut error = Error::new(operation, cause);
+        error.0.path = Some(path.as_ref().to_owned());
+        error
+    }
+
+    pub(crate) fn between(
+        operation: &'static str,
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        cause: impl Into<Cause>,
+    ) -> Error {
+        let mut error = Error::at(operation, from, cause);
+        error.0.to = Some(to.as_ref().to_owned());
+        error
+    }
+
+    /// The same of another path: the one that the user knows.
+    pub(crate) fn with_path(mut self, path: impl AsRef<Path>) -> Error {
+        self.0.path = Some(path.as_ref().to_owned());
+        self
+    }
+
+    pub(crate) fn with_to(mut self, to: impl AsRef<Path>) -> Error {
+        self.0.to = Some(to.as_ref().to_owned());
+        self
+    }
+
+    /// What was being done: the name of the function, mostly.
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// The path it was done to, as it was given.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// Why it failed.
+    pub fn cause(&self) -> &Cause {
+        &self.0.cause
+    }
+
+    /// The errno value, if the kernel answered with one.
+    pub fn errno(&self) -> Option<Errno> {
+        match self.0.cause {
+            Cause::Errno(errno) => Some(errno),
+            _ => None,
+        }
+    }
+
+    /// The kind that `std::io` would give this error.
+    pub fn kind(&self) -> io::ErrorKind {
+        match &self.0.cause {
+            Cause::Errno(errno) => errno.kind(),
+            Cause::Host(error) => error.kind(),
+            Cause::NoPartition { .. } => io::ErrorKind::NotFound,
+            Cause::NoFilesystem(_) => io::ErrorKind::InvalidData,
+            Cause::JournalReplay { .. } => io::ErrorKind::ReadOnlyFilesystem,
+            _ => io::ErrorKind::Other,
+        }
+    }
+}
+
+impl From<drupe_machine::Error> for Cause {
+    fn from(error: drupe_machine::Error) -> Cause {
+        use drupe_machine::Error as E;
+        match error {
+            E::Errno(errno) => Cause::Errno(errno),
+            E::Halted => Cause::Halted,
+            E::Dead(report) => Cause::Dead(report),
+            E::Reentered => Cause::Reentered,
+            E::Boot(why) => Cause::Boot(why),
+        }
+    }
+}
+
+impl From<Errno> for Cause {
+    fn from(errno: Errno) -> Cause {
+        Cause::Errno(errno)
+    }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Cause {
+        Cause::Host(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Context {
+            operation,
+            path,
+            to,
+            cause,
+        } = &*self.0;
+        f.write_str(operation)?;
+        if let Some(path) = path {
+            write!(f, " {}", OneLine(path))?;
+        }
+        if let Some(to) = to {
+            write!(f, " to {}", OneLine(to))?;
+        }
+        write!(f, ": {cause}")
+    }
+}
+
+/// A path on one line, whatever bytes are in it.
+struct OneLine<'a>(&'a Path);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string_lossy();
+        if text.contains(char::is_control) || text.is_empty() {
+            write!(f, "{:?}", self.0)
+        } else {
+            f.write_str(&text)
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({self})")
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.cause {
+            Cause::Host(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        match error.errno() {
+            Some(errno) => errno.into(),
+            None => io::Error::new(error.kind(), error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_operation_path_and_errno() {
+        let error = Error::at("open", "/etc/passwd", Errno::NOENT);
+        assert_eq!(
+            error.to_string(),
+            "open /etc/passwd: No such file or directory (ENOENT)"
+        );
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(io::Error::from(error).raw_os_error(), Some(2));
+    }
+
+    #[test]
+    fn stays_on_one_line() {
+        let error = Error::between("rename", "a\nb", "", Errno::from_raw_os_error(4000));
+        assert_eq!(error.to_string(), r#"rename "a\nb" to "": error 4000"#);
+    }
+
+    #[test]
+    fn lists_the_partitions() {
+        let cause = Cause::NoPartition {
+            number: 7,
+            present: vec![1, 2],
+        };
+        let error = Error::new("partition", cause);
+        assert_eq!(
+            error.to_string(),
+            "partition: there is no partition 7; there are: 1, 2"
+        );
+    }
+}

@@ -1,0 +1,261 @@
+//! [`File`]: an open file.
+
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::sync::Arc;
+
+use drupe_abi::Errno;
+use drupe_machine::Error as MachineError;
+
+use crate::error::{Error, Result};
+use crate::kernel::Buffer;
+use crate::mount::MountInner;
+use crate::sys;
+use crate::sys::{OwnedFd, Sys};
+
+/// An open file, as [`std::fs::File`]. Closed when dropped; keeps its mount.
+pub struct File {
+    // Closed before the mount is let go.
+    pub(super) fd: OwnedFd,
+    pub(super) mount: Arc<MountInner>,
+}
+
+/// Adds the name of an operation to its error.
+pub(super) fn named<T>(operation: &'static str, result: sys::Result<T>) -> Result<T> {
+    result.map_err(|e| Error::new(operation, e))
+}
+
+impl File {
+    pub(super) fn new(fd: OwnedFd, mount: &Arc<MountInner>) -> File {
+        File {
+            fd,
+            mount: Arc::clone(mount),
+        }
+    }
+
+    pub(super) fn sys(&self) -> &Arc<Sys> {
+        self.fd.sys()
+    }
+
+    /// Its descriptor in the kernel, for [`Kernel::syscall`](crate::Kernel::syscall).
+    pub fn raw_fd(&self) -> i32 {
+        self.fd.raw()
+    }
+
+    /// Another handle to the same open file, with the same position.
+    pub fn try_clone(&self) -> Result<File> {
+        let fd = named("duplicate", self.sys().duplicate(self.fd.raw()))?;
+        Ok(File::new(fd, &self.mount))
+    }
+
+    /// Reads at an offset, less than asked for only at the end (or on EINTR).
+    pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<usize> {
+        named("read", self.sys().pread(self.fd.raw(), bytes, offset))
+    }
+
+    /// Writes at an offset; how much is returned.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
+        named("write", self.sys().pwrite(self.fd.raw(), bytes, offset))
+    }
+
+    /// Writes everything at an offset.
+    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+        while !bytes.is_empty() {
+            match self.write_at(bytes, offset)? {
+                0 => return Err(Error::new("write", Errno::IO)),
+                len => {
+                    bytes = &bytes[len..];
+                    offset += len as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads at an offset into `range` of kernel memory; works with
+    /// [`File::set_direct`]. Less than asked for only at the end.
+    ///
+    /// # Panics
+    /// If the range is not within the buffer.
+    pub fn read_buffer_at(
+        &self,
+        buffer: &mut Buffer,
+        range: Range<usize>,
+        offset: u64,
+    ) -> Result<usize> {
+        assert!(range.start <= range.end && range.end <= buffer.len());
+        let machine = self.sys().machine();
+        named(
+            "read",
+            machine.pread(self.fd.raw(), &mut buffer.0, range, offset),
+        )
+    }
+
+    /// Writes all of `range` of kernel memory at an offset; works with
+    /// [`File::set_direct`].
+    ///
+    /// # Panics
+    /// If the range is not within the buffer.
+    pub fn write_buffer_at(
+        &self,
+        buffer: &Buffer,
+        mut range: Range<usize>,
+        mut offset: u64,
+    ) -> Result<()> {
+        assert!(range.start <= range.end && range.end <= buffer.len());
+        let machine = self.sys().machine();
+        while !range.is_empty() {
+            let part = machine.pwrite(self.fd.raw(), &buffer.0, range.clone(), offset);
+            match named("write", part)? {
+                0 => return Err(Error::new("write", Errno::IO)),
+                len => {
+                    range.start += len;
+                    offset += len as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns direct I/O (`O_DIRECT`) on or off: data goes straight between the
+    /// disk and [`Buffer`]s, at offsets and in lengths that are multiples of the
+    /// filesystem's block (4096 nearly always does). `false`: it can't do that.
+    pub fn set_direct(&self, yes: bool) -> Result<bool> {
+        let set = |sys: &Sys| {
+            let flags = sys.status_flags(self.fd.raw())? & !libc::O_DIRECT;
+            let direct = if yes { libc::O_DIRECT } else { 0 };
+            match sys.set_status_flags(self.fd.raw(), flags | direct) {
+                Err(MachineError::Errno(Errno::INVAL)) if yes => Ok(false),
+                result => result.map(|()| true),
+            }
+        };
+        named("set direct I/O", set(self.sys()))
+    }
+
+    /// Cuts it off or extends it with a hole.
+    pub fn set_len(&self, len: u64) -> Result<()> {
+        named("set length", self.sys().ftruncate(self.fd.raw(), len))
+    }
+
+    /// Makes contents and metadata durable (fsync(2)).
+    pub fn sync_all(&self) -> Result<()> {
+        named("sync", self.sys().fsync(self.fd.raw()))
+    }
+
+    /// Makes contents durable (fdatasync(2)).
+    pub fn sync_data(&self) -> Result<()> {
+        named("sync", self.sys().fdatasync(self.fd.raw()))
+    }
+
+    /// Reserves room, and extends it if `offset + len` is beyond its end
+    /// (fallocate(2)).
+    pub fn allocate(&self, offset: u64, len: u64) -> Result<()> {
+        named(
+            "allocate",
+            self.sys().fallocate(self.fd.raw(), 0, offset, len),
+        )
+    }
+
+    /// Makes a hole that reads as zeroes; the size stays.
+    pub fn punch_hole(&self, offset: u64, len: u64) -> Result<()> {
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        named(
+            "punch hole",
+            self.sys().fallocate(self.fd.raw(), mode, offset, len),
+        )
+    }
+
+    /// Where data begins at or after `offset`; `None`: only a hole follows.
+    /// Moves the position.
+    pub fn seek_data(&self, offset: u64) -> Result<Option<u64>> {
+        self.seek_next(offset, libc::SEEK_DATA)
+    }
+
+    /// Where a hole begins at or after `offset`, the end of the file being one;
+    /// `None`: `offset` is beyond it. Moves the position.
+    pub fn seek_hole(&self, offset: u64) -> Result<Option<u64>> {
+        self.seek_next(offset, libc::SEEK_HOLE)
+    }
+
+    fn seek_next(&self, offset: u64, whence: i32) -> Result<Option<u64>> {
+        match self.sys().lseek(self.fd.raw(), offset as i64, whence) {
+            Err(MachineError::Errno(Errno::NXIO)) => Ok(None),
+            result => named("seek", result).map(Some),
+        }
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "File({:?})", self.fd)
+    }
+}
+
+// Every call is its own critical section in the kernel, so that shared handles
+// can read, write and seek, as std's can.
+impl Read for &File {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        Ok(named("read", self.sys().read(self.fd.raw(), bytes))?)
+    }
+
+    fn read_to_end(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        let start = bytes.len();
+        loop {
+            bytes.reserve(32 << 10);
+            if named("read", self.sys().read_more(self.fd.raw(), bytes))? == 0 {
+                return Ok(bytes.len() - start);
+            }
+        }
+    }
+}
+
+impl Write for &File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(named("write", self.sys().write(self.fd.raw(), bytes))?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for &File {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (offset, whence) = match to {
+            SeekFrom::Start(offset) => (offset as i64, libc::SEEK_SET),
+            SeekFrom::Current(by) => (by, libc::SEEK_CUR),
+            SeekFrom::End(by) => (by, libc::SEEK_END),
+        };
+        Ok(named(
+            "seek",
+            self.sys().lseek(self.fd.raw(), offset, whence),
+        )?)
+    }
+}
+
+impl Read for File {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(bytes)
+    }
+
+    fn read_to_end(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        (&*self).read_to_end(bytes)
+    }
+}
+
+impl Write for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for File {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        (&*self).seek(to)
+    }
+}

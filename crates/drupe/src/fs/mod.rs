@@ -1,0 +1,42 @@
+//! Files, in the shape of [`std::fs`]: what a [`Mount`](crate::Mount) can do.
+//!
+//! - [`path`]: how a path stays inside its mount; everything else builds on it.
+//! - [`contents`], [`tree`], [`attributes`]: the methods of `Mount`.
+//! - [`file`], [`dir`], [`read_dir`]: what is opened.
+//! - [`open`], [`metadata`], [`times`]: plain data.
+
+mod attributes;
+mod contents;
+mod dir;
+mod file;
+mod metadata;
+mod open;
+mod path;
+mod read_dir;
+mod times;
+mod tree;
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+pub use dir::Dir;
+pub use file::File;
+pub use metadata::{FileType, Metadata, StatFs, makedev};
+pub use open::OpenOptions;
+pub use read_dir::{DirEntry, ReadDir};
+pub use times::FileTimes;
+
+use crate::sys::{self, AT_FDCWD, Sys};
+
+/// The names in a directory of the kernel's own tree, those that are UTF-8.
+pub(crate) fn names(sys: &Arc<Sys>, path: &str) -> sys::Result<Vec<String>> {
+    let path = CString::new(path).unwrap_or_default();
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    let dir = sys.openat(AT_FDCWD, &path, flags, 0)?;
+    let mut records = read_dir::Records::new();
+    let mut names = Vec::new();
+    while let Some(record) = records.next(sys, dir.raw())? {
+        names.extend(String::from_utf8(record.name.to_vec()));
+    }
+    Ok(names)
+}

@@ -1,0 +1,236 @@
+//! [`Kernel`]: a running kernel, and [`Builder`], how it is to run.
+
+use std::ffi::CStr;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use drupe_machine::{Config, Machine};
+
+use crate::disk::{AttachedDisk, Disk};
+use crate::error::{Error, Result};
+use crate::mount::{MountInner, MountOptions};
+use crate::sys::{self, AT_FDCWD, Sys};
+use crate::{Mount, mount};
+
+/// A running Linux kernel.
+///
+/// Clones are handles to the same kernel. It halts with the last handle to it;
+/// disks, partitions, mounts and files count as handles.
+#[derive(Clone)]
+pub struct Kernel {
+    inner: Arc<KernelInner>,
+}
+
+/// A kernel and what is arranged inside it.
+pub(crate) struct KernelInner {
+    pub(crate) sys: Arc<Sys>,
+    /// Which of [`Pseudo`] are mounted.
+    pseudo: Mutex<[bool; Pseudo::COUNT]>,
+    next_mount: AtomicU32,
+    mounts: Mutex<Vec<Weak<MountInner>>>,
+}
+
+/// The kernel's own filesystems, mounted when first needed.
+#[derive(Clone, Copy)]
+pub(crate) enum Pseudo {
+    Dev,
+    Proc,
+    Sys,
+}
+
+impl Pseudo {
+    const COUNT: usize = 3;
+
+    fn names(self) -> (&'static CStr, &'static CStr) {
+        match self {
+            Pseudo::Dev => (c"devtmpfs", c"/dev"),
+            Pseudo::Proc => (c"proc", c"/proc"),
+            Pseudo::Sys => (c"sysfs", c"/sys"),
+        }
+    }
+}
+
+/// How a kernel is to run. From [`Kernel::builder`].
+#[derive(Default)]
+#[must_use = "boot() starts the kernel"]
+pub struct Builder {
+    config: Config,
+}
+
+impl Builder {
+    /// Bytes of memory, everything included. At least 16 MiB; 64 MiB do for
+    /// images of any size, more cache more of them.
+    pub fn memory(mut self, bytes: usize) -> Builder {
+        self.config.memory = bytes;
+        self
+    }
+
+    /// Gets every piece of the kernel's log as it is printed. It must not call
+    /// the kernel ([`Cause::Reentered`](crate::Cause::Reentered)).
+    pub fn kernel_log(mut self, callback: impl Fn(&[u8]) + Send + Sync + 'static) -> Builder {
+        self.config.console = Some(Box::new(callback));
+        self
+    }
+
+    /// Added to the kernel command line
+    /// (`Documentation/admin-guide/kernel-parameters.txt`).
+    pub fn command_line(mut self, text: &str) -> Builder {
+        self.config.command_line = text.to_owned();
+        self
+    }
+
+    /// Boots it.
+    pub fn boot(self) -> Result<Kernel> {
+        let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
+        let inner = KernelInner {
+            sys: Arc::new(Sys::new(machine)),
+            pseudo: Mutex::default(),
+            next_mount: AtomicU32::new(0),
+            mounts: Mutex::default(),
+        };
+        inner.prepare().map_err(|e| Error::new("boot", e))?;
+        Ok(Kernel {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+impl Kernel {
+    /// Boots a kernel with the default settings.
+    pub fn boot() -> Result<Kernel> {
+        Kernel::builder().boot()
+    }
+
+    /// Settings to change before booting.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Plugs a disk in. Its partitions have been read on return.
+    pub fn add_disk(&self, disk: Disk) -> Result<AttachedDisk> {
+        AttachedDisk::add(&self.inner, disk)
+    }
+
+    /// Mounts a filesystem that needs no disk: "tmpfs", "proc" and so on.
+    pub fn mount_virtual(&self, fstype: &str, options: MountOptions) -> Result<Mount> {
+        mount::mount_virtual(&self.inner, fstype, &options)
+    }
+
+    /// Memory of the kernel's own, for [`File::read_buffer_at`] and
+    /// [`File::write_buffer_at`]. Physically contiguous: up to 4 MiB at a time.
+    ///
+    /// [`File::read_buffer_at`]: crate::File::read_buffer_at
+    /// [`File::write_buffer_at`]: crate::File::write_buffer_at
+    pub fn buffer(&self, len: usize) -> Result<Buffer> {
+        let buffer = self.inner.sys.machine().buffer(len);
+        Ok(Buffer(buffer.map_err(|e| Error::new("buffer", e))?))
+    }
+
+    /// What the kernel has logged so far.
+    pub fn log(&self) -> String {
+        self.inner.sys.machine().log()
+    }
+
+    /// Any system call, by its number in the generic table ([`crate::nr`]),
+    /// with the calling thread's own task. The kernel's errors are
+    /// [`Cause::Errno`](crate::Cause::Errno).
+    ///
+    /// # Safety
+    /// Memory that the arguments point to must be valid for what the call does
+    /// with it, and file descriptors that this crate owns must stay open.
+    pub unsafe fn syscall(&self, nr: usize, args: [usize; 6]) -> Result<usize> {
+        // SAFETY: the caller's.
+        let result = unsafe { self.inner.sys.machine().syscall(nr, args) };
+        result.map_err(|e| Error::new("syscall", e))
+    }
+
+    /// Halts it now, whoever else has a handle; they get
+    /// [`Cause::Halted`](crate::Cause::Halted) from then on.
+    ///
+    /// What is still mounted is written out and made read-only, which leaves a
+    /// clean filesystem, unless files are open for writing: then it is left as
+    /// after sync(2), its journal to be replayed. The first error is returned
+    /// when all has been done.
+    pub fn halt(&self) -> Result<()> {
+        let mounts = std::mem::take(&mut *self.inner.mounts());
+        let settled = mounts
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|mount| mount.settle())
+            .fold(Ok(()), Result::and);
+        let halted = self.inner.sys.machine().halt();
+        settled.and(halted.map_err(|e| Error::new("halt", e)))
+    }
+}
+
+impl KernelInner {
+    /// Makes a fresh kernel ours: no umask, since modes given to this crate are
+    /// meant as they are, and many open files.
+    fn prepare(&self) -> sys::Result<()> {
+        self.sys.umask(0)?;
+        self.sys.set_open_files_limit(1 << 20)?;
+        ignore_exists(self.sys.mkdirat(AT_FDCWD, c"/mnt", 0o755))
+    }
+
+    /// Mounts a pseudo filesystem unless it is already.
+    pub(crate) fn need(&self, pseudo: Pseudo) -> sys::Result<()> {
+        let mut mounted = self.pseudo.lock().unwrap_or_else(PoisonError::into_inner);
+        let mounted = &mut mounted[pseudo as usize];
+        if !*mounted {
+            let (fstype, target) = pseudo.names();
+            ignore_exists(self.sys.mkdirat(AT_FDCWD, target, 0o755))?;
+            self.sys.mount(fstype, target, fstype, 0, b"")?;
+            *mounted = true;
+        }
+        Ok(())
+    }
+
+    /// A number that no other mount of this kernel has.
+    pub(crate) fn mount_number(&self) -> u32 {
+        self.next_mount.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Remembers a mount for [`Kernel::halt`].
+    pub(crate) fn register(&self, mount: &Arc<MountInner>) {
+        let mut mounts = self.mounts();
+        mounts.retain(|mount| mount.strong_count() > 0);
+        mounts.push(Arc::downgrade(mount));
+    }
+
+    fn mounts(&self) -> MutexGuard<'_, Vec<Weak<MountInner>>> {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for KernelInner {
+    fn drop(&mut self) {
+        // Nothing is mounted any more: a mount is a handle.
+        let _ = self.sys.machine().halt();
+    }
+}
+
+fn ignore_exists(result: sys::Result<()>) -> sys::Result<()> {
+    match result {
+        Err(drupe_machine::Error::Errno(drupe_abi::Errno::EXIST)) => Ok(()),
+        result => result,
+    }
+}
+
+/// Memory of a kernel's own: what direct I/O reads into and writes from. The
+/// program sees it as a slice. From [`Kernel::buffer`].
+pub struct Buffer(pub(crate) drupe_machine::Buffer);
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}

@@ -1,0 +1,301 @@
+//! [`Mount`]: a mounted filesystem; how it comes and goes. What can be done
+//! with its files is in [`crate::fs`].
+
+use std::ffi::CString;
+use std::path::Path;
+use std::sync::Arc;
+
+use drupe_abi::Errno;
+
+use crate::error::{Cause, Error, Result};
+use crate::kernel::{KernelInner, Pseudo};
+use crate::partition::Partition;
+use crate::sys::{self, AT_FDCWD, OwnedFd, Sys};
+
+/// How to mount a filesystem, as mount(8) has it.
+///
+/// Device nodes on it are data, never devices of the kernel (`nodev`).
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct MountOptions {
+    read_only: bool,
+    no_atime: bool,
+    fstype: Option<String>,
+    data: String,
+}
+
+impl MountOptions {
+    /// Writable if the disk is, type detected, no further options.
+    pub fn new() -> MountOptions {
+        MountOptions::default()
+    }
+
+    /// Write nothing. On a read-only disk this is so anyway. A journal is
+    /// replayed all the same when the disk is writable.
+    pub fn read_only(mut self, yes: bool) -> MountOptions {
+        self.read_only = yes;
+        self
+    }
+
+    /// Don't record when files were last read.
+    pub fn no_atime(mut self, yes: bool) -> MountOptions {
+        self.no_atime = yes;
+        self
+    }
+
+    /// The kernel's name of the type ("ext4", "ntfs3") instead of detection.
+    pub fn fstype(mut self, fstype: &str) -> MountOptions {
+        self.fstype = Some(fstype.to_owned());
+        self
+    }
+
+    /// Options of the filesystem's own, separated by commas: "compress=zstd".
+    pub fn data(mut self, options: &str) -> MountOptions {
+        self.data = options.to_owned();
+        self
+    }
+
+    fn flags(&self, disk_read_only: bool) -> u64 {
+        let mut flags = libc::MS_NODEV | libc::MS_NOSUID;
+        if self.read_only || disk_read_only {
+            flags |= libc::MS_RDONLY;
+        }
+        if self.no_atime {
+            flags |= libc::MS_NOATIME;
+        }
+        flags
+    }
+}
+
+/// A mounted filesystem. Its methods are those of [`std::fs`]; paths start at
+/// its root, with or without a slash, and never leave it.
+///
+/// Modes are taken as they are: there is no umask. All operations are root's.
+///
+/// Clones are handles to the same mount. It is unmounted with the last handle
+/// to it; files count as handles.
+#[derive(Clone)]
+pub struct Mount {
+    pub(crate) inner: Arc<MountInner>,
+}
+
+/// A mount: dropped in the order of the fields, so closed, unmounted, and then
+/// the disk and the kernel released.
+pub(crate) struct MountInner {
+    /// The root directory, open for reading.
+    pub(crate) root: OwnedFd,
+    attached: Attached,
+    pub(crate) partition: Option<Partition>,
+    pub(crate) kernel: Arc<KernelInner>,
+}
+
+/// A directory of the kernel's own tree with something mounted on it.
+///
+/// # Invariants
+/// `target` is a mount point while `mounted`.
+pub(crate) struct Attached {
+    sys: Arc<Sys>,
+    target: CString,
+    mounted: bool,
+}
+
+impl Attached {
+    fn umount(&mut self) -> sys::Result<()> {
+        self.sys.umount(&self.target, 0)?;
+        self.mounted = false;
+        self.sys
+            .unlinkat(AT_FDCWD, &self.target, libc::AT_REMOVEDIR)
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if self.mounted {
+            // Whoever wants the error calls Mount::umount.
+            let _ = self.umount();
+        }
+    }
+}
+
+impl Mount {
+    /// Unmounts it. EBUSY while there are other handles: the last of them
+    /// unmounts it then. All data has been written out in either case.
+    pub fn umount(self) -> Result<()> {
+        let failed = |cause: Cause| Error::new("umount", cause);
+        self.sync()?;
+        let Ok(inner) = Arc::try_unwrap(self.inner) else {
+            return Err(failed(Errno::BUSY.into()));
+        };
+        let MountInner {
+            root, mut attached, ..
+        } = inner;
+        drop(root);
+        attached.umount().map_err(|e| failed(e.into()))
+    }
+
+    /// Writes out everything (syncfs(2)), and returns the errors of all that
+    /// was written out earlier.
+    pub fn sync(&self) -> Result<()> {
+        let root = &self.inner.root;
+        let synced = root.sys().syncfs(root.raw());
+        synced.map_err(|e| Error::new("sync", e))
+    }
+
+    /// The partition it was mounted from, if it has one.
+    pub fn partition(&self) -> Option<&Partition> {
+        self.inner.partition.as_ref()
+    }
+
+    /// The kernel that mounts it gives out memory of its own here: see
+    /// [`Kernel::buffer`](crate::Kernel::buffer).
+    pub fn buffer(&self, len: usize) -> Result<crate::Buffer> {
+        let buffer = self.inner.kernel.sys.machine().buffer(len);
+        Ok(crate::Buffer(buffer.map_err(|e| Error::new("buffer", e))?))
+    }
+}
+
+impl MountInner {
+    /// Writes everything out and makes it read-only, for a kernel about to halt.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let sys = self.root.sys();
+        let synced = sys.syncfs(self.root.raw());
+        let flags = libc::MS_REMOUNT | libc::MS_RDONLY | libc::MS_NODEV | libc::MS_NOSUID;
+        // EBUSY: files are open for writing. What was synced has to do then.
+        let _ = sys.mount(c"", &self.attached.target, c"", flags, b"");
+        synced.map_err(|e| Error::new("sync", e))
+    }
+}
+
+/// Mounts a filesystem without a disk.
+pub(crate) fn mount_virtual(
+    kernel: &Arc<KernelInner>,
+    fstype: &str,
+    options: &MountOptions,
+) -> Result<Mount> {
+    let failed = |e| Error::at("mount", fstype, e);
+    let name = CString::new(fstype).map_err(|_| failed(Cause::Errno(Errno::INVAL)))?;
+    let attached = attach(
+        kernel,
+        &name,
+        &[name.clone()],
+        options.flags(false),
+        options,
+    );
+    finish(kernel, attached.map_err(|e| failed(e.into()))?, None).map_err(|e| failed(e.into()))
+}
+
+/// Mounts the filesystem of a partition.
+pub(crate) fn mount_partition(partition: &Partition, options: &MountOptions) -> Result<Mount> {
+    let failed = |cause: Cause| Error::at("mount", partition.name(), cause);
+    let disk = &partition.disk;
+    let kernel = &disk.kernel;
+    let read_only = disk.backend.geometry().read_only;
+
+    let candidates = candidates(partition, options)?;
+    let device = disk
+        .device(partition.name())
+        .map_err(|e| failed(e.into()))?;
+    let flags = options.flags(read_only);
+    match attach(kernel, &device, &candidates, flags, options) {
+        Ok(attached) => {
+            finish(kernel, attached, Some(partition.clone())).map_err(|e| failed(e.into()))
+        }
+        Err(drupe_machine::Error::Errno(errno)) => Err(failed(match (errno, &candidates[..]) {
+            (Errno::ROFS, [fstype]) if read_only => Cause::JournalReplay {
+                fstype: fstype.to_string_lossy().into_owned(),
+            },
+            (Errno::INVAL, [] | [_, _, ..]) => Cause::NoFilesystem(None),
+            (errno, _) => Cause::Errno(errno),
+        })),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// The types to try: the one given, the one found, or all that the kernel has.
+fn candidates(partition: &Partition, options: &MountOptions) -> Result<Vec<CString>> {
+    let failed = |cause: Cause| Error::at("mount", partition.name(), cause);
+    if let Some(fstype) = &options.fstype {
+        let name = CString::new(&fstype[..]).map_err(|_| failed(Errno::NODEV.into()))?;
+        return Ok(vec![name]);
+    }
+    match partition.probe()? {
+        Some(found) => match found.driver {
+            Some(driver) => Ok(vec![driver.to_owned()]),
+            None => Err(failed(Cause::NoFilesystem(Some(found.kind)))),
+        },
+        None => disk_filesystems(&partition.disk.kernel).map_err(|e| failed(e.into())),
+    }
+}
+
+/// The types of /proc/filesystems that live on disks.
+fn disk_filesystems(kernel: &Arc<KernelInner>) -> sys::Result<Vec<CString>> {
+    kernel.need(Pseudo::Proc)?;
+    let sys = &kernel.sys;
+    let file = sys.openat(AT_FDCWD, c"/proc/filesystems", libc::O_RDONLY, 0)?;
+    let mut list = Vec::with_capacity(4096);
+    while sys.read_more(file.raw(), &mut list)? > 0 {
+        list.reserve(1024);
+    }
+    let names = list.split(|&byte| byte == b'\n');
+    Ok(names
+        .filter_map(|line| line.strip_prefix(b"\t"))
+        .filter_map(|name| CString::new(name).ok())
+        .collect())
+}
+
+/// Mounts the first type that fits on a new directory.
+fn attach(
+    kernel: &Arc<KernelInner>,
+    source: &CString,
+    types: &[CString],
+    flags: u64,
+    options: &MountOptions,
+) -> sys::Result<Attached> {
+    let sys = &kernel.sys;
+    let target = CString::new(format!("/mnt/{}", kernel.mount_number())).unwrap_or_default();
+    sys.mkdirat(AT_FDCWD, &target, 0o755)?;
+    let mut result = Err(drupe_machine::Error::Errno(Errno::INVAL));
+    for fstype in types {
+        result = sys.mount(source, &target, fstype, flags, options.data.as_bytes());
+        // EINVAL: another type, or damaged beyond recognition.
+        if !matches!(result, Err(drupe_machine::Error::Errno(Errno::INVAL))) {
+            break;
+        }
+    }
+    if let Err(error) = result {
+        // The mount failed: that is the error to report.
+        let _ = sys.unlinkat(AT_FDCWD, &target, libc::AT_REMOVEDIR);
+        return Err(error);
+    }
+    // INVARIANT: mounted just now.
+    Ok(Attached {
+        sys: Arc::clone(sys),
+        target,
+        mounted: true,
+    })
+}
+
+fn finish(
+    kernel: &Arc<KernelInner>,
+    attached: Attached,
+    partition: Option<Partition>,
+) -> sys::Result<Mount> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    let root = kernel.sys.openat(AT_FDCWD, &attached.target, flags, 0)?;
+    let inner = Arc::new(MountInner {
+        root,
+        attached,
+        partition,
+        kernel: Arc::clone(kernel),
+    });
+    kernel.register(&inner);
+    Ok(Mount { inner })
+}
+
+impl MountInner {
+    /// Where it is in the kernel's own tree.
+    pub(crate) fn target(&self) -> &Path {
+        use std::os::unix::ffi::OsStrExt;
+        Path::new(std::ffi::OsStr::from_bytes(self.attached.target.to_bytes()))
+    }
+}

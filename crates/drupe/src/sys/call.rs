@@ -1,0 +1,53 @@
+//! [`Sys`]: one system call, from typed arguments to a result.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use drupe_machine::{Error, Machine};
+
+/// What a system call gives: a value or the machine's error, without context.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// The system calls of one kernel.
+pub(crate) struct Sys {
+    machine: Arc<Machine>,
+}
+
+impl Sys {
+    pub(crate) fn new(machine: Arc<Machine>) -> Sys {
+        Sys { machine }
+    }
+
+    pub(crate) fn machine(&self) -> &Arc<Machine> {
+        &self.machine
+    }
+
+    /// Any system call.
+    ///
+    /// # Safety
+    /// As for [`Machine::syscall`].
+    pub(super) unsafe fn raw<const N: usize>(&self, nr: usize, args: [usize; N]) -> Result<usize> {
+        const { assert!(N <= 6) }
+        let mut all = [0; 6];
+        all[..N].copy_from_slice(&args);
+        // SAFETY: the caller's.
+        unsafe { self.machine.syscall(nr, all) }
+    }
+
+    /// A system call none of whose arguments is a pointer.
+    pub(super) fn plain<const N: usize>(&self, nr: usize, args: [usize; N]) -> Result<usize> {
+        debug_assert!(super::nr::is_plain(nr), "system call {nr} takes pointers");
+        // SAFETY: no argument is a pointer.
+        unsafe { self.raw(nr, args) }
+    }
+}
+
+/// A file descriptor as an argument; [`super::AT_FDCWD`] keeps its sign.
+pub(super) fn fd(fd: i32) -> usize {
+    fd as isize as usize
+}
+
+/// A string as an argument.
+pub(super) fn text(text: &CStr) -> usize {
+    text.as_ptr() as usize
+}

@@ -1,0 +1,104 @@
+//! Calls that move and arrange a file's data.
+
+use std::sync::Arc;
+
+use super::call::{Result, Sys, fd};
+use super::nr;
+
+impl Sys {
+    pub(crate) fn read(&self, raw: i32, bytes: &mut [u8]) -> Result<usize> {
+        let args = [fd(raw), bytes.as_mut_ptr() as usize, bytes.len()];
+        // SAFETY: writes within `bytes`.
+        unsafe { self.raw(nr::READ, args) }
+    }
+
+    pub(crate) fn pread(&self, raw: i32, bytes: &mut [u8], offset: u64) -> Result<usize> {
+        let args = [
+            fd(raw),
+            bytes.as_mut_ptr() as usize,
+            bytes.len(),
+            offset as usize,
+        ];
+        // SAFETY: writes within `bytes`.
+        unsafe { self.raw(nr::PREAD64, args) }
+    }
+
+    /// read(2) behind what the vector holds, as much as its spare capacity takes.
+    pub(crate) fn read_more(&self, raw: i32, bytes: &mut Vec<u8>) -> Result<usize> {
+        let spare = bytes.spare_capacity_mut();
+        let args = [fd(raw), spare.as_mut_ptr() as usize, spare.len()];
+        // SAFETY: writes within the vector's spare capacity.
+        let len = unsafe { self.raw(nr::READ, args) }?;
+        // SAFETY: the kernel has written `len` bytes of the spare capacity.
+        unsafe { bytes.set_len(bytes.len() + len) };
+        Ok(len)
+    }
+
+    pub(crate) fn write(&self, raw: i32, bytes: &[u8]) -> Result<usize> {
+        let args = [fd(raw), bytes.as_ptr() as usize, bytes.len()];
+        // SAFETY: reads `bytes`.
+        unsafe { self.raw(nr::WRITE, args) }
+    }
+
+    pub(crate) fn pwrite(&self, raw: i32, bytes: &[u8], offset: u64) -> Result<usize> {
+        let args = [
+            fd(raw),
+            bytes.as_ptr() as usize,
+            bytes.len(),
+            offset as usize,
+        ];
+        // SAFETY: reads `bytes`.
+        unsafe { self.raw(nr::PWRITE64, args) }
+    }
+
+    pub(crate) fn lseek(&self, raw: i32, offset: i64, whence: i32) -> Result<u64> {
+        self.plain(nr::LSEEK, [fd(raw), offset as usize, whence as usize])
+            .map(|position| position as u64)
+    }
+
+    pub(crate) fn ftruncate(&self, raw: i32, len: u64) -> Result<()> {
+        self.plain(nr::FTRUNCATE, [fd(raw), len as usize]).map(drop)
+    }
+
+    pub(crate) fn fallocate(&self, raw: i32, mode: i32, offset: u64, len: u64) -> Result<()> {
+        let args = [fd(raw), mode as usize, offset as usize, len as usize];
+        self.plain(nr::FALLOCATE, args).map(drop)
+    }
+
+    pub(crate) fn fsync(&self, raw: i32) -> Result<()> {
+        self.plain(nr::FSYNC, [fd(raw)]).map(drop)
+    }
+
+    pub(crate) fn fdatasync(&self, raw: i32) -> Result<()> {
+        self.plain(nr::FDATASYNC, [fd(raw)]).map(drop)
+    }
+
+    pub(crate) fn syncfs(&self, raw: i32) -> Result<()> {
+        self.plain(nr::SYNCFS, [fd(raw)]).map(drop)
+    }
+
+    /// fcntl(2) with `F_SETFL`.
+    pub(crate) fn set_status_flags(&self, raw: i32, flags: i32) -> Result<()> {
+        let args = [fd(raw), libc::F_SETFL as usize, flags as usize];
+        self.plain(nr::FCNTL, args).map(drop)
+    }
+
+    /// fcntl(2) with `F_GETFL`.
+    pub(crate) fn status_flags(&self, raw: i32) -> Result<i32> {
+        self.plain(nr::FCNTL, [fd(raw), libc::F_GETFL as usize])
+            .map(|flags| flags as i32)
+    }
+
+    /// fcntl(2) with `F_DUPFD_CLOEXEC`.
+    pub(crate) fn duplicate(self: &Arc<Self>, raw: i32) -> Result<super::OwnedFd> {
+        let args = [fd(raw), libc::F_DUPFD_CLOEXEC as usize, 0];
+        let new = self.plain(nr::FCNTL, args)?;
+        Ok(super::OwnedFd::new(self, new))
+    }
+
+    /// copy_file_range(2) at and past the two files' own positions.
+    pub(crate) fn copy_file_range(&self, from: i32, to: i32, len: usize) -> Result<usize> {
+        // SAFETY: the two offset pointers are null, so no memory is touched.
+        unsafe { self.raw(nr::COPY_FILE_RANGE, [fd(from), 0, fd(to), 0, len, 0]) }
+    }
+}

@@ -1,0 +1,20 @@
+//! The system calls this crate makes, typed.
+//!
+//! [`Sys`] is the only place in the crate that turns Rust values into system
+//! call arguments, and so the only one with `unsafe` in it. Nothing here knows
+//! about paths inside a mount; that is [`crate::fs`].
+
+mod attr;
+mod call;
+mod data;
+mod fd;
+mod mount;
+mod name;
+pub mod nr;
+
+pub(crate) use attr::XattrOf;
+pub(crate) use call::{Result, Sys};
+pub(crate) use fd::OwnedFd;
+
+/// Stands for "no directory": the path is absolute, from the kernel's own `/`.
+pub(crate) const AT_FDCWD: i32 = libc::AT_FDCWD;

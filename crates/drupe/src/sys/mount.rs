@@ -1,0 +1,57 @@
+//! Calls that arrange the kernel's own tree and limits.
+
+use std::ffi::CStr;
+
+use drupe_abi::Errno;
+use drupe_machine::Error;
+
+use super::call::{Result, Sys, text};
+use super::nr;
+
+impl Sys {
+    /// mount(2); `data` is at most a page less one byte, or EINVAL.
+    pub(crate) fn mount(
+        &self,
+        source: &CStr,
+        target: &CStr,
+        fstype: &CStr,
+        flags: u64,
+        data: &[u8],
+    ) -> Result<()> {
+        // The kernel copies a whole page, whatever the length of the string.
+        let mut page = [0; 4096];
+        match page.get_mut(..data.len()) {
+            Some(start) if data.len() < 4096 => start.copy_from_slice(data),
+            _ => return Err(Error::Errno(Errno::INVAL)),
+        }
+        let args = [
+            text(source),
+            text(target),
+            text(fstype),
+            flags as usize,
+            page.as_ptr() as usize,
+        ];
+        // SAFETY: reads strings and a page.
+        unsafe { self.raw(nr::MOUNT, args) }.map(drop)
+    }
+
+    pub(crate) fn umount(&self, target: &CStr, flags: i32) -> Result<()> {
+        // SAFETY: reads a string.
+        unsafe { self.raw(nr::UMOUNT2, [text(target), flags as usize]) }.map(drop)
+    }
+
+    pub(crate) fn umask(&self, mask: u32) -> Result<()> {
+        self.plain(nr::UMASK, [mask as usize]).map(drop)
+    }
+
+    /// Sets the limit of open files, for all host tasks.
+    pub(crate) fn set_open_files_limit(&self, limit: u64) -> Result<()> {
+        let new = libc::rlimit64 {
+            rlim_cur: limit,
+            rlim_max: limit,
+        };
+        let args = [0, libc::RLIMIT_NOFILE as usize, &raw const new as usize, 0];
+        // SAFETY: reads a struct rlimit64.
+        unsafe { self.raw(nr::PRLIMIT64, args) }.map(drop)
+    }
+}

@@ -1,0 +1,71 @@
+//! System call numbers of the generic table.
+//!
+//! drupe's architecture uses `include/uapi/asm-generic/unistd.h` (generated
+//! from `scripts/syscall.tbl`, ABIs common, 64, rlimit and renameat), not the
+//! numbers of x86-64. The names are the kernel's.
+#![allow(missing_docs, reason = "the names are the documentation")]
+
+pub const SETXATTR: usize = 5;
+pub const LSETXATTR: usize = 6;
+pub const FSETXATTR: usize = 7;
+pub const GETXATTR: usize = 8;
+pub const LGETXATTR: usize = 9;
+pub const FGETXATTR: usize = 10;
+pub const LISTXATTR: usize = 11;
+pub const LLISTXATTR: usize = 12;
+pub const FLISTXATTR: usize = 13;
+pub const REMOVEXATTR: usize = 14;
+pub const LREMOVEXATTR: usize = 15;
+pub const FREMOVEXATTR: usize = 16;
+pub const FCNTL: usize = 25;
+pub const MKNODAT: usize = 33;
+pub const MKDIRAT: usize = 34;
+pub const UNLINKAT: usize = 35;
+pub const SYMLINKAT: usize = 36;
+pub const LINKAT: usize = 37;
+pub const UMOUNT2: usize = 39;
+pub const MOUNT: usize = 40;
+pub const FSTATFS: usize = 44;
+pub const FTRUNCATE: usize = 46;
+pub const FALLOCATE: usize = 47;
+pub const FCHMOD: usize = 52;
+pub const FCHOWNAT: usize = 54;
+pub const FCHOWN: usize = 55;
+pub const OPENAT: usize = 56;
+pub const CLOSE: usize = 57;
+pub const GETDENTS64: usize = 61;
+pub const LSEEK: usize = 62;
+pub const READ: usize = 63;
+pub const WRITE: usize = 64;
+pub const PREAD64: usize = 67;
+pub const PWRITE64: usize = 68;
+pub const READLINKAT: usize = 78;
+pub const FSYNC: usize = 82;
+pub const FDATASYNC: usize = 83;
+pub const UTIMENSAT: usize = 88;
+pub const UMASK: usize = 166;
+pub const PRLIMIT64: usize = 261;
+pub const SYNCFS: usize = 267;
+pub const RENAMEAT2: usize = 276;
+pub const COPY_FILE_RANGE: usize = 285;
+pub const STATX: usize = 291;
+pub const OPENAT2: usize = 437;
+pub const FCHMODAT2: usize = 452;
+
+/// Whether no argument of this call is a pointer (of those this crate makes).
+pub(crate) fn is_plain(nr: usize) -> bool {
+    matches!(
+        nr,
+        FCNTL
+            | FTRUNCATE
+            | FALLOCATE
+            | FCHMOD
+            | FCHOWN
+            | CLOSE
+            | LSEEK
+            | FSYNC
+            | FDATASYNC
+            | UMASK
+            | SYNCFS
+    )
+}
