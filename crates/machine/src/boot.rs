@@ -27,9 +27,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 const COMMAND_LINE: &str =
     "console=drupe loglevel=7 random.trust_bootloader=1 rcupdate.rcu_expedited=1";
 
-/// Address space for vmalloc; as much as the host's mappings can fill page by
-/// page (65,530 of 4 KiB) is the most that makes sense.
-const VMALLOC_SIZE: usize = 256 << 20;
+/// Address space for vmalloc. Page by page it takes 32,768 of the 65,530 mappings
+/// that the host allows.
+const VMALLOC_SIZE: usize = 128 << 20;
 
 /// Memory that the kernel needs for itself, beside its image.
 const MIN_RAM: usize = 12 << 20;
