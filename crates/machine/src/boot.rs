@@ -12,6 +12,7 @@ use crate::ops::OPS;
 use crate::timer::Timer;
 use drupe_abi as abi;
 use drupe_cpu::{Completion, Cpu};
+use drupe_host::clock;
 use drupe_host::log::{Listener, Log};
 use drupe_image::elf::{Elf, PAGE_SIZE};
 use drupe_image::embed;
@@ -75,6 +76,7 @@ pub(crate) fn boot(
     let memory = memory(memory_size)?;
     let kernel = Arc::new_cyclic(|myself| Kernel {
         id: IDS.fetch_add(1, Relaxed),
+        epoch: clock::monotonic_ns(),
         memory,
         image: OnceLock::new(),
         boot: OnceLock::new(),

@@ -29,8 +29,9 @@ unsafe fn kernel<'a>(ctx: *const c_void) -> &'a Kernel {
     unsafe { &*ctx.cast() }
 }
 
-unsafe extern "C" fn clock(_ctx: *const c_void) -> u64 {
-    clock::monotonic_ns()
+unsafe extern "C" fn clock(ctx: *const c_void) -> u64 {
+    // SAFETY: the kernel passes its own context.
+    unsafe { kernel(ctx) }.clock()
 }
 
 unsafe extern "C" fn wall_clock(_ctx: *const c_void) -> i64 {

@@ -46,6 +46,12 @@ impl Dir {
         .map_err(|e| Error::at(operation, name, e))
     }
 
+    /// Another handle to the same directory.
+    pub fn try_clone(&self) -> Result<Dir> {
+        let fd = named("duplicate", self.fd.sys().duplicate(self.fd.raw()))?;
+        Ok(Dir::new(fd, &self.mount))
+    }
+
     /// Its entries.
     pub fn read_dir(&self) -> Result<ReadDir> {
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;

@@ -85,6 +85,26 @@ impl Metadata {
         time(&self.0.stx_ctime)
     }
 
+    /// Seconds since 1970 of [`Metadata::accessed`]; negative before.
+    pub fn atime(&self) -> i64 {
+        self.0.stx_atime.tv_sec
+    }
+
+    /// Nanoseconds after [`Metadata::atime`].
+    pub fn atime_nsec(&self) -> u32 {
+        self.0.stx_atime.tv_nsec
+    }
+
+    /// Seconds since 1970 of [`Metadata::modified`]; negative before.
+    pub fn mtime(&self) -> i64 {
+        self.0.stx_mtime.tv_sec
+    }
+
+    /// Nanoseconds after [`Metadata::mtime`].
+    pub fn mtime_nsec(&self) -> u32 {
+        self.0.stx_mtime.tv_nsec
+    }
+
     /// Owner.
     pub fn uid(&self) -> u32 {
         self.0.stx_uid

@@ -1,0 +1,294 @@
+//! A directory of an image, as either side of a copy.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use drupe::{Buffer, Dir, Errno, File, FileTimes, Metadata, Mount, OpenOptions};
+
+use super::event::{Kind, Stat, Time};
+use super::problem::{Result, host};
+use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, Xattrs};
+
+/// An open directory of an image.
+pub(super) struct ImageDir {
+    dir: Dir,
+    /// Where the copy started from, for links.
+    base: Arc<PathBuf>,
+}
+
+/// An open file of an image.
+pub(super) struct ImageFile(File);
+
+impl ImageFile {
+    /// Opens whatever a path leads to, even if it is a pipe that nobody writes to.
+    pub(super) fn open(mount: &Mount, path: &Path) -> Result<ImageFile> {
+        let mut options = mount.options();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        Ok(ImageFile(options.open(path)?))
+    }
+}
+
+impl ImageDir {
+    pub(super) fn open(mount: &Mount, path: &Path) -> Result<ImageDir> {
+        Ok(ImageDir {
+            dir: mount.open_dir(path)?,
+            base: Arc::new(path.to_owned()),
+        })
+    }
+
+    fn derive(&self, dir: Dir) -> ImageDir {
+        ImageDir {
+            dir,
+            base: Arc::clone(&self.base),
+        }
+    }
+}
+
+pub(super) fn stat(metadata: &Metadata) -> Stat {
+    Stat {
+        mode: metadata.mode(),
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        size: metadata.len(),
+        blocks: metadata.blocks(),
+        nlink: metadata.nlink(),
+        dev: metadata.dev(),
+        ino: metadata.ino(),
+        rdev: metadata.rdev(),
+        accessed: Time {
+            seconds: metadata.atime(),
+            nanos: metadata.atime_nsec(),
+        },
+        modified: Time {
+            seconds: metadata.mtime(),
+            nanos: metadata.mtime_nsec(),
+        },
+    }
+}
+
+/// `None`: beyond what a [`SystemTime`] can tell.
+fn system_time(time: Time) -> Option<SystemTime> {
+    let distance = Duration::from_secs(time.seconds.unsigned_abs());
+    let whole = match time.seconds {
+        0.. => UNIX_EPOCH.checked_add(distance),
+        _ => UNIX_EPOCH.checked_sub(distance),
+    };
+    whole?.checked_add(Duration::from_nanos(time.nanos.into()))
+}
+
+fn times(accessed: Time, modified: Time) -> FileTimes {
+    let mut times = FileTimes::new();
+    if let Some(accessed) = system_time(accessed) {
+        times = times.set_accessed(accessed);
+    }
+    if let Some(modified) = system_time(modified) {
+        times = times.set_modified(modified);
+    }
+    times
+}
+
+impl SourceDir for ImageDir {
+    type File = ImageFile;
+
+    fn entries(&self) -> Result<Vec<(OsString, Option<Kind>)>> {
+        self.dir
+            .read_dir()?
+            .map(|entry| {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                let kind = match () {
+                    () if kind.is_file() => Kind::File,
+                    () if kind.is_dir() => Kind::Dir,
+                    () if kind.is_symlink() => Kind::Symlink,
+                    () => Kind::Node,
+                };
+                Ok((entry.file_name(), Some(kind)))
+            })
+            .collect()
+    }
+
+    fn open_dir(&self, name: &OsStr) -> Result<ImageDir> {
+        Ok(self.derive(self.dir.open_dir(name)?))
+    }
+
+    fn open(&self, name: &OsStr) -> Result<ImageFile> {
+        Ok(ImageFile(
+            self.dir.open(name, OpenOptions::new().read(true))?,
+        ))
+    }
+
+    fn read_link(&self, name: &OsStr) -> Result<PathBuf> {
+        Ok(self.dir.read_link(name)?)
+    }
+
+    fn stat_of(&self, name: &OsStr) -> Result<Stat> {
+        Ok(stat(&self.dir.symlink_metadata(name)?))
+    }
+
+    fn xattrs_of(&self, name: &OsStr) -> Result<Xattrs> {
+        Ok(self.dir.xattrs_of(name)?)
+    }
+
+    fn stat(&self) -> Result<Stat> {
+        Ok(stat(&self.dir.metadata()?))
+    }
+
+    fn xattrs(&self) -> Result<Xattrs> {
+        Ok(self.dir.xattrs()?)
+    }
+}
+
+impl SourceFile for ImageFile {
+    fn stat(&self) -> Result<Stat> {
+        Ok(stat(&self.0.metadata()?))
+    }
+
+    fn xattrs(&self) -> Result<Xattrs> {
+        Ok(self.0.xattrs()?)
+    }
+
+    fn read(&self, bytes: &mut [u8]) -> Result<usize> {
+        host("read", (&self.0).read(bytes))
+    }
+
+    fn read_at(&self, buffer: &mut Buffer, range: Range<usize>, offset: u64) -> Result<usize> {
+        Ok(self.0.read_buffer_at(buffer, range, offset)?)
+    }
+
+    fn next_data(&self, offset: u64, size: u64) -> Result<Option<Range<u64>>> {
+        let start = match self.0.seek_data(offset) {
+            Ok(Some(start)) => start,
+            Ok(None) => return Ok(None),
+            Err(error) if error.errno() == Some(Errno::INVAL) => return Ok(Some(offset..size)),
+            Err(error) => return Err(error.into()),
+        };
+        let end = self.0.seek_hole(start)?.unwrap_or(size);
+        Ok(Some(start..end))
+    }
+
+    fn set_direct(&self, yes: bool) -> Result<bool> {
+        Ok(self.0.set_direct(yes)?)
+    }
+}
+
+impl TargetDir for ImageDir {
+    type File = ImageFile;
+
+    fn again(&self) -> Result<ImageDir> {
+        Ok(self.derive(self.dir.try_clone()?))
+    }
+
+    fn open_dir(&self, name: &OsStr) -> Result<ImageDir> {
+        Ok(self.derive(self.dir.open_dir(name)?))
+    }
+
+    fn create_dir(&self, name: &OsStr, mode: u32) -> Result<()> {
+        Ok(self.dir.create_dir(name, mode)?)
+    }
+
+    fn create(&self, name: &OsStr, mode: u32) -> Result<ImageFile> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(mode);
+        Ok(ImageFile(self.dir.open(name, &options)?))
+    }
+
+    fn truncate(&self, name: &OsStr) -> Result<ImageFile> {
+        let mut options = OpenOptions::new();
+        options.write(true).truncate(true);
+        Ok(ImageFile(self.dir.open(name, &options)?))
+    }
+
+    fn symlink(&self, original: &Path, name: &OsStr) -> Result<()> {
+        Ok(self.dir.symlink(original, name)?)
+    }
+
+    fn mknod(&self, name: &OsStr, mode: u32, dev: u64) -> Result<()> {
+        Ok(self.dir.mknod(name, mode, dev)?)
+    }
+
+    fn link(&self, first: &Path, second: &Path) -> Result<()> {
+        let mount = self.dir.mount();
+        Ok(mount.hard_link(self.base.join(first), self.base.join(second))?)
+    }
+
+    fn kind_of(&self, name: &OsStr) -> Result<Kind> {
+        Ok(Kind::of(self.dir.symlink_metadata(name)?.mode()))
+    }
+
+    fn remove(&self, name: &OsStr) -> Result<()> {
+        Ok(self.dir.remove_file(name)?)
+    }
+
+    fn heirs(&self) -> Result<Option<(u32, u32)>> {
+        let set_group_id = self.dir.metadata()?.mode() & libc::S_ISGID != 0;
+        let default_acl = self.dir.get_xattr("system.posix_acl_default")?;
+        // All operations in a kernel are root's, without a umask.
+        Ok((!set_group_id && default_acl.is_none()).then_some((0, 0)))
+    }
+
+    fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()> {
+        Ok(self.dir.chown_of(name, Some(uid), Some(gid))?)
+    }
+
+    fn chmod_of(&self, name: &OsStr, mode: u32) -> Result<()> {
+        let permissions = Permissions::from_mode(mode);
+        Ok(self.dir.set_permissions_of(name, permissions)?)
+    }
+
+    fn set_times_of(&self, name: &OsStr, accessed: Time, modified: Time) -> Result<()> {
+        Ok(self.dir.set_times_of(name, times(accessed, modified))?)
+    }
+
+    fn set_xattr_of(&self, entry: &OsStr, name: &OsStr, value: &[u8]) -> Result<()> {
+        Ok(self.dir.set_xattr_of(entry, name, value)?)
+    }
+}
+
+impl TargetFile for ImageFile {
+    fn write_all(&self, bytes: &[u8]) -> Result<()> {
+        host("write", (&self.0).write_all(bytes))
+    }
+
+    fn write_at(&self, buffer: &Buffer, range: Range<usize>, offset: u64) -> Result<()> {
+        Ok(self.0.write_buffer_at(buffer, range, offset)?)
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        Ok(self.0.set_len(len)?)
+    }
+
+    fn set_direct(&self, yes: bool) -> Result<bool> {
+        Ok(self.0.set_direct(yes)?)
+    }
+}
+
+/// Both handles have the same methods.
+macro_rules! settable {
+    ($handle:ty, $field:tt) => {
+        impl Settable for $handle {
+            fn chown(&self, uid: u32, gid: u32) -> Result<()> {
+                Ok(self.$field.chown(Some(uid), Some(gid))?)
+            }
+
+            fn chmod(&self, mode: u32) -> Result<()> {
+                Ok(self.$field.set_permissions(Permissions::from_mode(mode))?)
+            }
+
+            fn set_times(&self, accessed: Time, modified: Time) -> Result<()> {
+                Ok(self.$field.set_times(times(accessed, modified))?)
+            }
+
+            fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {
+                Ok(self.$field.set_xattr(name, value)?)
+            }
+        }
+    };
+}
+settable!(ImageDir, dir);
+settable!(ImageFile, 0);

@@ -1,0 +1,88 @@
+//! What a copy keeps of a file besides its contents.
+
+use super::event::Attributes;
+use super::problem::Result;
+use super::side::Settable;
+
+/// What to keep.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keep {
+    /// Everything; otherwise permissions, less the umask.
+    pub(super) archive: bool,
+    /// Of whoever runs the command.
+    pub(super) umask: u32,
+}
+
+/// How the file came to be whose attributes are to be set.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Origin {
+    /// Made by this copy, with this mode; and these are its owners and that is
+    /// exactly its mode, if that is known.
+    Made {
+        mode: u32,
+        heirs: Option<(u32, u32)>,
+    },
+    Existed,
+}
+
+/// What the target refused to keep: a filesystem without owners, a user
+/// without rights.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    pub(super) owners: u64,
+    pub(super) modes: u64,
+    pub(super) xattrs: u64,
+}
+
+impl Keep {
+    /// The mode to make a file with. Set-user-ID and the like come after the
+    /// owner, who would take them away.
+    pub(super) fn mode(&self, attributes: &Attributes) -> u32 {
+        let mode = attributes.stat.mode & 0o777;
+        match self.archive {
+            true => mode,
+            false => mode & !self.umask,
+        }
+    }
+
+    /// Sets what is to be kept and is not so yet. `has_mode`: not a symbolic link.
+    pub(super) fn apply(
+        &self,
+        file: &impl Settable,
+        attributes: &Attributes,
+        origin: Origin,
+        has_mode: bool,
+        refused: &mut Refused,
+    ) -> Result<()> {
+        if !self.archive {
+            return Ok(());
+        }
+        let stat = &attributes.stat;
+        let known = match origin {
+            Origin::Made { mode, heirs } => heirs.map(|owners| (owners, mode)),
+            Origin::Existed => None,
+        };
+        let mode = stat.mode & 0o7777;
+        if known.map(|(owners, _)| owners) != Some((stat.uid, stat.gid)) {
+            tolerate(file.chown(stat.uid, stat.gid), &mut refused.owners)?;
+        }
+        if has_mode && known.map(|(_, mode)| mode) != Some(mode) {
+            tolerate(file.chmod(mode), &mut refused.modes)?;
+        }
+        for (name, value) in &attributes.xattrs {
+            tolerate(file.set_xattr(name, value), &mut refused.xattrs)?;
+        }
+        file.set_times(stat.accessed, stat.modified)
+    }
+}
+
+/// Counts a refusal instead of failing.
+fn tolerate(result: Result<()>, refused: &mut u64) -> Result<()> {
+    match result {
+        Err(failed) if failed.is_refusal() => {
+            *refused += 1;
+            Ok(())
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,334 @@
+//! `drupe cp`: copies files into an image, out of one, or between two.
+//!
+//! ```text
+//!   walk (a thread)                    write (the caller)
+//!   reads a SourceDir ── batches of ──▶ makes in a TargetDir
+//!   and small files       Events        and copies large files
+//! ```
+//!
+//! [`plan`] decides what goes where; [`host`] and [`image`] are what [`side`]
+//! asks of either end; [`data`] copies large files through the kernel's own
+//! memory; [`keep`] sets attributes.
+
+mod data;
+mod event;
+mod host;
+mod image;
+mod keep;
+mod plan;
+mod problem;
+mod progress;
+mod side;
+mod walk;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use anyhow::anyhow;
+use drupe::Mount;
+
+use crate::args::{Cp, Global};
+use crate::exit::{ExitCode, Failure};
+use crate::interrupt::Interrupt;
+use crate::location::{ImagePath, Location};
+use crate::session::Session;
+use host::{HostDir, HostFile};
+use image::{ImageDir, ImageFile};
+use keep::{Keep, Refused};
+use plan::{Existing, Target};
+use problem::{Failed, Problem};
+use progress::Progress;
+use side::{SourceDir, TargetDir};
+use walk::{Top, Walker, What};
+use write::{Job, Stop, Writer};
+
+/// Files of this size and more are not read as a whole.
+const LARGE: u64 = 1 << 20;
+
+/// Batches of events on their way: enough for both sides to keep busy.
+const QUEUE: usize = 4;
+
+pub(crate) fn run(options: &Global, command: &Cp) -> Result<ExitCode, Failure> {
+    let mut paths: Vec<Location> = command
+        .paths
+        .iter()
+        .map(|path| Location::parse(path))
+        .collect();
+    let Some(dest) = paths.pop() else {
+        return Err(Failure::usage("nothing to copy"));
+    };
+    if matches!(dest, Location::Host(_))
+        && paths.iter().any(|path| matches!(path, Location::Host(_)))
+    {
+        return Err(Failure::usage(
+            "a source and the destination are both files of the host; \
+             a path in an image is written IMAGE:/PATH",
+        ));
+    }
+    let writable = match &dest {
+        Location::Image(image) => Some(&*image.volume.image),
+        Location::Host(_) => None,
+    };
+    let interrupt = Interrupt::install()?;
+    let mut session = Session::new(options, writable)?;
+    // Modes are ours to compute, on both sides.
+    let umask = rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode();
+    let kernel = session.kernel().clone();
+    let mut job = Job {
+        kernel: &kernel,
+        keep: Keep {
+            archive: command.archive,
+            umask,
+        },
+        interrupt: &interrupt,
+        progress: Progress::new(options),
+        buffer: None,
+        failed: false,
+        refused: Refused::default(),
+    };
+    let copied = match dest {
+        Location::Host(path) => to_host(&mut session, command, &paths, &path, &mut job),
+        Location::Image(dest) => to_image(&mut session, command, &paths, &dest, &mut job),
+    };
+    job.progress.finish();
+    warn_of_refusals(&job);
+    let failed = job.failed;
+    drop(job);
+    drop(kernel);
+    // Also after a failure: what was copied so far is to be in the image.
+    let closed = session.close();
+    match copied? {
+        Some(Stop::Interrupted) => {
+            eprintln!("drupe: interrupted");
+            closed.map(|()| ExitCode::Interrupted)
+        }
+        Some(Stop::Problem(problem)) => {
+            closed?;
+            Err(anyhow!("{problem}; what was copied before it is complete").into())
+        }
+        None => closed.map(|()| match failed {
+            true => ExitCode::Failed,
+            false => ExitCode::Success,
+        }),
+    }
+}
+
+fn warn_of_refusals(job: &Job<'_>) {
+    let Refused {
+        owners,
+        modes,
+        xattrs,
+    } = job.refused;
+    // An ordinary user's copies belong to that user: cp -a does not mention it.
+    let expected = !rustix::process::geteuid().is_root();
+    for (count, what) in [
+        (owners, "owners"),
+        (modes, "permissions"),
+        (xattrs, "extended attributes"),
+    ] {
+        if count > 0 && !(expected && what == "owners") {
+            let text = format!("the target refused {what} {count} times");
+            job.progress.warning(&text);
+        }
+    }
+}
+
+/// A copy that came to its end, early or not.
+type Copied = Result<Option<Stop>, Failure>;
+
+/// The destination, found.
+struct Dest<'a> {
+    target: Target,
+    /// The target's directory, as problems name it.
+    shown: PathBuf,
+    /// What it is on, if it is in an image.
+    mount: Option<&'a Mount>,
+}
+
+fn to_host(
+    session: &mut Session<'_>,
+    command: &Cp,
+    sources: &[Location],
+    path: &Path,
+    job: &mut Job<'_>,
+) -> Copied {
+    let label = path.display().to_string();
+    let existing = Existing::on_host(path);
+    let existing = existing.map_err(|error| anyhow!("{label}: {error}"))?;
+    let target = Target::new(
+        path,
+        &label,
+        existing,
+        sources.len(),
+        command.is_recursive(),
+    )?;
+    let dest = Dest {
+        shown: target.base.clone(),
+        target,
+        mount: None,
+    };
+    let open = || HostDir::open(&dest.target.base);
+    each_source(session, command, sources, &dest, open, job)
+}
+
+fn to_image(
+    session: &mut Session<'_>,
+    command: &Cp,
+    sources: &[Location],
+    path: &ImagePath,
+    job: &mut Job<'_>,
+) -> Copied {
+    let mount = session.mount(&path.volume)?;
+    let existing = Existing::in_image(&mount, &path.path);
+    let existing = existing.map_err(|error| anyhow!("{}: {error}", path.volume.label()))?;
+    let label = path.label();
+    let target = Target::new(
+        &path.path,
+        &label,
+        existing,
+        sources.len(),
+        command.is_recursive(),
+    )?;
+    let shown = ImagePath {
+        volume: path.volume.clone(),
+        path: target.base.clone(),
+    };
+    let dest = Dest {
+        shown: shown.label().into(),
+        target,
+        mount: Some(&mount),
+    };
+    let open = || ImageDir::open(&mount, &dest.target.base);
+    each_source(session, command, sources, &dest, open, job)
+}
+
+/// Copies the sources, those that follow each other on one side together, so
+/// that hard links between them are kept.
+fn each_source<T: TargetDir>(
+    session: &mut Session<'_>,
+    command: &Cp,
+    sources: &[Location],
+    dest: &Dest<'_>,
+    open: impl Fn() -> problem::Result<T>,
+    job: &mut Job<'_>,
+) -> Copied {
+    let together = |a: &Location, b: &Location| match (a, b) {
+        (Location::Host(_), Location::Host(_)) => true,
+        (Location::Image(a), Location::Image(b)) => a.volume == b.volume,
+        _ => false,
+    };
+    for group in sources.chunk_by(together) {
+        let base = open().map_err(|failed| failed.at(dest.shown.display().to_string()))?;
+        let stop = match &group[0] {
+            Location::Host(_) => {
+                let tops = group.iter().filter_map(|source| match source {
+                    Location::Host(path) => job.accept(host_top(command, path, dest)),
+                    Location::Image(_) => None,
+                });
+                let tops = tops.collect();
+                transfer(job, "", tops, base, &dest.shown)?
+            }
+            Location::Image(first) => {
+                let mount = session.mount(&first.volume)?;
+                let label = format!("{}:", first.volume.label());
+                let tops = group.iter().filter_map(|source| match source {
+                    Location::Image(path) => job.accept(image_top(command, &mount, path, dest)),
+                    Location::Host(_) => None,
+                });
+                let tops = tops.collect();
+                transfer(job, &label, tops, base, &dest.shown)?
+            }
+        };
+        if stop.is_some() {
+            return Ok(stop);
+        }
+    }
+    Ok(None)
+}
+
+/// A source on the host. Without `-r` a symbolic link is followed.
+fn host_top(command: &Cp, path: &Path, dest: &Dest<'_>) -> Result<Top<HostDir>, Problem> {
+    let open = || {
+        Ok(match plan::base_name(path) {
+            _ if !command.is_recursive() => What::File(HostFile::open(path)?),
+            Some(name) if !plan::ends_with_slash(path) => {
+                What::Entry(HostDir::open(plan::parent(path))?, name)
+            }
+            _ => What::Dir(HostDir::open(path)?),
+        })
+    };
+    let what = open().map_err(|failed: Failed| failed.at(path.display().to_string()))?;
+    Ok(Top {
+        what,
+        target: dest.target.name_for(path),
+        shown: path.to_owned(),
+    })
+}
+
+/// A source in an image, by the same rules.
+fn image_top(
+    command: &Cp,
+    mount: &Mount,
+    source: &ImagePath,
+    dest: &Dest<'_>,
+) -> Result<Top<ImageDir>, Problem> {
+    let path = &source.path;
+    let target = dest.target.name_for(path);
+    let open = || {
+        let what = match plan::base_name(path) {
+            _ if !command.is_recursive() => What::File(ImageFile::open(mount, path)?),
+            Some(name) if !plan::ends_with_slash(path) => {
+                What::Entry(ImageDir::open(mount, plan::parent(path))?, name)
+            }
+            _ => What::Dir(ImageDir::open(mount, path)?),
+        };
+        let names = |mount: &Mount| {
+            mount
+                .partition()
+                .map(|partition| partition.name().to_owned())
+        };
+        if dest.mount.is_some_and(|other| names(other) == names(mount)) {
+            let from = mount.canonicalize(path)?;
+            let to = mount.canonicalize(&dest.target.base)?.join(&target);
+            if to.starts_with(&from) {
+                return Err(Failed::new(
+                    "copy",
+                    "it would be copied onto or into itself",
+                ));
+            }
+        }
+        Ok(what)
+    };
+    let what = open().map_err(|failed: Failed| failed.at(source.label()))?;
+    Ok(Top {
+        what,
+        target,
+        shown: path.clone(),
+    })
+}
+
+/// Walks the sources on a thread of its own and writes them on this one.
+fn transfer<S: SourceDir, T: TargetDir>(
+    job: &mut Job<'_>,
+    label: &str,
+    tops: Vec<Top<S>>,
+    base: T,
+    shown: &Path,
+) -> Copied {
+    if job.progress.is_shown() {
+        job.progress.add_total(walk::measure(&tops));
+    }
+    let archive = job.keep.archive;
+    let writer = Writer::new(job, base, shown);
+    let writer = writer.map_err(|failed| failed.at(shown.display().to_string()))?;
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(QUEUE);
+        scope.spawn(move || {
+            // Gone: the writer has stopped, and says why.
+            let _ = Walker::new(archive, label, sender).run(tops);
+        });
+        // Dropping the receiver lets a walker that is ahead go.
+        Ok(writer.run(receiver).err())
+    })
+}

@@ -1,0 +1,117 @@
+//! The two sides of a copy as traits: [`super::host`] and [`super::image`]
+//! implement both.
+//!
+//! Names are single names; no symbolic link is ever followed.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use drupe::Buffer;
+
+use super::event::{Kind, Stat, Time};
+use super::problem::Result;
+
+pub(super) type Xattrs = Vec<(OsString, Vec<u8>)>;
+
+/// A directory to copy from.
+pub(super) trait SourceDir: Sized + Send {
+    type File: SourceFile;
+
+    /// Names, and types where the directory tells them.
+    fn entries(&self) -> Result<Vec<(OsString, Option<Kind>)>>;
+    fn open_dir(&self, name: &OsStr) -> Result<Self>;
+    fn open(&self, name: &OsStr) -> Result<Self::File>;
+    fn read_link(&self, name: &OsStr) -> Result<PathBuf>;
+    fn stat_of(&self, name: &OsStr) -> Result<Stat>;
+    fn xattrs_of(&self, name: &OsStr) -> Result<Xattrs>;
+    fn stat(&self) -> Result<Stat>;
+    fn xattrs(&self) -> Result<Xattrs>;
+}
+
+/// A file to copy from.
+pub(super) trait SourceFile: Send {
+    fn stat(&self) -> Result<Stat>;
+    fn xattrs(&self) -> Result<Xattrs>;
+    /// Reads on from where the last one ended; 0 at the end.
+    fn read(&self, bytes: &mut [u8]) -> Result<usize>;
+    /// Less than asked for only at the end.
+    fn read_at(&self, buffer: &mut Buffer, range: Range<usize>, offset: u64) -> Result<usize>;
+    /// The next data from `offset` on, which is not within a hole; `None`: no
+    /// more. All is data where the filesystem does not tell.
+    fn next_data(&self, offset: u64, size: u64) -> Result<Option<Range<u64>>>;
+    /// Bypass the page cache, if possible.
+    fn set_direct(&self, yes: bool) -> Result<bool>;
+}
+
+/// A directory to copy into.
+pub(super) trait TargetDir: Sized + Settable {
+    type File: TargetFile;
+
+    /// Another handle to this one.
+    fn again(&self) -> Result<Self>;
+    fn open_dir(&self, name: &OsStr) -> Result<Self>;
+    fn create_dir(&self, name: &OsStr, mode: u32) -> Result<()>;
+    /// EEXIST if there is anything of that name.
+    fn create(&self, name: &OsStr, mode: u32) -> Result<Self::File>;
+    /// Opens an existing file for writing, emptied.
+    fn truncate(&self, name: &OsStr) -> Result<Self::File>;
+    fn symlink(&self, original: &Path, name: &OsStr) -> Result<()>;
+    fn mknod(&self, name: &OsStr, mode: u32, dev: u64) -> Result<()>;
+    /// Makes a second name; both paths begin at the directory that the copy
+    /// started from.
+    fn link(&self, first: &Path, second: &Path) -> Result<()>;
+    fn kind_of(&self, name: &OsStr) -> Result<Kind>;
+    /// Removes anything but a directory.
+    fn remove(&self, name: &OsStr) -> Result<()>;
+    /// What is made here gets these owners and exactly the mode asked for;
+    /// `None`: who knows, because of a set-group-ID bit or a default ACL.
+    fn heirs(&self) -> Result<Option<(u32, u32)>>;
+
+    fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()>;
+    fn chmod_of(&self, name: &OsStr, mode: u32) -> Result<()>;
+    fn set_times_of(&self, name: &OsStr, accessed: Time, modified: Time) -> Result<()>;
+    fn set_xattr_of(&self, entry: &OsStr, name: &OsStr, value: &[u8]) -> Result<()>;
+}
+
+/// A file to copy into.
+pub(super) trait TargetFile: Settable {
+    /// Writes at the end of what was written so far.
+    fn write_all(&self, bytes: &[u8]) -> Result<()>;
+    fn write_at(&self, buffer: &Buffer, range: Range<usize>, offset: u64) -> Result<()>;
+    fn set_len(&self, len: u64) -> Result<()>;
+    /// Bypass the page cache, if possible.
+    fn set_direct(&self, yes: bool) -> Result<bool>;
+}
+
+/// Something whose attributes can be set.
+pub(super) trait Settable {
+    fn chown(&self, uid: u32, gid: u32) -> Result<()>;
+    fn chmod(&self, mode: u32) -> Result<()>;
+    fn set_times(&self, accessed: Time, modified: Time) -> Result<()>;
+    fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()>;
+}
+
+/// An entry of a directory that can't be opened: a symbolic link, a device.
+pub(super) struct Entry<'a, D> {
+    pub(super) dir: &'a D,
+    pub(super) name: &'a OsStr,
+}
+
+impl<D: TargetDir> Settable for Entry<'_, D> {
+    fn chown(&self, uid: u32, gid: u32) -> Result<()> {
+        self.dir.chown_of(self.name, uid, gid)
+    }
+
+    fn chmod(&self, mode: u32) -> Result<()> {
+        self.dir.chmod_of(self.name, mode)
+    }
+
+    fn set_times(&self, accessed: Time, modified: Time) -> Result<()> {
+        self.dir.set_times_of(self.name, accessed, modified)
+    }
+
+    fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {
+        self.dir.set_xattr_of(self.name, name, value)
+    }
+}

@@ -1,0 +1,366 @@
+//! Walks the source and tells what it finds, in [`Event`]s, to another thread:
+//! what the two sides wait for overlaps.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
+
+use super::LARGE;
+use super::event::{Attributes, Data, Event, Kind, Stat};
+use super::problem::{Failed, Result};
+use super::side::{SourceDir, SourceFile};
+
+/// Events sent at once: a message may wake a thread.
+const BATCH: usize = 64;
+/// Bytes of contents sent at once.
+const BATCH_BYTES: usize = 512 << 10;
+
+/// Events on their way.
+pub(super) type Batch<F> = Vec<Event<F>>;
+
+/// Something to copy.
+pub(super) struct Top<D: SourceDir> {
+    pub(super) what: What<D>,
+    /// Its name in the target; empty: the directory copied into.
+    pub(super) target: OsString,
+    /// As problems name it.
+    pub(super) shown: PathBuf,
+}
+
+pub(super) enum What<D: SourceDir> {
+    /// A file that was named, through symbolic links or not.
+    File(D::File),
+    Dir(D),
+    /// An entry of a directory, of any type.
+    Entry(D, OsString),
+}
+
+/// The receiver has gone: it has had enough.
+pub(super) struct Gone;
+
+type Told<T = ()> = std::result::Result<T, Gone>;
+
+pub(super) struct Walker<'a, D: SourceDir> {
+    /// Attributes and hard links are kept.
+    archive: bool,
+    /// In front of paths in problems: the image and a colon.
+    label: &'a str,
+    sender: SyncSender<Batch<D::File>>,
+    batch: Batch<D::File>,
+    batch_bytes: usize,
+    /// Where files with several names went first.
+    first: HashMap<(u64, u64), PathBuf>,
+    /// Of the source.
+    shown: PathBuf,
+    /// In the target, from where the copy started.
+    at: PathBuf,
+}
+
+/// A directory being walked: it, and what is still to do.
+struct Level<D> {
+    dir: D,
+    entries: std::vec::IntoIter<(OsString, Option<Kind>)>,
+}
+
+impl<'a, D: SourceDir> Walker<'a, D> {
+    pub(super) fn new(archive: bool, label: &'a str, sender: SyncSender<Batch<D::File>>) -> Self {
+        Walker {
+            archive,
+            label,
+            sender,
+            batch: Vec::new(),
+            batch_bytes: 0,
+            first: HashMap::new(),
+            shown: PathBuf::new(),
+            at: PathBuf::new(),
+        }
+    }
+
+    /// Walks all of them; hard links are kept among them.
+    pub(super) fn run(&mut self, tops: Vec<Top<D>>) -> Told {
+        for top in tops {
+            self.top(top)?;
+        }
+        self.flush()
+    }
+
+    fn top(&mut self, top: Top<D>) -> Told {
+        let Top {
+            what,
+            target,
+            shown,
+        } = top;
+        self.shown = shown;
+        self.at = PathBuf::from(&target);
+        let level = match what {
+            What::File(file) => {
+                let event = self.opened(file, &target);
+                self.tell_or_fail(event)?;
+                None
+            }
+            What::Dir(dir) => self.enter(Ok(dir), &target)?,
+            What::Entry(dir, name) => self.entry(&dir, &name, &target, None)?,
+        };
+        level.map_or(Ok(()), |level| self.below(level))
+    }
+
+    /// All that is below a directory: a stack, since trees may be deep.
+    fn below(&mut self, top: Level<D>) -> Told {
+        let mut stack = vec![top];
+        while let Some(level) = stack.last_mut() {
+            let Some((name, kind)) = level.entries.next() else {
+                self.tell(Event::Leave)?;
+                stack.pop();
+                if !stack.is_empty() {
+                    self.shown.pop();
+                    self.at.pop();
+                }
+                continue;
+            };
+            self.shown.push(&name);
+            self.at.push(&name);
+            match self.entry(&level.dir, &name, &name, kind)? {
+                Some(level) => stack.push(level),
+                None => {
+                    self.shown.pop();
+                    self.at.pop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One entry. A directory has been entered when it is returned.
+    fn entry(
+        &mut self,
+        dir: &D,
+        name: &OsStr,
+        target: &OsStr,
+        kind: Option<Kind>,
+    ) -> Told<Option<Level<D>>> {
+        let kind = match kind.map_or_else(|| dir.stat_of(name).map(|stat| stat.kind()), Ok) {
+            Ok(kind) => kind,
+            Err(failed) => return self.problem(failed).map(|()| None),
+        };
+        let event = match kind {
+            Kind::Dir => return self.enter(dir.open_dir(name), target),
+            Kind::File => self.file(dir, name, target),
+            Kind::Symlink => self.symlink(dir, name, target),
+            Kind::Node => self.node(dir, name, target),
+        };
+        self.tell_or_fail(event)?;
+        Ok(None)
+    }
+
+    fn tell_or_fail(&mut self, event: Result<Event<D::File>>) -> Told {
+        match event {
+            Ok(event) => self.tell(event),
+            Err(failed) => self.problem(failed),
+        }
+    }
+
+    fn enter(&mut self, dir: Result<D>, target: &OsStr) -> Told<Option<Level<D>>> {
+        let read = || {
+            let dir = dir?;
+            let mut entries = dir.entries()?;
+            // The same tree makes the same image.
+            entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+            let attributes = self.attributes(dir.stat()?, || dir.xattrs())?;
+            Ok((dir, entries, attributes))
+        };
+        match read() {
+            Ok((dir, entries, attributes)) => {
+                let name = target.to_owned();
+                self.tell(Event::Enter { name, attributes })?;
+                let entries = entries.into_iter();
+                Ok(Some(Level { dir, entries }))
+            }
+            Err(failed) => self.problem(failed).map(|()| None),
+        }
+    }
+
+    fn attributes(
+        &self,
+        stat: Stat,
+        xattrs: impl FnOnce() -> Result<super::side::Xattrs>,
+    ) -> Result<Attributes> {
+        let xattrs = match self.archive {
+            true => xattrs()?,
+            false => Vec::new(),
+        };
+        Ok(Attributes { stat, xattrs })
+    }
+
+    fn file(&mut self, dir: &D, name: &OsStr, target: &OsStr) -> Result<Event<D::File>> {
+        self.opened(dir.open(name)?, target)
+    }
+
+    fn opened(&mut self, file: D::File, target: &OsStr) -> Result<Event<D::File>> {
+        let stat = file.stat()?;
+        if stat.kind() == Kind::Dir {
+            let cause = "it is a directory, and neither -r nor -a was given";
+            return Err(Failed::new("copy", cause));
+        }
+        if let Some(first) = self.seen(&stat) {
+            let name = target.to_owned();
+            return Ok(Event::Link { name, first });
+        }
+        let is_file = stat.kind() == Kind::File;
+        let small = match is_file && stat.size < LARGE && !stat.is_sparse() {
+            true => Some(read_small(&file, stat.size)?),
+            false => None,
+        };
+        let attributes = self.attributes(stat, || file.xattrs())?;
+        let data = match small {
+            Some(bytes) => Data::Small(bytes),
+            None if is_file => Data::Large(file, self.show()),
+            None => Data::Stream(file, self.show()),
+        };
+        let name = target.to_owned();
+        Ok(Event::File {
+            name,
+            attributes,
+            data,
+        })
+    }
+
+    fn symlink(&mut self, dir: &D, name: &OsStr, target: &OsStr) -> Result<Event<D::File>> {
+        let stat = dir.stat_of(name)?;
+        if let Some(first) = self.seen(&stat) {
+            let name = target.to_owned();
+            return Ok(Event::Link { name, first });
+        }
+        Ok(Event::Symlink {
+            name: target.to_owned(),
+            target: dir.read_link(name)?,
+            attributes: self.attributes(stat, || dir.xattrs_of(name))?,
+        })
+    }
+
+    fn node(&mut self, dir: &D, name: &OsStr, target: &OsStr) -> Result<Event<D::File>> {
+        let stat = dir.stat_of(name)?;
+        if let Some(first) = self.seen(&stat) {
+            let name = target.to_owned();
+            return Ok(Event::Link { name, first });
+        }
+        Ok(Event::Node {
+            name: target.to_owned(),
+            attributes: self.attributes(stat, || dir.xattrs_of(name))?,
+        })
+    }
+
+    /// Where a file with several names went, if one of them came by already.
+    fn seen(&mut self, stat: &Stat) -> Option<PathBuf> {
+        if !self.archive || stat.nlink < 2 {
+            return None;
+        }
+        use std::collections::hash_map::Entry;
+        match self.first.entry((stat.dev, stat.ino)) {
+            Entry::Occupied(first) => Some(first.get().clone()),
+            Entry::Vacant(vacant) => {
+                vacant.insert(self.at.clone());
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, failed: Failed) -> Told {
+        let problem = failed.at(self.show());
+        self.tell(Event::Problem(problem))
+    }
+
+    /// Where we are in the source.
+    fn show(&self) -> String {
+        format!("{}{}", self.label, self.shown.display())
+    }
+
+    fn tell(&mut self, event: Event<D::File>) -> Told {
+        if let Event::File {
+            data: Data::Small(bytes),
+            ..
+        } = &event
+        {
+            self.batch_bytes += bytes.len();
+        }
+        self.batch.push(event);
+        if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Told {
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        self.sender.send(batch).map_err(|_| Gone)
+    }
+}
+
+/// All of a file whose size is known, in one call if nobody writes to it.
+fn read_small(file: &impl SourceFile, size: u64) -> Result<Vec<u8>> {
+    // One byte more shows the end without another call.
+    let mut bytes = vec![0; size as usize + 1];
+    let mut filled = 0;
+    loop {
+        let len = file.read(&mut bytes[filled..])?;
+        filled += len;
+        let short = filled < bytes.len();
+        if len == 0 || (short && filled == size as usize) {
+            break;
+        }
+        if !short {
+            // It has grown.
+            bytes.resize(bytes.len() * 2, 0);
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Bytes of all files, for a progress bar; what can't be read counts nothing.
+pub(super) fn measure<D: SourceDir>(tops: &[Top<D>]) -> u64 {
+    let mut total = 0;
+    let mut stack = Vec::new();
+    for top in tops {
+        match &top.what {
+            What::File(file) => total += file.stat().map_or(0, |stat| stat.size),
+            What::Dir(dir) => total += measure_dir(dir, &mut stack),
+            What::Entry(dir, name) => total += measure_entry(dir, name, None, &mut stack),
+        }
+        while let Some(dir) = stack.pop() {
+            total += measure_dir(&dir, &mut stack);
+        }
+    }
+    total
+}
+
+fn measure_dir<D: SourceDir>(dir: &D, below: &mut Vec<D>) -> u64 {
+    let entries = dir.entries().unwrap_or_default();
+    let sizes = entries
+        .iter()
+        .map(|(name, kind)| measure_entry(dir, name, *kind, below));
+    sizes.sum()
+}
+
+/// The size of a file; a directory goes onto the stack.
+fn measure_entry<D: SourceDir>(
+    dir: &D,
+    name: &OsStr,
+    kind: Option<Kind>,
+    below: &mut Vec<D>,
+) -> u64 {
+    let stat = match kind {
+        Some(Kind::Symlink | Kind::Node) => return 0,
+        Some(Kind::Dir) => None,
+        Some(Kind::File) | None => dir.stat_of(name).ok(),
+    };
+    match stat {
+        Some(stat) if stat.kind() == Kind::File => stat.size,
+        Some(stat) if stat.kind() != Kind::Dir => 0,
+        _ => {
+            below.extend(dir.open_dir(name));
+            0
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! [`ExitCode`]: what the command returns, and [`Failure`], an error with one.
+
+/// The exit codes, as `drupe --help` documents them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExitCode {
+    /// All was done.
+    Success = 0,
+    /// Some file could not be read, written or found.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// An image, a partition or its filesystem can't be used.
+    Image = 3,
+    /// SIGINT or SIGTERM; images are consistent, as far as they were written.
+    Interrupted = 130,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> std::process::ExitCode {
+        (code as u8).into()
+    }
+}
+
+/// What ends a command early.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: ExitCode,
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failure {
+    pub(crate) fn new(code: ExitCode, error: impl Into<anyhow::Error>) -> Failure {
+        Failure {
+            code,
+            error: error.into(),
+        }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(ExitCode::Usage, anyhow::Error::msg(message.into()))
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::new(ExitCode::Failed, error)
+    }
+}

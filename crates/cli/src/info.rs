@@ -1,0 +1,208 @@
+//! `drupe info`: what is on an image.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use drupe::probe::Probe;
+use drupe::{Partition, PartitionInfo};
+use indicatif::BinaryBytes;
+use serde::Serialize;
+
+use crate::args::{Global, Info};
+use crate::exit::{ExitCode, Failure};
+use crate::session::Session;
+
+/// An image; the JSON output is an array of these. Sizes are in bytes.
+#[derive(Serialize)]
+struct Image {
+    image: String,
+    size: u64,
+    /// "gpt", "dos" or null.
+    partition_table: Option<&'static str>,
+    /// Of the whole image.
+    #[serde(flatten)]
+    content: Content,
+    partitions: Vec<Part>,
+}
+
+/// A partition.
+#[derive(Serialize)]
+struct Part {
+    number: u32,
+    start: u64,
+    size: u64,
+    /// A UUID, or a number in hexadecimal.
+    type_id: Option<String>,
+    type_name: Option<&'static str>,
+    name: Option<String>,
+    partition_uuid: Option<String>,
+    #[serde(flatten)]
+    content: Content,
+}
+
+/// What an image or a partition holds.
+#[derive(Serialize, Default)]
+struct Content {
+    /// blkid's name of the type, or null.
+    filesystem: Option<&'static str>,
+    label: Option<String>,
+    uuid: Option<String>,
+    filesystem_size: Option<u64>,
+}
+
+impl From<Option<Probe>> for Content {
+    fn from(found: Option<Probe>) -> Content {
+        let Some(found) = found else {
+            return Content::default();
+        };
+        Content {
+            filesystem: Some(found.kind),
+            label: found.label,
+            uuid: found.uuid,
+            filesystem_size: found.size,
+        }
+    }
+}
+
+pub(crate) fn run(options: &Global, command: &Info) -> Result<ExitCode, Failure> {
+    let mut session = Session::new(options, None)?;
+    let mut images = Vec::new();
+    for image in &command.images {
+        images.push(inspect(&mut session, image)?);
+    }
+    let mut stdout = io::stdout().lock();
+    if options.json {
+        serde_json::to_writer_pretty(&mut stdout, &images).map_err(io::Error::from)?;
+        writeln!(stdout)?;
+    } else {
+        for (n, image) in images.iter().enumerate() {
+            if n > 0 {
+                writeln!(stdout)?;
+            }
+            print(&mut stdout, image)?;
+        }
+    }
+    session.close()?;
+    Ok(ExitCode::Success)
+}
+
+fn inspect(session: &mut Session<'_>, image: &Path) -> Result<Image, Failure> {
+    let disk = session.disk(image)?;
+    let failed = |error| Failure::new(ExitCode::Image, error);
+    let mut table = None;
+    let mut partitions = Vec::new();
+    for partition in disk.partitions().map_err(failed)? {
+        let info = partition.info().map_err(failed)?;
+        table = table.or(info.as_ref().map(|info| info.table));
+        partitions.push(part(&partition, info).map_err(failed)?);
+    }
+    Ok(Image {
+        image: image.display().to_string(),
+        size: disk.size(),
+        partition_table: table,
+        content: disk.whole().probe().map_err(failed)?.into(),
+        partitions,
+    })
+}
+
+fn part(partition: &Partition, info: Option<PartitionInfo>) -> drupe::Result<Part> {
+    let info = info.unwrap_or_default();
+    Ok(Part {
+        number: partition.number().unwrap_or_default(),
+        start: partition.start(),
+        size: partition.size(),
+        type_id: Some(info.kind).filter(|kind| !kind.is_empty()),
+        type_name: info.kind_name,
+        name: info.name,
+        partition_uuid: info.uuid,
+        content: partition.probe()?.into(),
+    })
+}
+
+fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
+    write!(out, "{}: {}", image.image, BinaryBytes(image.size))?;
+    if let Some(table) = image.partition_table {
+        write!(out, ", {table} partition table")?;
+    }
+    if image.content.filesystem.is_none() && image.partitions.is_empty() {
+        return writeln!(out, ", nothing known on it");
+    }
+    writeln!(out)?;
+
+    let header = [
+        "PART",
+        "START",
+        "SIZE",
+        "TYPE",
+        "NAME",
+        "FILESYSTEM",
+        "LABEL",
+        "UUID",
+        "FS SIZE",
+    ];
+    let mut rows = vec![header.map(String::from)];
+    if image.content.filesystem.is_some() {
+        let fields = [
+            "-".into(),
+            "0".into(),
+            size(Some(image.size)),
+            dash(None),
+            dash(None),
+        ];
+        rows.push(row(fields, &image.content));
+    }
+    for part in &image.partitions {
+        let kind = part.type_name.map(String::from).or(part.type_id.clone());
+        let fields = [
+            part.number.to_string(),
+            size(Some(part.start)),
+            size(Some(part.size)),
+            dash(kind),
+            dash(part.name.clone()),
+        ];
+        rows.push(row(fields, &part.content));
+    }
+    table(out, &rows)
+}
+
+fn row(fields: [String; 5], content: &Content) -> [String; 9] {
+    let [number, start, length, kind, name] = fields;
+    [
+        number,
+        start,
+        length,
+        kind,
+        name,
+        dash(content.filesystem.map(String::from)),
+        dash(content.label.clone()),
+        dash(content.uuid.clone()),
+        size(content.filesystem_size),
+    ]
+}
+
+/// Names come from the image: control characters would reach the terminal.
+fn dash(text: Option<String>) -> String {
+    match text {
+        Some(text) if text.contains(char::is_control) => text.escape_debug().to_string(),
+        Some(text) => text,
+        None => "-".into(),
+    }
+}
+
+fn size(bytes: Option<u64>) -> String {
+    bytes.map_or("-".into(), |bytes| BinaryBytes(bytes).to_string())
+}
+
+/// Columns as wide as their widest field.
+fn table<const N: usize>(out: &mut impl Write, rows: &[[String; N]]) -> io::Result<()> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (field, &width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{field:width$}  "));
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! [`Location`]: what a path argument means: a file of the host or of an image.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Where a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    Host(PathBuf),
+    Image(ImagePath),
+}
+
+/// A file in an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImagePath {
+    pub(crate) volume: Volume,
+    /// Absolute.
+    pub(crate) path: PathBuf,
+}
+
+/// An image, and which part of it. `None`: whichever has a filesystem; 0: all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Volume {
+    pub(crate) image: PathBuf,
+    pub(crate) partition: Option<u32>,
+}
+
+impl Location {
+    /// What an argument means, by the files there are:
+    ///
+    /// 1. It names an existing file: that file of the host.
+    /// 2. What is in front of a `:/` names an existing file, with or without
+    ///    `@PARTITION`: a path in that image. The last such `:/` counts.
+    /// 3. It has a `:/`: a path in an image that will not be found.
+    /// 4. Anything else is a file of the host, yet to be made.
+    pub(crate) fn parse(argument: &OsStr) -> Location {
+        Location::parse_with(argument, |path| path.symlink_metadata().is_ok())
+    }
+
+    fn parse_with(argument: &OsStr, exists: impl Fn(&Path) -> bool) -> Location {
+        if exists(Path::new(argument)) {
+            return Location::Host(argument.into());
+        }
+        let bytes = argument.as_bytes();
+        let colons = bytes
+            .windows(2)
+            .enumerate()
+            .filter(|(_, pair)| pair == b":/")
+            .map(|(at, _)| at)
+            // "IMAGE:" is short for "IMAGE:/".
+            .chain(bytes.ends_with(b":").then(|| bytes.len() - 1));
+        let mut fallback = None;
+        let mut found = None;
+        for at in colons {
+            let volume = Volume::parse_with(OsStr::from_bytes(&bytes[..at]), &exists);
+            let path = match &bytes[at + 1..] {
+                b"" => "/".into(),
+                path => OsStr::from_bytes(path).into(),
+            };
+            let known = exists(&volume.image);
+            let image = ImagePath { volume, path };
+            match known {
+                true => found = Some(image),
+                false => fallback = fallback.or((at + 1 < bytes.len()).then_some(image)),
+            }
+        }
+        match found.or(fallback) {
+            Some(image) => Location::Image(image),
+            None => Location::Host(argument.into()),
+        }
+    }
+}
+
+impl Volume {
+    /// `IMAGE` or `IMAGE@PARTITION`; the former if such a file exists.
+    pub(crate) fn parse(argument: &OsStr) -> Volume {
+        Volume::parse_with(argument, |path| path.symlink_metadata().is_ok())
+    }
+
+    fn parse_with(argument: &OsStr, exists: impl Fn(&Path) -> bool) -> Volume {
+        let whole = Volume {
+            image: argument.into(),
+            partition: None,
+        };
+        let bytes = argument.as_bytes();
+        let at = bytes.iter().rposition(|&byte| byte == b'@');
+        match at {
+            Some(at) if !exists(&whole.image) => {
+                let number = str::from_utf8(&bytes[at + 1..]).ok();
+                // parse() would take a sign.
+                let digits = number.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+                match digits.and_then(|text| text.parse().ok()) {
+                    Some(number) => Volume {
+                        image: OsStr::from_bytes(&bytes[..at]).into(),
+                        partition: Some(number),
+                    },
+                    None => whole,
+                }
+            }
+            _ => whole,
+        }
+    }
+
+    /// As it is written on the command line.
+    pub(crate) fn label(&self) -> String {
+        let image = self.image.display();
+        match self.partition {
+            Some(number) => format!("{image}@{number}"),
+            None => image.to_string(),
+        }
+    }
+}
+
+impl ImagePath {
+    /// The argument of a command that only takes paths in images: a host file is
+    /// an image, and its root is meant.
+    pub(crate) fn parse(argument: &OsString) -> ImagePath {
+        match Location::parse(argument) {
+            Location::Image(image) => image,
+            Location::Host(_) => ImagePath {
+                volume: Volume::parse(argument),
+                path: "/".into(),
+            },
+        }
+    }
+
+    pub(crate) fn label(&self) -> String {
+        format!("{}:{}", self.volume.label(), self.path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILES: &[&str] = &[
+        "disk.img",
+        "dir/disk.img",
+        "odd@7",
+        "odd:/name",
+        "a:b",
+        "./a:b",
+    ];
+
+    fn parse(argument: &str) -> Location {
+        Location::parse_with(argument.as_ref(), |path| {
+            FILES.iter().any(|file| path == Path::new(file))
+        })
+    }
+
+    fn image(image: &str, partition: Option<u32>, path: &str) -> Location {
+        Location::Image(ImagePath {
+            volume: Volume {
+                image: image.into(),
+                partition,
+            },
+            path: path.into(),
+        })
+    }
+
+    #[test]
+    fn paths_in_images() {
+        assert_eq!(parse("disk.img:/"), image("disk.img", None, "/"));
+        assert_eq!(parse("disk.img:"), image("disk.img", None, "/"));
+        assert_eq!(
+            parse("dir/disk.img@2:/etc/a:b"),
+            image("dir/disk.img", Some(2), "/etc/a:b")
+        );
+        assert_eq!(parse("odd@7:/x"), image("odd@7", None, "/x"));
+        assert_eq!(parse("odd@7@1:/x"), image("odd@7", Some(1), "/x"));
+        assert_eq!(parse("odd:/name:/x"), image("odd:/name", None, "/x"));
+        assert_eq!(parse("disk.img@x:/"), image("disk.img@x", None, "/"));
+        assert_eq!(parse("missing.img:/x"), image("missing.img", None, "/x"));
+        assert_eq!(
+            parse("missing.img@3:/x"),
+            image("missing.img", Some(3), "/x")
+        );
+    }
+
+    #[test]
+    fn files_of_the_host() {
+        for path in [
+            "disk.img",
+            "odd:/name",
+            "a:b",
+            "./a:b",
+            "new:file",
+            "new",
+            "new:",
+        ] {
+            assert_eq!(parse(path), Location::Host(path.into()), "{path}");
+        }
+    }
+}
