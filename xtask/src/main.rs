@@ -1,2 +1,146 @@
-//! The project tasks.
-fn main() {}
+//! The project's tasks: `cargo xtask TASK`.
+//!
+//! [`TASKS`] is the table of them, each with its line of help; each task's work
+//! is in a module of its own. What a machine lacks is installed by [`setup`],
+//! which says so; nothing else changes the machine.
+#![forbid(unsafe_code)]
+
+mod check;
+mod demo;
+mod kernel;
+mod licences;
+mod progress;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+/// A task: what it is called and what it does.
+struct Task {
+    name: &'static str,
+    /// Arguments, as the help shows them.
+    arguments: &'static str,
+    help: &'static str,
+    run: fn(&[String]) -> Result<()>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "demo",
+        arguments: "",
+        help: "set up, then copy a tree into a real ext4 image, out again, and check everything",
+        run: demo::run,
+    },
+    Task {
+        name: "test",
+        arguments: "",
+        help: "set up, then run all tests and check the kernel port",
+        run: test::run,
+    },
+    Task {
+        name: "ci",
+        arguments: "",
+        help: "what CI runs: format, lints, documentation, licences, layout, tests",
+        run: test::ci,
+    },
+    Task {
+        name: "setup",
+        arguments: "",
+        help: "install with apt-get what building and testing need, and say what",
+        run: setup::run,
+    },
+    Task {
+        name: "kernel",
+        arguments: "[check] [--flavour NAME] [--verbose]",
+        help: "build the kernel image; check: no warnings, checkpatch clean, tree untouched",
+        run: kernel::run,
+    },
+    Task {
+        name: "lint",
+        arguments: "",
+        help: "format, clippy and rustdoc, with warnings as errors",
+        run: check::run,
+    },
+    Task {
+        name: "licences",
+        arguments: "",
+        help: "check that every dependency's licence goes with GPL-2.0-only",
+        run: licences::run,
+    },
+    Task {
+        name: "tidy",
+        arguments: "",
+        help: "check which crate uses which, where unsafe is, module headers, file sizes",
+        run: tidy::run,
+    },
+    Task {
+        name: "loom",
+        arguments: "",
+        help: "model-check who owns the CPU (crates/cpu)",
+        run: test::loom,
+    },
+    Task {
+        name: "soak",
+        arguments: "[ARGUMENTS]",
+        help: "run the long tests, those marked #[ignore], in a release build",
+        run: test::soak,
+    },
+    Task {
+        name: "bench",
+        arguments: "[ARGUMENTS]",
+        help: "measure, with ratios to the host in the same run",
+        run: test::bench,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((name, rest)) = arguments.split_first() else {
+        print_help();
+        return Ok(());
+    };
+    if ["help", "--help", "-h"].contains(&name.as_str()) {
+        print_help();
+        return Ok(());
+    }
+    match TASKS.iter().find(|task| task.name == name) {
+        Some(task) => (task.run)(rest),
+        None => bail!("no task {name:?}; `cargo xtask` lists them"),
+    }
+}
+
+fn print_help() {
+    println!("usage: cargo xtask TASK\n");
+    for Task {
+        name,
+        arguments,
+        help,
+        ..
+    } in TASKS
+    {
+        println!("  {:<46} {help}", format!("{name} {arguments}"));
+    }
+}
+
+/// Refuses arguments for a task that takes none.
+fn no_arguments(arguments: &[String]) -> Result<()> {
+    match arguments.first() {
+        None => Ok(()),
+        Some(argument) => bail!("this task takes no argument, and got {argument:?}"),
+    }
+}

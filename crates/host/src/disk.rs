@@ -1,43 +1,78 @@
-//! Disks: the host side of a kernel's block devices.
+//! What a disk is to a kernel.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::path::Path;
+
+pub use crate::file_disk::FileDisk;
 
 /// What a disk is, asked once when it is added to a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// Size in bytes; a multiple of `block_size`.
+    /// Size in bytes; what does not fill a block at the end is not used.
     pub size: u64,
     /// Logical block size in bytes: a power of two from 512 to 4096.
     pub block_size: u32,
     /// The kernel must not write.
     pub read_only: bool,
-    /// [`Disk::discard`] does something.
+    /// [`Disk::discard`] frees space.
     pub discard: bool,
 }
 
 /// A disk that a kernel reads and writes.
+///
+/// Offsets and lengths are in bytes, and multiples of the block size. An error
+/// becomes an I/O error of the kernel, `ENOSPC` and a few others keep their
+/// meaning (`errno_to_blk_status`, `block/blk-core.c`); a panic becomes `EIO`.
+///
+/// Methods are called by threads that run the kernel; a call into the same
+/// kernel from here fails.
 pub trait Disk: Send + Sync {
     /// Size and abilities.
     fn geometry(&self) -> Geometry;
-    /// Fills `buffers` from `offset` on, entirely or with an error.
+
+    /// Fills all of `buffers` from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// Any; the content of `buffers` does not matter then.
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()>;
-    /// Writes `buffers` from `offset` on, entirely or with an error; durable if `fua`.
-    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, fua: bool) -> io::Result<()>;
-    /// Makes all completed writes durable.
-    fn flush(&self) -> io::Result<()>;
-    /// The range's content is no longer needed.
-    fn discard(&self, offset: u64, len: u64) -> io::Result<()>;
-    /// The range must read as zeroes.
-    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()>;
-}
 
-/// A disk in a file or block device of the host.
-pub struct FileDisk;
-
-impl FileDisk {
-    /// Opens `path`; takes an advisory lock, exclusive unless `read_only`.
-    pub fn open(_path: &Path, _read_only: bool) -> io::Result<FileDisk> {
-        todo!()
+    /// Fills all of `buffers` if that takes no waiting; `false`: it would, or
+    /// the disk cannot tell. Kernels ask this first, in the thread that runs
+    /// them, and then `read_at` in a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Disk::read_at`].
+    fn read_cached(&self, _buffers: &mut [IoSliceMut<'_>], _offset: u64) -> io::Result<bool> {
+        Ok(false)
     }
+
+    /// Writes all of `buffers` from `offset` on; `durable`: to be on stable
+    /// storage on return.
+    ///
+    /// # Errors
+    ///
+    /// Any; what was written then is unknown.
+    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()>;
+
+    /// Makes all writes that have returned durable.
+    ///
+    /// # Errors
+    ///
+    /// Any; the kernel takes them for lost.
+    fn flush(&self) -> io::Result<()>;
+
+    /// The range's content is no longer needed.
+    ///
+    /// # Errors
+    ///
+    /// Any; the content must be as it was.
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Makes the range read as zeroes.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: the kernel writes zeroes itself, now and later.
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()>;
 }

@@ -1,1 +1,53 @@
-//! See the manifest's description.
+//! Finds the Linux source, lays the drupe architecture over it, builds the
+//! kernel image and caches it.
+//!
+//! [`Kbuild`] is the way in: it names a source, an overlay and a [`Flavour`],
+//! and [`Kbuild::image`] returns the image, from the cache where it can. The
+//! crate is a build dependency of everything, so it prints nothing (progress
+//! goes to a callback as [`Progress`]) and depends on next to nothing.
+//!
+//! The source tree is only ever read. What is built is a *shadow*: a directory
+//! of links to the tree's own entries in which `arch/drupe` is the one real
+//! directory. [`Kbuild::verify_untouched`] proves it.
+//!
+//! Neighbours: `drupe-image`'s build script embeds what this returns; `xtask`
+//! builds ahead of time, installs [`requirements`] and checks the port.
+//!
+//! # Environment
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `DRUPE_IMAGE` | a kernel image to use as it is; nothing is built |
+//! | `DRUPE_LINUX_SOURCE` | a 6.12 source tree, or a tarball of one |
+//! | `DRUPE_CACHE` | the cache directory; default `$XDG_CACHE_HOME/drupe`, else `~/.cache/drupe` |
+//! | `DRUPE_FLAVOUR` | `mmu` (default) or `nommu` |
+#![forbid(unsafe_code)]
+
+mod build;
+mod cache;
+mod compile;
+mod config;
+mod digest;
+mod elf;
+mod error;
+mod extract;
+mod flavour;
+mod make;
+mod overlay;
+mod progress;
+pub mod requirements;
+mod shadow;
+mod source;
+mod toolchain;
+mod tree;
+mod untouched;
+
+pub use build::{Image, Kbuild, Prepared};
+pub use cache::Cache;
+pub use digest::Digest;
+pub use error::{Error, Result};
+pub use flavour::Flavour;
+pub use make::Output;
+pub use overlay::Overlay;
+pub use progress::Progress;
+pub use source::{Source, Version};

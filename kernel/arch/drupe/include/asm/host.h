@@ -324,7 +324,8 @@ struct drupe_fault {
  * @fault: reports a fault that has no exception table entry and panics;
  *	never returns to its caller but leaves with %DRUPE_LEAVE_STOPPED; to be
  *	entered on the kernel stack that faulted, in the thread that faulted
- * @abandon: leave with %DRUPE_LEAVE_STOPPED at once; for a fault in @fault
+ * @abandon: leave with %DRUPE_LEAVE_STOPPED at once, touching nothing but
+ *	the CPU's state; for a fault in @fault, or one without a usable stack
  */
 struct drupe_image {
 	u32 abi_version;
@@ -336,7 +337,7 @@ struct drupe_image {
 	const struct drupe_extable_entry *extable;
 	const struct drupe_extable_entry *extable_end;
 	void (*fault)(const struct drupe_fault *fault);
-	void (*abandon)(void);
+	void (*abandon)(struct drupe_cpu *cpu);
 };
 
 /**

@@ -1,0 +1,220 @@
+//! Copying files into an ext4 image and out again: whole processes, the image
+//! in memory where the host has a place for that.
+
+use crate::table::{Row, Table};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Rounds per job; the best counts.
+const ROUNDS: usize = 5;
+
+/// Where everything lies.
+struct Place {
+    dir: TempDir,
+    command: PathBuf,
+}
+
+/// A tree to copy: its name below the place.
+const SMALL: &str = "small";
+const BIG: &str = "big";
+
+impl Place {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A fresh image of 1 GiB.
+    fn image(&self, from: Option<&str>) -> Result<PathBuf> {
+        let image = self.path("image.ext4");
+        let _ = fs::remove_file(&image);
+        File::create(&image)?.set_len(1 << 30)?;
+        let mut mkfs = Command::new("mkfs.ext4");
+        mkfs.args(["-q", "-F", "-E", "lazy_itable_init=1,root_owner=0:0"]);
+        if let Some(tree) = from {
+            mkfs.arg("-d").arg(self.path(tree));
+        }
+        time(mkfs.arg(&image))?;
+        Ok(image)
+    }
+}
+
+/// Runs a command that must succeed.
+fn time(command: &mut Command) -> Result<Duration> {
+    let start = Instant::now();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {:?}", command.get_program()))?;
+    let time = start.elapsed();
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        bail!("{command:?} failed: {}", text.trim());
+    }
+    Ok(time)
+}
+
+/// The best time of several rounds of `job`.
+fn best(mut job: impl FnMut() -> Result<Duration>) -> Result<Duration> {
+    let times = (0..ROUNDS).map(|_| job()).collect::<Result<Vec<_>>>()?;
+    Ok(times.into_iter().min().expect("several rounds"))
+}
+
+/// `image:/`, as the command wants it.
+fn inside(image: &Path) -> String {
+    format!("{}:/", image.display())
+}
+
+fn copy_in(place: &Place, tree: &str, what: &'static str) -> Result<Row> {
+    let drupe = best(|| {
+        let image = place.image(None)?;
+        time(
+            Command::new(&place.command)
+                .args(["--quiet", "cp", "-r"])
+                .arg(place.path(tree))
+                .arg(inside(&image)),
+        )
+    })?;
+    check(&place.path("image.ext4"))?;
+    // Making the filesystem is part of the job there; take off what that costs.
+    let empty = best(|| timed(|| place.image(None)))?;
+    let filled = best(|| timed(|| place.image(Some(tree))))?;
+    let mut peers = vec![("mke2fs -d", filled.saturating_sub(empty))];
+    let note = match best(|| loop_in(place, tree)) {
+        Ok(time) => {
+            peers.push(("loop mount", time));
+            None
+        }
+        Err(error) => Some(format!("no loop mount here: {error:#}")),
+    };
+    Ok(Row {
+        what,
+        drupe,
+        peers,
+        note,
+    })
+}
+
+fn copy_out(place: &Place, tree: &str, what: &'static str) -> Result<Row> {
+    let image = place.image(Some(tree))?;
+    let out = place.path("out");
+    let fresh = || -> Result<()> {
+        let _ = fs::remove_dir_all(&out);
+        fs::create_dir(&out)?;
+        Ok(())
+    };
+    let drupe = best(|| {
+        fresh()?;
+        time(
+            Command::new(&place.command)
+                .args(["--quiet", "cp", "-r"])
+                .arg(inside(&image))
+                .arg(&out),
+        )
+    })?;
+    let debugfs = best(|| {
+        fresh()?;
+        let request = format!("rdump / {}", out.display());
+        time(Command::new("debugfs").args(["-R", &request]).arg(&image))
+    })?;
+    let mut peers = vec![("debugfs rdump", debugfs)];
+    let note = match best(|| {
+        fresh()?;
+        loop_mounted(place, &image, &place.path("mnt"), &out, true)
+    }) {
+        Ok(time) => {
+            peers.push(("loop mount", time));
+            None
+        }
+        Err(error) => Some(format!("no loop mount here: {error:#}")),
+    };
+    Ok(Row {
+        what,
+        drupe,
+        peers,
+        note,
+    })
+}
+
+fn timed<T>(job: impl FnOnce() -> Result<T>) -> Result<Duration> {
+    let start = Instant::now();
+    job()?;
+    Ok(start.elapsed())
+}
+
+fn check(image: &Path) -> Result<()> {
+    let status = Command::new("e2fsck").arg("-fn").arg(image).output()?;
+    ensure!(status.status.success(), "the image is damaged");
+    Ok(())
+}
+
+fn loop_in(place: &Place, tree: &str) -> Result<Duration> {
+    let image = place.image(None)?;
+    let (from, to) = (place.path(tree), place.path("mnt"));
+    loop_mounted(place, &image, &from, &to, false)
+}
+
+/// Mounts the image with the host's kernel, copies, unmounts.
+fn loop_mounted(
+    place: &Place,
+    image: &Path,
+    from: &Path,
+    to: &Path,
+    read_only: bool,
+) -> Result<Duration> {
+    let mount = place.path("mnt");
+    fs::create_dir_all(&mount)?;
+    let start = Instant::now();
+    let options = if read_only { "loop,ro" } else { "loop" };
+    time(
+        Command::new("mount")
+            .args(["-o", options])
+            .args([image, &mount]),
+    )?;
+    let copied = time(Command::new("cp").arg("-r").arg(from).arg(to));
+    time(Command::new("umount").arg(&mount))?;
+    copied?;
+    Ok(start.elapsed())
+}
+
+fn run_all(place: &Place, table: &mut Table) -> Result<()> {
+    for (tree, what_in, what_out) in [
+        (
+            SMALL,
+            "1000 files of 4 KiB into ext4",
+            "1000 files of 4 KiB out",
+        ),
+        (BIG, "256 MiB file into ext4", "256 MiB file out"),
+    ] {
+        table.push(copy_in(place, tree, what_in)?);
+        table.push(copy_out(place, tree, what_out)?);
+    }
+    Ok(())
+}
+
+/// Measures with the `drupe` at `command`.
+pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() {
+        TempDir::new_in(memory)?
+    } else {
+        TempDir::new()?
+    };
+    let place = Place {
+        dir,
+        command: fs::canonicalize(command).with_context(|| format!("no {}", command.display()))?,
+    };
+    fs::create_dir(place.path(SMALL))?;
+    for i in 0..1000u32 {
+        fs::write(place.path(SMALL).join(format!("file-{i}")), [i as u8; 4096])?;
+    }
+    fs::create_dir(place.path(BIG))?;
+    let mut big = File::create(place.path(BIG).join("file"))?;
+    for i in 0..256u32 {
+        big.write_all(&vec![i as u8 | 1; 1 << 20])?;
+    }
+    run_all(&place, table)
+}

@@ -1,0 +1,131 @@
+//! A disk in a file or block device of the host.
+
+use crate::disk::{Disk, Geometry};
+use rustix::fs::{FallocateFlags, FileType, FlockOperation, fallocate, flock, fstat};
+use rustix::io::{Errno, ReadWriteFlags, preadv, preadv2, pwritev2};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice, IoSliceMut, Seek, SeekFrom};
+use std::path::Path;
+
+/// A disk in a file or block device of the host.
+///
+/// Reads that the host has cached are served at once, others by a thread that
+/// may wait. Writes go to the host's page cache, flushes are `fdatasync(2)`, durable
+/// writes `RWF_DSYNC` of `pwritev2(2)`; discards punch holes.
+#[derive(Debug)]
+pub struct FileDisk {
+    file: File,
+    geometry: Geometry,
+}
+
+impl FileDisk {
+    /// Opens the image at `path`.
+    ///
+    /// The file is locked (`flock(2)`): any number of read-only users, or one
+    /// that writes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)`; `EWOULDBLOCK` when another process, or this one,
+    /// uses the image; `EINVAL` when it is not a file or block device.
+    pub fn open(path: &Path, read_only: bool) -> io::Result<FileDisk> {
+        let file = OpenOptions::new().read(true).write(!read_only).open(path)?;
+        FileDisk::from_file(file, read_only)
+    }
+
+    /// Like [`FileDisk::open`], for a file that is open already.
+    ///
+    /// # Errors
+    ///
+    /// See [`FileDisk::open`].
+    pub fn from_file(mut file: File, read_only: bool) -> io::Result<FileDisk> {
+        let regular = match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+            FileType::RegularFile => true,
+            FileType::BlockDevice => false,
+            _ => return Err(Errno::INVAL.into()),
+        };
+        flock(
+            &file,
+            if read_only {
+                FlockOperation::NonBlockingLockShared
+            } else {
+                FlockOperation::NonBlockingLockExclusive
+            },
+        )?;
+        let geometry = Geometry {
+            size: file.seek(SeekFrom::End(0))?,
+            block_size: 512,
+            read_only,
+            discard: regular && !read_only,
+        };
+        Ok(FileDisk { file, geometry })
+    }
+}
+
+impl Disk for FileDisk {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn read_at(&self, mut buffers: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
+        while !buffers.is_empty() {
+            match preadv(&self.file, buffers, offset) {
+                // The image became shorter while it was in use.
+                Ok(0) => return Err(Errno::IO.into()),
+                Ok(n) => {
+                    offset += n as u64;
+                    IoSliceMut::advance_slices(&mut buffers, n);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_cached(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
+        let wanted: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+        match preadv2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT) {
+            Ok(n) => Ok(n == wanted),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            // A filesystem of the host that cannot tell.
+            Err(Errno::OPNOTSUPP) => self.read_at(buffers, offset).map(|()| true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write_at(&self, buffers: &[IoSlice<'_>], mut offset: u64, durable: bool) -> io::Result<()> {
+        let flags = if durable {
+            ReadWriteFlags::DSYNC
+        } else {
+            ReadWriteFlags::empty()
+        };
+        let mut rest: &mut [IoSlice<'_>] = &mut buffers.to_vec();
+        while !rest.is_empty() {
+            match pwritev2(&self.file, rest, offset, flags) {
+                Ok(0) => return Err(Errno::IO.into()),
+                Ok(n) => {
+                    offset += n as u64;
+                    IoSlice::advance_slices(&mut rest, n);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        Ok(fallocate(&self.file, punch, offset, len)?)
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        // A hole reads as zeroes, and a block device zeroes what is punched.
+        self.discard(offset, len)
+    }
+}

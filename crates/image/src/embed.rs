@@ -1,0 +1,160 @@
+//! The kernel image inside of the program, and the file that it can be mapped
+//! from.
+//!
+//! [`bytes`] is the image as a page-aligned static. [`backing`] is the same
+//! bytes as a part of a file, so that a loader can map them: the kernels of a
+//! process then share the pages of the text with each other, and with every
+//! other process of the same program. That file is the program itself, or the
+//! shared library that this crate was linked into, and where neither can be
+//! opened, a copy in memory, made once.
+//!
+//! Neighbours: `build.rs` provides the image; the loader maps it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+/// Size of a page, in bytes.
+const PAGE: usize = 4096;
+
+/// The length is needed in a type, before there is a static.
+const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/image.elf"));
+
+/// # Invariants
+///
+/// `id` is the SHA-256 of `bytes`, and follows them immediately: a file that
+/// has it at that place has the same image in front of it, linked from the same
+/// crate by the same build.
+#[repr(C, align(4096))]
+struct Embedded {
+    bytes: [u8; IMAGE.len()],
+    id: [u8; 32],
+}
+
+// INVARIANT: build.rs writes both files from one image.
+static EMBEDDED: Embedded = Embedded {
+    bytes: *include_bytes!(concat!(env!("OUT_DIR"), "/image.elf")),
+    id: *include_bytes!(concat!(env!("OUT_DIR"), "/image.id")),
+};
+
+/// The image: an ELF file, aligned to a page.
+pub fn bytes() -> &'static [u8] {
+    &EMBEDDED.bytes
+}
+
+/// The SHA-256 of the image. Whatever depends on the image's layout, such as a
+/// snapshot, is told by it from that of another image.
+pub fn id() -> &'static [u8; 32] {
+    &EMBEDDED.id
+}
+
+/// A file and where in it the image lies.
+#[derive(Debug)]
+pub struct Backing {
+    /// Open for reading; not to be written to.
+    pub file: File,
+    /// Offset of the image's first byte, a multiple of the page size. Behind
+    /// the image the file goes on with something else, or ends.
+    pub offset: u64,
+}
+
+/// A file that [`bytes`] can be mapped from, privately.
+///
+/// # Errors
+///
+/// Only if the program's own file cannot be used (it was stripped of the image,
+/// it is no file, `/proc` is not mounted) and memfd_create(2) fails as well.
+pub fn backing() -> io::Result<Backing> {
+    match in_own_file(&EMBEDDED) {
+        Some(backing) => Ok(backing),
+        None => in_memory(),
+    }
+}
+
+/// The image in the file that the static itself is mapped from.
+fn in_own_file(embedded: &'static Embedded) -> Option<Backing> {
+    let start = std::ptr::from_ref(embedded).addr();
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let (path, offset) = find_mapping(&maps, start, start + size_of::<Embedded>())?;
+    // The first way works after the program's file has been replaced or
+    // removed, the second for shared libraries. Inode numbers could tell which
+    // it is, but those of overlayfs and btrfs differ from what maps says; the
+    // content does not.
+    [Path::new("/proc/self/exe"), &path]
+        .into_iter()
+        .find_map(|path| {
+            let file = File::open(path).ok()?;
+            holds(&file, offset, embedded)
+                .ok()?
+                .then_some(Backing { file, offset })
+        })
+}
+
+/// Whether `file` has the image at `offset`: it starts with the same page and
+/// ends with the same id.
+fn holds(file: &File, offset: u64, embedded: &Embedded) -> io::Result<bool> {
+    if !offset.is_multiple_of(PAGE as u64) {
+        return Ok(false);
+    }
+    let first = &embedded.bytes[..embedded.bytes.len().min(PAGE)];
+    let mut found = vec![0; first.len()];
+    file.read_exact_at(&mut found, offset)?;
+    let mut id = [0; 32];
+    file.read_exact_at(&mut id, offset + embedded.bytes.len() as u64)?;
+    Ok(found == first && id == embedded.id)
+}
+
+/// The file, and the offset in it, that the addresses from `start` to `end` are
+/// mapped from, according to proc_pid_maps(5).
+fn find_mapping(maps: &str, start: usize, end: usize) -> Option<(PathBuf, u64)> {
+    maps.lines().find_map(|line| {
+        // address perms offset dev inode path; the path may contain spaces.
+        let mut fields = line.splitn(6, ' ');
+        let (from, to) = fields.next()?.split_once('-')?;
+        let from = usize::from_str_radix(from, 16).ok()?;
+        let to = usize::from_str_radix(to, 16).ok()?;
+        if start < from || end > to {
+            return None;
+        }
+        let offset = u64::from_str_radix(fields.nth(1)?, 16).ok()?;
+        let path = fields.nth(2)?.trim_start();
+        path.starts_with('/')
+            .then(|| (path.into(), offset + (start - from) as u64))
+    })
+}
+
+/// A copy of the image in memory, made at the first call.
+fn in_memory() -> io::Result<Backing> {
+    static COPY: Mutex<Option<File>> = Mutex::new(None);
+    // The value is set in one go: a panic of another thread cannot have left
+    // it half made.
+    let mut copy = COPY.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = match &*copy {
+        Some(file) => file.try_clone()?,
+        None => copy.insert(copied(bytes())?).try_clone()?,
+    };
+    Ok(Backing { file, offset: 0 })
+}
+
+fn copied(bytes: &[u8]) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Its text is to be executed, which kernels from 6.3 on want to be told and
+    // older ones do not understand.
+    let fd = memfd_create("drupe-image", flags | MemfdFlags::EXEC)
+        .or_else(|_| memfd_create("drupe-image", flags))?;
+    let file = File::from(fd);
+    file.write_all_at(bytes, 0)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK,
+    )?;
+    Ok(file)
+}
+
+#[cfg(test)]
+#[path = "embed_tests.rs"]
+mod tests;

@@ -1,0 +1,177 @@
+//! What a machine needs to build the kernel, and the packages that bring it.
+
+use std::env;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::source::{DEBIAN_TARBALL, Source};
+
+/// How the presence of a requirement is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    /// A program of this name is in `PATH`.
+    Program(&'static str),
+    /// This file exists.
+    File(&'static str),
+}
+
+/// Something that the machine must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requirement {
+    /// What it is called: a program, or a set of headers.
+    pub name: &'static str,
+    /// The Debian package that has it.
+    pub package: &'static str,
+    probe: Probe,
+}
+
+impl Requirement {
+    /// A program in `PATH`.
+    pub const fn program(name: &'static str, package: &'static str) -> Requirement {
+        Requirement {
+            name,
+            package,
+            probe: Probe::Program(name),
+        }
+    }
+
+    /// A file.
+    pub const fn file(
+        name: &'static str,
+        package: &'static str,
+        path: &'static str,
+    ) -> Requirement {
+        Requirement {
+            name,
+            package,
+            probe: Probe::File(path),
+        }
+    }
+
+    /// Whether the machine has it.
+    pub fn present(&self) -> bool {
+        match self.probe {
+            Probe::Program(name) => env::var_os("PATH")
+                .is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(name).is_file())),
+            Probe::File(path) => Path::new(path).exists(),
+        }
+    }
+}
+
+/// What every build needs. perl, sed, grep and the like are in every Debian;
+/// the headers of libelf and OpenSSL, which most kernels need, are for objtool
+/// and signed modules, and this architecture has neither.
+const TOOLS: [Requirement; 8] = [
+    Requirement::program("make", "make"),
+    Requirement::program("gcc", "gcc"),
+    Requirement::program("ld", "binutils"),
+    Requirement::program("flex", "flex"),
+    Requirement::program("bison", "bison"),
+    Requirement::program("bc", "bc"),
+    Requirement::program("tar", "tar"),
+    Requirement::file("C headers", "libc6-dev", "/usr/include/elf.h"),
+];
+
+/// What a build from `source` needs, present or not.
+pub fn all(source: &Source) -> Vec<Requirement> {
+    let mut all = TOOLS.to_vec();
+    if let Source::Tarball(path) = source {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("xz") => all.push(Requirement::program("xz", "xz-utils")),
+            Some("gz" | "tgz") => all.push(Requirement::program("gzip", "gzip")),
+            Some("zst") => all.push(Requirement::program("zstd", "zstd")),
+            Some("bz2") => all.push(Requirement::program("bzip2", "bzip2")),
+            _ => {}
+        }
+        if path == Path::new(DEBIAN_TARBALL) {
+            let name = "the Linux 6.12 source";
+            all.push(Requirement::file(name, "linux-source-6.12", DEBIAN_TARBALL));
+        }
+    }
+    all
+}
+
+/// What of `requirements` the machine lacks.
+pub fn missing(requirements: &[Requirement]) -> Vec<Requirement> {
+    requirements
+        .iter()
+        .copied()
+        .filter(|requirement| !requirement.present())
+        .collect()
+}
+
+/// The arguments of `apt-get` that install `requirements`.
+pub fn apt_get_arguments(requirements: &[Requirement]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = requirements
+        .iter()
+        .map(|requirement| requirement.package)
+        .collect();
+    packages.sort_unstable();
+    packages.dedup();
+    // Recommended packages would be many and are not needed.
+    ["install", "--yes", "--no-install-recommends"]
+        .into_iter()
+        .chain(packages)
+        .collect()
+}
+
+/// One error for everything that is missing.
+pub(crate) fn check(source: &Source) -> Result<()> {
+    complain(&missing(&all(source)))
+}
+
+fn complain(missing: &[Requirement]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let what: Vec<_> = missing.iter().map(|requirement| requirement.name).collect();
+    let mut command = format!("apt-get {}", apt_get_arguments(missing).join(" "));
+    if missing
+        .iter()
+        .any(|requirement| requirement.package == "linux-source-6.12")
+    {
+        command += " (or name a Linux 6.12 tree or tarball in DRUPE_LINUX_SOURCE)";
+    }
+    Err(Error::Missing {
+        what: what.join(", "),
+        command,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABSENT: [Requirement; 3] = [
+        Requirement::program("no-such-program", "no-such-package"),
+        Requirement::file("no such headers", "a-package", "/no/such/header.h"),
+        Requirement::file("no such library", "a-package", "/no/such/library.so"),
+    ];
+
+    #[test]
+    fn what_is_there_is_not_missing() {
+        assert!(Requirement::program("sh", "dash").present());
+        let mut some = ABSENT.to_vec();
+        some.push(Requirement::file("root", "base-files", "/"));
+        assert_eq!(missing(&some), ABSENT);
+    }
+
+    #[test]
+    fn one_line_names_all_and_the_command() {
+        assert_eq!(
+            complain(&ABSENT).unwrap_err().to_string(),
+            "to build the kernel, this machine lacks no-such-program, no such headers, \
+             no such library; run: apt-get install --yes --no-install-recommends \
+             a-package no-such-package"
+        );
+        complain(&[]).unwrap();
+    }
+
+    #[test]
+    fn a_tree_needs_no_decompressor() {
+        let names = |source| all(&source).iter().map(|r| r.name).collect::<Vec<_>>();
+        assert!(!names(Source::Tree("/tree".into())).contains(&"xz"));
+        assert!(names(Source::Tarball(DEBIAN_TARBALL.into())).contains(&"xz"));
+        assert!(names(Source::Tarball("/linux.tar.zst".into())).contains(&"zstd"));
+    }
+}

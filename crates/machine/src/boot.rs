@@ -1,0 +1,141 @@
+//! Booting a kernel: load the image, hand it the boot block, run it until
+//! process 1 is there.
+
+use crate::call::Call;
+use crate::disks::Disks;
+use crate::error::Error;
+use crate::fault;
+use crate::io_threads::IoThreads;
+use crate::kernel::{BootBlock, FaultSlot, Kernel};
+use crate::memory::Memory;
+use crate::ops::OPS;
+use crate::timer::Timer;
+use drupe_abi as abi;
+use drupe_cpu::{Completion, Cpu};
+use drupe_host::log::{Listener, Log};
+use drupe_image::elf::{Elf, PAGE_SIZE};
+use drupe_image::embed;
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// What every kernel is told.
+const COMMAND_LINE: &str =
+    "console=drupe loglevel=7 random.trust_bootloader=1 rcupdate.rcu_expedited=1";
+
+/// Address space for vmalloc; as much as the host's mappings can fill page by
+/// page (65,530 of 4 KiB) is the most that makes sense.
+const VMALLOC_SIZE: usize = 256 << 20;
+
+/// Memory that the kernel needs for itself, beside its image.
+const MIN_RAM: usize = 12 << 20;
+
+/// The embedded image, parsed once per process.
+fn elf() -> Result<&'static Elf, Error> {
+    static ELF: OnceLock<Result<Elf, String>> = OnceLock::new();
+    ELF.get_or_init(|| Elf::parse(embed::bytes()).map_err(|e| e.to_string()))
+        .as_ref()
+        .map_err(Error::boot)
+}
+
+fn seed() -> Result<[u8; 32], Error> {
+    let mut seed = [0; 32];
+    getrandom(&mut seed, GetRandomFlags::empty()).map_err(Error::boot)?;
+    Ok(seed)
+}
+
+fn memory(size: usize) -> Result<Memory, Error> {
+    let elf = elf()?;
+    let least = elf.memory_size() as usize + MIN_RAM;
+    let size = size.next_multiple_of(PAGE_SIZE as usize);
+    if !(least..1 << 40).contains(&size) {
+        return Err(Error::boot(format_args!(
+            "{} MiB of memory; at least {} MiB are needed",
+            size >> 20,
+            least.div_ceil(1 << 20)
+        )));
+    }
+    Memory::load(elf, size, VMALLOC_SIZE)
+        .map_err(|error| Error::boot(format_args!("its memory: {error}")))
+}
+
+/// Boots a kernel with `memory_size` bytes of memory.
+pub(crate) fn boot(
+    memory_size: usize,
+    command_line: &str,
+    listener: Option<Listener>,
+) -> Result<Arc<Kernel>, Error> {
+    static IDS: AtomicU64 = AtomicU64::new(1);
+    let command_line = CString::new(format!("{COMMAND_LINE} {command_line}"))
+        .map_err(|_| Error::boot("the command line contains a NUL byte"))?;
+    fault::install();
+    let memory = memory(memory_size)?;
+    let kernel = Arc::new_cyclic(|myself| Kernel {
+        id: IDS.fetch_add(1, Relaxed),
+        memory,
+        image: OnceLock::new(),
+        boot: OnceLock::new(),
+        baton: Cpu::new(),
+        draining: false.into(),
+        timer: Timer::new(),
+        disks: Disks::default(),
+        io_threads: IoThreads::default(),
+        myself: myself.clone(),
+        threads: Mutex::default(),
+        log: Log::new(listener),
+        init_task: AtomicU64::new(0),
+        init_lock: Mutex::default(),
+        waiters: Mutex::default(),
+        end: OnceLock::new(),
+        fault: FaultSlot::default(),
+    });
+    start(&kernel, command_line)?;
+    Ok(kernel)
+}
+
+fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {
+    let seed = seed()?;
+    let block = kernel.boot.get_or_init(|| BootBlock {
+        boot: abi::Boot {
+            abi_version: abi::ABI_VERSION,
+            cpu_count: 1,
+            ops: &OPS,
+            ctx: Arc::as_ptr(kernel).cast(),
+            memory_size: kernel.memory.memory_size as u64,
+            vmalloc_size: kernel.memory.vmalloc_size as u64,
+            command_line: command_line.as_ptr(),
+            seed,
+        },
+        _command_line: command_line,
+    });
+    let mut image = MaybeUninit::uninit();
+    // SAFETY: the entry point of an image that was checked and loaded; it fills
+    // in `image` when it returns 0.
+    let image = unsafe {
+        let entry = kernel.memory.at(elf()?.entry as usize);
+        let entry: abi::Entry = std::mem::transmute(entry);
+        if entry(&block.boot, image.as_mut_ptr()) != 0 {
+            return Err(Error::boot("the image is of another version"));
+        }
+        image.assume_init()
+    };
+    kernel.image.get_or_init(|| image);
+    kernel
+        .spawn("drupe-timer", |kernel| kernel.timer.serve(kernel))
+        .map_err(|error| Error::boot(format_args!("its timer thread: {error}")))?;
+
+    let mut call = Call {
+        request: abi::Request {
+            nr: abi::op::BOOT,
+            ..abi::Request::default()
+        },
+        completion: Completion::new(),
+    };
+    // SAFETY: the request has no arguments.
+    unsafe { kernel.complete(&mut call)? };
+    kernel.init_task.store(call.request.task, Relaxed);
+    Ok(())
+}

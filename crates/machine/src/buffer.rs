@@ -1,0 +1,75 @@
+//! Kernel memory that the program can use.
+
+use crate::error::Error;
+use crate::machine::Machine;
+use drupe_abi::op;
+use std::ops::{Deref, DerefMut};
+use std::slice;
+use std::sync::Arc;
+
+/// Contiguous, page-aligned memory of a kernel; freed when dropped.
+///
+/// # Invariants
+///
+/// `address..address + len` was allocated from `machine`, is freed only by the
+/// drop, and stays mapped while the machine lives.
+#[derive(Debug)]
+pub struct Buffer {
+    machine: Arc<Machine>,
+    address: *mut u8,
+    len: usize,
+}
+
+// SAFETY: plain memory; the kernel does not touch it unless it is passed.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    pub(crate) fn new(machine: Arc<Machine>, len: usize) -> Result<Buffer, Error> {
+        // SAFETY: the argument is a number.
+        let address =
+            unsafe { machine.request(op::PAGES_ALLOC, [len.max(1) as u64, 0, 0, 0, 0, 0])? };
+        let address = address as *mut u8;
+        // SAFETY: just allocated, so ours. Kernel memory is initialised as far
+        // as the machine knows; zeroes keep one program's data from another's.
+        unsafe { address.write_bytes(0, len) };
+        Ok(Buffer {
+            machine,
+            address,
+            len,
+        })
+    }
+
+    pub(crate) fn assert_of(&self, machine: &Machine) {
+        assert!(
+            std::ptr::eq(Arc::as_ptr(&self.machine), machine),
+            "a buffer of another kernel"
+        );
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: by the type's invariant.
+        unsafe { slice::from_raw_parts(self.address, self.len) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: by the type's invariant, and borrowed mutably.
+        unsafe { slice::from_raw_parts_mut(self.address, self.len) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let args = [self.address as u64, self.len.max(1) as u64, 0, 0, 0, 0];
+        // A kernel that has ended has freed everything.
+        // SAFETY: nobody refers to the memory any more.
+        let _ = unsafe { self.machine.request(op::PAGES_FREE, args) };
+    }
+}

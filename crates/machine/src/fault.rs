@@ -1,0 +1,190 @@
+//! Faults in a kernel are contained: signal handlers for `SIGSEGV`, `SIGBUS`,
+//! `SIGFPE` and `SIGILL`.
+//!
+//! A fault of an instruction that has an entry in the image's exception table
+//! is a bad pointer given to a system call; the handler goes on at the fixup,
+//! and the call returns `EFAULT`. Any other fault of the image is a bug: the
+//! handler goes on in the image's fault report, in place of what faulted; that
+//! prints, panics and leaves the machine. A fault during the report, or one
+//! without a usable stack, leaves the machine at once.
+//!
+//! A fault that is not the kernel's goes to the handler that was there before,
+//! as if this one did not exist.
+//!
+//! The handlers find the kernel through a thread-local: a thread is inside at
+//! most one kernel, so this also tells re-entry.
+
+use crate::kernel::Kernel;
+use drupe_abi::{ExtableEntry, Fault, stop};
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::SeqCst;
+
+thread_local! {
+    static INSIDE: Cell<*const Kernel> = const { Cell::new(ptr::null()) };
+}
+
+/// While it lives, the thread counts as inside a kernel.
+pub(crate) struct Inside(());
+
+/// The current thread is about to enter `kernel`.
+#[inline]
+pub(crate) fn inside(kernel: &Kernel) -> Inside {
+    INSIDE.set(kernel);
+    Inside(())
+}
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        INSIDE.set(ptr::null());
+    }
+}
+
+/// Whether the current thread is inside a kernel.
+#[inline]
+pub(crate) fn is_inside() -> bool {
+    !INSIDE.get().is_null()
+}
+
+const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
+
+/// What was there before, in the order of [`SIGNALS`].
+static PREVIOUS: OnceLock<[libc::sigaction; 4]> = OnceLock::new();
+
+/// Installs the handlers, once per process.
+pub(crate) fn install() {
+    PREVIOUS.get_or_init(|| {
+        SIGNALS.map(|signal| {
+            let mut old = MaybeUninit::<libc::sigaction>::zeroed();
+            // SAFETY: an all-zero sigaction is a valid value.
+            let mut new: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+            new.sa_sigaction = handler as *const () as usize;
+            // NODEFER: the image goes on with the signal unblocked in any case.
+            new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+            // SAFETY: both structures are valid; the handler is
+            // async-signal-safe.
+            unsafe {
+                libc::sigaction(signal, &new, old.as_mut_ptr());
+                old.assume_init()
+            }
+        })
+    });
+}
+
+extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let kernel = INSIDE.get();
+    // SAFETY: the kernel lives while a thread is inside; the pointers are what
+    // the host gave us.
+    unsafe {
+        if kernel.is_null() || !divert(&*kernel, signal, &*info, &mut *context.cast()) {
+            pass_on(signal, info, context);
+        }
+    }
+}
+
+/// Makes the thread go on somewhere else if the fault is the kernel's.
+///
+/// # Safety
+///
+/// Called by the signal handler of a thread that is inside `kernel`.
+unsafe fn divert(
+    kernel: &Kernel,
+    signal: i32,
+    info: &libc::siginfo_t,
+    context: &mut libc::ucontext_t,
+) -> bool {
+    let image = kernel.image();
+    let registers = &mut context.uc_mcontext.gregs;
+    let ip = registers[libc::REG_RIP as usize] as u64;
+    let sp = registers[libc::REG_RSP as usize] as u64;
+    let in_text = (image.text_start..image.text_end).contains(&ip);
+    let on_kernel_stack = kernel.memory.contains(sp);
+    if !in_text && !on_kernel_stack {
+        // A host operation's own fault: it runs on the thread's stack.
+        return false;
+    }
+    if in_text {
+        // SAFETY: the table is part of the image and never written after boot.
+        if let Some(fixup) = unsafe { find_fixup(image.extable, image.extable_end, ip) } {
+            registers[libc::REG_RIP as usize] = fixup as i64;
+            return true;
+        }
+    }
+    // Room for the report's own frames; a stack overflow has none.
+    let usable = on_kernel_stack && kernel.memory.contains(sp.wrapping_sub(4096));
+    if usable && !kernel.fault.taken.swap(true, SeqCst) {
+        // SAFETY: we took the slot.
+        unsafe {
+            *kernel.fault.fault.get() = Fault {
+                ip,
+                sp,
+                addr: info.si_addr() as u64,
+                signal: signal as u64,
+            };
+        }
+        registers[libc::REG_RDI as usize] = kernel.fault.fault.get() as i64;
+        // As after a call: the return address is missing, and never used.
+        registers[libc::REG_RSP as usize] = ((sp & !15) - 8) as i64;
+        registers[libc::REG_RIP as usize] = image.fault as *const () as i64;
+    } else {
+        // SAFETY: this thread holds the CPU.
+        unsafe { (*image.cpus).stop = stop::PANIC };
+        registers[libc::REG_RDI as usize] = image.cpus as i64;
+        registers[libc::REG_RIP as usize] = image.abandon as *const () as i64;
+    }
+    true
+}
+
+/// # Safety
+///
+/// `start..end` is the exception table of a loaded image.
+unsafe fn find_fixup(start: *const ExtableEntry, end: *const ExtableEntry, ip: u64) -> Option<u64> {
+    let mut entry = start;
+    while entry < end {
+        // SAFETY: inside the table.
+        unsafe {
+            let insn = &raw const (*entry).insn;
+            if (insn as u64).wrapping_add_signed((*insn).into()) == ip {
+                let fixup = &raw const (*entry).fixup;
+                return Some((fixup as u64).wrapping_add_signed((*fixup).into()));
+            }
+            entry = entry.add(1);
+        }
+    }
+    None
+}
+
+/// Calls the handler that was there before; the default action is restored, and
+/// happens when the instruction is tried again.
+///
+/// # Safety
+///
+/// Called by the signal handler with its arguments.
+unsafe fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let index = SIGNALS.iter().position(|&s| s == signal);
+    let previous = PREVIOUS.get().zip(index).map(|(all, index)| all[index]);
+    // SAFETY: a handler that the host program installed for this signal, called
+    // as its flags demand; or the default action.
+    unsafe {
+        match previous {
+            Some(old) if old.sa_sigaction == libc::SIG_IGN || old.sa_sigaction == libc::SIG_DFL => {
+                libc::sigaction(signal, &old, ptr::null_mut());
+            }
+            Some(old) if old.sa_flags & libc::SA_SIGINFO != 0 => {
+                let call: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) =
+                    std::mem::transmute(old.sa_sigaction);
+                call(signal, info, context);
+            }
+            Some(old) => {
+                let call: extern "C" fn(i32) = std::mem::transmute(old.sa_sigaction);
+                call(signal);
+            }
+            None => {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A kernel as its owner sees it.
+
+use crate::boot;
+use crate::buffer::Buffer;
+use crate::disks::{self, DiskId};
+use crate::error::Error;
+use crate::kernel::{End, Kernel};
+use crate::tasks;
+use drupe_abi::{Crash, Errno, op};
+use drupe_host::disk::Disk;
+use drupe_host::log::Listener;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// `sync`, `include/uapi/asm-generic/unistd.h`.
+const NR_SYNC: u64 = 81;
+/// `reboot`, as above.
+const NR_REBOOT: u64 = 142;
+
+/// What a kernel is booted with.
+pub struct Config {
+    /// Bytes of memory, the image included. Default: 64 MiB.
+    pub memory: usize,
+    /// Added to the kernel command line
+    /// (`Documentation/admin-guide/kernel-parameters.rst`).
+    pub command_line: String,
+    /// Gets every piece of the kernel log as it is printed.
+    pub console: Option<Listener>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            memory: 64 << 20,
+            command_line: String::new(),
+            console: None,
+        }
+    }
+}
+
+/// A running kernel. Any thread may use it; dropping it halts the kernel.
+#[derive(Debug)]
+pub struct Machine {
+    kernel: Arc<Kernel>,
+}
+
+impl Machine {
+    /// Boots a kernel.
+    ///
+    /// Its root is an empty tmpfs; nothing else is mounted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Boot`] when memory or threads cannot be had, [`Error::Dead`]
+    /// when the kernel panics while it boots.
+    pub fn boot(config: Config) -> Result<Arc<Machine>, Error> {
+        let kernel = boot::boot(config.memory, &config.command_line, config.console)?;
+        Ok(Arc::new(Machine { kernel }))
+    }
+
+    /// Makes one system call on the calling thread's own task: number `nr` of
+    /// the generic table (`include/uapi/asm-generic/unistd.h`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Errno`] with what the call returned, else why it could not be
+    /// made.
+    ///
+    /// # Safety
+    ///
+    /// What the call reads or writes through its arguments, until it returns,
+    /// must be the caller's. (A pointer to nothing is fine: `EFAULT`.)
+    #[inline]
+    pub unsafe fn syscall(&self, nr: usize, args: [usize; 6]) -> Result<usize, Error> {
+        // SAFETY: passed on. Numbers from `op::BOOT` on are not system calls.
+        unsafe { self.request(nr as u64 & 0xffff, args.map(|arg| arg as u64)) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Machine::syscall`].
+    #[inline]
+    pub(crate) unsafe fn request(&self, nr: u64, args: [u64; 6]) -> Result<usize, Error> {
+        let task = tasks::current(&self.kernel)?;
+        // SAFETY: passed on.
+        unsafe { self.kernel.call(task, nr, args) }
+    }
+
+    /// Adds a disk. On return its partitions have been read.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a geometry that cannot be, `ENOSPC` when there are 26 disks,
+    /// or what the kernel says.
+    pub fn add_disk(&self, disk: Arc<dyn Disk>) -> Result<DiskId, Error> {
+        let [size, block_size, flags] = disks::describe(&disk.geometry())?;
+        let id = self.kernel.disks.insert(disk)?;
+        let args = [id.0.into(), size, block_size, flags, 0, 0];
+        // SAFETY: the arguments are numbers.
+        match unsafe { self.request(op::DISK_ADD, args) } {
+            Ok(_) => Ok(id),
+            Err(error) => {
+                self.kernel.disks.remove(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a disk.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while it is mounted or open, `ENODEV` when there is none.
+    pub fn remove_disk(&self, id: DiskId) -> Result<(), Error> {
+        // SAFETY: the arguments are numbers.
+        unsafe { self.request(op::DISK_REMOVE, [id.0.into(), 0, 0, 0, 0, 0])? };
+        self.kernel.disks.remove(id);
+        Ok(())
+    }
+
+    /// Allocates `len` bytes of kernel memory: calls that pin pages, such as
+    /// direct I/O, cannot use the program's own.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when there is no contiguous piece.
+    pub fn buffer(self: &Arc<Self>, len: usize) -> Result<Buffer, Error> {
+        Buffer::new(Arc::clone(self), len)
+    }
+
+    /// `pread(2)` of `fd` into `buffer[range]`; works with `O_DIRECT`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    ///
+    /// # Panics
+    ///
+    /// When `range` is not in the buffer, or the buffer another kernel's.
+    pub fn pread(
+        &self,
+        fd: i32,
+        buffer: &mut Buffer,
+        range: Range<usize>,
+        offset: u64,
+    ) -> Result<usize, Error> {
+        buffer.assert_of(self);
+        let piece = &mut buffer[range];
+        let args = [
+            fd as u64,
+            piece.as_mut_ptr() as u64,
+            piece.len() as u64,
+            offset,
+            0,
+            0,
+        ];
+        // SAFETY: the piece is kernel memory, and borrowed for the call.
+        unsafe { self.request(op::PREAD, args) }
+    }
+
+    /// `pwrite(2)` to `fd` from `buffer[range]`; works with `O_DIRECT`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    ///
+    /// # Panics
+    ///
+    /// When `range` is not in the buffer, or the buffer another kernel's.
+    pub fn pwrite(
+        &self,
+        fd: i32,
+        buffer: &Buffer,
+        range: Range<usize>,
+        offset: u64,
+    ) -> Result<usize, Error> {
+        buffer.assert_of(self);
+        let piece = &buffer[range];
+        let args = [
+            fd as u64,
+            piece.as_ptr() as u64,
+            piece.len() as u64,
+            offset,
+            0,
+            0,
+        ];
+        // SAFETY: the piece is kernel memory, and borrowed for the call.
+        unsafe { self.request(op::PWRITE, args) }
+    }
+
+    /// The newest part of the kernel log.
+    pub fn log(&self) -> String {
+        self.kernel.log.text()
+    }
+
+    /// Breaks the kernel, to see that the program survives it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dead`], always, unless the kernel had ended before.
+    pub fn crash(&self, how: Crash) -> Result<(), Error> {
+        // SAFETY: the argument is a number.
+        unsafe { self.request(op::CRASH, [how as u64, 0, 0, 0, 0, 0])? };
+        Ok(())
+    }
+
+    /// Writes back what is dirty, and stops the kernel. Calls that are blocked,
+    /// and later ones, get [`Error::Halted`]. Filesystems stay mounted: unmount
+    /// them before. Halting a halted kernel does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dead`] when the kernel had died or dies, [`Error::Reentered`].
+    pub fn halt(&self) -> Result<(), Error> {
+        const MAGIC1: u64 = 0xfee1dead;
+        const MAGIC2: u64 = 672274793;
+        const HALT: u64 = 0xcdef0123;
+        // SAFETY: `sync` has no arguments, those of `reboot` are numbers.
+        let result = unsafe {
+            self.request(NR_SYNC, [0; 6])
+                .and_then(|_| self.request(NR_REBOOT, [MAGIC1, MAGIC2, HALT, 0, 0, 0]))
+        };
+        if self.kernel.end.get().is_some() {
+            self.kernel.join();
+        }
+        match (self.kernel.end.get(), result) {
+            (Some(End::Halted), _) => Ok(()),
+            (Some(end), _) => Err(end.clone().into()),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(Errno::IO.into()),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error; `halt` tells.
+        let _ = self.halt();
+    }
+}

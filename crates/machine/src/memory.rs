@@ -1,0 +1,210 @@
+//! A kernel's memory: one range of the process's address space.
+//!
+//! ```text
+//!  base                                 memory_size                 end
+//!  │ text │ data │ bss │ RAM ─────────────────▶│ vmalloc area ──────▶│
+//!   image file,   └─── shared memory ──────────┘└ pages of the RAM, ─┘
+//!   private                                       mapped again
+//! ```
+//!
+//! Nothing of a kernel lives outside: dropping the [`Memory`] leaves nothing.
+
+use drupe_image::elf::{Elf, PAGE_SIZE};
+use drupe_image::embed::{self, Backing};
+use rustix::fd::OwnedFd;
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use std::ffi::c_void;
+use std::io;
+use std::ptr;
+
+/// A kernel's memory.
+///
+/// # Invariants
+///
+/// `base..base + memory_size + vmalloc_size` is reserved by this value and by
+/// nothing else until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    base: *mut u8,
+    /// Image and RAM, in bytes.
+    pub(crate) memory_size: usize,
+    /// The vmalloc area behind it, in bytes.
+    pub(crate) vmalloc_size: usize,
+    /// Bytes at the start that are not `ram`'s: the file part of the image.
+    file_part: usize,
+    /// Physical memory: offset 0 is page frame 0.
+    ram: OwnedFd,
+}
+
+// SAFETY: the pointer is an address of a reservation that this value owns; all
+// methods that write through it or remap it say who may call them.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Reserves memory and loads the embedded image into it: mapped, relocated,
+    /// not started.
+    pub(crate) fn load(elf: &Elf, memory_size: usize, vmalloc_size: usize) -> io::Result<Memory> {
+        let total = memory_size + vmalloc_size;
+        let ram = memfd_create("drupe-ram", MemfdFlags::CLOEXEC)?;
+        ftruncate(&ram, memory_size as u64)?;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let base = unsafe {
+            mmap_anonymous(
+                ptr::null_mut(),
+                total,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )?
+        };
+        let file_end = elf.data.address + elf.data.file_size;
+        let memory = Memory {
+            base: base.cast(),
+            memory_size,
+            vmalloc_size,
+            file_part: file_end.next_multiple_of(PAGE_SIZE) as usize,
+            ram,
+        };
+        memory.map_image(elf, &embed::backing()?)?;
+        memory.relocate(elf);
+        Ok(memory)
+    }
+
+    fn map_image(&self, elf: &Elf, backing: &Backing) -> io::Result<()> {
+        let file = self.file_part;
+        let read_write = ProtFlags::READ | ProtFlags::WRITE;
+        let map = |segment: &drupe_image::elf::Segment, protection| -> io::Result<()> {
+            let skew = segment.address % PAGE_SIZE;
+            // SAFETY: inside our reservation (`Elf` checks that the segments
+            // are in order, the caller that they fit), over nothing else.
+            unsafe {
+                mmap(
+                    self.at((segment.address - skew) as usize).cast(),
+                    (segment.file_size + skew) as usize,
+                    protection,
+                    MapFlags::PRIVATE | MapFlags::FIXED,
+                    &backing.file,
+                    backing.offset + segment.offset - skew,
+                )?;
+            }
+            Ok(())
+        };
+        map(&elf.text, ProtFlags::READ | ProtFlags::EXEC)?;
+        map(&elf.data, read_write)?;
+        // SAFETY: the rest of the data's last page, which was just mapped.
+        unsafe {
+            let end = (elf.data.address + elf.data.file_size) as usize;
+            self.at(end).write_bytes(0, file - end);
+        }
+        // SAFETY: inside our reservation, behind the image's file part.
+        unsafe {
+            mmap(
+                self.at(file).cast(),
+                self.memory_size - file,
+                read_write,
+                MapFlags::SHARED | MapFlags::FIXED,
+                &self.ram,
+                file as u64,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn relocate(&self, elf: &Elf) {
+        let base = self.base as u64;
+        for relocation in &elf.relocations {
+            // SAFETY: `Elf` guarantees a place inside the data segment, which
+            // is mapped writable and not yet in use.
+            unsafe {
+                self.at(relocation.place as usize)
+                    .cast::<u64>()
+                    .write_unaligned(base.wrapping_add(relocation.addend));
+            }
+        }
+    }
+
+    /// The address `offset` bytes behind the base; `offset` is at most the size.
+    pub(crate) fn at(&self, offset: usize) -> *mut u8 {
+        debug_assert!(offset <= self.memory_size + self.vmalloc_size);
+        self.base.wrapping_add(offset)
+    }
+
+    /// Whether `address` is in the image or RAM.
+    pub(crate) fn contains(&self, address: u64) -> bool {
+        let base = self.base as u64;
+        (base..base + self.memory_size as u64).contains(&address)
+    }
+
+    fn vmalloc_offset(&self, va: u64, len: u64) -> Result<usize, Errno> {
+        let start = va.wrapping_sub(self.base as u64);
+        let end = start.checked_add(len).ok_or(Errno::INVAL)?;
+        let total = (self.memory_size + self.vmalloc_size) as u64;
+        if start < self.memory_size as u64 || end > total || len == 0 {
+            return Err(Errno::INVAL);
+        }
+        Ok(start as usize)
+    }
+
+    /// Maps `len` bytes of RAM at `pa` also at `va` in the vmalloc area.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for ranges outside, or for pages of the image, which are not
+    /// shared memory; those of `mmap(2)`.
+    pub(crate) fn map(&self, va: u64, pa: u64, len: u64) -> Result<(), Errno> {
+        let offset = self.vmalloc_offset(va, len)?;
+        let end = pa.checked_add(len).ok_or(Errno::INVAL)?;
+        if pa < self.file_part as u64 || end > self.memory_size as u64 {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: inside the vmalloc area, which only the kernel uses, and it
+        // asked for this.
+        unsafe {
+            mmap(
+                self.at(offset).cast(),
+                len as usize,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED | MapFlags::FIXED,
+                &self.ram,
+                pa,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Makes `len` bytes at `va` in the vmalloc area inaccessible.
+    ///
+    /// # Errors
+    ///
+    /// See [`Memory::map`].
+    pub(crate) fn unmap(&self, va: u64, len: u64) -> Result<(), Errno> {
+        let offset = self.vmalloc_offset(va, len)?;
+        // SAFETY: as in `map`.
+        unsafe {
+            mmap_anonymous(
+                self.at(offset).cast(),
+                len as usize,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: the whole reservation is ours, and nobody is inside: the
+        // machine was halted before its memory is dropped.
+        let result = unsafe {
+            munmap(
+                self.base.cast::<c_void>(),
+                self.memory_size + self.vmalloc_size,
+            )
+        };
+        debug_assert!(result.is_ok(), "unmapping what was mapped");
+    }
+}

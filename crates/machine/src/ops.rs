@@ -1,0 +1,89 @@
+//! The table of host operations: `struct drupe_host_ops` of `asm/host.h`.
+//!
+//! Every function is called by the thread that holds the CPU, while it is inside
+//! the kernel that `ctx` points to. None may unwind: what could is caught.
+
+use crate::kernel::Kernel;
+use drupe_abi::{Errno, HostOps, Io};
+use drupe_host::clock;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The operations of every kernel.
+pub(crate) static OPS: HostOps = HostOps {
+    clock,
+    wall_clock,
+    console_write,
+    timer_set,
+    map,
+    unmap,
+    disk_submit,
+    disk_reap,
+};
+
+/// # Safety
+///
+/// `ctx` is the kernel that calls.
+unsafe fn kernel<'a>(ctx: *const c_void) -> &'a Kernel {
+    // SAFETY: the kernel was given its own address, and lives while it runs.
+    unsafe { &*ctx.cast() }
+}
+
+unsafe extern "C" fn clock(_ctx: *const c_void) -> u64 {
+    clock::monotonic_ns()
+}
+
+unsafe extern "C" fn wall_clock(_ctx: *const c_void) -> i64 {
+    clock::wall_ns()
+}
+
+unsafe extern "C" fn console_write(ctx: *const c_void, text: *const u8, len: u64) {
+    // SAFETY: the kernel passes its own context, and a buffer of `len` bytes
+    // that it does not change while we read.
+    let (kernel, text) = unsafe { (kernel(ctx), std::slice::from_raw_parts(text, len as usize)) };
+    // A listener that panics loses this piece of the log, no more.
+    let _ = catch_unwind(AssertUnwindSafe(|| kernel.log.write(text)));
+}
+
+unsafe extern "C" fn timer_set(ctx: *const c_void, _cpu: u32, deadline: u64) {
+    // SAFETY: the kernel passes its own context.
+    unsafe { kernel(ctx) }.timer.set(deadline);
+}
+
+fn negative(result: Result<(), Errno>) -> i64 {
+    result.map_or_else(|errno| -i64::from(errno.raw_os_error()), |()| 0)
+}
+
+unsafe extern "C" fn map(ctx: *const c_void, va: u64, pa: u64, len: u64) -> i64 {
+    // SAFETY: the kernel passes its own context.
+    negative(unsafe { kernel(ctx) }.memory.map(va, pa, len))
+}
+
+unsafe extern "C" fn unmap(ctx: *const c_void, va: u64, len: u64) {
+    // A mapping that stays is of no use to the kernel, and does no harm.
+    // SAFETY: the kernel passes its own context.
+    let _ = unsafe { kernel(ctx) }.memory.unmap(va, len);
+}
+
+unsafe extern "C" fn disk_submit(ctx: *const c_void, _cpu: u32, io: *mut Io) -> bool {
+    // SAFETY: the kernel passes its own context and a request that is ours until
+    // it is complete.
+    let (kernel, io) = unsafe { (kernel(ctx), &mut *io) };
+    // SAFETY: the vectors are kernel memory that stays in place until then.
+    unsafe {
+        if kernel.disks.serve_at_once(io) {
+            return true;
+        }
+        if kernel.io_threads.submit(kernel, io) {
+            return false;
+        }
+        kernel.disks.serve(io);
+    }
+    true
+}
+
+unsafe extern "C" fn disk_reap(ctx: *const c_void, _cpu: u32) -> *mut Io {
+    // SAFETY: the kernel passes its own context.
+    let io = unsafe { kernel(ctx) }.io_threads.reap();
+    io.unwrap_or(std::ptr::null_mut())
+}

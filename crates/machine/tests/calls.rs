@@ -1,0 +1,219 @@
+//! Calls into a kernel: threads, blocking, bad pointers, re-entry, halting.
+
+mod common;
+
+use common::{call, errno, machine, nr, pipe, read, write};
+use drupe_machine::{Config, Error, Machine};
+use std::sync::mpsc;
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread;
+
+#[test]
+fn every_thread_has_a_task_of_its_own() {
+    let machine = machine();
+    let tid = |m: &Machine| call(m, nr::GETTID, &[]).unwrap();
+    let mine = tid(&machine);
+    assert_eq!(tid(&machine), mine);
+    let theirs = thread::scope(|s| s.spawn(|| tid(&machine)).join().unwrap());
+    assert_ne!(theirs, mine);
+    // All are threads of process 1.
+    assert_eq!(call(&machine, nr::GETPID, &[]).unwrap(), 1);
+}
+
+#[test]
+fn tasks_end_with_their_threads() {
+    let machine = machine();
+    let mut last = 0;
+    for _ in 0..500 {
+        last = thread::scope(|s| {
+            s.spawn(|| call(&machine, nr::GETTID, &[]).unwrap())
+                .join()
+                .unwrap()
+        });
+    }
+    // 500 tasks of 16 KiB of stack would not fit beside a small kernel's own;
+    // the numbers go up, the memory does not.
+    assert!(last >= 500, "only {last} tasks");
+    machine.halt().unwrap();
+}
+
+#[test]
+fn a_bad_pointer_is_efault() {
+    let machine = machine();
+    assert_eq!(errno(call(&machine, nr::UNAME, &[8])), libc::EFAULT);
+    let (_reader, writer) = pipe(&machine);
+    assert_eq!(
+        errno(call(&machine, nr::WRITE, &[writer, 8, 10])),
+        libc::EFAULT
+    );
+    assert_eq!(
+        errno(call(&machine, nr::OPENAT, &[0, usize::MAX - 4095])),
+        libc::EFAULT
+    );
+    let pid = call(&machine, nr::GETPID, &[]).unwrap();
+    assert_eq!(pid, 1, "the kernel goes on");
+}
+
+#[test]
+fn a_buffer_that_ends_is_copied_as_far_as_it_goes() {
+    let machine = machine();
+    let path = c"/file";
+    let flags = libc::O_CREAT | libc::O_RDWR;
+    let args = [0, path.as_ptr() as usize, flags as usize, 0o600];
+    let fd = call(&machine, nr::OPENAT, &args).unwrap();
+    // SAFETY: two fresh pages, the second taken away again.
+    let pages = unsafe {
+        let pages = libc::mmap(
+            std::ptr::null_mut(),
+            8192,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        libc::munmap(pages.byte_add(4096), 4096);
+        pages as usize
+    };
+    let args = [fd, pages + 4096 - 100, 200];
+    assert_eq!(call(&machine, nr::WRITE, &args).unwrap(), 100);
+}
+
+#[test]
+fn calls_without_a_program_are_enosys() {
+    let machine = machine();
+    assert_eq!(errno(call(&machine, nr::CLONE, &[])), libc::ENOSYS);
+    assert_eq!(errno(call(&machine, 93, &[0])), libc::ENOSYS, "exit");
+    assert_eq!(errno(call(&machine, 100_000, &[])), libc::ENOSYS);
+}
+
+#[test]
+fn a_blocked_read_is_woken_by_another_thread() {
+    let machine = machine();
+    let (reader, writer) = pipe(&machine);
+    let (echo_reader, echo_writer) = pipe(&machine);
+    thread::scope(|s| {
+        s.spawn(|| {
+            let mut byte = [0];
+            for _ in 0..1000 {
+                assert_eq!(read(&machine, reader, &mut byte).unwrap(), 1);
+                write(&machine, echo_writer, &byte).unwrap();
+            }
+        });
+        let mut byte = [0];
+        for i in 0..1000u32 {
+            write(&machine, writer, &[i as u8]).unwrap();
+            assert_eq!(read(&machine, echo_reader, &mut byte).unwrap(), 1);
+            assert_eq!(byte[0], i as u8);
+        }
+    });
+}
+
+#[test]
+fn sleeping_takes_the_time_it_takes() {
+    let machine = machine();
+    let nap: [i64; 2] = [0, 20_000_000];
+    let before = std::time::Instant::now();
+    call(&machine, nr::NANOSLEEP, &[nap.as_ptr() as usize, 0]).unwrap();
+    assert!(before.elapsed().as_millis() >= 20);
+}
+
+#[test]
+fn many_threads_at_once() {
+    let machine = machine();
+    let start = Barrier::new(8);
+    thread::scope(|s| {
+        for _ in 0..8 {
+            s.spawn(|| {
+                let (reader, writer) = pipe(&machine);
+                start.wait();
+                let mut back = [0; 64];
+                for i in 0..2000u32 {
+                    let data = [i as u8; 64];
+                    assert_eq!(write(&machine, writer, &data).unwrap(), 64);
+                    assert_eq!(read(&machine, reader, &mut back).unwrap(), 64);
+                    assert_eq!(back, data);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn halt_ends_blocked_calls() {
+    let machine = machine();
+    let (reader, _writer) = pipe(&machine);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|s| {
+        let blocked = s.spawn(|| {
+            // Creates the task, so that the read is all that is left.
+            call(&machine, nr::GETTID, &[]).unwrap();
+            sender.send(()).unwrap();
+            read(&machine, reader, &mut [0])
+        });
+        receiver.recv().unwrap();
+        machine.halt().unwrap();
+        assert!(matches!(blocked.join().unwrap(), Err(Error::Halted)));
+    });
+    assert!(matches!(
+        call(&machine, nr::GETPID, &[]),
+        Err(Error::Halted)
+    ));
+    machine.halt().expect("halting twice is fine");
+}
+
+#[test]
+fn halt_from_many_threads() {
+    let machine = machine();
+    let start = Barrier::new(4);
+    thread::scope(|s| {
+        for i in 0..4 {
+            let (machine, start) = (&machine, &start);
+            s.spawn(move || {
+                start.wait();
+                if i % 2 == 0 {
+                    machine.halt().unwrap();
+                } else {
+                    while call(machine, nr::GETPID, &[]).is_ok() {}
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_call_from_inside_is_refused() {
+    static MACHINE: OnceLock<Arc<Machine>> = OnceLock::new();
+    static SEEN: OnceLock<String> = OnceLock::new();
+    let machine = Machine::boot(Config {
+        console: Some(Box::new(|_| {
+            if let Some(machine) = MACHINE.get() {
+                SEEN.get_or_init(|| format!("{:?}", call(machine, nr::GETPID, &[])));
+            }
+        })),
+        ..Config::default()
+    })
+    .unwrap();
+    assert!(MACHINE.set(Arc::clone(&machine)).is_ok());
+    // Says something on the console.
+    machine.halt().unwrap();
+    assert_eq!(SEEN.get().map(String::as_str), Some("Err(Reentered)"));
+}
+
+#[test]
+fn what_cannot_boot_says_why() {
+    let error = Machine::boot(Config {
+        memory: 1 << 20,
+        ..Config::default()
+    })
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("1 MiB of memory; at least"),
+        "{error}"
+    );
+    let error = Machine::boot(Config {
+        command_line: "a\0b".into(),
+        ..Config::default()
+    })
+    .unwrap_err();
+    assert!(error.to_string().contains("NUL byte"), "{error}");
+}

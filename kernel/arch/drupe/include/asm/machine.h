@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _ASM_DRUPE_MACHINE_H
+#define _ASM_DRUPE_MACHINE_H
+
+/*
+ * The machine: what the files of this architecture tell each other.  The
+ * host's view is asm/host.h.
+ */
+#include <linux/compiler.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
+#include <asm/cpu.h>
+
+struct task_struct;
+
+extern const struct drupe_boot *drupe_boot;
+
+/* Of the linker script. */
+extern const struct drupe_extable_entry __start___ex_table[];
+extern const struct drupe_extable_entry __stop___ex_table[];
+
+/* kernel/entry.S */
+u32 drupe_enter(struct drupe_cpu *cpu, struct drupe_request *request);
+void drupe_abandon(struct drupe_cpu *cpu);
+u64 drupe_call_host(struct drupe_cpu *cpu, void *fn, u64 a, u64 b, u64 c,
+		    u64 d);
+void drupe_ret_from_fork(void);
+void drupe_boot_start(void);
+void drupe_task_start(struct task_struct *prev);
+
+/* kernel/host.c */
+void drupe_timer_set(u64 deadline);
+void drupe_console_write(const char *text, unsigned int len);
+s64 drupe_map(unsigned long va, phys_addr_t pa, size_t len);
+void drupe_unmap(unsigned long va, size_t len);
+bool drupe_disk_submit(struct drupe_io *io);
+struct drupe_io *drupe_disk_reap(void);
+u64 drupe_clock(void);
+s64 drupe_wall_clock(void);
+void __noreturn drupe_stop(enum drupe_stop stop, const char *message);
+
+/* kernel/request.c */
+s64 drupe_do_request(struct drupe_request *request);
+
+/* kernel/syscall.c */
+s64 drupe_do_syscall(u64 nr, const u64 *args);
+
+/* kernel/traps.c */
+void drupe_fault(const struct drupe_fault *fault);
+
+/* drivers/console.c */
+void drupe_console_init(void);
+
+/* mm/init.c */
+void drupe_memory_init(void);
+
+/* drivers/disk.c */
+s64 drupe_disk_add(u32 number, u64 size, u32 block_size, u32 flags);
+s64 drupe_disk_remove(u32 number);
+
+/**
+ * drupe_leave - leave the machine: return from the drupe_enter() that runs it
+ * @cpu: this CPU
+ * @leave: what drupe_enter() returns
+ *
+ * Returns when the machine is entered again, maybe by another host thread,
+ * which may have brought a request (&drupe_cpu.request).
+ *
+ * Inline, and the other half of drupe_enter(): nothing but the frame pointer
+ * and the address to go on at is kept, the compiler saves what it needs.
+ */
+static __always_inline void drupe_leave(struct drupe_cpu *cpu, u32 leave)
+{
+	cpu->leave = leave;
+	asm volatile("lea	1f(%%rip), %%rcx\n"
+		     "push	%%rcx\n"
+		     "push	%%rbp\n"
+		     "mov	%%rsp, %c[kernel_sp](%%rdi)\n"
+		     "mov	%c[leave](%%rdi), %%eax\n"
+		     "mov	%c[host_sp](%%rdi), %%rsp\n"
+		     "pop	%%r15\n"
+		     "pop	%%r14\n"
+		     "pop	%%r13\n"
+		     "pop	%%r12\n"
+		     "pop	%%rbx\n"
+		     "pop	%%rbp\n"
+		     "ret\n"
+		     "1:\n"
+		     : "+D" (cpu)
+		     : [kernel_sp] "i" (offsetof(struct drupe_cpu, kernel_sp)),
+		       [host_sp] "i" (offsetof(struct drupe_cpu, host_sp)),
+		       [leave] "i" (offsetof(struct drupe_cpu, leave))
+		     : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10",
+		       "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
+		       "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+		       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+		       "xmm15", "cc", "memory");
+}
+
+#endif /* _ASM_DRUPE_MACHINE_H */

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Requests: system calls, and what else a host asks of a kernel.
+ */
+#include <linux/bug.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/panic.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/string.h>
+#include <asm/irq.h>
+#include <asm/machine.h>
+
+/* A thread of process 1; it runs when its first request arrives. */
+static s64 task_new(const char *name)
+{
+	struct kernel_clone_args args = {
+		.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+			 CLONE_THREAD | CLONE_SYSVSEM,
+	};
+	struct task_struct *tsk;
+	pid_t pid;
+
+	pid = kernel_clone(&args);
+	if (pid < 0)
+		return pid;
+	rcu_read_lock();
+	tsk = find_task_by_vpid(pid);
+	rcu_read_unlock();
+	/* Only its own request can end it: it stays. */
+	set_task_comm(tsk, name);
+	return (s64)tsk;
+}
+
+/* Completes first: a task that has exited cannot. */
+static s64 task_exit(struct drupe_request *request)
+{
+	struct drupe_cpu *cpu = this_drupe_cpu();
+
+	request->ret = 0;
+	current->thread.request = NULL;
+	cpu->done = request;
+	cpu->runnable = true;
+	drupe_leave(cpu, DRUPE_LEAVE_DONE);
+	drupe_note_request();
+	do_exit(0);
+}
+
+static s64 pages_alloc(size_t len)
+{
+	return (s64)alloc_pages_exact(len, GFP_KERNEL | __GFP_NOWARN) ?:
+	       -ENOMEM;
+}
+
+static s64 kernel_rw(const u64 *args, bool write)
+{
+	CLASS(fd, f)(args[0]);
+	void *buf = (void *)args[1];
+	size_t len = args[2];
+	loff_t pos = args[3];
+
+	if (!fd_file(f))
+		return -EBADF;
+	if (write)
+		return kernel_write(fd_file(f), buf, len, &pos);
+	return kernel_read(fd_file(f), buf, len, &pos);
+}
+
+static s64 crash(enum drupe_crash how)
+{
+	unsigned long bad = 8;
+
+	/* Keep the compiler from knowing what is going to happen. */
+	OPTIMIZER_HIDE_VAR(bad);
+	switch (how) {
+	case DRUPE_CRASH_PANIC:
+		panic("as requested");
+	case DRUPE_CRASH_BUG:
+		BUG();
+	case DRUPE_CRASH_READ:
+		return READ_ONCE(*(u64 *)bad);
+	case DRUPE_CRASH_JUMP:
+		((void (*)(void))bad)();
+	}
+	return -EINVAL;
+}
+
+/**
+ * drupe_do_request - run a request on the current host task
+ * @request: the request
+ *
+ * Return: its result, or a negative errno.
+ */
+s64 drupe_do_request(struct drupe_request *request)
+{
+	const u64 *args = request->args;
+
+	if (likely(request->nr < DRUPE_OP_BASE))
+		return drupe_do_syscall(request->nr, args);
+	switch (request->nr) {
+	case DRUPE_OP_BOOT:
+		return 0;
+	case DRUPE_OP_TASK_NEW:
+		return task_new((const char *)args[0]);
+	case DRUPE_OP_TASK_EXIT:
+		return task_exit(request);
+	case DRUPE_OP_PAGES_ALLOC:
+		return pages_alloc(args[0]);
+	case DRUPE_OP_PAGES_FREE:
+		free_pages_exact((void *)args[0], args[1]);
+		return 0;
+	case DRUPE_OP_PREAD:
+		return kernel_rw(args, false);
+	case DRUPE_OP_PWRITE:
+		return kernel_rw(args, true);
+	case DRUPE_OP_CRASH:
+		return crash(args[0]);
+#ifdef CONFIG_DRUPE_DISK
+	case DRUPE_OP_DISK_ADD:
+		return drupe_disk_add(args[0], args[1], args[2], args[3]);
+	case DRUPE_OP_DISK_REMOVE:
+		return drupe_disk_remove(args[0]);
+#endif
+	}
+	return -ENOSYS;
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Time: the host's clock is the clock source, a deadline at the host the clock
+ * event device.
+ */
+#include <linux/clockchips.h>
+#include <linux/clocksource.h>
+#include <linux/init.h>
+#include <linux/interrupt.h>
+#include <linux/sched/clock.h>
+#include <linux/timekeeping.h>
+#include <asm/machine.h>
+
+static u64 drupe_clocksource_read(struct clocksource *cs)
+{
+	return drupe_clock();
+}
+
+static struct clocksource drupe_clocksource = {
+	.name = "drupe",
+	.rating = 400,
+	.read = drupe_clocksource_read,
+	.mask = CLOCKSOURCE_MASK(64),
+	.flags = CLOCK_SOURCE_IS_CONTINUOUS,
+};
+
+static int drupe_set_next_event(unsigned long delta_ns,
+				struct clock_event_device *dev)
+{
+	drupe_timer_set(drupe_clock() + delta_ns);
+	return 0;
+}
+
+static int drupe_timer_off(struct clock_event_device *dev)
+{
+	drupe_timer_set(DRUPE_NO_DEADLINE);
+	return 0;
+}
+
+static struct clock_event_device drupe_clockevent = {
+	.name = "drupe",
+	.rating = 400,
+	.features = CLOCK_EVT_FEAT_ONESHOT,
+	.set_next_event = drupe_set_next_event,
+	.set_state_shutdown = drupe_timer_off,
+	.set_state_oneshot_stopped = drupe_timer_off,
+};
+
+static irqreturn_t drupe_timer_interrupt(int irq, void *dev_id)
+{
+	drupe_clockevent.event_handler(&drupe_clockevent);
+	return IRQ_HANDLED;
+}
+
+unsigned long long notrace sched_clock(void)
+{
+	return drupe_clock();
+}
+
+void read_persistent_clock64(struct timespec64 *ts)
+{
+	*ts = ns_to_timespec64(drupe_wall_clock());
+}
+
+void __init time_init(void)
+{
+	clocksource_register_hz(&drupe_clocksource, NSEC_PER_SEC);
+	if (request_irq(DRUPE_IRQ_TIMER, drupe_timer_interrupt,
+			IRQF_TIMER | IRQF_NOBALANCING, "timer", NULL))
+		panic("no timer interrupt");
+	drupe_clockevent.cpumask = cpumask_of(0);
+	clockevents_config_and_register(&drupe_clockevent, NSEC_PER_SEC, 1000,
+					LONG_MAX);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * crc32c by the processor's own instruction, where it has it: metadata
+ * checksums would be at the top of every profile.  Overrides the weak
+ * function of lib/crc32.c.
+ */
+#include <linux/bits.h>
+#include <linux/cache.h>
+#include <linux/crc32.h>
+#include <linux/init.h>
+
+static bool has_crc32c __ro_after_init;
+
+static u32 crc32c_by_instruction(u32 crc, const u8 *p, size_t len)
+{
+	u64 c = crc;
+
+	for (; len >= 8; len -= 8, p += 8)
+		asm("crc32q	%1, %q0" : "+r" (c) : "rm" (*(const u64 *)p));
+	for (crc = c; len; len--, p++)
+		asm("crc32b	%1, %0" : "+r" (crc) : "rm" (*p));
+	return crc;
+}
+
+u32 __pure __crc32c_le(u32 crc, const unsigned char *p, size_t len)
+{
+	if (likely(has_crc32c))
+		return crc32c_by_instruction(crc, p, len);
+	return __crc32c_le_base(crc, p, len);
+}
+
+static int __init crc32_init(void)
+{
+	u32 eax = 1, ebx, ecx = 0, edx;
+
+	asm("cpuid" : "+a" (eax), "=b" (ebx), "+c" (ecx), "=d" (edx));
+	has_crc32c = ecx & BIT(20);	/* SSE4.2 */
+	return 0;
+}
+pure_initcall(crc32_init);

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The vmalloc area: what the page tables of init_mm say is made true in the
+ * host's address space.
+ */
+#include <linux/mm.h>
+#include <linux/vmalloc.h>
+#include <asm/cacheflush.h>
+#include <asm/machine.h>
+#include <asm/pgalloc.h>
+#include <asm/tlbflush.h>
+
+pgd_t swapper_pg_dir[PTRS_PER_PGD] __page_aligned_bss;
+unsigned long drupe_vmalloc_start, drupe_vmalloc_end;
+
+static pgprot_t protection_map[16] = { [0 ... 15] = PAGE_SHARED };
+DECLARE_VM_GET_PAGE_PROT
+
+pgd_t *pgd_alloc(struct mm_struct *mm)
+{
+	return (pgd_t *)__get_free_page(GFP_KERNEL | __GFP_ZERO);
+}
+
+/**
+ * drupe_vmap_range - map a range of the vmalloc area at the host
+ * @start: first address
+ * @end: address behind the last one
+ *
+ * Pages that follow each other in memory too take one host mapping; there is
+ * a limit on their number.
+ */
+void drupe_vmap_range(unsigned long start, unsigned long end)
+{
+	unsigned long va = start, len = 0;
+	phys_addr_t pa = 0, next;
+	pte_t *pte;
+
+	for (; start < end; start += PAGE_SIZE) {
+		pte = virt_to_kpte(start);
+		if (!pte || !pte_present(*pte))
+			continue;
+		next = PFN_PHYS(pte_pfn(*pte));
+		if (len && va + len == start && pa + len == next) {
+			len += PAGE_SIZE;
+			continue;
+		}
+		if (len && drupe_map(va, pa, len))
+			panic("the host has no room for a kernel mapping");
+		va = start;
+		pa = next;
+		len = PAGE_SIZE;
+	}
+	if (len && drupe_map(va, pa, len))
+		panic("the host has no room for a kernel mapping");
+}
+
+/*
+ * Called for ranges that are about to be used again, many unmappings at a
+ * time (mm/vmalloc.c, lazy purging).
+ */
+void flush_tlb_kernel_range(unsigned long start, unsigned long end)
+{
+	start = max(start, VMALLOC_START);
+	end = min(end, VMALLOC_END);
+	if (start < end)
+		drupe_unmap(start, end - start);
+}

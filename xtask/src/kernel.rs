@@ -1,0 +1,166 @@
+//! `kernel`: builds the image ahead of cargo; `kernel check`: is the port fit
+//! for a kernel maintainer's eyes, and the kernel the unmodified one?
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use drupe_kbuild::{Flavour, Image, Kbuild, Overlay, Progress};
+
+use crate::progress::Line;
+use crate::run::root;
+use crate::setup;
+
+/// Where the port lies, in the checkout and in the kernel tree.
+const PORT: &str = "arch/drupe";
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let mut flavour = Flavour::from_env()?;
+    let (mut checking, mut verbose) = (false, false);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "check" => checking = true,
+            "--verbose" => verbose = true,
+            "--flavour" => match arguments.next() {
+                Some(name) => flavour = Flavour::named(name)?,
+                None => bail!("--flavour needs a name: mmu, nommu"),
+            },
+            other => bail!("kernel: unknown argument {other:?}"),
+        }
+    }
+    setup::install(&setup::kernel()?)?;
+    if checking {
+        check(flavour)
+    } else {
+        build(flavour, verbose)
+    }
+}
+
+/// Builds the image, or finds it in the cache.
+pub(crate) fn build(flavour: Flavour, verbose: bool) -> Result<()> {
+    if let Some(image) = Image::from_env()? {
+        println!("DRUPE_IMAGE names the image: {}", image.image.display());
+        return Ok(());
+    }
+    let kbuild = Kbuild::from_env(&overlay(), flavour)?;
+    let image = if verbose {
+        kbuild.image(&mut |progress: Progress<'_>| eprintln!("{progress:?}"))?
+    } else {
+        let mut line = Line::new();
+        kbuild.image(&mut |progress| line.show(progress))?
+    };
+    let size = std::fs::metadata(&image.image)?.len();
+    println!("{} ({} KiB)", image.image.display(), size / 1024);
+    Ok(())
+}
+
+/// The checks that a kernel maintainer would make.
+pub(crate) fn check(flavour: Flavour) -> Result<()> {
+    let kbuild = Kbuild::from_env(&overlay(), flavour)?;
+    let mut complaints = Vec::new();
+    {
+        let mut line = Line::new();
+        let prepared = kbuild.prepare("check", &mut |progress| line.show(progress))?;
+        let target = format!("{PORT}/");
+        let output = prepared.make("check.log", &["W=1", &target], &mut |progress| {
+            line.show(progress)
+        })?;
+        complaints.extend(warnings(&output.lines));
+        complaints.extend(checkpatch(prepared.shadow(), &kbuild)?);
+    }
+    if !complaints.is_empty() {
+        complaints.iter().for_each(|line| eprintln!("{line}"));
+        bail!("{} complaints about {PORT}", complaints.len());
+    }
+    println!("{PORT}: no warnings with W=1, checkpatch --strict is content");
+    let files = {
+        let mut line = Line::new();
+        kbuild.verify_untouched(&mut |progress| line.show(progress))?
+    };
+    println!(
+        "{}: all {files} files are as published",
+        kbuild.source().path().display()
+    );
+    Ok(())
+}
+
+/// The compiler's warnings about the port's own files, each once.
+fn warnings(lines: &[String]) -> BTreeSet<String> {
+    let own = |line: &&String| line.contains("warning:") && line.contains(PORT);
+    lines.iter().filter(own).cloned().collect()
+}
+
+/// What the kernel's own style checker says about each file of the port.
+fn checkpatch(tree: &Path, kbuild: &Kbuild) -> Result<Vec<String>> {
+    let overlay = Overlay::at(&overlay())?;
+    let files: Vec<&PathBuf> = overlay
+        .files()
+        .iter()
+        .filter(|file| is_checked(file))
+        .collect();
+    if files.is_empty() {
+        bail!("{}: no files to check", kbuild.source().path().display());
+    }
+    let output = Command::new("perl")
+        .arg("scripts/checkpatch.pl")
+        .args(["--strict", "--terse", "--show-types", "--no-summary"])
+        .arg(format!("--ignore={}", ignored_types()?.join(",")))
+        .arg("--file")
+        .args(files)
+        .current_dir(tree)
+        .output()?;
+    let mut complaints: Vec<String> = [output.stdout, output.stderr]
+        .iter()
+        .flat_map(|text| {
+            String::from_utf8_lossy(text)
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter(|line| !line.is_empty())
+        .collect();
+    if !output.status.success() && complaints.is_empty() {
+        complaints.push(format!("checkpatch.pl failed ({})", output.status));
+    }
+    Ok(complaints)
+}
+
+/// The types of complaint that the port has a reason not to heed.
+fn ignored_types() -> Result<Vec<String>> {
+    let path = overlay().join("checkpatch.ignore");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let types = text.lines().map(str::trim);
+    Ok(types
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// checkpatch knows nothing about configuration fragments.
+fn is_checked(file: &Path) -> bool {
+    file.extension()
+        .is_none_or(|extension| extension != "config")
+}
+
+/// The overlay of this checkout.
+fn overlay() -> PathBuf {
+    root().join("kernel")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_warnings_about_the_port_count() {
+        let lines = [
+            "  CC      arch/drupe/kernel/setup.o",
+            "include/linux/x.h:1:1: warning: not ours",
+            "arch/drupe/kernel/setup.c:3:5: warning: unused variable 'x'",
+            "arch/drupe/kernel/setup.c:3:5: warning: unused variable 'x'",
+        ];
+        assert_eq!(warnings(&lines.map(str::to_owned)).len(), 1);
+    }
+}

@@ -1,0 +1,95 @@
+//! `setup`: what building and testing need on a Debian machine.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use drupe_kbuild::requirements::{self, Requirement};
+use drupe_kbuild::{Image, Source};
+
+use crate::run::run as run_command;
+
+/// What the tests and the demo need besides the kernel build: each filesystem's
+/// own tools make its images and check what we did to them.
+const TESTS: &[Requirement] = &[
+    Requirement::program("mkfs.ext4", "e2fsprogs"),
+    Requirement::program("mkfs.xfs", "xfsprogs"),
+    Requirement::program("mkfs.btrfs", "btrfs-progs"),
+    Requirement::program("mkfs.f2fs", "f2fs-tools"),
+    Requirement::program("mkfs.vfat", "dosfstools"),
+    Requirement::program("mkfs.exfat", "exfatprogs"),
+    Requirement::program("mkfs.ntfs", "ntfs-3g"),
+    Requirement::program("mksquashfs", "squashfs-tools"),
+    Requirement::program("mkfs.erofs", "erofs-utils"),
+    Requirement::program("xorriso", "xorriso"),
+    Requirement::program("sfdisk", "fdisk"),
+    Requirement::program("getfacl", "acl"),
+    Requirement::program("getfattr", "attr"),
+    // checkpatch.pl wants modules that perl-base lacks.
+    Requirement::program("prove", "perl"),
+];
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    crate::no_arguments(arguments)?;
+    install(&everything()?)
+}
+
+/// What building the kernel needs.
+pub(crate) fn kernel() -> Result<Vec<Requirement>> {
+    if Image::from_env()?.is_some() {
+        return Ok(Vec::new());
+    }
+    Ok(requirements::all(&Source::from_env()?))
+}
+
+/// What any task needs.
+pub(crate) fn everything() -> Result<Vec<Requirement>> {
+    let mut all = kernel()?;
+    all.extend(TESTS);
+    Ok(all)
+}
+
+/// Installs what is missing of `wanted`, and says what.
+pub(crate) fn install(wanted: &[Requirement]) -> Result<()> {
+    let missing = requirements::missing(wanted);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let arguments = requirements::apt_get_arguments(&missing);
+    let names: Vec<_> = missing.iter().map(|requirement| requirement.name).collect();
+    eprintln!("installing what is missing: {}", names.join(", "));
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!(
+            "this is no Debian system; install yourself: {} (Debian: {})",
+            names.join(", "),
+            arguments[3..].join(" ")
+        );
+    }
+    run_command(apt_get().arg("update").arg("--quiet"))?;
+    run_command(apt_get().args(&arguments))?;
+    let still = requirements::missing(wanted);
+    if !still.is_empty() {
+        let names: Vec<_> = still.iter().map(|requirement| requirement.name).collect();
+        bail!(
+            "apt-get succeeded, but these are still missing: {}",
+            names.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// apt-get, as root, asking nothing.
+fn apt_get() -> Command {
+    // Its owner is who runs this process.
+    let root = std::fs::metadata("/proc/self")
+        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if root {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    } else {
+        let mut command = Command::new("sudo");
+        command.args(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        command
+    }
+}

@@ -1,0 +1,192 @@
+//! `tidy`: the rules of ARCHITECTURE.md that a program can check.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::run::{cargo, output, root};
+
+/// The crates from the lowest layer to the highest; a crate may use only those
+/// of lower layers. Build dependencies count too.
+const LAYERS: &[&[&str]] = &[
+    &["drupe-abi", "drupe-cpu", "drupe-kbuild"],
+    &["drupe-host", "drupe-image"],
+    &["drupe-machine"],
+    &["drupe"],
+    &["drupe-cli", "xtask"],
+];
+
+/// The crates that may contain `unsafe`; all others forbid it in their root.
+const UNSAFE: &[&str] = &[
+    "drupe-abi",
+    "drupe-host",
+    "drupe-image",
+    "drupe-machine",
+    "drupe",
+];
+
+/// Lines from which on a file is too long to be about one thing.
+const MAX_LINES: usize = 600;
+
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    crate::no_arguments(arguments)?;
+    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata lists no packages")?;
+    let mut complaints = Vec::new();
+    for package in packages {
+        complaints.extend(dependencies(package));
+        complaints.extend(unsafe_code(package)?);
+    }
+    let files = sources()?;
+    for file in &files {
+        let text = fs::read_to_string(root().join(file)).with_context(|| show(file))?;
+        complaints.extend(file_complaints(file, &text));
+    }
+    if !complaints.is_empty() {
+        bail!("untidy:\n  {}", complaints.join("\n  "));
+    }
+    println!(
+        "{} crates and {} source files are tidy",
+        packages.len(),
+        files.len()
+    );
+    Ok(())
+}
+
+fn layer(name: &str) -> Option<usize> {
+    LAYERS.iter().position(|names| names.contains(&name))
+}
+
+/// Dependencies within the workspace that do not point downwards.
+fn dependencies(package: &Value) -> Vec<String> {
+    let name = package["name"].as_str().unwrap_or_default();
+    let Some(own) = layer(name) else {
+        return vec![format!("{name}: in no layer; add it to xtask/src/tidy.rs")];
+    };
+    let dependencies = package["dependencies"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    dependencies
+        .iter()
+        // A crate's own tests may use what is above it.
+        .filter(|dependency| dependency["kind"] != "dev")
+        .filter_map(|dependency| dependency["name"].as_str())
+        .filter(|used| layer(used).is_some_and(|used| used >= own))
+        .map(|used| format!("{name}: uses {used}, which is not of a lower layer"))
+        .collect()
+}
+
+/// Crate roots that should forbid `unsafe` and do not.
+fn unsafe_code(package: &Value) -> Result<Vec<String>> {
+    let name = package["name"].as_str().unwrap_or_default();
+    if UNSAFE.contains(&name) {
+        return Ok(Vec::new());
+    }
+    let mut complaints = Vec::new();
+    for target in package["targets"].as_array().map_or(&[][..], Vec::as_slice) {
+        let kinds = target["kind"].as_array().map_or(&[][..], Vec::as_slice);
+        if !kinds.iter().any(|kind| kind == "lib" || kind == "bin") {
+            continue;
+        }
+        let path = target["src_path"]
+            .as_str()
+            .context("a target without a file")?;
+        let text = fs::read_to_string(path).with_context(|| path.to_owned())?;
+        if !text.contains("#![forbid(unsafe_code)]") {
+            let path = Path::new(path);
+            let path = path.strip_prefix(root()).unwrap_or(path);
+            complaints.push(format!("{}: lacks #![forbid(unsafe_code)]", path.display()));
+        }
+    }
+    Ok(complaints)
+}
+
+/// The checkout's Rust files.
+fn sources() -> Result<BTreeSet<PathBuf>> {
+    let root = root();
+    let mut found = BTreeSet::new();
+    let mut directories = vec![root.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).with_context(|| show(&directory))? {
+            let entry = entry?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let built = name == "target" || name.as_encoded_bytes().starts_with(b".");
+            if entry.file_type()?.is_dir() && !built {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.extend(path.strip_prefix(&root).map(Path::to_owned));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn file_complaints(file: &Path, text: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    if !text.starts_with("//!") {
+        complaints.push(format!("{}: does not open with //!", file.display()));
+    }
+    let lines = text.lines().count();
+    if lines > MAX_LINES {
+        complaints.push(format!("{}: {lines} lines; split it", file.display()));
+    }
+    complaints
+}
+
+fn show(file: &Path) -> String {
+    file.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn package(name: &str, used: &str, kind: Value) -> Value {
+        json!({ "name": name, "dependencies": [{ "name": used, "kind": kind }] })
+    }
+
+    #[test]
+    fn dependencies_point_down() {
+        let none = || Value::Null;
+        assert_eq!(
+            dependencies(&package("drupe", "drupe-machine", none())),
+            [""; 0]
+        );
+        assert_eq!(dependencies(&package("drupe", "libc", none())), [""; 0]);
+        assert_eq!(
+            dependencies(&package("drupe-host", "drupe-image", none())).len(),
+            1
+        );
+        assert_eq!(
+            dependencies(&package("drupe-cpu", "drupe", none())).len(),
+            1
+        );
+        assert_eq!(
+            dependencies(&package("drupe-cpu", "drupe", json!("build"))).len(),
+            1
+        );
+        assert_eq!(
+            dependencies(&package("drupe-cpu", "drupe", json!("dev"))),
+            [""; 0]
+        );
+        assert_eq!(dependencies(&package("newcomer", "libc", none())).len(), 1);
+    }
+
+    #[test]
+    fn files_open_with_their_purpose_and_end_soon() {
+        let complaints = |text: &str| file_complaints(Path::new("a.rs"), text).len();
+        assert_eq!(complaints("//! Purpose.\n"), 0);
+        assert_eq!(complaints("fn main() {}\n"), 1);
+        assert_eq!(
+            complaints(&format!("//! Long.\n{}", "\n".repeat(MAX_LINES))),
+            1
+        );
+    }
+}
