@@ -321,6 +321,10 @@ impl TargetDir for HostDir {
     fn set_xattr_of(&self, entry: &OsStr, name: &OsStr, value: &[u8]) -> Result<()> {
         host("set xattr", xattr::set(self.path_of(entry), name, value))
     }
+
+    fn remove_xattr_of(&self, entry: &OsStr, name: &OsStr) -> Result<()> {
+        host("remove xattr", xattr::remove(self.path_of(entry), name))
+    }
 }
 
 impl TargetFile for HostFile {
@@ -367,6 +371,10 @@ macro_rules! settable {
             fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {
                 let flags = fs::XattrFlags::empty();
                 host("set xattr", fs::fsetxattr(&self.$field, name, value, flags))
+            }
+
+            fn remove_xattr(&self, name: &OsStr) -> Result<()> {
+                host("remove xattr", fs::fremovexattr(&self.$field, name))
             }
         }
     };

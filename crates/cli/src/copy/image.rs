@@ -248,6 +248,10 @@ impl TargetDir for ImageDir {
     fn set_xattr_of(&self, entry: &OsStr, name: &OsStr, value: &[u8]) -> Result<()> {
         Ok(self.dir.set_xattr_of(entry, name, value)?)
     }
+
+    fn remove_xattr_of(&self, entry: &OsStr, name: &OsStr) -> Result<()> {
+        Ok(self.dir.remove_xattr_of(entry, name)?)
+    }
 }
 
 impl TargetFile for ImageFile {
@@ -286,6 +290,10 @@ macro_rules! settable {
 
             fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {
                 Ok(self.$field.set_xattr(name, value)?)
+            }
+
+            fn remove_xattr(&self, name: &OsStr) -> Result<()> {
+                Ok(self.$field.remove_xattr(name)?)
             }
         }
     };

@@ -1,5 +1,9 @@
 //! What a copy keeps of a file besides its contents.
 
+use std::ffi::OsStr;
+
+use drupe::Errno;
+
 use super::event::Attributes;
 use super::problem::Result;
 use super::side::Settable;
@@ -69,11 +73,28 @@ impl Keep {
         if has_mode && known.map(|(_, mode)| mode) != Some(mode) {
             tolerate(file.chmod(mode), &mut refused.modes)?;
         }
+        if known.is_none() && has_mode {
+            remove_inherited(file, attributes)?;
+        }
         for (name, value) in &attributes.xattrs {
             tolerate(file.set_xattr(name, value), &mut refused.xattrs)?;
         }
         file.set_times(stat.accessed, stat.modified)
     }
+}
+
+/// Takes away ACLs that the file got from the directory it was made in, or had.
+fn remove_inherited(file: &impl Settable, attributes: &Attributes) -> Result<()> {
+    for acl in ["system.posix_acl_access", "system.posix_acl_default"] {
+        if attributes.xattrs.iter().any(|(name, _)| name == acl) {
+            continue;
+        }
+        match file.remove_xattr(OsStr::new(acl)) {
+            Err(failed) if failed.errno() == Some(Errno::NODATA) || failed.is_refusal() => {}
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 /// Counts a refusal instead of failing.

@@ -72,6 +72,7 @@ pub(super) trait TargetDir: Sized + Settable {
     fn chmod_of(&self, name: &OsStr, mode: u32) -> Result<()>;
     fn set_times_of(&self, name: &OsStr, accessed: Time, modified: Time) -> Result<()>;
     fn set_xattr_of(&self, entry: &OsStr, name: &OsStr, value: &[u8]) -> Result<()>;
+    fn remove_xattr_of(&self, entry: &OsStr, name: &OsStr) -> Result<()>;
 }
 
 /// A file to copy into.
@@ -90,6 +91,8 @@ pub(super) trait Settable {
     fn chmod(&self, mode: u32) -> Result<()>;
     fn set_times(&self, accessed: Time, modified: Time) -> Result<()>;
     fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()>;
+    /// ENODATA if there is none of that name.
+    fn remove_xattr(&self, name: &OsStr) -> Result<()>;
 }
 
 /// An entry of a directory that can't be opened: a symbolic link, a device.
@@ -113,5 +116,9 @@ impl<D: TargetDir> Settable for Entry<'_, D> {
 
     fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {
         self.dir.set_xattr_of(self.name, name, value)
+    }
+
+    fn remove_xattr(&self, name: &OsStr) -> Result<()> {
+        self.dir.remove_xattr_of(self.name, name)
     }
 }

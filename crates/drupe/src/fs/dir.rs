@@ -197,6 +197,13 @@ impl Dir {
         })
     }
 
+    /// Removes an extended attribute of an entry of any type.
+    pub fn remove_xattr_of(&self, entry: impl AsRef<OsStr>, name: impl AsRef<OsStr>) -> Result<()> {
+        self.with_entry_path("remove xattr", entry.as_ref(), |sys, of| {
+            with_c_str(name.as_ref().as_bytes(), |name| sys.removexattr(of, name))
+        })
+    }
+
     /// Reaches an entry through `/proc/self/fd`: these calls take no directory.
     fn with_entry_path<T>(
         &self,

@@ -1,0 +1,194 @@
+//! What goes wrong: one clear line, the right code, and no harm done.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+
+use super::harness::{Outcome, Place, check_ext4, digest, noise, strings, tool};
+
+const SIZE: u64 = 16 << 20;
+
+#[test]
+fn no_such_image_or_no_image_at_all() -> Outcome {
+    let place = Place::new()?;
+    let line = place.fails(3, &strings(&["ls", "none.img:/"]))?;
+    assert!(
+        line.contains("none.img: No such file or directory"),
+        "{line}"
+    );
+    place.write("text", "just text ".repeat(1000))?;
+    let line = place.fails(3, &strings(&["ls", "text:/"]))?;
+    assert!(
+        line.contains("text: ") && line.contains("no filesystem"),
+        "{line}"
+    );
+    place.write("empty", "")?;
+    place.fails(3, &strings(&["ls", "empty:/"]))?;
+    let line = place.fails(3, &strings(&["ls", ".:/"]))?;
+    assert!(line.contains("is a directory"), "{line}");
+    File::create(place.path("swap"))?.set_len(SIZE)?;
+    tool("mkswap", |mkswap| mkswap.arg(place.path("swap")))?;
+    let line = place.fails(3, &strings(&["ls", "swap:/"]))?;
+    assert!(line.contains("holds swap, not a filesystem"), "{line}");
+    Ok(())
+}
+
+#[test]
+fn no_such_file() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", SIZE, &[])?;
+    for command in ["ls", "cat"] {
+        let line = place.fails(1, &strings(&[command, "d.img:/none"]))?;
+        assert!(
+            line.contains("/none: No such file or directory (ENOENT)"),
+            "{line}"
+        );
+    }
+    let line = place.fails(1, &strings(&["cat", "d.img:/"]))?;
+    assert!(line.contains("Is a directory"), "{line}");
+    Ok(())
+}
+
+#[test]
+fn wrong_usage() -> Outcome {
+    let place = Place::new()?;
+    for args in [
+        &["cp", "one"][..],
+        &["frobnicate"],
+        &["ls"],
+        &["--memory", "3", "ls", "x"],
+    ] {
+        assert_eq!(place.drupe(&strings(args))?.code, Some(2), "{args:?}");
+    }
+    place.ext4("d.img", SIZE, &[])?;
+    place.write("a", "")?;
+    let line = place.fails(2, &strings(&["cp", "--read-only", "a", "d.img:/"]))?;
+    assert!(line.contains("--read-only"), "{line}");
+    Ok(())
+}
+
+#[test]
+fn full_disk() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", 8 << 20, &[])?;
+    place.write("tree/1 first", noise(100_000))?;
+    place.write("tree/2 large", noise(20 << 20))?;
+    let line = place.fails(1, &strings(&["cp", "-r", "tree", "d.img:/"]))?;
+    assert!(
+        line.contains("d.img:/tree/2 large: No space left on device"),
+        "{line}"
+    );
+    check_ext4(&image)?;
+    place.ok(&strings(&["cp", "-r", "d.img:/tree", "out"]))?;
+    let names: Vec<_> = fs::read_dir(place.path("out"))?.collect::<Result<_, _>>()?;
+    assert_eq!(names.len(), 1, "half a file is worse than none");
+    let first = fs::read(place.path("out/1 first"))?;
+    assert!(first == noise(100_000), "what was copied before is damaged");
+    Ok(())
+}
+
+#[test]
+fn many_small_files_on_a_full_disk() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", 4 << 20, &["-N", "100"])?;
+    for n in 0..200 {
+        place.write(&format!("tree/{n}"), "x")?;
+    }
+    let line = place.fails(1, &strings(&["cp", "-r", "tree", "d.img:/"]))?;
+    assert!(line.contains("No space left on device"), "{line}");
+    check_ext4(&image)
+}
+
+/// An image whose journal holds a change of a file's only block: "new" instead
+/// of "old".
+fn dirty(place: &Place) -> Outcome {
+    let image = place.ext4("d.img", SIZE, &[])?;
+    place.write("old", "old")?;
+    place.write("new", "new")?;
+    // A whole block: the journal knows nothing less.
+    File::options()
+        .write(true)
+        .open(place.path("new"))?
+        .set_len(1024)?;
+    place.ok(&strings(&["cp", "old", "d.img:/file"]))?;
+    let debugfs = |request: &str| {
+        tool("debugfs", |debugfs| {
+            debugfs.arg("-R").arg(request).arg(&image)
+        })
+    };
+    let block = debugfs("blocks /file")?.trim().to_owned();
+    let script = place.path("script");
+    fs::write(
+        &script,
+        format!("jo\njw -b {block} {}\njc\n", place.path("new").display()),
+    )?;
+    tool("debugfs", |debugfs| {
+        debugfs.arg("-w").arg("-f").arg(&script).arg(&image)
+    })?;
+    assert!(debugfs("features")?.contains("needs_recovery"));
+    Ok(())
+}
+
+#[test]
+fn dirty_journal() -> Outcome {
+    let place = Place::new()?;
+    dirty(&place)?;
+    let before = digest(&fs::read(place.path("d.img"))?);
+    let line = place.fails(3, &strings(&["cat", "d.img:/file"]))?;
+    assert!(
+        line.contains("ext4 journal") && line.contains("--replay"),
+        "{line}"
+    );
+    assert_eq!(
+        place.ok(&strings(&["--replay", "cat", "d.img:/file"]))?,
+        "new"
+    );
+    let after = digest(&fs::read(place.path("d.img"))?);
+    assert_eq!(before, after, "reading has changed the image");
+    // Writing replays it.
+    place.ok(&strings(&["cp", "old", "d.img:/other"]))?;
+    assert_eq!(place.ok(&strings(&["cat", "d.img:/file"]))?, "new");
+    check_ext4(&place.path("d.img"))
+}
+
+#[test]
+fn reading_changes_nothing() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", SIZE, &[])?;
+    place.write("dir/a", "A")?;
+    place.ok(&strings(&["cp", "-r", "dir", "d.img:/"]))?;
+    let before = digest(&fs::read(place.path("d.img"))?);
+    place.ok(&strings(&["info", "d.img"]))?;
+    place.ok(&strings(&["ls", "-lR", "d.img"]))?;
+    place.ok(&strings(&["cat", "d.img:/dir/a"]))?;
+    place.ok(&strings(&["cp", "-a", "d.img:/dir", "out"]))?;
+    assert_eq!(before, digest(&fs::read(place.path("d.img"))?));
+    Ok(())
+}
+
+#[test]
+fn damaged_superblock() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", SIZE, &[])?;
+    let mut file = File::options().write(true).open(&image)?;
+    // Everything but the magic number.
+    file.seek(SeekFrom::Start(1024 + 58))?;
+    file.write_all(&noise(900))?;
+    let line = place.fails(3, &strings(&["ls", "d.img:/"]))?;
+    assert!(line.starts_with("drupe: d.img: "), "{line}");
+    place.ok(&strings(&["info", "d.img"]))?;
+    Ok(())
+}
+
+#[test]
+fn image_in_use() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", SIZE, &[])?;
+    place.write("a", "A")?;
+    let file = File::open(image)?;
+    file.lock_shared()?;
+    // Others may read it meanwhile, but not write.
+    place.ok(&strings(&["ls", "d.img:/"]))?;
+    let line = place.fails(3, &strings(&["cp", "a", "d.img:/"]))?;
+    assert!(line.starts_with("drupe: d.img: "), "{line}");
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! SIGINT in the middle of a copy.
+//!
+//! The copy reads a pipe that the test fills: once more has gone in than a pipe
+//! holds, the copy is known to be under way.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use super::harness::{Outcome, Place, check_ext4, strings, tool};
+
+/// More than the largest pipe (1 MiB) holds.
+const UNDER_WAY: usize = 2 << 20;
+
+/// A copy of a file and then of the pipe, which is under way.
+fn start(place: &Place) -> Outcome<(Child, File)> {
+    place.ext4("d.img", 64 << 20, &[])?;
+    place.write("first", "complete")?;
+    tool("mkfifo", |mkfifo| mkfifo.arg(place.path("pipe")))?;
+    let child = place
+        .command()
+        .args(["cp", "first", "pipe", "d.img:/"])
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // Waits for the other side to open it.
+    let mut pipe = File::options().write(true).open(place.path("pipe"))?;
+    pipe.write_all(&vec![1; UNDER_WAY])?;
+    Ok((child, pipe))
+}
+
+fn interrupt(child: &Child) -> Outcome {
+    let pid = child.id().to_string();
+    tool("kill", |kill| kill.arg("-INT").arg(&pid)).map(drop)
+}
+
+fn preen(image: &Path) -> Outcome {
+    tool("e2fsck", |fsck| fsck.arg("-p").arg(image)).map(drop)
+}
+
+#[test]
+fn once_stops_cleanly() -> Outcome {
+    let place = Place::new()?;
+    let (child, mut pipe) = start(&place)?;
+    interrupt(&child)?;
+    // It goes on reading until it sees the signal, then nobody reads.
+    while pipe.write_all(&[2; 65536]).is_ok() {}
+    let output = child.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "drupe: interrupted\n"
+    );
+    check_ext4(&place.path("d.img"))?;
+    assert_eq!(
+        place.ok(&strings(&["ls", "d.img:/"]))?,
+        "first\nlost+found\n"
+    );
+    assert_eq!(place.ok(&strings(&["cat", "d.img:/first"]))?, "complete");
+    Ok(())
+}
+
+#[test]
+fn twice_stops_at_once() -> Outcome {
+    let place = Place::new()?;
+    let (mut child, pipe) = start(&place)?;
+    // The second one may arrive before the first was handled; a third will not.
+    while child.try_wait()?.is_none() {
+        // It may be gone just now.
+        let _ = interrupt(&child);
+    }
+    drop(pipe);
+    assert_eq!(child.wait()?.code(), Some(130));
+    preen(&place.path("d.img"))
+}
