@@ -3,6 +3,7 @@
 //! [`args`] defines what may be said, [`location`] what an argument means,
 //! [`session`] boots the kernel and mounts what is named; then one module for
 //! each command: [`info`], [`ls`], [`cat`], [`copy`].
+#![forbid(unsafe_code)]
 
 mod args;
 mod cat;

@@ -3,11 +3,11 @@
  * The vmalloc area: what the page tables of init_mm say is made true in the
  * host's address space.
  */
+#include <linux/cacheflush.h>
 #include <linux/mm.h>
+#include <linux/pgalloc.h>
 #include <linux/vmalloc.h>
-#include <asm/cacheflush.h>
 #include <asm/machine.h>
-#include <asm/pgalloc.h>
 #include <asm/tlbflush.h>
 
 pgd_t swapper_pg_dir[PTRS_PER_PGD] __page_aligned_bss;

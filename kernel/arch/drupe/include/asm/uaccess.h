@@ -6,9 +6,9 @@
  * "User space" is the host program: its memory is accessed where it is.  An
  * address that is not mapped faults and is answered by the exception table.
  */
+#include <linux/processor.h>
 #include <linux/string.h>
 #include <asm/extable.h>
-#include <asm/processor.h>
 
 unsigned long drupe_copy_user(void *to, const void *from, unsigned long n);
 unsigned long drupe_clear_user(void *to, unsigned long n);
