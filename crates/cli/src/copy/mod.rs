@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Global, command: &Cp) -> Result<ExitCode, Failure> {
         },
         interrupt: &interrupt,
         progress: Progress::new(options),
-        buffer: None,
+        buffers: Vec::new(),
         failed: false,
         refused: Refused::default(),
     };
