@@ -64,6 +64,8 @@ pub(crate) fn check(flavour: Flavour) -> Result<()> {
         let mut line = Line::new();
         let prepared = kbuild.prepare("check", &mut |progress| line.show(progress))?;
         let target = format!("{PORT}/");
+        // What is compiled already is not warned of again.
+        remove_objects(&prepared.build().join(PORT))?;
         let output = prepared.make("check.log", &["W=1", &target], &mut |progress| {
             line.show(progress)
         })?;
@@ -86,6 +88,25 @@ pub(crate) fn check(flavour: Flavour) -> Result<()> {
     Ok(())
 }
 
+/// Removes the objects in a directory of the build, if it is there yet.
+fn remove_objects(directory: &Path) -> Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_objects(&path)?;
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "o" || extension == "s")
+        {
+            std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
 /// The compiler's warnings about the port's own files, each once.
 fn warnings(lines: &[String]) -> BTreeSet<String> {
     let own = |line: &&String| line.contains("warning:") && line.contains(PORT);
@@ -95,41 +116,46 @@ fn warnings(lines: &[String]) -> BTreeSet<String> {
 /// What the kernel's own style checker says about each file of the port.
 fn checkpatch(tree: &Path, kbuild: &Kbuild) -> Result<Vec<String>> {
     let overlay = Overlay::at(&overlay())?;
-    let files: Vec<&PathBuf> = overlay
+    let files = overlay
         .files()
         .iter()
-        .filter(|file| is_checked(file))
-        .collect();
-    if files.is_empty() {
-        bail!("{}: no files to check", kbuild.source().path().display());
-    }
+        .filter(|file| is_checked(file, overlay.root()));
+    // It stops without a word where it does not understand a file. So the last
+    // one is a file that it must complain about.
+    let directory = tempfile::tempdir()?;
+    let canary = directory.path().join("canary.c");
+    std::fs::write(&canary, "int no_licence;\n")?;
     let output = Command::new("perl")
         .arg("scripts/checkpatch.pl")
         .args(["--strict", "--terse", "--show-types", "--no-summary"])
         .arg(format!("--ignore={}", ignored_types()?.join(",")))
         .arg("--file")
         .args(files)
+        .arg(&canary)
         .current_dir(tree)
         .output()?;
-    let mut complaints: Vec<String> = [output.stdout, output.stderr]
+    let canary = canary.display().to_string();
+    let lines = [
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    ];
+    let (chirps, complaints): (Vec<&str>, Vec<&str>) = lines
         .iter()
-        .flat_map(|text| {
-            String::from_utf8_lossy(text)
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|text| text.lines())
         .filter(|line| !line.is_empty())
-        .collect();
-    if !output.status.success() && complaints.is_empty() {
-        complaints.push(format!("checkpatch.pl failed ({})", output.status));
+        .partition(|line| line.starts_with(&canary));
+    if chirps.is_empty() {
+        bail!(
+            "{}: checkpatch.pl did not reach the last file",
+            kbuild.source().path().display()
+        );
     }
-    Ok(complaints)
+    Ok(complaints.into_iter().map(str::to_owned).collect())
 }
 
 /// The types of complaint that the port has a reason not to heed.
 fn ignored_types() -> Result<Vec<String>> {
-    let path = overlay().join("checkpatch.ignore");
+    let path = overlay().join(PORT).join("checkpatch.ignore");
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let types = text.lines().map(str::trim);
     Ok(types
@@ -138,10 +164,14 @@ fn ignored_types() -> Result<Vec<String>> {
         .collect())
 }
 
-/// checkpatch knows nothing about configuration fragments.
-fn is_checked(file: &Path) -> bool {
-    file.extension()
-        .is_none_or(|extension| extension != "config")
+/// checkpatch knows nothing about configuration fragments and lists, and stops
+/// at an empty file.
+fn is_checked(file: &Path, root: &Path) -> bool {
+    let empty = std::fs::metadata(root.join(file)).is_ok_and(|metadata| metadata.len() == 0);
+    let known = file
+        .extension()
+        .is_none_or(|extension| extension != "config" && extension != "ignore");
+    known && !empty
 }
 
 /// The overlay of this checkout.

@@ -1,8 +1,9 @@
 //! The tasks that run cargo's tests: `test`, `ci`, `loom`, `soak`, `bench`.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use drupe_kbuild::Flavour;
 
 use crate::run::{cargo, run as run_command};
@@ -19,8 +20,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     } else {
         run_command(cargo().args(["test", "--workspace", "--locked"]))?;
     }
-    kernel::build(Flavour::NOMMU, false)?;
+    nommu()?;
+    loom(&[])?;
     kernel::check(Flavour::MMU)
+}
+
+/// The kernel without page tables boots, and passes the machine's own tests.
+fn nommu() -> Result<()> {
+    kernel::build(Flavour::NOMMU, false)?;
+    run_command(
+        cargo()
+            .args(["test", "--package", "drupe-machine", "--locked"])
+            .args(["--target-dir", "target/nommu"])
+            .env("DRUPE_FLAVOUR", "nommu"),
+    )
 }
 
 /// `ci`: the cheap checks first, so that they fail fast.
@@ -39,7 +52,8 @@ pub(crate) fn loom(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
     run_command(
         cargo()
-            .args(["test", "--package", "drupe-cpu", "--release", "--locked"])
+            .args(["test", "--package", "drupe-cpu", "--test", "loom"])
+            .args(["--release", "--locked"])
             // Apart, or this would make cargo compile everything else anew.
             .args(["--target-dir", "target/loom"])
             .env("RUSTFLAGS", "--cfg loom"),
@@ -56,15 +70,27 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     )
 }
 
-/// `bench`: the benchmarks of the public API.
+/// `bench`: what drupe costs, beside the host.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     setup::install(&setup::everything()?)?;
     kernel::build(Flavour::MMU, false)?;
+    let command = build_release("drupe-cli", "drupe")?;
+    let bench = build_release("drupe-bench", "drupe-bench")?;
     run_command(
-        cargo()
-            .args(["bench", "--package", "drupe", "--locked", "--"])
+        Command::new(bench)
+            .arg("--command")
+            .arg(command)
             .args(arguments),
     )
+}
+
+/// Builds a program as users would have it; returns where it is.
+pub(crate) fn build_release(package: &str, program: &str) -> Result<PathBuf> {
+    run_command(cargo().args(["build", "--release", "--locked", "--package", package]))?;
+    // This program is target/PROFILE/xtask, wherever target is.
+    let own = std::env::current_exe().context("where is this program?")?;
+    let target = own.ancestors().nth(2).context("this program moved")?;
+    Ok(target.join("release").join(program))
 }
 
 fn has_nextest() -> bool {

@@ -16,12 +16,13 @@ const LAYERS: &[&[&str]] = &[
     &["drupe-host", "drupe-image"],
     &["drupe-machine"],
     &["drupe"],
-    &["drupe-cli", "xtask"],
+    &["drupe-bench", "drupe-cli", "xtask"],
 ];
 
 /// The crates that may contain `unsafe`; all others forbid it in their root.
 const UNSAFE: &[&str] = &[
     "drupe-abi",
+    "drupe-bench",
     "drupe-host",
     "drupe-image",
     "drupe-machine",

@@ -9,7 +9,7 @@ use crate::source::{DEBIAN_TARBALL, Source};
 /// How the presence of a requirement is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probe {
-    /// A program of this name is in `PATH`.
+    /// A program of this name is in `PATH` or among the administrators'.
     Program(&'static str),
     /// This file exists.
     File(&'static str),
@@ -51,8 +51,14 @@ impl Requirement {
     /// Whether the machine has it.
     pub fn present(&self) -> bool {
         match self.probe {
-            Probe::Program(name) => env::var_os("PATH")
-                .is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(name).is_file())),
+            Probe::Program(name) => {
+                let path = env::var_os("PATH").unwrap_or_default();
+                // The tools of administrators, which others have not in PATH.
+                let more = ["/usr/sbin", "/sbin"].map(Into::into);
+                env::split_paths(&path)
+                    .chain(more)
+                    .any(|dir| dir.join(name).is_file())
+            }
             Probe::File(path) => Path::new(path).exists(),
         }
     }

@@ -12,6 +12,7 @@ use crate::ops::OPS;
 use crate::timer::Timer;
 use drupe_abi as abi;
 use drupe_cpu::{Completion, Cpu};
+use drupe_host::clock;
 use drupe_host::log::{Listener, Log};
 use drupe_image::elf::{Elf, PAGE_SIZE};
 use drupe_image::embed;
@@ -26,9 +27,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 const COMMAND_LINE: &str =
     "console=drupe loglevel=7 random.trust_bootloader=1 rcupdate.rcu_expedited=1";
 
-/// Address space for vmalloc; as much as the host's mappings can fill page by
-/// page (65,530 of 4 KiB) is the most that makes sense.
-const VMALLOC_SIZE: usize = 256 << 20;
+/// Address space for vmalloc. Page by page it takes 32,768 of the 65,530 mappings
+/// that the host allows.
+const VMALLOC_SIZE: usize = 128 << 20;
 
 /// Memory that the kernel needs for itself, beside its image.
 const MIN_RAM: usize = 12 << 20;
@@ -75,6 +76,7 @@ pub(crate) fn boot(
     let memory = memory(memory_size)?;
     let kernel = Arc::new_cyclic(|myself| Kernel {
         id: IDS.fetch_add(1, Relaxed),
+        epoch: clock::monotonic_ns(),
         memory,
         image: OnceLock::new(),
         boot: OnceLock::new(),

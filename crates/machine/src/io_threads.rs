@@ -8,7 +8,7 @@
 use crate::kernel::{Kernel, lock};
 use drupe_abi::{Io, irq};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 
 /// How many requests wait for the host at the same time.
 const MAX_THREADS: usize = 4;
@@ -38,6 +38,9 @@ struct Queue {
 pub(crate) struct IoThreads {
     queue: Mutex<Queue>,
     submitted: Condvar,
+    /// Held for reading while a thread serves a request, which may write to
+    /// RAM; for writing by who must keep RAM as it is.
+    serving: RwLock<()>,
 }
 
 impl IoThreads {
@@ -62,6 +65,12 @@ impl IoThreads {
     /// Hands a completed request back, if there is one.
     pub(crate) fn reap(&self) -> Option<*mut Io> {
         lock(&self.queue).completed.pop_front().map(|io| io.0)
+    }
+
+    /// Waits until no thread serves a request, and lets none begin while the
+    /// result lives. They need nothing of who waits here, so they will end.
+    pub(crate) fn pause(&self) -> RwLockWriteGuard<'_, ()> {
+        self.serving.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the threads; what they serve at the moment is finished first.
@@ -90,8 +99,11 @@ impl IoThreads {
 
     fn serve(&self, kernel: &Kernel) {
         while let Some(io) = self.next() {
-            // SAFETY: pending, so ours.
-            unsafe { kernel.disks.serve(&mut *io.0) };
+            {
+                let _serving = self.serving.read().unwrap_or_else(PoisonError::into_inner);
+                // SAFETY: pending, so ours.
+                unsafe { kernel.disks.serve(&mut *io.0) };
+            }
             lock(&self.queue).completed.push_back(io);
             kernel.interrupt(irq::DISK);
         }

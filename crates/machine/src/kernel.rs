@@ -12,6 +12,7 @@ use crate::timer::Timer;
 use drupe_abi as abi;
 use drupe_abi::Errno;
 use drupe_cpu::{Completion, Cpu, Outcome, Park};
+use drupe_host::clock;
 use drupe_host::futex;
 use drupe_host::log::Log;
 use std::cell::UnsafeCell;
@@ -75,6 +76,8 @@ pub(crate) struct Waiters {
 pub(crate) struct Kernel {
     /// Tells kernels of this process apart, also those that are gone.
     pub(crate) id: u64,
+    /// The host's clock when the kernel's was 0, in ns.
+    pub(crate) epoch: u64,
     pub(crate) memory: Memory,
     pub(crate) image: OnceLock<abi::Image>,
     pub(crate) boot: OnceLock<BootBlock>,
@@ -132,6 +135,12 @@ impl Kernel {
     #[inline]
     pub(crate) fn image(&self) -> &abi::Image {
         self.image.get().expect("set while booting")
+    }
+
+    /// The kernel's clock: ns since it was made.
+    #[inline]
+    pub(crate) fn clock(&self) -> u64 {
+        clock::monotonic_ns() - self.epoch
     }
 
     /// The pending word of the CPU.

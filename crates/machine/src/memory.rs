@@ -3,21 +3,31 @@
 //! ```text
 //!  base                                 memory_size                 end
 //!  │ text │ data │ bss │ RAM ─────────────────▶│ vmalloc area ──────▶│
-//!   image file,   └─── shared memory ──────────┘└ pages of the RAM, ─┘
+//!   image file,                                   pages of the RAM,
 //!   private                                       mapped again
 //! ```
 //!
 //! Nothing of a kernel lives outside: dropping the [`Memory`] leaves nothing.
+//!
+//! RAM starts as anonymous memory in huge pages: touching a page for the first
+//! time is most of what a short-lived kernel costs, and this way 512 are touched
+//! at once. Anonymous memory cannot be mapped a second time, so a page that the
+//! kernel wants in its vmalloc area is first moved to a memory file, for good.
+//! Each such page may cost two of the 65,530 mappings that a process can have:
+//! RAM of more than 128 MiB is all in the file from the start.
 
+use crate::kernel::lock;
 use drupe_image::elf::{Elf, PAGE_SIZE};
 use drupe_image::embed::{self, Backing};
 use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::io::{Errno, pwrite};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::ffi::c_void;
 use std::io;
 use std::ptr;
+use std::slice;
+use std::sync::Mutex;
 
 /// A kernel's memory.
 ///
@@ -34,9 +44,17 @@ pub(crate) struct Memory {
     pub(crate) vmalloc_size: usize,
     /// Bytes at the start that are not `ram`'s: the file part of the image.
     file_part: usize,
-    /// Physical memory: offset 0 is page frame 0.
+    /// Where pages lie that can be mapped twice: offset 0 is page frame 0.
     ram: OwnedFd,
+    /// Which pages of RAM are still anonymous.
+    private: Mutex<Vec<bool>>,
 }
+
+/// RAM up to this size, in bytes, starts as anonymous memory.
+const MAX_PRIVATE: usize = 128 << 20;
+
+/// A page's size as an address difference.
+const PAGE: usize = PAGE_SIZE as usize;
 
 // SAFETY: the pointer is an address of a reservation that this value owns; all
 // methods that write through it or remap it say who may call them.
@@ -67,6 +85,7 @@ impl Memory {
             vmalloc_size,
             file_part: file_end.next_multiple_of(PAGE_SIZE) as usize,
             ram,
+            private: Mutex::new(vec![memory_size <= MAX_PRIVATE; memory_size / PAGE]),
         };
         memory.map_image(elf, &embed::backing()?)?;
         memory.relocate(elf);
@@ -99,16 +118,59 @@ impl Memory {
             let end = (elf.data.address + elf.data.file_size) as usize;
             self.at(end).write_bytes(0, file - end);
         }
+        let ram = self.at(file).cast();
+        let len = self.memory_size - file;
         // SAFETY: inside our reservation, behind the image's file part.
         unsafe {
+            if self.memory_size <= MAX_PRIVATE {
+                let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+                mmap_anonymous(ram, len, read_write, flags)?;
+                // A host without huge pages is slower, no more.
+                let _ = madvise(ram, len, Advice::LinuxHugepage);
+            } else {
+                self.map_shared(file, file, len)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Maps `len` bytes of the memory file at `offset` behind the base.
+    ///
+    /// # Safety
+    ///
+    /// What was there is gone: nobody may need it.
+    unsafe fn map_shared(&self, offset: usize, pa: usize, len: usize) -> Result<(), Errno> {
+        // SAFETY: inside our reservation; the rest is the caller's promise.
+        unsafe {
             mmap(
-                self.at(file).cast(),
-                self.memory_size - file,
-                read_write,
+                self.at(offset).cast(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::SHARED | MapFlags::FIXED,
                 &self.ram,
-                file as u64,
+                pa as u64,
             )?;
+        }
+        Ok(())
+    }
+
+    /// Moves pages of RAM to the memory file, where they are not there yet.
+    fn share(&self, pa: usize, len: usize) -> Result<(), Errno> {
+        let mut private = lock(&self.private);
+        for page in pa / PAGE..(pa + len) / PAGE {
+            if !private[page] {
+                continue;
+            }
+            let offset = page * PAGE;
+            // SAFETY: a page of RAM, readable, that nobody writes: the kernel
+            // waits for us, and the caller keeps everybody else away.
+            let content = unsafe { slice::from_raw_parts(self.at(offset), PAGE) };
+            if pwrite(&self.ram, content, offset as u64)? != PAGE {
+                return Err(Errno::NOMEM);
+            }
+            // SAFETY: the same content takes the place of what was there.
+            unsafe { self.map_shared(offset, offset, PAGE)? };
+            private[page] = false;
         }
         Ok(())
     }
@@ -148,7 +210,8 @@ impl Memory {
         Ok(start as usize)
     }
 
-    /// Maps `len` bytes of RAM at `pa` also at `va` in the vmalloc area.
+    /// Maps `len` bytes of RAM at `pa` also at `va` in the vmalloc area. Nobody
+    /// may write to these pages meanwhile.
     ///
     /// # Errors
     ///
@@ -157,22 +220,14 @@ impl Memory {
     pub(crate) fn map(&self, va: u64, pa: u64, len: u64) -> Result<(), Errno> {
         let offset = self.vmalloc_offset(va, len)?;
         let end = pa.checked_add(len).ok_or(Errno::INVAL)?;
-        if pa < self.file_part as u64 || end > self.memory_size as u64 {
+        let aligned = (va | pa | len).is_multiple_of(PAGE_SIZE);
+        if !aligned || pa < self.file_part as u64 || end > self.memory_size as u64 {
             return Err(Errno::INVAL);
         }
+        self.share(pa as usize, len as usize)?;
         // SAFETY: inside the vmalloc area, which only the kernel uses, and it
         // asked for this.
-        unsafe {
-            mmap(
-                self.at(offset).cast(),
-                len as usize,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED | MapFlags::FIXED,
-                &self.ram,
-                pa,
-            )?;
-        }
-        Ok(())
+        unsafe { self.map_shared(offset, pa as usize, len as usize) }
     }
 
     /// Makes `len` bytes at `va` in the vmalloc area inaccessible.
@@ -182,7 +237,7 @@ impl Memory {
     /// See [`Memory::map`].
     pub(crate) fn unmap(&self, va: u64, len: u64) -> Result<(), Errno> {
         let offset = self.vmalloc_offset(va, len)?;
-        // SAFETY: as in `map`.
+        // SAFETY: inside the vmalloc area; the kernel has let go of the range.
         unsafe {
             mmap_anonymous(
                 self.at(offset).cast(),

@@ -29,8 +29,9 @@ unsafe fn kernel<'a>(ctx: *const c_void) -> &'a Kernel {
     unsafe { &*ctx.cast() }
 }
 
-unsafe extern "C" fn clock(_ctx: *const c_void) -> u64 {
-    clock::monotonic_ns()
+unsafe extern "C" fn clock(ctx: *const c_void) -> u64 {
+    // SAFETY: the kernel passes its own context.
+    unsafe { kernel(ctx) }.clock()
 }
 
 unsafe extern "C" fn wall_clock(_ctx: *const c_void) -> i64 {
@@ -56,7 +57,9 @@ fn negative(result: Result<(), Errno>) -> i64 {
 
 unsafe extern "C" fn map(ctx: *const c_void, va: u64, pa: u64, len: u64) -> i64 {
     // SAFETY: the kernel passes its own context.
-    negative(unsafe { kernel(ctx) }.memory.map(va, pa, len))
+    let kernel = unsafe { kernel(ctx) };
+    let _paused = kernel.io_threads.pause();
+    negative(kernel.memory.map(va, pa, len))
 }
 
 unsafe extern "C" fn unmap(ctx: *const c_void, va: u64, len: u64) {

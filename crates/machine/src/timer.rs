@@ -10,7 +10,7 @@
 
 use crate::kernel::Kernel;
 use drupe_abi::{NO_DEADLINE, irq};
-use drupe_host::{clock, futex};
+use drupe_host::futex;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
@@ -79,7 +79,7 @@ impl Timer {
                 continue;
             }
             let deadline = self.deadline.load(SeqCst);
-            let now = clock::monotonic_ns();
+            let now = kernel.clock();
             if deadline <= now {
                 self.expire(kernel, deadline);
                 continue;

@@ -1,0 +1,32 @@
+//! Mounting images for a while.
+
+use std::error::Error;
+use std::path::Path;
+
+use drupe::{Disk, Kernel, Mount, MountOptions};
+
+/// Mounts an image with a kernel of its own, does something, and takes
+/// everything apart; each step must succeed.
+pub(crate) fn mounted<T>(
+    image: &Path,
+    options: &MountOptions,
+    work: impl FnOnce(&Mount) -> Result<T, Box<dyn Error>>,
+) -> Result<T, Box<dyn Error>> {
+    mounted_disk(Disk::open(image)?, options, work)
+}
+
+/// The same with the disk opened otherwise.
+pub(crate) fn mounted_disk<T>(
+    disk: Disk,
+    options: &MountOptions,
+    work: impl FnOnce(&Mount) -> Result<T, Box<dyn Error>>,
+) -> Result<T, Box<dyn Error>> {
+    let kernel = Kernel::boot()?;
+    let disk = kernel.add_disk(disk)?;
+    let mount = disk.whole().mount(options.clone())?;
+    let result = work(&mount)?;
+    mount.umount()?;
+    disk.remove()?;
+    kernel.halt()?;
+    Ok(result)
+}
