@@ -49,7 +49,8 @@ struct Lister<'a, W: Write> {
     command: &'a Ls,
     json: bool,
     names: Names,
-    zone: TimeZone,
+    /// Found when first needed: that reads a directory of hundreds of files.
+    zone: Option<TimeZone>,
     out: W,
     /// Something has been printed: a comma or an empty line comes first.
     begun: bool,
@@ -72,7 +73,7 @@ pub(crate) fn run(options: &Global, command: &Ls) -> Result<ExitCode, Failure> {
             command,
             json: options.json,
             names: Names::for_stdout(),
-            zone: TimeZone::system(),
+            zone: None,
             out: &mut out,
             begun,
             code,
@@ -214,8 +215,9 @@ impl<W: Write> Lister<'_, W> {
         )
     }
 
-    fn time(&self, time: SystemTime) -> Option<String> {
-        let time = Timestamp::try_from(time).ok()?.to_zoned(self.zone.clone());
+    fn time(&mut self, time: SystemTime) -> Option<String> {
+        let zone = self.zone.get_or_insert_with(TimeZone::system).clone();
+        let time = Timestamp::try_from(time).ok()?.to_zoned(zone);
         Some(time.strftime("%Y-%m-%d %H:%M").to_string())
     }
 

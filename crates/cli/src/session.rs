@@ -68,7 +68,10 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
         Cause::NoFilesystem(None) => "holds no partition table and no filesystem \
                                       that this kernel knows: is it a disk image?"
             .into(),
-        Cause::Dead(report) => format!("the kernel died: {}\n{}", report.message, report.log),
+        Cause::Dead(report) => format!(
+            "the kernel died: {}; --kernel-log shows why",
+            report.message
+        ),
         _ => error.to_string(),
     };
     failure(image, message)

@@ -48,7 +48,7 @@ pub enum Cause {
     #[error("cannot boot the kernel: {0}")]
     Boot(Arc<str>),
     /// The host could not do its part.
-    #[error("{0}")]
+    #[error("{}", describe_host(.0))]
     Host(#[source] io::Error),
     /// The disk has no partition of this number.
     #[error("there is no partition {number}; {}", list(.present))]
@@ -97,6 +97,13 @@ fn describe(errno: Errno) -> String {
     match known {
         nix::errno::Errno::UnknownErrno => format!("error {}", errno.raw_os_error()),
         known => format!("{} ({known:?})", known.desc()),
+    }
+}
+
+fn describe_host(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(errno) => describe(errno),
+        None => error.to_string(),
     }
 }
 

@@ -177,7 +177,7 @@ pub(crate) fn mount_virtual(
     let attached = attach(
         kernel,
         &name,
-        &[name.clone()],
+        std::slice::from_ref(&name),
         options.flags(false),
         options,
     );

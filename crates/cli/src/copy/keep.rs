@@ -1,6 +1,7 @@
 //! What a copy keeps of a file besides its contents.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use drupe::Errno;
 
@@ -44,6 +45,8 @@ impl Keep {
     pub(super) fn mode(&self, attributes: &Attributes) -> u32 {
         let mode = attributes.stat.mode & 0o777;
         match self.archive {
+            // An ordinary user must be able to write to set them.
+            true if !attributes.xattrs.is_empty() => mode | 0o600,
             true => mode,
             false => mode & !self.umask,
         }
@@ -66,9 +69,21 @@ impl Keep {
             Origin::Made { mode, heirs } => heirs.map(|owners| (owners, mode)),
             Origin::Existed => None,
         };
-        let mode = stat.mode & 0o7777;
+        let mut mode = stat.mode & 0o7777;
         if known.map(|(owners, _)| owners) != Some((stat.uid, stat.gid)) {
+            let before = refused.owners;
             tolerate(file.chown(stat.uid, stat.gid), &mut refused.owners)?;
+            if refused.owners > before {
+                // Set-user-ID was meant for another owner (cp does the same).
+                mode &= 0o777;
+            }
+        }
+        let (acls, others): (Vec<_>, Vec<_>) = attributes
+            .xattrs
+            .iter()
+            .partition(|(name, _)| name.as_bytes().starts_with(b"system."));
+        for (name, value) in others {
+            tolerate(file.set_xattr(name, value), &mut refused.xattrs)?;
         }
         if has_mode && known.map(|(_, mode)| mode) != Some(mode) {
             tolerate(file.chmod(mode), &mut refused.modes)?;
@@ -76,7 +91,8 @@ impl Keep {
         if known.is_none() && has_mode {
             remove_inherited(file, attributes)?;
         }
-        for (name, value) in &attributes.xattrs {
+        // An ACL is part of the mode, and the mode of the ACL.
+        for (name, value) in acls {
             tolerate(file.set_xattr(name, value), &mut refused.xattrs)?;
         }
         file.set_times(stat.accessed, stat.modified)

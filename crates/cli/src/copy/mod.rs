@@ -83,16 +83,20 @@ pub(crate) fn run(options: &Global, command: &Cp) -> Result<ExitCode, Failure> {
         },
         interrupt: &interrupt,
         progress: Progress::new(options),
-        buffer: None,
+        buffers: Vec::new(),
         failed: false,
         refused: Refused::default(),
     };
-    let copied = match dest {
-        Location::Host(path) => to_host(&mut session, command, &paths, &path, &mut job),
-        Location::Image(dest) => to_image(&mut session, command, &paths, &dest, &mut job),
+    let copied = match &dest {
+        Location::Host(path) => to_host(&mut session, command, &paths, path, &mut job),
+        Location::Image(path) => to_image(&mut session, command, &paths, path, &mut job),
     };
     job.progress.finish();
-    warn_of_refusals(&job);
+    // On the host, an ordinary user's copies are that user's: cp -a does not
+    // mention it either.
+    if writable.is_some() || rustix::process::geteuid().is_root() {
+        warn_of_refusals(&job);
+    }
     let failed = job.failed;
     drop(job);
     drop(kernel);
@@ -120,14 +124,12 @@ fn warn_of_refusals(job: &Job<'_>) {
         modes,
         xattrs,
     } = job.refused;
-    // An ordinary user's copies belong to that user: cp -a does not mention it.
-    let expected = !rustix::process::geteuid().is_root();
     for (count, what) in [
         (owners, "owners"),
         (modes, "permissions"),
         (xattrs, "extended attributes"),
     ] {
-        if count > 0 && !(expected && what == "owners") {
+        if count > 0 {
             let text = format!("the target refused {what} {count} times");
             job.progress.warning(&text);
         }

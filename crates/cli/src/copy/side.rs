@@ -30,7 +30,7 @@ pub(super) trait SourceDir: Sized + Send {
 }
 
 /// A file to copy from.
-pub(super) trait SourceFile: Send {
+pub(super) trait SourceFile: Send + Sync {
     fn stat(&self) -> Result<Stat>;
     fn xattrs(&self) -> Result<Xattrs>;
     /// Reads on from where the last one ended; 0 at the end.

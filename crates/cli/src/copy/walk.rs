@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 
@@ -15,6 +16,10 @@ use super::side::{SourceDir, SourceFile};
 const BATCH: usize = 64;
 /// Bytes of contents sent at once.
 const BATCH_BYTES: usize = 512 << 10;
+
+/// Extended attributes that mean the same everywhere. Others are a filesystem's
+/// own view of something: NTFS keeps its flags in some.
+const KEPT: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
 
 /// Events on their way.
 pub(super) type Batch<F> = Vec<Event<F>>;
@@ -185,10 +190,11 @@ impl<'a, D: SourceDir> Walker<'a, D> {
         stat: Stat,
         xattrs: impl FnOnce() -> Result<super::side::Xattrs>,
     ) -> Result<Attributes> {
-        let xattrs = match self.archive {
+        let mut xattrs = match self.archive {
             true => xattrs()?,
             false => Vec::new(),
         };
+        xattrs.retain(|(name, _)| KEPT.iter().any(|space| name.as_bytes().starts_with(space)));
         Ok(Attributes { stat, xattrs })
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use drupe::{Buffer, Errno, Kernel};
 
-use super::data::{self, End, Side};
+use super::data::{self, End, Extent, Side};
 use super::event::{Attributes, Data, Event, Kind};
 use super::keep::{Keep, Origin, Refused};
 use super::problem::{Failed, Problem, Result};
@@ -16,7 +16,9 @@ use crate::interrupt::Interrupt;
 
 /// Bytes of a large file copied at once; less if the kernel does not have that
 /// much in one piece.
-const PIECE: usize = 4 << 20;
+const PIECE: usize = 1 << 20;
+/// Files larger than this are read and written by a thread each.
+const OVERLAP: u64 = 4 * PIECE as u64;
 /// Bytes of a stream copied at once.
 const CHUNK: usize = 256 << 10;
 
@@ -34,7 +36,7 @@ pub(super) struct Job<'a> {
     pub(super) interrupt: &'a Interrupt,
     pub(super) progress: Progress,
     /// For [`Data::Large`]; made when first needed.
-    pub(super) buffer: Option<Buffer>,
+    pub(super) buffers: Vec<Buffer>,
     /// Something could not be copied.
     pub(super) failed: bool,
     pub(super) refused: Refused,
@@ -323,19 +325,20 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                 Ok(End::Complete)
             }
             Data::Large(source, shown) => {
-                let mut buffer = match self.job.buffer.take() {
-                    Some(buffer) => buffer,
-                    None => allocate(self.job.kernel).map_err(|failed| self.name(failed))?,
-                };
+                let stat = &attributes.stat;
+                let count = if stat.size > OVERLAP { 2 } else { 1 };
+                let mut buffers = self.buffers(count).map_err(|failed| self.name(failed))?;
                 let (interrupt, progress) = (self.job.interrupt, &self.job.progress);
                 let proceed = |bytes| {
                     progress.bytes(bytes);
                     !interrupt.requested()
                 };
-                let stat = &attributes.stat;
-                let sparse = stat.is_sparse();
-                let end = data::copy(&source, file, stat.size, sparse, &mut buffer, proceed);
-                self.job.buffer = Some(buffer);
+                let extent = Extent {
+                    size: stat.size,
+                    sparse: stat.is_sparse(),
+                };
+                let end = data::copy(&source, file, extent, &mut buffers, proceed);
+                self.job.buffers.append(&mut buffers);
                 end.map_err(|side| match side {
                     Side::Source(failed) => failed.at(shown),
                     Side::Target(failed) => self.name(failed),
@@ -358,6 +361,15 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                 }
             }
         }
+    }
+
+    /// Takes buffers from those there are, or makes them.
+    fn buffers(&mut self, count: usize) -> Result<Vec<Buffer>> {
+        while self.job.buffers.len() < count {
+            self.job.buffers.push(allocate(self.job.kernel)?);
+        }
+        let rest = self.job.buffers.len() - count;
+        Ok(self.job.buffers.split_off(rest))
     }
 
     /// A failure where we are.

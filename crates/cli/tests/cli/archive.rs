@@ -1,9 +1,9 @@
 //! `cp -a`: what goes in comes out, whole.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 
 use super::harness::{Outcome, Place, check_ext4, manifest, noise, strings, tool};
 
@@ -131,5 +131,42 @@ fn sparse_files_stay_sparse() -> Outcome {
         let blocks = new.metadata()?.blocks();
         assert!(blocks * 512 < 64 << 10, "{name} occupies {blocks} blocks");
     }
+    Ok(())
+}
+
+/// What an ordinary user can't set on the host is no error, and not mentioned.
+#[test]
+fn out_as_an_ordinary_user() -> Outcome {
+    const NOBODY: &str = "65534";
+    let place = Place::new()?;
+    make_tree(&place)?;
+    // Device nodes can't be made either, which is an error, as with cp.
+    fs::remove_file(place.path("tree/null"))?;
+    fs::remove_file(place.path("tree/disk"))?;
+    let image = place.ext4("disk.img", 64 * MIB, &[])?;
+    place.ok(&strings(&["cp", "-a", "tree", "disk.img:/"]))?;
+    // Where nobody can reach it.
+    let command = place.path("drupe");
+    fs::copy(env!("CARGO_BIN_EXE_drupe"), &command)?;
+    for path in [place.path(""), image, command.clone()] {
+        fs::set_permissions(path, Permissions::from_mode(0o777))?;
+    }
+    tool("setpriv", |setpriv| {
+        setpriv
+            .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
+            .arg(&command)
+            .args(["cp", "-a", "disk.img:/tree", "back"])
+            .current_dir(place.path(""))
+    })?;
+    let (old, new) = (
+        manifest(&place.path("tree"))?,
+        manifest(&place.path("back"))?,
+    );
+    assert!(old.keys().eq(new.keys()));
+    // Set-user-ID for another user than it was meant for would be a trap.
+    let deep = place.path("back/sub/dir/deep").metadata()?;
+    assert_eq!((deep.uid(), deep.mode() & 0o7777), (65534, 0o711));
+    let dangling = place.path("back/dangling").symlink_metadata()?;
+    assert_eq!(dangling.uid(), 65534);
     Ok(())
 }

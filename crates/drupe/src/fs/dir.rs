@@ -180,7 +180,7 @@ impl Dir {
 
     /// The extended attributes of an entry of any type, with their values.
     pub fn xattrs_of(&self, name: impl AsRef<OsStr>) -> Result<Vec<(OsString, Vec<u8>)>> {
-        self.with_entry_path("get xattrs", name.as_ref(), |sys, of| all_xattrs(sys, of))
+        self.with_entry_path("get xattrs", name.as_ref(), all_xattrs)
     }
 
     /// Sets an extended attribute of an entry of any type.

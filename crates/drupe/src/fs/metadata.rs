@@ -22,7 +22,15 @@ pub fn makedev(major: u32, minor: u32) -> u64 {
 }
 
 impl Metadata {
-    pub(super) fn new(stat: libc::statx) -> Metadata {
+    pub(super) fn new(mut stat: libc::statx) -> Metadata {
+        for time in [
+            &mut stat.stx_atime,
+            &mut stat.stx_btime,
+            &mut stat.stx_ctime,
+            &mut stat.stx_mtime,
+        ] {
+            (time.tv_sec, time.tv_nsec) = normalize(time.tv_sec, time.tv_nsec);
+        }
         Metadata(stat)
     }
 
@@ -143,6 +151,17 @@ impl Metadata {
     /// Bytes that are best read or written at once.
     pub fn blksize(&self) -> u64 {
         self.0.stx_blksize.into()
+    }
+}
+
+/// NTFS gives times before 1970 negative nanoseconds (`nt2kernel` in
+/// fs/ntfs3/ntfs_fs.h), which statx has no sign for.
+fn normalize(seconds: i64, nanos: u32) -> (i64, u32) {
+    match nanos as i32 {
+        negative @ -999_999_999..0 => {
+            (seconds.saturating_sub(1), (negative + 1_000_000_000) as u32)
+        }
+        _ => (seconds, nanos),
     }
 }
 
@@ -283,5 +302,20 @@ impl fmt::Debug for StatFs {
             .field("free", &self.free())
             .field("magic", &format_args!("{:#x}", self.magic()))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negative_nanoseconds() {
+        // Of a time of 1965, as fs/ntfs3 gave it.
+        let (seconds, nanos) = (-157_668_954, -876_543_300_i32 as u32);
+        assert_eq!(normalize(seconds, nanos), (-157_668_955, 123_456_700));
+        for fine in [(-1, 0), (-1, 999_999_999), (1, 1)] {
+            assert_eq!(normalize(fine.0, fine.1), fine);
+        }
     }
 }
