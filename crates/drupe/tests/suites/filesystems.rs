@@ -110,7 +110,8 @@ pub(crate) const UDF: Filesystem = Filesystem {
         xattrs: &[],
         byte_names: false,
         time_step: 1000,
-        symlink_max: 100,
+        symlink_max: 60,
+        name_max: 254,
         ..ALL
     },
     ..EXT4
