@@ -25,7 +25,7 @@ pub(super) enum Fate {
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fate::Survived(said) => f.write_str(said),
+            Fate::Survived(said) => f.write_str(said.trim_end()),
             Fate::Died(status, said) => write!(f, "THE PROCESS DIED ({status}): {said}"),
             Fate::Hung => f.write_str("HUNG"),
         }
@@ -48,6 +48,7 @@ pub(super) fn attempt(image: &Path) -> Result<Fate> {
         let out = read_all(stdout);
         for line in out.lines().filter_map(|line| line.split_once(victim::SAYS)) {
             said += line.1;
+            said.push('\n');
         }
         if said.is_empty() {
             said = out + &errors.join().unwrap_or_default();

@@ -18,6 +18,9 @@ pub(super) const DEAD: &str = "the kernel died";
 const MOST_ENTRIES: usize = 5000;
 const MOST_BYTES: u64 = 8 << 20;
 
+/// Lines of a dead kernel's log.
+const MOST_LINES: usize = 40;
+
 /// Does nothing unless [`super::attempt`] runs it.
 #[test]
 fn one_image() {
@@ -27,15 +30,21 @@ fn one_image() {
     let mut found = Found::default();
     let outcome = visit(Path::new(&image), &mut found);
     found.note(outcome.err());
+    let first = found.first.as_ref();
     println!(
         "\n{SAYS}{} entries, {} MiB, {} errors{}",
         found.entries,
         found.bytes >> 20,
         found.errors,
-        found
-            .first
-            .map_or(String::new(), |e| format!(", first: {e}")),
+        first.map_or(String::new(), |e| format!(", first: {e}")),
     );
+    if let Some(Cause::Dead(report)) = first.map(drupe::Error::cause) {
+        let lines: Vec<_> = report.log.lines().collect();
+        let shown = lines.len().saturating_sub(MOST_LINES);
+        lines[shown..]
+            .iter()
+            .for_each(|line| println!("{SAYS}    {line}"));
+    }
 }
 
 #[derive(Default)]
