@@ -1,30 +1,114 @@
-//! `demo`: the README's first command.
+//! `demo`: the README's first command. A tree of files goes into a real ext4
+//! image and out again; what came out is compared with what went in, and e2fsck
+//! has the last word. Times are shown beside those of the host's own tools.
 
-use anyhow::Result;
+mod compare;
+mod steps;
+mod tree;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
 use drupe_kbuild::Flavour;
 
-use crate::run::{cargo, run as run_command};
+use crate::run::{cargo, root, run as run_command};
 use crate::{kernel, setup};
+use steps::Steps;
 
-/// The example that does the work, of package `drupe-cli`.
-const EXAMPLE: &str = "demo";
+/// Size of the image, in bytes; most of it stays a hole.
+const IMAGE_SIZE: u64 = 1 << 30;
+/// The listing's lines that are shown.
+const LISTED: usize = 6;
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    crate::no_arguments(arguments)?;
     setup::install(&setup::everything()?)?;
     kernel::build(Flavour::MMU, false)?;
     run_command(cargo().args(["build", "--release", "--package", "drupe-cli", "--locked"]))?;
-    run_command(
-        cargo()
-            .args([
-                "run",
-                "--release",
-                "--package",
-                "drupe-cli",
-                "--example",
-                EXAMPLE,
-                "--locked",
-            ])
-            .arg("--")
-            .args(arguments),
-    )
+    let directory = tempfile::Builder::new().prefix("drupe-demo-").tempdir()?;
+    demonstrate(directory.path())
+}
+
+/// The `drupe` command that was built just now.
+fn drupe() -> Command {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
+    Command::new(root().join(target).join("release/drupe"))
+}
+
+fn demonstrate(directory: &Path) -> Result<()> {
+    let (tree, image) = (directory.join("tree"), directory.join("disk.img"));
+    let (out, peer_out) = (directory.join("out"), directory.join("peer-out"));
+    let peer_image = directory.join("peer.img");
+    // Where the tree is in the image: `image:/tree`.
+    let [to, from] = ["/", "/tree"].map(|path| {
+        let mut inside = image.clone().into_os_string();
+        inside.push(":");
+        inside.push(path);
+        inside
+    });
+    fs::create_dir(&out)?;
+    fs::create_dir(&peer_out)?;
+
+    let mut steps = Steps::new();
+    let made = steps.time("make a tree of files", || Ok(tree::make(&tree)?))?;
+    steps.note(&made.to_string());
+
+    let new = |path: &Path| -> Result<()> { Ok(fs::File::create(path)?.set_len(IMAGE_SIZE)?) };
+    new(&image)?;
+    let mkfs = steps.run(tool("mkfs.ext4").arg("-q").arg(&image))?;
+    let copy_in = steps.run(drupe().args(["--quiet", "cp", "-a"]).arg(&tree).arg(&to))?;
+    let listing = steps.output(drupe().args(["ls", "-lR"]).arg(&from))?;
+    let lines: Vec<_> = listing.lines().collect();
+    steps.note(&format!("{} lines, the last of them:", lines.len()));
+    let shown = lines.len().saturating_sub(LISTED);
+    lines[shown..].iter().for_each(|line| steps.note(line));
+    let copy_out = steps.run(drupe().args(["--quiet", "cp", "-a"]).arg(&from).arg(&out))?;
+    steps.time("compare what came out with what went in", || {
+        compare::compare(&tree, &out.join("tree"))
+    })?;
+    steps.note("equal: contents, types, modes, owners, times, links, xattrs, holes");
+    steps.run(tool("e2fsck").arg("-fn").arg(&image))?;
+
+    steps.heading("the same by the host's own tools");
+    new(&peer_image)?;
+    let peer_in = steps.run(
+        tool("mke2fs")
+            .args(["-q", "-t", "ext4", "-d"])
+            .arg(&tree)
+            .arg(&peer_image),
+    )?;
+    let rdump = format!("rdump / {}", peer_out.display());
+    let peer_out = steps.run(tool("debugfs").arg("-R").arg(rdump).arg(&peer_image))?;
+
+    steps.heading("ratios, less than 1 is faster than the host's tools");
+    steps.ratio(
+        "in:  (mkfs.ext4 + drupe cp) / mke2fs -d",
+        mkfs + copy_in,
+        peer_in,
+    );
+    steps.ratio("out: drupe cp / debugfs rdump", copy_out, peer_out);
+    Ok(())
+}
+
+/// A program of e2fsprogs, which an ordinary user's PATH may lack.
+fn tool(name: &str) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(name);
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command
+}
+
+/// Runs a command quietly; what it printed is returned, or in the error.
+fn quietly(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {:?}", command.get_program()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?} failed ({}):\n{text}{errors}", output.status);
+    }
+    Ok(text)
 }

@@ -22,7 +22,9 @@ const TESTS: &[Requirement] = &[
     Requirement::program("mksquashfs", "squashfs-tools"),
     Requirement::program("mkfs.erofs", "erofs-utils"),
     Requirement::program("xorriso", "xorriso"),
+    Requirement::program("mkudffs", "udftools"),
     Requirement::program("sfdisk", "fdisk"),
+    Requirement::program("sgdisk", "gdisk"),
     Requirement::program("getfacl", "acl"),
     Requirement::program("getfattr", "attr"),
     // checkpatch.pl wants modules that perl-base lacks.

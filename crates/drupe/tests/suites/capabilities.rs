@@ -31,6 +31,8 @@ pub(crate) struct Capabilities {
     pub(crate) directory_times: bool,
     /// A hole takes no room.
     pub(crate) holes: bool,
+    /// What was deleted must be written out before its blocks are used again.
+    pub(crate) settle_deletions: bool,
 }
 
 /// All that Linux has.
@@ -49,6 +51,7 @@ pub(crate) const ALL: Capabilities = Capabilities {
     seconds: (i32::MIN as i64, 1 << 33),
     directory_times: true,
     holes: true,
+    settle_deletions: false,
 };
 
 /// What Windows' filesystems lack.

@@ -110,7 +110,13 @@ pub(crate) const UDF: Filesystem = Filesystem {
         xattrs: &[],
         byte_names: false,
         time_step: 1000,
-        symlink_max: 100,
+        symlink_max: 60,
+        name_max: 254,
+        // Only with numbers of 8 bits.
+        nodes: false,
+        // fs/udf: udf_expand_file_adinicb() gives a file the block of a deleted
+        // inode whose buffer is still dirty, and that overwrites it later.
+        settle_deletions: true,
         ..ALL
     },
     ..EXT4

@@ -2,7 +2,8 @@
 //! filesystem's own tools.
 //!
 //! - [`tree`], [`sample`], [`contents`]: a tree of files that is known exactly;
-//!   [`write`] makes it in a mount or on the host, [`mutate`] changes it.
+//!   [`write`] makes it in a mount, [`write_on_host`] on the host, [`mutate`]
+//!   changes it.
 //! - [`manifest`]: what is really there, and how the two differ.
 //! - [`filesystems`], [`capabilities`]: the tables of what is tested.
 //! - [`lab`], [`tools`]: images, mounts, programs.
@@ -10,15 +11,22 @@
 
 mod capabilities;
 mod contents;
+mod durability;
 mod filesystems;
+mod host_made;
+mod hostile;
 mod lab;
 mod manifest;
 mod mutate;
+mod partitions;
 mod round_trip;
 mod sample;
+mod sizes;
+mod threads;
 mod tools;
 mod tree;
 mod write;
+mod write_on_host;
 
 /// What a test returns.
 type Outcome = Result<(), Box<dyn std::error::Error>>;

@@ -14,6 +14,9 @@ impl Tree {
     pub(crate) fn mutate(&mut self, mount: &Mount) -> drupe::Result<()> {
         self.delete_half(mount)?;
         self.delete_directory(mount, Path::new("deep/d0/d1/d2"))?;
+        if self.capabilities.settle_deletions {
+            mount.sync()?;
+        }
         self.rename_some(mount)?;
         self.resize_some(mount)?;
         self.stamp_directories(mount)

@@ -58,7 +58,7 @@ fn names(tree: &mut Tree) {
         "日本語",
         "a.b.c.d",
         "-dash",
-        "'quoted' & $more;",
+        "'quoted' & $more",
     ] {
         tree.data(format!("names/{name}"), 20);
     }
