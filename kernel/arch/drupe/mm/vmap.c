@@ -56,12 +56,22 @@ void drupe_vmap_range(unsigned long start, unsigned long end)
 
 /*
  * Called for ranges that are about to be used again, many unmappings at a
- * time (mm/vmalloc.c, lazy purging).
+ * time (mm/vmalloc.c, lazy purging): from the first to the last of them, with
+ * mappings in between that are in use and stay.
  */
 void flush_tlb_kernel_range(unsigned long start, unsigned long end)
 {
+	unsigned long va;
+
 	start = max(start, VMALLOC_START);
 	end = min(end, VMALLOC_END);
+	for (va = start; va < end; va += PAGE_SIZE) {
+		if (!vmalloc_to_page((void *)va))
+			continue;
+		if (start < va)
+			drupe_unmap(start, va - start);
+		start = va + PAGE_SIZE;
+	}
 	if (start < end)
 		drupe_unmap(start, end - start);
 }
