@@ -8,6 +8,9 @@
 //!      └────publish──────┴──▶ DONE or ABANDONED   (publish wakes a waiter)
 //! ```
 //!
+//! The first `publish` counts: a kernel that stops abandons all calls that it
+//! finds waiting, also one whose end another thread has published just before.
+//!
 //! # Who may touch what
 //!
 //! The call's result belongs to the kernel until the word says `DONE`, then to
@@ -61,14 +64,17 @@ impl Completion {
         }
     }
 
-    /// Tells the waiter how the call ended; wakes it if it sleeps.
+    /// Tells the waiter how the call ended, unless it knows; wakes it if it
+    /// sleeps.
     pub fn publish(&self, outcome: Outcome, park: &impl Park) {
         let value = match outcome {
             Outcome::Done => DONE,
             Outcome::Abandoned => ABANDONED,
         };
-        // Pairs with the Acquire loads in `poll`.
-        if self.word.swap(value, Release) == WAITING {
+        // Release: pairs with the Acquire load in `poll`. Relaxed: a failure
+        // reads nothing but the word.
+        let end = |word| (word == PENDING || word == WAITING).then_some(value);
+        if self.word.fetch_update(Release, Relaxed, end) == Ok(WAITING) {
             park.wake_one(&self.word);
         }
     }

@@ -260,6 +260,18 @@ unsafe impl Sync for Call {}
 
 #[test]
 fn complete_wait() {
+    waits_for(&[Outcome::Done]);
+}
+
+/// The kernel stops while another thread publishes what it has completed.
+#[test]
+fn complete_abandon_wait() {
+    waits_for(&[Outcome::Done, Outcome::Abandoned]);
+}
+
+/// One thread per outcome publishes it; the waiter gets one, and the result
+/// where it is `Done`. A later publish changes nothing.
+fn waits_for(outcomes: &'static [Outcome]) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(|| {
@@ -270,18 +282,29 @@ fn complete_wait() {
             },
             ModelFutex::default(),
         ));
-        let publisher = Arc::clone(&shared);
-        let handle = thread::spawn(move || {
-            let (call, futex) = &*publisher;
-            // SAFETY: not published yet.
-            call.result.with_mut(|result| unsafe { *result = 42 });
-            call.completion.publish(Outcome::Done, futex);
-        });
+        let publish = |outcome| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (call, futex) = &*shared;
+                if outcome == Outcome::Done {
+                    // SAFETY: not published yet, and nobody else writes.
+                    call.result.with_mut(|result| unsafe { *result = 42 });
+                }
+                call.completion.publish(outcome, futex);
+            })
+        };
+        let handles: Vec<_> = outcomes.iter().map(|&outcome| publish(outcome)).collect();
         let (call, futex) = &*shared;
-        assert_eq!(call.completion.wait(0, futex), Outcome::Done);
-        // SAFETY: published.
-        call.result
-            .with(|result| assert_eq!(unsafe { *result }, 42));
-        handle.join().unwrap();
+        let outcome = call.completion.wait(0, futex);
+        assert!(outcomes.contains(&outcome));
+        if outcome == Outcome::Done {
+            // SAFETY: published.
+            call.result
+                .with(|result| assert_eq!(unsafe { *result }, 42));
+        }
+        for handle in handles {
+            handle.join().unwrap();
+        }
+        assert_eq!(call.completion.poll(), Some(outcome), "it changed its mind");
     });
 }

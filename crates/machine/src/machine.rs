@@ -72,8 +72,13 @@ impl Machine {
     /// must be the caller's. (A pointer to nothing is fine: `EFAULT`.)
     #[inline]
     pub unsafe fn syscall(&self, nr: usize, args: [usize; 6]) -> Result<usize, Error> {
-        // SAFETY: passed on. Numbers from `op::BOOT` on are not system calls.
-        unsafe { self.request(nr as u64 & 0xffff, args.map(|arg| arg as u64)) }
+        let mut nr = nr as u64;
+        if nr >= op::BOOT {
+            // Not a system call, and no business of the caller's: `ENOSYS`.
+            nr = u64::MAX;
+        }
+        // SAFETY: passed on.
+        unsafe { self.request(nr, args.map(|arg| arg as u64)) }
     }
 
     /// # Safety

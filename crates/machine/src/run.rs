@@ -34,6 +34,15 @@ enum Ended {
 /// Calls to publish once the CPU is released.
 type Completed = Vec<*mut Call>;
 
+/// Tells the threads that wait for `completed` calls.
+fn publish(completed: &mut Completed) {
+    for call in completed.drain(..) {
+        // SAFETY: a completed call stays in place until it is published, and is
+        // published once: here.
+        unsafe { (*call).completion.publish(Outcome::Done, &Futex) };
+    }
+}
+
 /// Ends the draining when it is dropped.
 struct Draining<'a>(&'a AtomicBool);
 
@@ -80,6 +89,9 @@ impl Kernel {
         let mut ended = unsafe { self.run_until_idle(call, &mut completed) };
         loop {
             if ended == Ended::Stopped {
+                // First, or `finish` takes them for waiting, and they are gone
+                // when we come to them.
+                publish(&mut completed);
                 self.finish();
                 break;
             }
@@ -92,11 +104,7 @@ impl Kernel {
         if ended == Ended::Left {
             self.timer.take_over();
         }
-        for call in completed {
-            // SAFETY: a completed call stays in place until it is published,
-            // and is published once: here.
-            unsafe { (*call).completion.publish(Outcome::Done, &Futex) };
-        }
+        publish(&mut completed);
     }
 
     /// # Safety

@@ -83,6 +83,9 @@ fn calls_without_a_program_are_enosys() {
     let machine = machine();
     assert_eq!(errno(call(&machine, nr::CLONE, &[])), libc::ENOSYS);
     assert_eq!(errno(call(&machine, 93, &[0])), libc::ENOSYS, "exit");
+    // Beyond the table; and among the requests that are no system calls.
+    assert_eq!(errno(call(&machine, 1000, &[])), libc::ENOSYS);
+    assert_eq!(errno(call(&machine, 0x10001, &[])), libc::ENOSYS);
     assert_eq!(errno(call(&machine, 100_000, &[])), libc::ENOSYS);
 }
 

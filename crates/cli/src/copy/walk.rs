@@ -13,7 +13,7 @@ use super::problem::{Failed, Result};
 use super::side::{SourceDir, SourceFile};
 
 /// Events sent at once: a message may wake a thread.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 /// Bytes of contents sent at once.
 const BATCH_BYTES: usize = 512 << 10;
 

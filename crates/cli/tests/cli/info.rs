@@ -12,13 +12,16 @@ const UUID: &str = "01234567-89ab-4cde-8f01-23456789abcd";
 fn partitioned(place: &Place) -> Outcome {
     let image = place.path("disk.img");
     File::create(&image)?.set_len(64 << 20)?;
-    tool("sgdisk", |sgdisk| {
-        sgdisk
-            .args(["-n", "1:2048:+8M", "-t", "1:ef00", "-c", "1:EFI"])
-            .args(["-n", "2:0:+16M", "-t", "2:8300", "-c", "2:root", "-u"])
-            .arg(format!("2:{UUID}"))
-            .args(["-n", "5:0:0", "-t", "5:8300"])
-            .arg(&image)
+    let table = format!(
+        "label: gpt\n\
+         1: start=2048, size=16384, type=U, name=EFI\n\
+         2: start=18432, size=32768, type=L, name=root, uuid={UUID}\n\
+         5: start=51200, type=L\n"
+    );
+    place.write("table", table)?;
+    tool("sh", |sh| {
+        let script = "/sbin/sfdisk -q disk.img < table";
+        sh.arg("-c").arg(script).current_dir(place.path(""))
     })?;
     tool("mkfs.vfat", |mkfs| {
         let at = ["--offset", "2048", "-n", "BOOT", "-i", "1234ABCD"];

@@ -1,7 +1,7 @@
 //! The command as its users run it: processes, images, exit codes.
 //!
-//! Needs the tools that make and check filesystems (e2fsprogs, gdisk,
-//! dosfstools, attr); a missing one fails a test, it does not skip it.
+//! Needs the tools that make and check filesystems (e2fsprogs, fdisk,
+//! dosfstools, acl, attr); a missing one fails a test, it does not skip it.
 
 mod archive;
 mod errors;

@@ -2,7 +2,7 @@
 //!
 //! - [`path`]: how a path stays inside its mount; everything else builds on it.
 //! - [`contents`], [`tree`], [`attributes`]: the methods of `Mount`.
-//! - [`file`], [`dir`], [`read_dir`]: what is opened.
+//! - [`mod@file`], [`dir`], [`read_dir`]: what is opened.
 //! - [`open`], [`metadata`], [`times`]: plain data.
 
 mod attributes;

@@ -1,6 +1,6 @@
 //! What is on a disk or partition, by its signature: type, label, UUID, size.
 //!
-//! [`probe`] goes through a table of [`Format`]s: where the magic bytes are,
+//! [`probe`] goes through a table of formats: where the magic bytes are,
 //! and a function that reads the details. Names and texts are those of
 //! blkid(8), so that both tools say the same. Nothing is trusted: every access
 //! is checked, every loop bounded, and what does not add up is no match.
