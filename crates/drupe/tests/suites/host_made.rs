@@ -13,7 +13,7 @@ use crate::lab::mounted_disk;
 use crate::manifest::Manifest;
 use crate::sample::sample;
 use crate::tools::{run, tool};
-use crate::tree::Tree;
+use crate::tree::{Kind, Tree};
 
 /// What an ordinary user can make on the host, and what each format keeps.
 const HOST: Capabilities = Capabilities {
@@ -61,7 +61,14 @@ const DIRECTORY: &str = "{directory}";
 /// A sample tree in a directory of the host.
 fn on_host(can: Capabilities) -> Result<(Tree, TempDir), Box<dyn Error>> {
     let directory = TempDir::new()?;
-    let tree = sample(can, 300);
+    let mut tree = sample(can, 300);
+    // The tool that makes the image must be able to read all, root or not.
+    for node in &mut tree.nodes {
+        node.mode |= match node.kind {
+            Kind::Directory => 0o700,
+            _ => 0o400,
+        };
+    }
     tree.write_on_host(directory.path())?;
     Ok((tree, directory))
 }
