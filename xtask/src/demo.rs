@@ -108,7 +108,11 @@ fn quietly(command: &mut Command) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} failed ({}):\n{text}{errors}", output.status);
+        bail!(
+            "{} failed ({}):\n{text}{errors}",
+            steps::shown(command),
+            output.status
+        );
     }
     Ok(text)
 }

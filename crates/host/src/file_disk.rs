@@ -62,6 +62,14 @@ impl FileDisk {
     }
 }
 
+impl Drop for FileDisk {
+    fn drop(&mut self) {
+        // Closing does not do if a process that was started meanwhile holds the
+        // file too, until it executes its program. Closing follows anyway.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 impl Disk for FileDisk {
     fn geometry(&self) -> Geometry {
         self.geometry
@@ -127,5 +135,28 @@ impl Disk for FileDisk {
     fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
         // A hole reads as zeroes, and a block device zeroes what is punched.
         self.discard(offset, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_unlocked_when_dropped_whoever_has_the_file() -> io::Result<()> {
+        let path = std::env::temp_dir().join(format!("drupe-lock-{}", std::process::id()));
+        std::fs::write(&path, [0; 512])?;
+        let open = || File::options().read(true).write(true).open(&path);
+        let inherited = open()?;
+        let disk = FileDisk::from_file(inherited.try_clone()?, false)?;
+        let second = FileDisk::open(&path, true);
+        assert_eq!(
+            second.err().map(|e| e.kind()),
+            Some(io::ErrorKind::WouldBlock)
+        );
+        drop(disk);
+        FileDisk::open(&path, false)?;
+        drop(inherited);
+        std::fs::remove_file(&path)
     }
 }

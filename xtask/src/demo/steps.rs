@@ -67,7 +67,7 @@ impl Steps {
 }
 
 /// A command with the names of files instead of their paths.
-fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let names: Vec<_> = words.map(name).collect();
     names.join(" ")

@@ -1,6 +1,7 @@
 //! [`Contents`]: the contents of a file, known without being kept.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::iter::once;
 use std::ops::Range;
 
 use fastrand::Rng;
@@ -17,16 +18,20 @@ pub(crate) struct Contents {
 impl Contents {
     /// Data everywhere.
     pub(crate) fn full(seed: u64, len: u64) -> Contents {
-        Contents::sparse(seed, len, &[0..len])
+        Contents::sparse(seed, len, once(0..len))
     }
 
     /// Data in `ranges`, holes between them.
-    pub(crate) fn sparse(seed: u64, len: u64, ranges: &[Range<u64>]) -> Contents {
-        let data = ranges.iter().filter(|range| !range.is_empty());
+    pub(crate) fn sparse(
+        seed: u64,
+        len: u64,
+        ranges: impl IntoIterator<Item = Range<u64>>,
+    ) -> Contents {
+        let data = ranges.into_iter().filter(|range| !range.is_empty());
         Contents {
             seed,
             len,
-            data: data.cloned().collect(),
+            data: data.collect(),
         }
     }
 
@@ -81,7 +86,7 @@ pub(crate) fn digest(bytes: &[u8]) -> u64 {
 
 #[test]
 fn truncation_keeps_what_is_left() {
-    let mut contents = Contents::sparse(3, 100, &[10..50, 60..77]);
+    let mut contents = Contents::sparse(3, 100, [10..50, 60..77]);
     let whole = contents.bytes();
     contents.set_len(45);
     contents.set_len(90);

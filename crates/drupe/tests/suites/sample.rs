@@ -1,6 +1,7 @@
 //! The sample: every kind of file that a filesystem can keep.
 
 use std::ffi::OsStr;
+use std::iter::once;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -40,12 +41,12 @@ pub(crate) fn sample(capabilities: Capabilities, entries: usize) -> Tree {
 fn holes(tree: &mut Tree) {
     let mib = 1 << 20;
     let ranges = [0..5000, 4 * mib..4 * mib + 70_000, 8 * mib - 1..8 * mib];
-    tree.file("sparse/some", Contents::sparse(1, 8 * mib, &ranges));
+    tree.file("sparse/some", Contents::sparse(1, 8 * mib, ranges));
     tree.file(
         "sparse/end",
-        Contents::sparse(2, 5 * mib + 1, &[9000..9001]),
+        Contents::sparse(2, 5 * mib + 1, once(9000..9001)),
     );
-    tree.file("sparse/nothing", Contents::sparse(3, 3 * mib, &[]));
+    tree.file("sparse/nothing", Contents::sparse(3, 3 * mib, []));
 }
 
 fn names(tree: &mut Tree) {

@@ -47,8 +47,15 @@ pub(crate) fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {
     text += &String::from_utf8_lossy(&output.stderr);
     match output.status.success() {
         true => Ok(text),
-        false => Err(format!("{command:?}: {}\n{text}", output.status).into()),
+        false => Err(format!("{}: {}\n{text}", shown(command), output.status).into()),
     }
+}
+
+/// A command without its environment.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
 }
 
 fn missing(command: &Command, error: std::io::Error) -> String {
