@@ -204,8 +204,9 @@ pub(crate) fn mount_partition(partition: &Partition, options: &MountOptions) -> 
             (Errno::ROFS, [fstype]) if read_only => Cause::JournalReplay {
                 fstype: fstype.to_string_lossy().into_owned(),
             },
-            (Errno::INVAL, [] | [_, _, ..]) => Cause::NoFilesystem(None),
-            (errno, _) => Cause::Errno(errno),
+            // None of all that were tried.
+            (_, [] | [_, _, ..]) => Cause::NoFilesystem(None),
+            (errno, [_]) => Cause::Errno(errno),
         })),
         Err(error) => Err(failed(error.into())),
     }
@@ -257,8 +258,9 @@ fn attach(
     let mut result = Err(drupe_machine::Error::Errno(Errno::INVAL));
     for fstype in types {
         result = sys.mount(source, &target, fstype, flags, options.data.as_bytes());
-        // EINVAL: another type, or damaged beyond recognition.
-        if !matches!(result, Err(drupe_machine::Error::Errno(Errno::INVAL))) {
+        // Any errno: another type, or damaged beyond recognition. On a disk of
+        // a sector or two even ENOMEM or EIO.
+        if !matches!(result, Err(drupe_machine::Error::Errno(_))) {
             break;
         }
     }

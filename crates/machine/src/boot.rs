@@ -125,9 +125,13 @@ fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {
         image.assume_init()
     };
     kernel.image.get_or_init(|| image);
-    kernel
-        .spawn("drupe-timer", |kernel| kernel.timer.serve(kernel))
-        .map_err(|error| Error::boot(format_args!("its timer thread: {error}")))?;
+    for _ in 0..2 {
+        let helper = kernel.spawn("drupe-timer", |kernel| kernel.timer.serve(kernel));
+        helper.map_err(|error| {
+            kernel.timer.quit();
+            Error::boot(format_args!("its helper thread: {error}"))
+        })?;
+    }
 
     let mut call = Call {
         request: abi::Request {

@@ -8,8 +8,8 @@
 //!
 //! What is left when the holder's own request is complete (a kernel thread that
 //! writes back, another thread's call that can go on) is run by the holder too,
-//! but not for ever: at its next tick the timer thread sees `draining`, posts
-//! the yield line, and takes over.
+//! but not for ever: at the next tick a helper thread (`timer.rs`) sees
+//! `draining` and posts the yield line, and then takes over.
 
 use crate::call::Call;
 use crate::fault;
@@ -83,7 +83,7 @@ impl Kernel {
     ///
     /// As for [`Kernel::run`]; the caller holds the CPU, and has released it
     /// when this returns.
-    unsafe fn run_held(&self, call: *mut Call) {
+    pub(crate) unsafe fn run_held(&self, call: *mut Call) {
         let mut completed = Completed::new();
         // SAFETY: passed on.
         let mut ended = unsafe { self.run_until_idle(call, &mut completed) };

@@ -1,31 +1,40 @@
-//! The helper thread of a kernel: its timer, and what others left undone.
+//! The helper threads of a kernel: its timer, and what others left undone.
 //!
-//! The kernel sets one deadline at a time, often; the thread sleeps until some
+//! There are two, and they take turns. The **leader** waits: for the kernel's
+//! next deadline, or for work that somebody left. Before it enters the kernel it
+//! stops leading, so that the other one waits meanwhile: a kernel that computes
+//! has its timer interrupts whoever runs it.
+//!
+//! The kernel sets one deadline at a time, often; the leader sleeps until some
 //! deadline that was the earliest when it went to sleep. It is woken only for
 //! an earlier one: a later one it finds out when it wakes anyway.
 //!
-//! Memory order: `set` stores the deadline and then reads `armed`; the thread
+//! Memory order: `set` stores the deadline and then reads `armed`; the leader
 //! stores `armed` and then reads the deadline again. All four are SeqCst, so at
 //! least one of the two sees the other's value: no deadline is slept through.
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, lock};
 use drupe_abi::{NO_DEADLINE, irq};
+use drupe_cpu::PostIrq;
 use drupe_host::futex;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
-/// State shared with the helper thread.
+/// State shared with the helper threads.
 #[derive(Debug)]
 pub(crate) struct Timer {
     /// What the kernel asked for last.
     deadline: AtomicU64,
-    /// Until when the thread sleeps.
+    /// Until when the leader sleeps.
     armed: AtomicU64,
-    /// Changes whenever the thread must look again; what it sleeps on.
+    /// Changes whenever the leader must look again; what it sleeps on.
     changed: AtomicU32,
     /// Tasks are runnable and nobody runs them.
     work_left: AtomicBool,
     quit: AtomicBool,
+    /// Held by the leader.
+    leader: Mutex<()>,
 }
 
 impl Timer {
@@ -36,6 +45,7 @@ impl Timer {
             changed: AtomicU32::new(0),
             work_left: AtomicBool::new(false),
             quit: AtomicBool::new(false),
+            leader: Mutex::new(()),
         }
     }
 
@@ -53,7 +63,7 @@ impl Timer {
         self.wake();
     }
 
-    /// Ends the thread.
+    /// Ends the threads.
     pub(crate) fn quit(&self) {
         self.quit.store(true, SeqCst);
         self.wake();
@@ -64,25 +74,45 @@ impl Timer {
         futex::wake(&self.changed, 1);
     }
 
-    /// The thread's life.
+    /// The life of a helper thread.
     pub(crate) fn serve(&self, kernel: &Kernel) {
+        loop {
+            let job = self.lead(kernel);
+            let ended = match job {
+                Job::Quit => true,
+                // SAFETY: no call is brought.
+                Job::Run => unsafe { kernel.run(std::ptr::null_mut()) }.is_err(),
+                // SAFETY: the CPU is ours, and no call is brought.
+                Job::RunHeld => unsafe {
+                    kernel.run_held(std::ptr::null_mut());
+                    false
+                },
+            };
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Leads until there is something to do in the kernel.
+    fn lead(&self, kernel: &Kernel) -> Job {
+        let _leader = lock(&self.leader);
         loop {
             let seen = self.changed.load(SeqCst);
             if self.quit.load(SeqCst) {
-                return;
+                return Job::Quit;
             }
             if self.work_left.swap(false, SeqCst) {
-                // SAFETY: no call is brought.
-                if unsafe { kernel.run(std::ptr::null_mut()) }.is_err() {
-                    return;
-                }
-                continue;
+                return Job::Run;
             }
             let deadline = self.deadline.load(SeqCst);
             let now = kernel.clock();
             if deadline <= now {
-                self.expire(kernel, deadline);
-                continue;
+                match self.expire(kernel, deadline) {
+                    PostIrq::Enter => return Job::RunHeld,
+                    PostIrq::Left => continue,
+                    PostIrq::Halted => return Job::Quit,
+                }
             }
             self.armed.store(deadline, SeqCst);
             if self.deadline.load(SeqCst) == deadline {
@@ -93,15 +123,26 @@ impl Timer {
         }
     }
 
-    fn expire(&self, kernel: &Kernel, deadline: u64) {
+    fn expire(&self, kernel: &Kernel, deadline: u64) -> PostIrq {
         // Unless the kernel has set another one meanwhile.
         let _ = self
             .deadline
             .compare_exchange(deadline, NO_DEADLINE, SeqCst, SeqCst);
         if kernel.draining.load(Relaxed) {
-            // A hint: at worst the holder leaves early, or one tick later.
-            kernel.interrupt(irq::YIELD);
+            // A hint, for a holder that has done what it came for: at worst it
+            // leaves early, or a tick later.
+            kernel.pending().fetch_or(1 << irq::YIELD, SeqCst);
         }
-        kernel.interrupt(irq::TIMER);
+        kernel.baton.post_irq(kernel.pending(), irq::TIMER)
     }
+}
+
+/// What a helper thread does when it stops leading.
+enum Job {
+    /// The kernel has ended.
+    Quit,
+    /// Take the CPU, and run what is left.
+    Run,
+    /// The CPU is the thread's: handle the interrupt, then run what is left.
+    RunHeld,
 }

@@ -21,8 +21,12 @@ fn no_such_image_or_no_image_at_all() -> Outcome {
         line.contains("text: ") && line.contains("no filesystem"),
         "{line}"
     );
-    place.write("empty", "")?;
-    place.fails(3, &strings(&["ls", "empty:/"]))?;
+    // So small that the filesystems' own answers are ENOMEM and EIO.
+    for (name, content) in [("empty", 0), ("tiny", 300), ("small", 1300)] {
+        place.write(name, "x".repeat(content))?;
+        let line = place.fails(3, &strings(&["ls", &format!("{name}:/")]))?;
+        assert!(line.contains("no filesystem"), "{line}");
+    }
     let line = place.fails(3, &strings(&["ls", ".:/"]))?;
     assert!(line.contains("is a directory"), "{line}");
     File::create(place.path("swap"))?.set_len(SIZE)?;

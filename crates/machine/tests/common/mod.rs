@@ -4,6 +4,7 @@
 use drupe_host::disk::{Disk, Geometry};
 use drupe_machine::{Config, Error, Machine};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 /// Numbers of `include/uapi/asm-generic/unistd.h`.
@@ -66,14 +67,30 @@ pub fn read(machine: &Machine, fd: usize, data: &mut [u8]) -> Result<usize, Erro
 /// A disk in memory that can be told to fail.
 pub struct MemoryDisk {
     pub content: Mutex<Vec<u8>>,
-    pub fail_reads: std::sync::atomic::AtomicBool,
+    pub fail_reads: AtomicBool,
+    /// What was asked beside reads and writes, in order.
+    pub asked: Mutex<Vec<Asked>>,
+}
+
+/// A request to a disk that moves no data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Flush,
+    DurableWrite,
+    Discard { offset: u64, len: u64 },
+    WriteZeroes { offset: u64, len: u64 },
 }
 
 impl MemoryDisk {
+    fn ask(&self, what: Asked) {
+        self.asked.lock().unwrap().push(what);
+    }
+
     pub fn new(content: Vec<u8>) -> Arc<MemoryDisk> {
         Arc::new(MemoryDisk {
             content: Mutex::new(content),
             fail_reads: false.into(),
+            asked: Mutex::default(),
         })
     }
 }
@@ -84,12 +101,12 @@ impl Disk for MemoryDisk {
             size: self.content.lock().unwrap().len() as u64,
             block_size: 512,
             read_only: false,
-            discard: false,
+            discard: true,
         }
     }
 
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
-        if self.fail_reads.load(std::sync::atomic::Ordering::SeqCst) {
+        if self.fail_reads.load(SeqCst) {
             return Err(io::Error::from_raw_os_error(5));
         }
         let content = self.content.lock().unwrap();
@@ -102,7 +119,10 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, _durable: bool) -> io::Result<()> {
+    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()> {
+        if durable {
+            self.ask(Asked::DurableWrite);
+        }
         let mut content = self.content.lock().unwrap();
         let mut at = offset as usize;
         for buffer in buffers {
@@ -113,14 +133,19 @@ impl Disk for MemoryDisk {
     }
 
     fn flush(&self) -> io::Result<()> {
+        self.ask(Asked::Flush);
         Ok(())
     }
 
-    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.ask(Asked::Discard { offset, len });
+        Ok(())
     }
 
-    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.ask(Asked::WriteZeroes { offset, len });
+        let range = offset as usize..(offset + len) as usize;
+        self.content.lock().unwrap()[range].fill(0);
+        Ok(())
     }
 }
