@@ -24,8 +24,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// What every kernel is told.
-const COMMAND_LINE: &str =
-    "console=drupe loglevel=7 random.trust_bootloader=1 rcupdate.rcu_expedited=1";
+const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1";
 
 /// Address space for vmalloc. Page by page it takes 32,768 of the 65,530 mappings
 /// that the host allows.

@@ -20,6 +20,14 @@ const BATCH_BYTES: usize = 512 << 10;
 /// Extended attributes that mean the same everywhere. Others are a filesystem's
 /// own view of something: NTFS keeps its flags in some.
 const KEPT: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
+/// What XFS shows of an ACL a second time, in its own format.
+const XFS_ACL: &[u8] = b"trusted.SGI_ACL_";
+
+/// Whether an extended attribute is copied.
+fn is_kept(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    KEPT.iter().any(|space| name.starts_with(space)) && !name.starts_with(XFS_ACL)
+}
 
 /// Events on their way.
 pub(super) type Batch<F> = Vec<Event<F>>;
@@ -194,7 +202,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
             true => xattrs()?,
             false => Vec::new(),
         };
-        xattrs.retain(|(name, _)| KEPT.iter().any(|space| name.as_bytes().starts_with(space)));
+        xattrs.retain(|(name, _)| is_kept(name));
         Ok(Attributes { stat, xattrs })
     }
 
@@ -367,6 +375,26 @@ fn measure_entry<D: SourceDir>(
         _ => {
             below.extend(dir.open_dir(name));
             0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_kept;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn what_means_the_same_everywhere_is_kept() {
+        for (name, kept) in [
+            ("user.mime_type", true),
+            ("security.capability", true),
+            ("system.posix_acl_default", true),
+            ("trusted.overlay.opaque", true),
+            ("trusted.SGI_ACL_FILE", false),
+            ("system.ntfs_attrib", false),
+        ] {
+            assert_eq!(is_kept(OsStr::new(name)), kept, "{name}");
         }
     }
 }
