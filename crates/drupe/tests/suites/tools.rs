@@ -37,6 +37,9 @@ pub(crate) fn tool(program: &str) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    // Names are UTF-8 whatever the locale of who runs the tests: xorriso
+    // converts them.
+    command.env("LC_ALL", "C.UTF-8");
     command
 }
 
