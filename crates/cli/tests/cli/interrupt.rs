@@ -3,6 +3,7 @@
 //! The copy reads a pipe that the test fills: once more has gone in than a pipe
 //! holds, the copy is known to be under way.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -30,8 +31,7 @@ fn start(place: &Place) -> Outcome<(Child, File)> {
 }
 
 fn interrupt(child: &Child) -> Outcome {
-    let pid = child.id().to_string();
-    tool("kill", |kill| kill.arg("-INT").arg(&pid)).map(drop)
+    Ok(kill_process(Pid::from_child(child), Signal::INT)?)
 }
 
 fn preen(image: &Path) -> Outcome {
