@@ -5,30 +5,30 @@
 //! ```text
 //!   PENDING ──wait──▶ WAITING
 //!      │                 │
-//!      └────publish──────┴──▶ DONE or ABANDONED   (publish wakes a waiter)
+//!      └────complete─────┴──▶ DONE or ABANDONED   (and wake, if it was WAITING)
 //! ```
 //!
-//! The first `publish` counts: a kernel that stops abandons all calls that it
-//! finds waiting, also one whose end another thread has published just before.
+//! The first `complete` counts.
 //!
 //! # Who may touch what
 //!
 //! The call's result belongs to the kernel until the word says `DONE`, then to
-//! the waiter. The waiter owns the memory of the call and may reuse it as soon
-//! as it has seen `DONE` or `ABANDONED`: `publish` touches nothing but the
-//! word's address after that, which a futex wake allows to be gone.
+//! the waiter, which may let go of the word's memory at once. So `complete` is
+//! two steps: the word is set **by the holder of the CPU**, while the kernel
+//! cannot end under it; waking needs nothing but the word's address, which may
+//! be stale by then, and may come later, when the CPU is free.
 //!
 //! # Memory orders
 //!
-//! `publish` is a Release that pairs with the Acquire in `wait` and `poll`:
-//! the result is visible to whom the word says so.
+//! `complete` is a Release that pairs with the Acquire in `poll`: the result is
+//! visible to whom the word says so.
 
-use crate::Park;
 use crate::sync::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
-    spin_loop,
 };
+use crate::{Park, Spin};
+use std::time::Instant;
 
 const PENDING: u32 = 0;
 const WAITING: u32 = 1;
@@ -42,6 +42,18 @@ pub enum Outcome {
     Done,
     /// The kernel stopped first; it will never touch the call again.
     Abandoned,
+}
+
+/// A thread that may sleep, and has nothing to sleep for any more.
+#[must_use = "it sleeps until it is woken"]
+#[derive(Debug)]
+pub struct Sleeper(*const AtomicU32);
+
+impl Sleeper {
+    /// Wakes it. Its word may be gone: only the address is used.
+    pub fn wake(self, park: &impl Park) {
+        park.wake(self.0);
+    }
 }
 
 /// The word between a call and its waiter.
@@ -64,22 +76,22 @@ impl Completion {
         }
     }
 
-    /// Tells the waiter how the call ended, unless it knows; wakes it if it
-    /// sleeps.
-    pub fn publish(&self, outcome: Outcome, park: &impl Park) {
+    /// Tells the waiter how the call ended, unless it knows. Returns whom to
+    /// wake.
+    pub fn complete(&self, outcome: Outcome) -> Option<Sleeper> {
         let value = match outcome {
             Outcome::Done => DONE,
             Outcome::Abandoned => ABANDONED,
         };
+        let end = |word| (word == PENDING || word == WAITING).then_some(value);
         // Release: pairs with the Acquire load in `poll`. Relaxed: a failure
         // reads nothing but the word.
-        let end = |word| (word == PENDING || word == WAITING).then_some(value);
-        if self.word.fetch_update(Release, Relaxed, end) == Ok(WAITING) {
-            park.wake_one(&self.word);
-        }
+        let before = self.word.fetch_update(Release, Relaxed, end);
+        (before == Ok(WAITING)).then_some(Sleeper(&self.word))
     }
 
     /// How the call ended, if it has.
+    #[inline]
     pub fn poll(&self) -> Option<Outcome> {
         match self.word.load(Acquire) {
             DONE => Some(Outcome::Done),
@@ -88,23 +100,28 @@ impl Completion {
         }
     }
 
-    /// Waits until the call has ended, looking `spins` times before sleeping.
-    pub fn wait(&self, spins: u32, park: &impl Park) -> Outcome {
-        for _ in 0..spins {
-            if let Some(outcome) = self.poll() {
-                return outcome;
-            }
-            spin_loop();
+    /// Waits until the call has ended, or `deadline` has passed: `None`.
+    pub fn wait(
+        &self,
+        spin: &Spin,
+        deadline: Option<Instant>,
+        park: &impl Park,
+    ) -> Option<Outcome> {
+        if let Some(outcome) = spin.until(|| self.poll()) {
+            return Some(outcome);
         }
-        // Relaxed: a failure means that it has ended, which `poll` reads.
+        // Relaxed: a failure means that it has ended, or that we were here
+        // before; `poll` reads which.
         let _ = self
             .word
             .compare_exchange(PENDING, WAITING, Relaxed, Relaxed);
         loop {
             if let Some(outcome) = self.poll() {
-                return outcome;
+                return Some(outcome);
             }
-            park.wait(&self.word, WAITING);
+            if park.wait(&self.word, WAITING, deadline) {
+                return self.poll();
+            }
         }
     }
 }

@@ -1,32 +1,42 @@
 //! Who runs a kernel's CPU: ownership, interrupts posted, waiting for calls.
 //!
-//! Two words, each in a module of its own that states its states, who may
-//! touch what, the transitions and the memory orders:
-//!
-//! - [`Cpu`] (`state.rs`): the baton. One thread at a time holds it and may be
-//!   inside the kernel.
+//! - [`Cpu`] (`cpu.rs`, with `state.rs`): the baton. One thread at a time holds
+//!   it and may be inside the kernel; [`Waiter`]s (`waiter.rs`) queue for it.
 //! - [`Completion`] (`completion.rs`): a call that blocks in the kernel, and the
 //!   thread that waits for it outside.
+//! - [`Spin`] (`spin.rs`): how long to spin before sleeping.
 //!
-//! This crate makes no host call: sleeping and waking come through [`Park`].
-//! It has no unsafe code, and knows nothing of kernels.
+//! Each file says its states, who may touch what, the transitions, the memory
+//! orders and the races considered. `docs/cpu.md` tells the whole to a reader who
+//! knows neither this crate nor its predecessors.
+//!
+//! This crate makes no host call but for the lock of a queue: sleeping and
+//! waking come through [`Park`]. It has no unsafe code, and knows nothing of
+//! kernels.
 #![forbid(unsafe_code)]
 
 mod completion;
+mod cpu;
+mod spin;
 mod state;
 mod sync;
+mod waiter;
 
-pub use completion::{Completion, Outcome};
-pub use state::{Cpu, Halted, PostIrq, Release};
+pub use completion::{Completion, Outcome, Sleeper};
+pub use cpu::{Cpu, Halted, PostIrq, Refused, Release, YIELD_LINE};
+pub use spin::Spin;
+use state::State;
+pub use waiter::Waiter;
 
+use std::time::Instant;
 use sync::AtomicU32;
 
-/// Sleeping until a word changes: `futex(2)`, or a model of it.
+/// Sleeping until a word changes: `futex(2)`, or a model of it. A word has one
+/// sleeper at most.
 pub trait Park {
-    /// Sleeps while `word` holds `expected`; may return early.
-    fn wait(&self, word: &AtomicU32, expected: u32);
-    /// Wakes one thread that sleeps on `word`.
-    fn wake_one(&self, word: &AtomicU32);
-    /// Wakes every thread that sleeps on `word`.
-    fn wake_all(&self, word: &AtomicU32);
+    /// Sleeps while `word` holds `expected`, at most until `deadline`; may
+    /// return early. Returns whether the deadline has passed.
+    fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> bool;
+    /// Wakes who sleeps on `word`, which may be gone: only its address counts.
+    fn wake(&self, word: *const AtomicU32);
 }

@@ -1,202 +1,112 @@
-//! The baton: who may be inside the kernel on one CPU.
+//! The state word of a CPU: one method per transition.
 //!
 //! # States
 //!
+//! Three flags, of which these combinations occur:
+//!
 //! ```text
-//!                 acquire                    acquire, by a second thread
-//!        ┌─────────────────────────┐      ┌──────────────────────────────┐
-//!        │                         ▼      │                              ▼
-//!   ┌────────┐                  ┌────────┐                        ┌─────────────┐
-//!   │  FREE  │                  │  HELD  │                        │  CONTENDED  │
-//!   └────────┘                  └────────┘                        └─────────────┘
-//!        ▲       release           │  │        release, wake one         │  │
-//!        ├─────────────────────────┘  │                                  │  │
-//!        └────────────────────────────┼──────────────────────────────────┘  │
-//!                                     │ retire, wake all                    │
-//!                                     ▼                                     │
-//!                                 ┌────────┐        retire, wake all        │
-//!                                 │ HALTED │ ◀──────────────────────────────┘
-//!                                 └────────┘
+//!               try_acquire, post                 enqueue
+//!      FREE ─────────────────────▶ HELD ───────────────────────▶ HELD + QUEUED
+//!       ▲                           │ │                            │  │   ▲
+//!       └───────── release ─────────┘ │          free, keep queue  │  │   │ try_acquire,
+//!                                     │       FREE + QUEUED ◀──────┘  │   │ post
+//!                                     │             └──────────────── │ ──┘
+//!                                     └───────▶ HALTED ◀──────────────┘
+//!                                       retire          retire
 //! ```
 //!
-//! - `FREE`: nobody is inside.
-//! - `HELD`: one thread is inside, nobody waits.
-//! - `CONTENDED`: one thread is inside, others may sleep on the word.
-//! - `HALTED`: nobody ever goes inside again. Final.
+//! - `HELD`: one thread may be inside the kernel.
+//! - `QUEUED`: the queue has waiters; whoever releases must look at it. Set
+//!   and cleared only under the queue's lock.
+//! - `HALTED`: nobody goes inside again. Final, whatever the other flags say.
 //!
-//! # Who may touch what
-//!
-//! Only the thread that took the word out of `FREE` may release or retire it,
-//! and only between the two may it enter the kernel. The pending word of
-//! interrupts lives in the kernel's memory; any thread sets bits in it, only
-//! the holder (the kernel itself) clears them.
-//!
-//! # Interrupts are never lost
-//!
-//! [`Cpu::post_irq`] sets the bit, *then* tries to take the CPU.
-//! [`Cpu::release`] frees the CPU, *then* looks at the pending word. Both sides
-//! are sequentially consistent, so at least one of them sees what the other
-//! did: either the poster gets the CPU and runs the handler, or the releaser
-//! sees the bit and takes the CPU back. A holder that has not released yet is
-//! covered by its release.
-//!
-//! # Memory orders
-//!
-//! Taking the word out of `FREE` is an Acquire that pairs with the Release of
-//! the release before it: the kernel's state is handed over with the baton.
-//! Both are SeqCst operations, because the argument above needs a single total
-//! order with the pending word.
+//! No code outside of this file loads or stores the word.
 
-use crate::Park;
-use crate::sync::{AtomicU32, AtomicU64, Ordering::SeqCst, spin_loop};
+use crate::sync::{AtomicU32, Ordering::SeqCst};
 
-const FREE: u32 = 0;
 const HELD: u32 = 1;
-const CONTENDED: u32 = 2;
-const HALTED: u32 = 3;
+const QUEUED: u32 = 2;
+const HALTED: u32 = 4;
 
-/// Looks at the word this often before sleeping: short calls end sooner than
-/// a sleep would.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
-
-/// The kernel has halted: nobody will hold this CPU again.
+/// What the word said at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Halted;
+pub(crate) struct Snapshot(u32);
 
-/// What the caller of [`Cpu::post_irq`] must do.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PostIrq {
-    /// The caller now holds the CPU: enter the kernel, then release.
-    Enter,
-    /// The thread that holds the CPU handles it; nothing to do.
-    Left,
-    /// The kernel has halted; the interrupt is void.
-    Halted,
+impl Snapshot {
+    /// Nobody is inside, and somebody could be.
+    pub(crate) fn is_free(self) -> bool {
+        self.0 & (HELD | HALTED) == 0
+    }
+
+    /// Somebody waits.
+    pub(crate) fn is_queued(self) -> bool {
+        self.0 & QUEUED != 0
+    }
+
+    pub(crate) fn is_halted(self) -> bool {
+        self.0 & HALTED != 0
+    }
 }
 
-/// What the caller of [`Cpu::release`] must do.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    /// The CPU is no longer the caller's.
-    Released,
-    /// An interrupt was posted meanwhile and the caller holds the CPU again:
-    /// enter the kernel, then release.
-    Enter,
-}
-
-/// The baton of one CPU.
-///
-/// # Invariants
-///
-/// At most one thread is between a successful `acquire` (or an outcome
-/// `Enter`) and the following `release` or `retire`.
+/// The word. All operations are SeqCst: see the module documentation of the
+/// crate for their partners.
 #[derive(Debug)]
-pub struct Cpu {
-    word: AtomicU32,
-}
+pub(crate) struct State(AtomicU32);
 
-impl Default for Cpu {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Cpu {
-    /// A CPU that nobody holds.
-    pub fn new() -> Self {
-        Cpu {
-            word: AtomicU32::new(FREE),
-        }
+impl State {
+    /// `FREE`.
+    pub(crate) fn new() -> State {
+        State(AtomicU32::new(0))
     }
 
-    /// FREE → HELD, or nothing.
-    fn try_acquire(&self) -> bool {
-        self.word
-            .compare_exchange(FREE, HELD, SeqCst, SeqCst)
-            .is_ok()
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.load(SeqCst))
     }
 
-    /// Waits until the CPU is the caller's.
-    ///
-    /// # Errors
-    ///
-    /// [`Halted`] when the CPU was retired, before or while waiting.
+    /// FREE → HELD, if the queue is empty: the way of a call when all is quiet.
     #[inline]
-    pub fn acquire(&self, park: &impl Park) -> Result<(), Halted> {
-        if self.try_acquire() {
-            return Ok(());
-        }
-        self.acquire_contended(park)
+    pub(crate) fn acquire_unqueued(&self) -> bool {
+        self.0.compare_exchange(0, HELD, SeqCst, SeqCst).is_ok()
     }
 
-    #[cold]
-    fn acquire_contended(&self, park: &impl Park) -> Result<(), Halted> {
-        for _ in 0..SPINS {
-            spin_loop();
-            if self.word.load(SeqCst) == FREE && self.try_acquire() {
-                return Ok(());
-            }
-        }
-        loop {
-            // From here on we leave the word CONTENDED when we get the CPU:
-            // there may be others asleep, and a wake too many is harmless.
-            match self.mark_contended() {
-                FREE => return Ok(()),
-                HALTED => return Err(Halted),
-                _ => park.wait(&self.word, CONTENDED),
-            }
-        }
+    /// FREE → HELD, with or without a queue. Returns what was before. One
+    /// instruction, so that a signal handler may do it: setting a flag that is
+    /// set changes nothing, and `HALTED` wins over `HELD`.
+    pub(crate) fn acquire(&self) -> Snapshot {
+        Snapshot(self.0.fetch_or(HELD, SeqCst))
     }
 
-    /// FREE, HELD → CONTENDED; returns the state before.
-    fn mark_contended(&self) -> u32 {
-        let mut seen = self.word.load(SeqCst);
-        loop {
-            if seen == HALTED || seen == CONTENDED {
-                return seen;
-            }
-            match self.word.compare_exchange(seen, CONTENDED, SeqCst, SeqCst) {
-                Ok(_) => return seen,
-                Err(now) => seen = now,
-            }
-        }
-    }
-
-    /// HELD, CONTENDED → FREE. `pending` is the CPU's pending interrupt word.
+    /// HELD → FREE, if the queue is empty.
     #[inline]
-    pub fn release(&self, pending: &AtomicU64, park: &impl Park) -> Release {
-        if self.word.swap(FREE, SeqCst) == CONTENDED {
-            park.wake_one(&self.word);
-        }
-        // Pairs with the fetch_or in `post_irq`.
-        if pending.load(SeqCst) != 0 && self.try_acquire() {
-            return Release::Enter;
-        }
-        Release::Released
+    pub(crate) fn release_unqueued(&self) -> bool {
+        self.0.compare_exchange(HELD, 0, SeqCst, SeqCst).is_ok()
     }
 
-    /// Posts the interrupt `line` (0 to 63) into `pending`, from any thread.
-    pub fn post_irq(&self, pending: &AtomicU64, line: u32) -> PostIrq {
-        // Pairs with the load in `release`.
-        pending.fetch_or(1 << line, SeqCst);
-        match self.word.compare_exchange(FREE, HELD, SeqCst, SeqCst) {
-            Ok(_) => PostIrq::Enter,
-            Err(HALTED) => PostIrq::Halted,
-            Err(_) => PostIrq::Left,
-        }
+    /// HELD → FREE; the queue stays. Under the queue's lock.
+    pub(crate) fn release(&self) {
+        self.0.fetch_and(!HELD, SeqCst);
     }
 
-    /// HELD, CONTENDED → HALTED: the holder will not enter again, nor will
-    /// anybody else.
-    pub fn retire(&self, park: &impl Park) {
-        self.word.swap(HALTED, SeqCst);
-        park.wake_all(&self.word);
+    /// FREE → HELD, else HELD → HELD + QUEUED; returns what was before, from
+    /// which the caller knows which. Under the queue's lock.
+    pub(crate) fn acquire_or_enqueue(&self) -> Snapshot {
+        let next = |word| match Snapshot(word) {
+            now if now.is_halted() => None,
+            now if now.is_free() => Some(word | HELD),
+            _ => Some(word | QUEUED),
+        };
+        Snapshot(match self.0.fetch_update(SeqCst, SeqCst, next) {
+            Ok(before) | Err(before) => before,
+        })
     }
 
-    /// Whether the CPU was retired.
-    pub fn is_halted(&self) -> bool {
-        self.word.load(SeqCst) == HALTED
+    /// The queue is empty. Under its lock.
+    pub(crate) fn unqueue(&self) {
+        self.0.fetch_and(!QUEUED, SeqCst);
+    }
+
+    /// HELD → HALTED.
+    pub(crate) fn retire(&self) {
+        self.0.swap(HALTED, SeqCst);
     }
 }

@@ -6,12 +6,13 @@
 //! spurious returns beyond what [`ModelFutex`] does.
 #![cfg(loom)]
 
-use drupe_cpu::{Completion, Cpu, Halted, Outcome, Park, PostIrq, Release};
+use drupe_cpu::{Completion, Cpu, Halted, Outcome, Park, PostIrq, Refused, Release, Spin, Waiter};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::Ordering::{Relaxed, SeqCst};
 use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
+use std::time::Instant;
 
 /// A futex: the compare and the sleep are one step, as in the kernel.
 #[derive(Default)]
@@ -21,17 +22,19 @@ struct ModelFutex {
 }
 
 impl Park for ModelFutex {
-    fn wait(&self, word: &AtomicU32, expected: u32) {
+    /// A deadline passes at once: whether before or after what else happens is
+    /// up to the interleaving.
+    fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> bool {
         let guard = self.lock.lock().unwrap();
         if word.load(SeqCst) == expected {
+            if deadline.is_some() {
+                return true;
+            }
             drop(self.woken.wait(guard).unwrap());
         }
+        false
     }
-    fn wake_one(&self, _word: &AtomicU32) {
-        let _guard = self.lock.lock().unwrap();
-        self.woken.notify_one();
-    }
-    fn wake_all(&self, _word: &AtomicU32) {
+    fn wake(&self, _word: *const AtomicU32) {
         let _guard = self.lock.lock().unwrap();
         self.woken.notify_all();
     }
@@ -40,12 +43,20 @@ impl Park for ModelFutex {
 /// A CPU with a kernel that counts entries and interrupts.
 #[derive(Default)]
 struct Kernel {
-    cpu: Cpu,
+    cpu: NewCpu,
     pending: AtomicU64Zero,
     futex: ModelFutex,
     /// Only the holder touches it: loom reports a race otherwise.
     entries: Entries,
     handled: AtomicUsizeZero,
+}
+
+/// Without spinning: loom tries every interleaving anyway.
+struct NewCpu(Cpu);
+impl Default for NewCpu {
+    fn default() -> Self {
+        Self(Cpu::new(0))
+    }
 }
 
 /// loom's atomics have no `Default`.
@@ -77,27 +88,50 @@ impl Kernel {
             // SAFETY: the caller holds the CPU; loom checks that this is true.
             unsafe { *entries += 1 }
         });
-        let taken = self.pending.0.swap(0, SeqCst);
+        let taken = self.pending.0.swap(0, SeqCst) & !(1 << drupe_cpu::YIELD_LINE);
         self.handled
             .0
             .fetch_add(taken.count_ones() as usize, Relaxed);
     }
 
     fn release(&self) {
-        while self.cpu.release(&self.pending.0, &self.futex) == Release::Enter {
+        while self.cpu.0.release(&self.pending.0, &self.futex) == Release::Enter {
             self.enter();
         }
     }
 
-    fn call(&self) -> Result<(), Halted> {
-        self.cpu.acquire(&self.futex)?;
+    fn acquire(&self, deadline: Option<Instant>) -> Result<(), Refused> {
+        if self.cpu.0.try_acquire() {
+            return Ok(());
+        }
+        let waiter = Default::default();
+        self.cpu
+            .0
+            .acquire(&waiter, &self.pending.0, deadline, &self.futex)
+    }
+
+    fn call(&self) -> Result<(), Refused> {
+        self.acquire(None)?;
+        self.enter();
+        self.release();
+        Ok(())
+    }
+
+    /// A long call: in the middle of it, others may have a turn.
+    fn long_call(&self) -> Result<(), Halted> {
+        self.acquire(None).map_err(|_| Halted)?;
+        self.enter();
+        let waiter = Default::default();
+        self.cpu
+            .0
+            .hand_over(&waiter, &self.pending.0, &self.futex)?;
         self.enter();
         self.release();
         Ok(())
     }
 
     fn post(&self, line: u32) -> PostIrq {
-        let outcome = self.cpu.post_irq(&self.pending.0, line);
+        let outcome = self.cpu.0.post_irq(&self.pending.0, line);
         if outcome == PostIrq::Enter {
             self.enter();
             self.release();
@@ -105,16 +139,16 @@ impl Kernel {
         outcome
     }
 
-    fn halt(&self) -> Result<(), Halted> {
-        self.cpu.acquire(&self.futex)?;
+    fn halt(&self) -> Result<(), Refused> {
+        self.acquire(None)?;
         self.enter();
-        self.cpu.retire(&self.futex);
+        self.cpu.0.retire(&self.futex);
         Ok(())
     }
 
     fn assert_all_handled(&self, posted: usize) {
         assert_eq!(
-            self.pending.0.load(SeqCst),
+            self.pending.0.load(SeqCst) & !(1 << drupe_cpu::YIELD_LINE),
             0,
             "an interrupt is still pending"
         );
@@ -156,6 +190,84 @@ fn acquire_acquire() {
 #[test]
 fn acquire_acquire_acquire() {
     model(&[calls, calls, calls], |_| {});
+}
+
+/// A holder that lets others have a turn gets the CPU back.
+#[test]
+fn hand_over_acquire() {
+    model(
+        &[|kernel| kernel.long_call().expect("nobody halts"), calls],
+        |_| {},
+    );
+}
+
+#[test]
+fn hand_over_hand_over() {
+    fn long(kernel: &Kernel) {
+        kernel.long_call().expect("nobody halts");
+    }
+    model(&[long, long], |_| {});
+}
+
+#[test]
+fn hand_over_acquire_halt() {
+    model(
+        &[
+            |kernel| {
+                let _ = kernel.long_call();
+            },
+            |kernel| {
+                let _ = kernel.call();
+            },
+            |kernel| kernel.halt().expect("nobody else halts"),
+        ],
+        |kernel| assert!(kernel.cpu.0.is_halted()),
+    );
+}
+
+/// Who gives up leaves nothing behind, and takes nobody's turn with it.
+#[test]
+fn acquire_with_deadline_release() {
+    fn hurries(kernel: &Kernel) {
+        match kernel.acquire(Some(Instant::now())) {
+            Ok(()) => {
+                kernel.enter();
+                kernel.release();
+            }
+            Err(refused) => assert_eq!(refused, Refused::TimedOut),
+        }
+    }
+    model(&[calls, hurries], |kernel| calls(kernel));
+    model(&[calls, hurries, calls], |kernel| calls(kernel));
+}
+
+#[test]
+fn acquire_cancel() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let kernel = Arc::new(Kernel::default());
+        let waiter = std::sync::Arc::new(Waiter::new());
+        let waits = {
+            let (kernel, waiter) = (Arc::clone(&kernel), std::sync::Arc::clone(&waiter));
+            thread::spawn(move || {
+                let acquired =
+                    kernel
+                        .cpu
+                        .0
+                        .acquire(&waiter, &kernel.pending.0, None, &kernel.futex);
+                if acquired.is_ok() {
+                    kernel.enter();
+                    kernel.release();
+                }
+            })
+        };
+        calls(&kernel);
+        waiter.cancel(&kernel.futex);
+        calls(&kernel);
+        waits.join().unwrap();
+        calls(&kernel);
+    });
 }
 
 #[test]
@@ -208,7 +320,7 @@ fn halt_acquire() {
                 let _ = kernel.call();
             },
         ],
-        |kernel| assert_eq!(kernel.call(), Err(Halted)),
+        |kernel| assert_eq!(kernel.call(), Err(Refused::Halted)),
     );
 }
 
@@ -224,7 +336,7 @@ fn halt_acquire_acquire() {
                 let _ = kernel.call();
             },
         ],
-        |kernel| assert!(kernel.cpu.is_halted()),
+        |kernel| assert!(kernel.cpu.0.is_halted()),
     );
 }
 
@@ -233,7 +345,7 @@ fn halt_halt() {
     fn halts(kernel: &Kernel) {
         let _ = kernel.halt();
     }
-    model(&[halts, halts], |kernel| assert!(kernel.cpu.is_halted()));
+    model(&[halts, halts], |kernel| assert!(kernel.cpu.0.is_halted()));
 }
 
 #[test]
@@ -287,15 +399,20 @@ fn waits_for(outcomes: &'static [Outcome]) {
             thread::spawn(move || {
                 let (call, futex) = &*shared;
                 if outcome == Outcome::Done {
-                    // SAFETY: not published yet, and nobody else writes.
+                    // SAFETY: not complete yet, and nobody else writes.
                     call.result.with_mut(|result| unsafe { *result = 42 });
                 }
-                call.completion.publish(outcome, futex);
+                if let Some(sleeper) = call.completion.complete(outcome) {
+                    sleeper.wake(futex);
+                }
             })
         };
         let handles: Vec<_> = outcomes.iter().map(|&outcome| publish(outcome)).collect();
         let (call, futex) = &*shared;
-        let outcome = call.completion.wait(0, futex);
+        let outcome = call
+            .completion
+            .wait(&Spin::new(0), None, futex)
+            .expect("no deadline");
         assert!(outcomes.contains(&outcome));
         if outcome == Outcome::Done {
             // SAFETY: published.

@@ -3,6 +3,7 @@
 use rustix::thread::futex::{self, Flags};
 use rustix::time::Timespec;
 use std::sync::atomic::AtomicU32;
+use std::time::Instant;
 
 /// Sleeps while `word` holds `expected`, at most for `timeout_ns`.
 /// May return early.
@@ -19,4 +20,18 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout_ns: Option<u64>) {
 /// Wakes up to `count` threads that sleep on `word`.
 pub fn wake(word: &AtomicU32, count: u32) {
     let _ = futex::wake(word, Flags::PRIVATE, count);
+}
+
+/// Sleeps while `word` holds `expected`, at most until `deadline`. May return
+/// early. Returns whether the deadline has passed.
+pub fn wait_until(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> bool {
+    let Some(deadline) = deadline else {
+        wait(word, expected, None);
+        return false;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        wait(word, expected, Some(left.as_nanos() as u64));
+    }
+    Instant::now() >= deadline
 }

@@ -11,7 +11,7 @@ use crate::memory::Memory;
 use crate::ops::OPS;
 use crate::timer::Timer;
 use drupe_abi as abi;
-use drupe_cpu::{Completion, Cpu};
+use drupe_cpu::{Completion, Cpu, Spin};
 use drupe_host::clock;
 use drupe_host::log::{Listener, Log};
 use drupe_image::elf::{Elf, PAGE_SIZE};
@@ -79,7 +79,8 @@ pub(crate) fn boot(
         memory,
         image: OnceLock::new(),
         boot: OnceLock::new(),
-        baton: Cpu::new(),
+        baton: Cpu::new(spins(100)),
+        spin: Spin::new(spins(400)),
         draining: false.into(),
         timer: Timer::new(),
         disks: Disks::default(),
@@ -95,6 +96,15 @@ pub(crate) fn boot(
     });
     start(&kernel, command_line)?;
     Ok(kernel)
+}
+
+/// At most `most` looks before a thread sleeps; none where only one thread can
+/// run at a time.
+fn spins(most: u32) -> u32 {
+    match std::thread::available_parallelism() {
+        Ok(processors) if processors.get() > 1 => most,
+        _ => 0,
+    }
 }
 
 fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {

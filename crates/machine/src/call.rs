@@ -11,9 +11,6 @@ use crate::kernel::{Futex, Kernel, lock, result};
 use drupe_abi as abi;
 use drupe_cpu::{Completion, Outcome};
 
-/// Looks at a blocked call this often before it sleeps.
-const SPINS: u32 = 200;
-
 /// A request and the word its thread waits on. The kernel is given the address
 /// of `request`, which is that of the call.
 #[derive(Debug)]
@@ -57,10 +54,14 @@ impl Kernel {
             return Err(Error::Reentered);
         }
         let call: *mut Call = call;
+        let _inside = fault::inside(self);
         // SAFETY: the call stays in place until `outcome` has returned.
-        unsafe { self.run(call) }.map_err(|_| self.end_error())?;
+        let ran = unsafe { self.run(call) };
         // SAFETY: a completion may be looked at by anybody.
         let completion = unsafe { &(*call).completion };
+        if ran.is_err() && completion.poll().is_none() {
+            return Err(self.end_error());
+        }
         let outcome = completion
             .poll()
             .unwrap_or_else(|| self.wait_outside(completion));
@@ -80,8 +81,8 @@ impl Kernel {
             }
             waiters.waiting.insert(address);
         }
-        let outcome = completion.wait(SPINS, &Futex);
+        let outcome = completion.wait(&self.spin, None, &Futex);
         lock(&self.waiters).waiting.remove(&address);
-        outcome
+        outcome.expect("there is no deadline")
     }
 }

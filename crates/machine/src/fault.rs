@@ -27,19 +27,24 @@ thread_local! {
 }
 
 /// While it lives, the thread counts as inside a kernel.
-pub(crate) struct Inside(());
+pub(crate) struct Inside {
+    before: *const Kernel,
+}
 
-/// The current thread is about to enter `kernel`.
+/// The current thread begins a call into `kernel`, or is about to enter it. A
+/// call counts from its beginning to its end, waiting included: its task can
+/// serve one at a time.
 #[inline]
 pub(crate) fn inside(kernel: &Kernel) -> Inside {
-    INSIDE.set(kernel);
-    Inside(())
+    Inside {
+        before: INSIDE.replace(kernel),
+    }
 }
 
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        INSIDE.set(ptr::null());
+        INSIDE.set(self.before);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::memory::Memory;
 use crate::timer::Timer;
 use drupe_abi as abi;
 use drupe_abi::Errno;
-use drupe_cpu::{Completion, Cpu, Outcome, Park};
+use drupe_cpu::{Completion, Cpu, Outcome, Park, Spin};
 use drupe_host::clock;
 use drupe_host::futex;
 use drupe_host::log::Log;
@@ -21,19 +21,22 @@ use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::Instant;
+
+const _: () = assert!(drupe_cpu::YIELD_LINE == abi::irq::YIELD);
 
 /// Sleeping with `futex(2)`.
 pub(crate) struct Futex;
 
 impl Park for Futex {
-    fn wait(&self, word: &AtomicU32, expected: u32) {
-        futex::wait(word, expected, None);
+    fn wait(&self, word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> bool {
+        futex::wait_until(word, expected, deadline)
     }
-    fn wake_one(&self, word: &AtomicU32) {
-        futex::wake(word, 1);
-    }
-    fn wake_all(&self, word: &AtomicU32) {
-        futex::wake(word, i32::MAX as u32);
+    fn wake(&self, word: *const AtomicU32) {
+        const WAKE: i32 = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+        // SAFETY: only the address is used, to look for a sleeper; waking one
+        // that waits for something else there is what users of futexes bear.
+        unsafe { libc::syscall(libc::SYS_futex, word, WAKE, 1) };
     }
 }
 
@@ -82,6 +85,8 @@ pub(crate) struct Kernel {
     pub(crate) image: OnceLock<abi::Image>,
     pub(crate) boot: OnceLock<BootBlock>,
     pub(crate) baton: Cpu,
+    /// For threads whose call is blocked.
+    pub(crate) spin: Spin,
     /// The holder has done what it came for and only runs what is left.
     pub(crate) draining: AtomicBool,
     pub(crate) timer: Timer,
@@ -214,7 +219,9 @@ impl Kernel {
             // SAFETY: an address in the set is that of a live completion, and
             // stays so while we hold the lock.
             let completion = unsafe { &*(address as *const Completion) };
-            completion.publish(Outcome::Abandoned, &Futex);
+            if let Some(sleeper) = completion.complete(Outcome::Abandoned) {
+                sleeper.wake(&Futex);
+            }
         }
     }
 }

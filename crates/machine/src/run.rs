@@ -2,23 +2,39 @@
 //!
 //! The holder enters with a request, or with nothing, and goes on entering
 //! until its request is complete and nothing is left to do, or until the
-//! machine is idle. Requests of other threads that complete on the way are
-//! noted, and published after the CPU is released: a thread that is woken
-//! before would find the CPU taken.
+//! machine is idle. The thread of another request that completes on the way is
+//! woken at once if the holder goes on; if the holder is about to release the
+//! CPU it is woken after that, or it would find the CPU taken.
 //!
 //! What is left when the holder's own request is complete (a kernel thread that
 //! writes back, another thread's call that can go on) is run by the holder too,
-//! but not for ever: at the next tick a helper thread (`timer.rs`) sees
-//! `draining` and posts the yield line, and then takes over.
+//! but not for ever: when another thread waits for the CPU, that thread takes
+//! over; and at the next tick a helper thread (`timer.rs`) sees `draining` and
+//! posts the yield line, and then takes over.
+//!
+//! A request that takes long does not keep others out: a thread that waits
+//! raises the yield line, the machine is left in mid-computation, and the holder
+//! hands the CPU over, to get it back in its turn.
 
 use crate::call::Call;
 use crate::fault;
 use crate::kernel::{Futex, Kernel};
 use drupe_abi as abi;
-use drupe_cpu::{Halted, Outcome, PostIrq, Release};
+use drupe_cpu::{Halted, Outcome, PostIrq, Refused, Release, Sleeper, Waiter};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+
+thread_local! {
+    static WAITER: Arc<Waiter> = Arc::default();
+}
+
+/// What the current thread waits on for its turn.
+fn waiter() -> Arc<Waiter> {
+    // While the thread ends, the thread-local may be gone: any other will do.
+    WAITER.try_with(Arc::clone).unwrap_or_default()
+}
 
 /// What a run left undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +45,20 @@ enum Ended {
     Left,
     /// The kernel stopped.
     Stopped,
+    /// The kernel stopped while another thread had its turn; the CPU is not ours.
+    Halted,
 }
 
-/// Calls to publish once the CPU is released.
-type Completed = Vec<*mut Call>;
+/// A thread whose call is complete, to be woken.
+#[derive(Default)]
+struct ToWake(Option<Sleeper>);
 
-/// Tells the threads that wait for `completed` calls.
-fn publish(completed: &mut Completed) {
-    for call in completed.drain(..) {
-        // SAFETY: a completed call stays in place until it is published, and is
-        // published once: here.
-        unsafe { (*call).completion.publish(Outcome::Done, &Futex) };
+impl ToWake {
+    /// Wakes it, if there is one.
+    fn now(&mut self) {
+        if let Some(sleeper) = self.0.take() {
+            sleeper.wake(&Futex);
+        }
     }
 }
 
@@ -63,10 +82,25 @@ impl Kernel {
     /// `call` is null, or stays in place until its completion says `Done` or
     /// `Abandoned`; its request's arguments are as `Machine::syscall` demands.
     pub(crate) unsafe fn run(&self, call: *mut Call) -> Result<(), Halted> {
-        self.baton.acquire(&Futex)?;
+        if !self.baton.try_acquire() {
+            self.acquire_slowly()?;
+        }
         // SAFETY: the CPU is ours; `call` is as promised.
         unsafe { self.run_held(call) };
         Ok(())
+    }
+
+    #[cold]
+    fn acquire_slowly(&self) -> Result<(), Halted> {
+        loop {
+            let acquired = self.baton.acquire(&waiter(), self.pending(), None, &Futex);
+            match acquired {
+                Ok(()) => return Ok(()),
+                Err(Refused::Halted) => return Err(Halted),
+                // Nobody has a reason to.
+                Err(Refused::TimedOut | Refused::Cancelled) => {}
+            }
+        }
     }
 
     /// Posts the interrupt `line`, and runs its handler unless another thread
@@ -84,33 +118,36 @@ impl Kernel {
     /// As for [`Kernel::run`]; the caller holds the CPU, and has released it
     /// when this returns.
     pub(crate) unsafe fn run_held(&self, call: *mut Call) {
-        let mut completed = Completed::new();
+        let mut to_wake = ToWake::default();
         // SAFETY: passed on.
-        let mut ended = unsafe { self.run_until_idle(call, &mut completed) };
+        let mut ended = unsafe { self.run_until_idle(call, &mut to_wake) };
         loop {
-            if ended == Ended::Stopped {
-                // First, or `finish` takes them for waiting, and they are gone
-                // when we come to them.
-                publish(&mut completed);
-                self.finish();
-                break;
+            match ended {
+                Ended::Stopped => {
+                    self.finish();
+                    break;
+                }
+                Ended::Halted => return,
+                Ended::Idle | Ended::Left => {}
             }
+            // Who waits takes over what is left; else a helper thread does.
+            let left = ended == Ended::Left && !self.baton.has_waiters();
             if self.baton.release(self.pending(), &Futex) == Release::Released {
+                if left {
+                    self.timer.take_over();
+                }
                 break;
             }
             // SAFETY: the CPU is ours again; nothing is brought.
-            ended = unsafe { self.run_until_idle(ptr::null_mut(), &mut completed) };
+            ended = unsafe { self.run_until_idle(ptr::null_mut(), &mut to_wake) };
         }
-        if ended == Ended::Left {
-            self.timer.take_over();
-        }
-        publish(&mut completed);
+        to_wake.now();
     }
 
     /// # Safety
     ///
     /// As for [`Kernel::run`]; the caller holds the CPU.
-    unsafe fn run_until_idle(&self, call: *mut Call, completed: &mut Completed) -> Ended {
+    unsafe fn run_until_idle(&self, call: *mut Call, to_wake: &mut ToWake) -> Ended {
         let image = self.image();
         let cpu = image.cpus;
         let mut bring: *mut abi::Request = if call.is_null() {
@@ -135,25 +172,36 @@ impl Kernel {
                 abi::leave::DONE => {
                     // SAFETY: we hold the CPU: its state is ours to read.
                     let (done, runnable) = unsafe { ((*cpu).done.cast::<Call>(), (*cpu).runnable) };
-                    if done == call && !own_done {
-                        own_done = true;
-                        // Nobody else waits for it: no wake, no hand-over.
-                        // SAFETY: complete, so the call is ours again.
-                        unsafe { (*call).completion.publish(Outcome::Done, &Futex) };
-                    } else {
-                        completed.push(done);
-                    }
+                    // Nobody sleeps for our own.
+                    own_done |= done == call;
+                    to_wake.now();
+                    // SAFETY: a call stays in place until its completion says
+                    // that it is complete: now.
+                    to_wake.0 = unsafe { (*done).completion.complete(Outcome::Done) };
                     if own_done {
                         if runnable == 0 {
                             return Ended::Idle;
                         }
+                        if self.baton.has_waiters() {
+                            return Ended::Left;
+                        }
                         self.draining.store(true, Relaxed);
                     }
+                    to_wake.now();
                 }
                 abi::leave::YIELD => {
                     if own_done {
                         return Ended::Left;
                     }
+                    to_wake.now();
+                    let back = self.baton.hand_over(&waiter(), self.pending(), &Futex);
+                    if back.is_err() {
+                        return Ended::Halted;
+                    }
+                    // SAFETY: the call is in place while it is not complete,
+                    // and its thread is this one.
+                    own_done = unsafe { (*call).completion.poll().is_some() };
+                    self.draining.store(own_done, Relaxed);
                 }
                 // `STOPPED`, or a code that does not exist.
                 _ => return Ended::Stopped,

@@ -128,9 +128,9 @@ impl Timer {
         let _ = self
             .deadline
             .compare_exchange(deadline, NO_DEADLINE, SeqCst, SeqCst);
-        if kernel.draining.load(Relaxed) {
-            // A hint, for a holder that has done what it came for: at worst it
-            // leaves early, or a tick later.
+        if kernel.draining.load(Relaxed) || kernel.baton.has_waiters() {
+            // A hint, for a holder that has done what it came for, or that
+            // others wait for: at worst it leaves early, or a tick later.
             kernel.pending().fetch_or(1 << irq::YIELD, SeqCst);
         }
         kernel.baton.post_irq(kernel.pending(), irq::TIMER)

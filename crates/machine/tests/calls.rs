@@ -4,6 +4,7 @@ mod common;
 
 use common::{call, errno, machine, nr, pipe, read, write};
 use drupe_machine::{Config, Error, Machine};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
@@ -139,6 +140,35 @@ fn many_threads_at_once() {
             });
         }
     });
+}
+
+/// One thread copies in the kernel; another one's calls get their turns.
+#[test]
+fn a_long_call_lets_others_in() {
+    let machine = machine();
+    let path = c"/big".as_ptr() as usize;
+    let flags = (libc::O_CREAT | libc::O_RDWR) as usize;
+    let fd = call(&machine, nr::OPENAT, &[0, path, flags, 0o600]).unwrap();
+    let (started, ended) = (Barrier::new(2), AtomicBool::new(false));
+    let calls = thread::scope(|s| {
+        s.spawn(|| {
+            let data = vec![7; 24 << 20];
+            started.wait();
+            assert_eq!(write(&machine, fd, &data).unwrap(), data.len());
+            ended.store(true, SeqCst);
+        });
+        started.wait();
+        let mut calls = 0;
+        while !ended.load(SeqCst) {
+            call(&machine, nr::GETTID, &[]).unwrap();
+            // A little of its own work, or the other one would not begin.
+            thread::yield_now();
+            calls += 1;
+        }
+        calls
+    });
+    eprintln!("{calls} calls");
+    assert!(calls >= 50, "{calls} calls while one took long");
 }
 
 #[test]

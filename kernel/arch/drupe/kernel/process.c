@@ -41,6 +41,7 @@ static noinline bool exit_work(void)
 		if (test_thread_flag(TIF_NOTIFY_SIGNAL))
 			clear_notify_signal();
 		resume_user_mode_work(&drupe_user_regs);
+		drupe_calm_down();
 		if (test_thread_flag(TIF_SIGPENDING) && get_signal(&ksig))
 			handler = true;
 	}
@@ -109,7 +110,7 @@ static void __noreturn host_task(void)
 	for (;;) {
 		request = READ_ONCE(thread->request);
 		if (!request) {
-			set_current_state(TASK_IDLE);
+			set_special_state(TASK_PARKED);
 			if (!READ_ONCE(thread->request))
 				schedule();
 			__set_current_state(TASK_RUNNING);

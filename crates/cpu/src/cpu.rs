@@ -1,0 +1,448 @@
+//! The baton: who may be inside the kernel on one CPU, and who is next.
+//!
+//! The state word is in `state.rs`, a thread that waits in `waiter.rs`; here is
+//! how they go together.
+//!
+//! # Who may touch what
+//!
+//! Only the thread that took the CPU may release, hand over or retire it, and
+//! only between the two may it enter the kernel. The pending word of interrupts
+//! lives in the kernel's memory; any thread sets bits in it, only the holder
+//! (the kernel itself) clears them, the yield line excepted.
+//!
+//! # Turns
+//!
+//! A free CPU is anybody's: a thread that comes along takes it with one
+//! instruction, past those that sleep. That is what makes short calls of many
+//! threads cheap. It is made fair by *demand*:
+//!
+//! - Whoever releases wakes the first in the queue ([`Wait::Notified`]). If
+//!   somebody else is faster again, the first demands, and the next release is
+//!   a grant: the CPU goes over without ever being free.
+//! - A thread that has spun through one single turn of the holder knows that
+//!   the holder is slow. It demands at once, and raises the yield line, at which
+//!   the kernel leaves in mid-computation; the holder then hands over and queues
+//!   up behind.
+//!
+//! **The bound**: who is first in the queue gets the CPU at the latest with the
+//! second release after that, or at the first yield. Who waits can fall behind
+//! those only that were in the queue before it: with n of them, n + 1 turns.
+//! How long a turn can be is the kernel's poll points' business.
+//!
+//! # Interrupts are never lost
+//!
+//! [`Cpu::post_irq`] sets the bit, *then* tries to take the CPU.
+//! [`Cpu::release`] frees the CPU, *then* looks at the pending word. Both sides
+//! are SeqCst, so at least one of them sees what the other did: either the
+//! poster gets the CPU and runs the handler, or the releaser sees the bit and
+//! takes the CPU back. A CPU that is granted was never free, and is entered by
+//! its new holder, who sees the bit there.
+//!
+//! # Memory orders
+//!
+//! Taking the word out of `FREE` is an Acquire that pairs with the Release of
+//! the release before it; a grant is the same through the waiter's word. Those
+//! of the state word are SeqCst, because the argument above needs a single
+//! total order with the pending word.
+//!
+//! # Races considered
+//!
+//! - A waiter queues up while the holder releases: both change the one word;
+//!   the release fails if `QUEUED` came first, else the waiter finds it free.
+//! - A waiter gives up while it is granted: the state is decided under the
+//!   lock; a grant that came first counts, and is used.
+//! - The one that was notified gives up: it notifies the next, or grants the
+//!   CPU to a next that demands, which looks for no chance itself.
+//! - `retire` while others queue up: they look at the word under the lock.
+//!
+//! # Shutdown
+//!
+//! A kernel halts inside a call, like anything else it does; the holder sees it
+//! stop, and retires the CPU. There is no count of threads to wait for: all that
+//! wait are in the queue and are told, those that come later see the word.
+
+use crate::sync::{
+    AtomicU32, AtomicU64, Mutex, MutexGuard,
+    Ordering::{Relaxed, SeqCst},
+    lock,
+};
+use crate::waiter::Wait;
+use crate::{Park, Spin, State, Waiter};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The line of the pending word that asks the holder to leave the kernel.
+pub const YIELD_LINE: u32 = 1;
+
+/// The kernel has halted: nobody will hold this CPU again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Halted;
+
+/// Why a CPU could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The kernel has halted.
+    Halted,
+    /// The deadline has passed.
+    TimedOut,
+    /// [`Waiter::cancel`].
+    Cancelled,
+}
+
+/// What the caller of [`Cpu::post_irq`] must do.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostIrq {
+    /// The caller now holds the CPU: enter the kernel, then release.
+    Enter,
+    /// The thread that holds the CPU handles it; nothing to do.
+    Left,
+    /// The kernel has halted; the interrupt is void.
+    Halted,
+}
+
+/// What the caller of [`Cpu::release`] must do.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// The CPU is no longer the caller's.
+    Released,
+    /// An interrupt was posted meanwhile and the caller holds the CPU again:
+    /// enter the kernel, then release.
+    Enter,
+}
+
+type Queue = VecDeque<Arc<Waiter>>;
+
+/// The baton of one CPU.
+///
+/// # Invariants
+///
+/// - At most one thread is between a successful `acquire` (or an outcome
+///   `Enter`) and the following `release` or `retire`.
+/// - `QUEUED` is set in the state exactly while the queue is not empty, as seen
+///   by who holds its lock.
+/// - A waiter is in one queue at most.
+#[derive(Debug)]
+pub struct Cpu {
+    state: State,
+    queue: Mutex<Queue>,
+    /// How often the CPU was taken, modulo 2^32. Only the holder writes.
+    turns: AtomicU32,
+    spin: Spin,
+}
+
+impl Cpu {
+    /// A CPU that nobody holds. Who waits looks at most `max_spin` times
+    /// before sleeping.
+    pub fn new(max_spin: u32) -> Self {
+        Cpu {
+            state: State::new(),
+            queue: Mutex::new(Queue::new()),
+            turns: AtomicU32::new(0),
+            spin: Spin::new(max_spin),
+        }
+    }
+
+    /// Takes the CPU if it is free and nobody waits.
+    #[inline]
+    pub fn try_acquire(&self) -> bool {
+        let taken = self.state.acquire_unqueued();
+        if taken {
+            self.count_turn();
+        }
+        taken
+    }
+
+    /// Waits until the CPU is the caller's, at most until `deadline`.
+    /// `waiter` is the calling thread's.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not.
+    pub fn acquire(
+        &self,
+        waiter: &Arc<Waiter>,
+        pending: &AtomicU64,
+        deadline: Option<Instant>,
+        park: &impl Park,
+    ) -> Result<(), Refused> {
+        let turn = self.turns.load(Relaxed);
+        if let Some(result) = self.spin.until(|| self.attempt()) {
+            return result;
+        }
+        let slow = self.turns.load(Relaxed) == turn;
+        {
+            let mut queue = lock(&self.queue);
+            let before = self.state.acquire_or_enqueue();
+            if before.is_halted() {
+                return Err(Refused::Halted);
+            }
+            if before.is_free() {
+                self.count_turn();
+                return Ok(());
+            }
+            let _ = waiter.set(if slow { Wait::Demanding } else { Wait::Waiting });
+            queue.push_back(Arc::clone(waiter));
+        }
+        if slow {
+            ask_to_yield(pending);
+        }
+        self.wait_turn(waiter, pending, deadline, park)
+    }
+
+    /// Takes the CPU if it is free, or finds that it never will be.
+    fn attempt(&self) -> Option<Result<(), Refused>> {
+        let now = self.state.snapshot();
+        if now.is_halted() {
+            return Some(Err(Refused::Halted));
+        }
+        (now.is_free() && self.state.acquire().is_free()).then(|| {
+            self.count_turn();
+            Ok(())
+        })
+    }
+
+    fn count_turn(&self) {
+        self.turns
+            .store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Waits in the queue, until the CPU is the caller's or it gives up.
+    fn wait_turn(
+        &self,
+        waiter: &Arc<Waiter>,
+        pending: &AtomicU64,
+        deadline: Option<Instant>,
+        park: &impl Park,
+    ) -> Result<(), Refused> {
+        loop {
+            let (state, cancelled) = waiter.state();
+            match state {
+                Wait::Granted => {
+                    let _ = waiter.set(Wait::Idle);
+                    self.count_turn();
+                    return Ok(());
+                }
+                Wait::Halted => {
+                    let _ = waiter.set(Wait::Idle);
+                    return Err(Refused::Halted);
+                }
+                _ if cancelled => {
+                    if let Some(refused) = self.leave(waiter, pending, Refused::Cancelled, park) {
+                        return Err(refused);
+                    }
+                }
+                Wait::Notified => {
+                    if self.try_turn(waiter) {
+                        return Ok(());
+                    }
+                    ask_to_yield(pending);
+                }
+                state => {
+                    let changed = || (waiter.state() != (state, false)).then_some(());
+                    if self.spin.until(changed).is_none()
+                        && waiter.sleep(state, deadline, park)
+                        && let Some(refused) = self.leave(waiter, pending, Refused::TimedOut, park)
+                    {
+                        return Err(refused);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first in the queue, notified, tries. If it fails, it demands.
+    fn try_turn(&self, waiter: &Arc<Waiter>) -> bool {
+        let taken = self.spin.until(|| self.attempt()) == Some(Ok(()));
+        let mut queue = lock(&self.queue);
+        if taken || self.attempt() == Some(Ok(())) {
+            self.remove(&mut queue, waiter);
+            return true;
+        }
+        if waiter.state().0 == Wait::Notified {
+            let _ = waiter.set(Wait::Demanding);
+        }
+        false
+    }
+
+    /// Gives up, unless the CPU was granted or retired meanwhile.
+    fn leave(
+        &self,
+        waiter: &Arc<Waiter>,
+        pending: &AtomicU64,
+        why: Refused,
+        park: &impl Park,
+    ) -> Option<Refused> {
+        let mut queue = lock(&self.queue);
+        if matches!(waiter.state().0, Wait::Granted | Wait::Halted) {
+            return None;
+        }
+        self.remove(&mut queue, waiter);
+        // It may have been the one who was told that the CPU is free.
+        let next = match queue.front() {
+            Some(next) if next.state().0 == Wait::Demanding => {
+                let taken = self.state.acquire().is_free();
+                taken
+                    .then(|| self.grant_first(&mut queue, pending))
+                    .flatten()
+            }
+            Some(_) if self.state.snapshot().is_free() => notify_first(&queue),
+            _ => None,
+        };
+        drop(queue);
+        if let Some(next) = next {
+            park.wake(next);
+        }
+        Some(why)
+    }
+
+    fn remove(&self, queue: &mut MutexGuard<'_, Queue>, waiter: &Arc<Waiter>) {
+        let _ = waiter.set(Wait::Idle);
+        queue.retain(|other| !Arc::ptr_eq(other, waiter));
+        if queue.is_empty() {
+            self.state.unqueue();
+        }
+    }
+
+    /// Gives the CPU up. `pending` is its pending interrupt word.
+    #[inline]
+    pub fn release(&self, pending: &AtomicU64, park: &impl Park) -> Release {
+        if !self.state.release_unqueued() && self.release_queued(pending, park) {
+            return Release::Released;
+        }
+        // Pairs with the fetch_or in `post_irq`.
+        if pending.load(SeqCst) & !(1 << YIELD_LINE) != 0 && self.state.acquire().is_free() {
+            self.count_turn();
+            return Release::Enter;
+        }
+        Release::Released
+    }
+
+    /// Releases with somebody in the queue; returns whether the CPU was granted.
+    #[cold]
+    fn release_queued(&self, pending: &AtomicU64, park: &impl Park) -> bool {
+        let mut queue = lock(&self.queue);
+        let demanded = queue
+            .front()
+            .is_some_and(|first| first.state().0 == Wait::Demanding);
+        let wake = if demanded {
+            self.grant_first(&mut queue, pending)
+        } else {
+            self.state.release();
+            notify_first(&queue)
+        };
+        drop(queue);
+        if let Some(waiter) = wake {
+            park.wake(waiter);
+        }
+        demanded
+    }
+
+    /// The CPU goes to the first in the queue; returns whom to wake.
+    fn grant_first(
+        &self,
+        queue: &mut MutexGuard<'_, Queue>,
+        pending: &AtomicU64,
+    ) -> Option<*const AtomicU32> {
+        let first = queue.pop_front()?;
+        if queue.is_empty() {
+            self.state.unqueue();
+        }
+        // It was asked for, and is granted. The new holder must not yield.
+        pending.fetch_and(!(1 << YIELD_LINE), SeqCst);
+        Some(first.set(Wait::Granted))
+    }
+
+    /// Lets the first in the queue have the CPU, and waits at its end to get it
+    /// back. Nothing happens if nobody waits. `waiter` is the calling thread's;
+    /// it cannot be cancelled here.
+    ///
+    /// # Errors
+    ///
+    /// [`Halted`], when the CPU was retired meanwhile.
+    pub fn hand_over(
+        &self,
+        waiter: &Arc<Waiter>,
+        pending: &AtomicU64,
+        park: &impl Park,
+    ) -> Result<(), Halted> {
+        let next = {
+            let mut queue = lock(&self.queue);
+            if queue.is_empty() {
+                return Ok(());
+            }
+            // Ours first, so that the queue does not become empty.
+            let _ = waiter.set(Wait::Demanding);
+            queue.push_back(Arc::clone(waiter));
+            self.grant_first(&mut queue, pending)
+        };
+        if let Some(next) = next {
+            park.wake(next);
+        }
+        loop {
+            match self.wait_turn(waiter, pending, None, park) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Halted) => return Err(Halted),
+                Err(Refused::TimedOut | Refused::Cancelled) => {
+                    // What the caller began must be brought to its end.
+                    match self.acquire(waiter, pending, None, park) {
+                        Ok(()) => return Ok(()),
+                        Err(Refused::Halted) => return Err(Halted),
+                        Err(Refused::TimedOut | Refused::Cancelled) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether somebody waits: worth a yield, if the holder is slow.
+    pub fn has_waiters(&self) -> bool {
+        self.state.snapshot().is_queued()
+    }
+
+    /// Posts the interrupt `line` (0 to 63) into `pending`. Wait-free: two
+    /// atomic instructions.
+    pub fn post_irq(&self, pending: &AtomicU64, line: u32) -> PostIrq {
+        // Pairs with the load in `release`.
+        pending.fetch_or(1 << line, SeqCst);
+        let before = self.state.acquire();
+        if before.is_halted() {
+            PostIrq::Halted
+        } else if before.is_free() {
+            self.count_turn();
+            PostIrq::Enter
+        } else {
+            PostIrq::Left
+        }
+    }
+
+    /// HELD → HALTED: the holder will not enter again, nor will anybody else.
+    pub fn retire(&self, park: &impl Park) {
+        let wake: Vec<_> = {
+            let mut queue = lock(&self.queue);
+            self.state.retire();
+            let waiters = queue.drain(..);
+            waiters.map(|waiter| waiter.set(Wait::Halted)).collect()
+        };
+        for waiter in wake {
+            park.wake(waiter);
+        }
+    }
+
+    /// Whether the CPU was retired.
+    pub fn is_halted(&self) -> bool {
+        self.state.snapshot().is_halted()
+    }
+}
+
+/// The first in the queue may try; returns whom to wake.
+fn notify_first(queue: &Queue) -> Option<*const AtomicU32> {
+    let first = queue.front()?;
+    (first.state().0 == Wait::Waiting).then(|| first.set(Wait::Notified))
+}
+
+fn ask_to_yield(pending: &AtomicU64) {
+    pending.fetch_or(1 << YIELD_LINE, SeqCst);
+}

@@ -1,0 +1,126 @@
+//! A thread that waits for a CPU.
+//!
+//! # States
+//!
+//! ```text
+//!            enqueue            first, CPU free          tried in vain
+//!    IDLE ───────────▶ WAITING ────────────────▶ NOTIFIED ─────────────▶ DEMANDING
+//!     ▲  ╲                │                         │                        │
+//!     │   ╲ enqueue, the holder is slow             │ got it                 │ release,
+//!     │    ╲───────────── │ ──────────────────────  │ ─────▶ DEMANDING       │ hand_over
+//!     │                   │ hand_over               │                        ▼
+//!     └───────────────────┴───── leaves ────────────┴──────────────────── GRANTED
+//!
+//!   any state in the queue ── retire ──▶ HALTED        any ── cancel ──▶ + CANCELLED
+//! ```
+//!
+//! # Who may touch what
+//!
+//! All transitions but `cancel` are made under the queue's lock, so waiter and
+//! releaser agree on them. `cancel` only sets a flag beside the state, at any
+//! time; the waiter itself leaves the queue.
+//!
+//! # Memory orders
+//!
+//! A grant is a Release that pairs with the Acquire in `state`: the kernel's
+//! memory is handed over with it.
+
+use crate::Park;
+use crate::sync::{
+    AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+use std::time::Instant;
+
+/// The state of a [`Waiter`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Wait {
+    /// Not in a queue.
+    Idle = 0,
+    /// In the queue.
+    Waiting = 1,
+    /// First in the queue, and the CPU was free: it may try.
+    Notified = 2,
+    /// Waits for no chance any more: the next release is its turn.
+    Demanding = 3,
+    /// The CPU is its own.
+    Granted = 4,
+    /// The kernel has halted.
+    Halted = 5,
+}
+
+const CANCELLED: u32 = 8;
+
+/// What a thread waits on for its turn: one for each thread, for all kernels.
+#[derive(Debug)]
+pub struct Waiter {
+    word: AtomicU32,
+}
+
+impl Default for Waiter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Waiter {
+    /// A thread that waits for nothing.
+    pub fn new() -> Waiter {
+        Waiter {
+            word: AtomicU32::new(Wait::Idle as u32),
+        }
+    }
+
+    /// Makes the thread give up if it waits for its turn in
+    /// [`Cpu::acquire`](crate::Cpu::acquire); else nothing. One of the crate's
+    /// two operations that a signal handler may use.
+    pub fn cancel(&self, park: &impl Park) {
+        let waits = |word| {
+            (Wait::Waiting as u32..=Wait::Demanding as u32)
+                .contains(&word)
+                .then_some(word | CANCELLED)
+        };
+        // Relaxed: it hands nothing over.
+        if self.word.fetch_update(Relaxed, Relaxed, waits).is_ok() {
+            park.wake(&self.word);
+        }
+    }
+
+    /// The state, and whether somebody has cancelled.
+    pub(crate) fn state(&self) -> (Wait, bool) {
+        // Acquire: pairs with the Release in `set`, of a grant.
+        let word = self.word.load(Acquire);
+        let state = match word & !CANCELLED {
+            0 => Wait::Idle,
+            1 => Wait::Waiting,
+            2 => Wait::Notified,
+            3 => Wait::Demanding,
+            4 => Wait::Granted,
+            _ => Wait::Halted,
+        };
+        (state, word & CANCELLED != 0)
+    }
+
+    /// Changes the state, under the queue's lock. Returns what to wake, with
+    /// the lock released.
+    pub(crate) fn set(&self, state: Wait) -> *const AtomicU32 {
+        match state {
+            // A cancel goes with the wait.
+            Wait::Idle | Wait::Granted | Wait::Halted => {
+                self.word.swap(state as u32, Release);
+            }
+            _ => {
+                let keep = |word| Some(word & CANCELLED | state as u32);
+                let _ = self.word.fetch_update(AcqRel, Acquire, keep);
+            }
+        }
+        &self.word
+    }
+
+    /// Sleeps while the state is `state` and nobody cancels; returns true when
+    /// `deadline` has passed.
+    pub(crate) fn sleep(&self, state: Wait, deadline: Option<Instant>, park: &impl Park) -> bool {
+        park.wait(&self.word, state as u32, deadline)
+    }
+}
