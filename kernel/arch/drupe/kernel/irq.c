@@ -7,8 +7,6 @@
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/sched.h>
-#include <linux/sched/rt.h>
-#include <linux/sched/stat.h>
 #include <asm/irq_regs.h>
 #include <asm/machine.h>
 
@@ -32,37 +30,6 @@ void drupe_accept_request(void)
 	wake_up_state(tsk, TASK_PARKED);
 }
 
-/*
- * A call that arrives while other tasks want the CPU would wait for the fair
- * scheduler's next look at it, a tick or more.  Its thread has waited already:
- * its task goes first, until the call is complete (exit_work()) or until
- * somebody else waits (%DRUPE_IRQ_YIELD).
- */
-static void hurry(struct pt_regs *regs)
-{
-	struct drupe_request *request = this_drupe_cpu()->request;
-	struct task_struct *tsk;
-
-	/* In a softirq the scheduler cannot be asked: the tick must do. */
-	if (!request || is_idle_task(current) || in_interrupt() ||
-	    (regs == &drupe_user_regs && single_task_running()))
-		return;
-	tsk = (struct task_struct *)request->task;
-	if (tsk->policy != SCHED_NORMAL)
-		return;
-	sched_set_fifo_low(tsk);
-	set_tsk_thread_flag(tsk, TIF_NOTIFY_RESUME);
-}
-
-/**
- * drupe_calm_down - end the precedence that the current task's call had
- */
-void drupe_calm_down(void)
-{
-	if (unlikely(rt_task(current) && current->rt_priority == 1))
-		sched_set_normal(current, 0);
-}
-
 /**
  * drupe_handle_irqs - handle all pending interrupts
  * @regs: &drupe_user_regs when they hit a task that is parked outside the
@@ -83,8 +50,6 @@ void drupe_handle_irqs(struct pt_regs *regs)
 		pending = __atomic_exchange_n(&cpu->pending, 0,
 					      __ATOMIC_SEQ_CST);
 		old_regs = set_irq_regs(regs);
-		if (pending & BIT(DRUPE_IRQ_CALL))
-			hurry(regs);
 		irq_enter();
 		if (pending & BIT(DRUPE_IRQ_CALL))
 			drupe_accept_request();
@@ -95,7 +60,6 @@ void drupe_handle_irqs(struct pt_regs *regs)
 		set_irq_regs(old_regs);
 
 		if (pending & BIT(DRUPE_IRQ_YIELD)) {
-			drupe_calm_down();
 			drupe_leave(cpu, DRUPE_LEAVE_YIELD);
 			drupe_note_request();
 		}

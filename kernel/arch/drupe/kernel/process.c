@@ -41,7 +41,6 @@ static noinline bool exit_work(void)
 		if (test_thread_flag(TIF_NOTIFY_SIGNAL))
 			clear_notify_signal();
 		resume_user_mode_work(&drupe_user_regs);
-		drupe_calm_down();
 		if (test_thread_flag(TIF_SIGPENDING) && get_signal(&ksig))
 			handler = true;
 	}

@@ -39,9 +39,6 @@ u64 drupe_clock(void);
 s64 drupe_wall_clock(void);
 void __noreturn drupe_stop(enum drupe_stop stop, const char *message);
 
-/* kernel/irq.c */
-void drupe_calm_down(void);
-
 /* kernel/request.c */
 s64 drupe_do_request(struct drupe_request *request);
 
