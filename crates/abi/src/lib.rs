@@ -1,8 +1,8 @@
 //! The boundary between the kernel image and its host: the types of
-//! `kernel/arch/drupe/include/asm/host.h`, in Rust.
+//! `kernel/arch/drupe/include/asm/host.h` and `cpu.h`, in Rust.
 //!
-//! The header is the contract (calling context, ownership, units); this crate
-//! repeats its layout and asserts it, as `kernel/arch/drupe/kernel/host.c` does
+//! The headers are the contract (calling context, ownership, units); this crate
+//! repeats their layout and asserts it, as `kernel/arch/drupe/kernel/host.c` does
 //! on the other side. Nothing here has behaviour. `drupe-host` serves the
 //! operations, `drupe-machine` makes the calls.
 
@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 pub use rustix::io::Errno;
 
 /// Version of the contract; image and host must agree.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// The deadline that turns a timer off.
 pub const NO_DEADLINE: u64 = u64::MAX;
@@ -61,20 +61,22 @@ pub mod op {
     pub const TASK_NEW: u64 = BOOT + 1;
     /// End the request's own task.
     pub const TASK_EXIT: u64 = BOOT + 2;
+    /// Interrupt a call of a host task.
+    pub const TASK_INTERRUPT: u64 = BOOT + 3;
     /// Add a disk.
-    pub const DISK_ADD: u64 = BOOT + 3;
+    pub const DISK_ADD: u64 = BOOT + 4;
     /// Remove a disk.
-    pub const DISK_REMOVE: u64 = BOOT + 4;
+    pub const DISK_REMOVE: u64 = BOOT + 5;
     /// Allocate contiguous kernel memory.
-    pub const PAGES_ALLOC: u64 = BOOT + 5;
+    pub const PAGES_ALLOC: u64 = BOOT + 6;
     /// Free it.
-    pub const PAGES_FREE: u64 = BOOT + 6;
+    pub const PAGES_FREE: u64 = BOOT + 7;
     /// `pread(2)` into kernel memory.
-    pub const PREAD: u64 = BOOT + 7;
+    pub const PREAD: u64 = BOOT + 8;
     /// `pwrite(2)` from kernel memory.
-    pub const PWRITE: u64 = BOOT + 8;
+    pub const PWRITE: u64 = BOOT + 9;
     /// Break the kernel, for tests.
-    pub const CRASH: u64 = BOOT + 9;
+    pub const CRASH: u64 = BOOT + 10;
 }
 
 /// Ways to break a kernel with [`op::CRASH`]: `enum drupe_crash`.
@@ -99,6 +101,8 @@ pub mod disk_flags {
     pub const DISCARD: u64 = 2;
     /// The host takes [`io_op::WRITE_ZEROES`](crate::io_op::WRITE_ZEROES).
     pub const WRITE_ZEROES: u64 = 4;
+    /// What is written must not change on its way.
+    pub const STABLE_WRITES: u64 = 8;
 }
 
 /// What a disk is asked to do: `enum drupe_io_op`.

@@ -141,6 +141,8 @@ static struct queue_limits disk_limits(u32 block_size, u32 flags)
 	}
 	if (flags & DRUPE_DISK_WRITE_ZEROES)
 		lim.max_write_zeroes_sectors = UINT_MAX;
+	if (flags & DRUPE_DISK_STABLE_WRITES)
+		lim.features |= BLK_FEAT_STABLE_WRITES;
 	return lim;
 }
 

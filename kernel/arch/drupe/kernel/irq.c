@@ -15,6 +15,11 @@ struct pt_regs drupe_kernel_regs = { .user = 0 };
 
 /**
  * drupe_accept_request - hand the request that an entry brought to its task
+ *
+ * A task that computes has its turn after that: who comes with a call that may
+ * be short does not wait for the scheduler's next tick.  Nor does the newcomer
+ * wait because of what it ran too long before: a task that was never waited for
+ * could not have run less.
  */
 void drupe_accept_request(void)
 {
@@ -27,7 +32,10 @@ void drupe_accept_request(void)
 	cpu->request = NULL;
 	tsk = (struct task_struct *)request->task;
 	WRITE_ONCE(tsk->thread.request, request);
+	if (!tsk->on_rq && tsk->se.vlag < 0)
+		tsk->se.vlag = 0;
 	wake_up_state(tsk, TASK_PARKED);
+	set_tsk_need_resched(current);
 }
 
 /**

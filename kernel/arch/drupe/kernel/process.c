@@ -11,6 +11,7 @@
 #include <linux/elf.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/futex.h>
 #include <linux/init.h>
 #include <linux/init_syscalls.h>
 #include <linux/kdev_t.h>
@@ -21,6 +22,8 @@
 #include <linux/sched/stat.h>
 #include <linux/sched/task.h>
 #include <linux/sched/task_stack.h>
+#include <linux/stringify.h>
+#include <linux/sysctl.h>
 #include <linux/task_work.h>
 #include <asm/irq.h>
 #include <asm/machine.h>
@@ -29,8 +32,8 @@
 #define EXIT_WORK (_TIF_NOTIFY_RESUME | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
 
 /*
- * Signal handlers cannot run: a signal that would call one only interrupts.
- * Returns whether there was one.
+ * Signal handlers cannot run: a signal that would call one only interrupts, as
+ * the host does itself (%DRUPE_OP_TASK_INTERRUPT).  Returns whether one did.
  */
 static noinline bool exit_work(void)
 {
@@ -40,6 +43,10 @@ static noinline bool exit_work(void)
 	while (read_thread_flags() & EXIT_WORK) {
 		if (test_thread_flag(TIF_NOTIFY_SIGNAL))
 			clear_notify_signal();
+		if (current->thread.interrupted) {
+			current->thread.interrupted = false;
+			handler = true;
+		}
 		resume_user_mode_work(&drupe_user_regs);
 		if (test_thread_flag(TIF_SIGPENDING) && get_signal(&ksig))
 			handler = true;
@@ -198,10 +205,26 @@ static int load_init(struct linux_binprm *bprm)
 
 static struct linux_binfmt drupe_format = { .load_binary = load_init };
 
+/*
+ * A task stands for a thread of the program: only memory bounds their number,
+ * not the share of it that a kernel would think wise.
+ */
+static void __init lift_threads_max(void)
+{
+	static const struct ctl_table table = { .maxlen = sizeof(int) };
+	char most[] = __stringify(FUTEX_TID_MASK);
+	size_t len = sizeof(most) - 1;
+	loff_t pos = 0;
+
+	if (sysctl_max_threads(&table, 1, most, &len, &pos))
+		pr_warn("threads-max stays as it is\n");
+}
+
 static int __init make_init(void)
 {
 	struct file *file;
 
+	lift_threads_max();
 	/* Instead of the one that init/noinitramfs.c made, and no driver serves. */
 	init_unlink("/dev/console");
 	/* What becomes file descriptors 0 to 2 of process 1. */

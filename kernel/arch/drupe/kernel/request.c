@@ -49,6 +49,16 @@ static s64 task_exit(struct drupe_request *request)
 	do_exit(0);
 }
 
+static s64 task_interrupt(struct task_struct *tsk,
+			  struct drupe_request *request)
+{
+	if (request && tsk->thread.request != request)
+		return 0;
+	tsk->thread.interrupted = true;
+	set_notify_signal(tsk);
+	return 0;
+}
+
 static s64 pages_alloc(size_t len)
 {
 	return (s64)alloc_pages_exact(len, GFP_KERNEL | __GFP_NOWARN) ?:
@@ -107,6 +117,9 @@ s64 drupe_do_request(struct drupe_request *request)
 		return task_new((const char *)args[0]);
 	case DRUPE_OP_TASK_EXIT:
 		return task_exit(request);
+	case DRUPE_OP_TASK_INTERRUPT:
+		return task_interrupt((struct task_struct *)args[0],
+				      (struct drupe_request *)args[1]);
 	case DRUPE_OP_PAGES_ALLOC:
 		return pages_alloc(args[0]);
 	case DRUPE_OP_PAGES_FREE:

@@ -10,16 +10,18 @@
  * "Holding the CPU" means: being the one host thread that may be inside
  * &drupe_image.enter for that CPU.  Every host operation is called by the
  * thread that holds the CPU, on that thread's own stack (the image switches
- * away from the kernel stack first), except @clock, which runs on whatever
- * kernel stack is current and must be lean.
+ * away from the kernel stack first).
+ *
+ * The state of a CPU, which all of the kernel looks at, is in asm/cpu.h.
  */
 #ifndef _ASM_DRUPE_HOST_H
 #define _ASM_DRUPE_HOST_H
 
 #include <linux/types.h>
+#include <asm/cpu.h>
 
-/* Raised whenever anything in this file changes. */
-#define DRUPE_ABI_VERSION	1
+/* Raised whenever anything in this file or in asm/cpu.h changes. */
+#define DRUPE_ABI_VERSION	2
 
 /* No deadline: the argument of @timer_set that turns the timer off. */
 #define DRUPE_NO_DEADLINE	(~0ULL)
@@ -76,6 +78,10 @@ enum drupe_irq {
  * @DRUPE_OP_TASK_NEW: make a host task; args: name (at most 15 bytes and NUL);
  *	returns its handle for &drupe_request.task
  * @DRUPE_OP_TASK_EXIT: end the request's own task
+ * @DRUPE_OP_TASK_INTERRUPT: args: handle of a host task, address of a request
+ *	or 0; the call that the task is in ends with %EINTR if it can be
+ *	interrupted (signal(7)); 0: or its next one if it is in none;
+ *	else: nothing happens unless it is in that request
  * @DRUPE_OP_DISK_ADD: args: disk number, size in bytes, logical block size,
  *	flags (&enum drupe_disk_flags); the disk is /dev/vd[a-z], its
  *	partitions have been read when the request completes
@@ -93,6 +99,7 @@ enum drupe_op {
 	DRUPE_OP_BOOT = DRUPE_OP_BASE,
 	DRUPE_OP_TASK_NEW,
 	DRUPE_OP_TASK_EXIT,
+	DRUPE_OP_TASK_INTERRUPT,
 	DRUPE_OP_DISK_ADD,
 	DRUPE_OP_DISK_REMOVE,
 	DRUPE_OP_PAGES_ALLOC,
@@ -121,11 +128,14 @@ enum drupe_crash {
  * @DRUPE_DISK_READ_ONLY: writes fail with %EROFS
  * @DRUPE_DISK_DISCARD: the host takes %DRUPE_IO_DISCARD
  * @DRUPE_DISK_WRITE_ZEROES: the host takes %DRUPE_IO_WRITE_ZEROES
+ * @DRUPE_DISK_STABLE_WRITES: the host looks at what is written twice: pages
+ *	must not change while they are on their way
  */
 enum drupe_disk_flags {
 	DRUPE_DISK_READ_ONLY = 1,
 	DRUPE_DISK_DISCARD = 2,
 	DRUPE_DISK_WRITE_ZEROES = 4,
+	DRUPE_DISK_STABLE_WRITES = 8,
 };
 
 /**
@@ -144,39 +154,6 @@ struct drupe_request {
 	u64 args[6];
 	u64 task;
 	s64 ret;
-};
-
-/**
- * struct drupe_cpu - the state of one CPU
- * @pending: bitmap of &enum drupe_irq; set with an atomic OR by any host
- *	thread at any time, taken with an atomic exchange by the holder
- * @request: the request this entry brings, or NULL; written by enter
- * @done: the completed request, with %DRUPE_LEAVE_DONE
- * @host_sp: stack pointer of the host thread inside enter
- * @kernel_sp: stack pointer of the machine while it is left
- * @current_task: the running task (current)
- * @irqs_off: interrupts are disabled
- * @leave: &enum drupe_leave of the last leave
- * @runnable: with %DRUPE_LEAVE_DONE: other tasks want to run
- * @stop: &enum drupe_stop, with %DRUPE_LEAVE_STOPPED
- * @cpu: number of this CPU
- * @stop_message: NUL-terminated panic message, with %DRUPE_STOP_PANIC
- *
- * All but @pending belong to the thread that holds the CPU.
- */
-struct drupe_cpu {
-	u64 pending;
-	struct drupe_request *request;
-	struct drupe_request *done;
-	u64 host_sp;
-	u64 kernel_sp;
-	void *current_task;
-	u64 irqs_off;
-	u32 leave;
-	u32 runnable;
-	u32 stop;
-	u32 cpu;
-	const char *stop_message;
 };
 
 /**
@@ -235,7 +212,7 @@ struct drupe_io {
 
 /**
  * struct drupe_host_ops - what the host does for one kernel
- * @clock: monotonic time; any context, never blocks, runs on a kernel stack
+ * @clock: monotonic time; any context, must not block
  * @wall_clock: nanoseconds since 1970-01-01 UTC; may be negative
  * @console_write: @len bytes of kernel log text, not NUL-terminated; any
  *	context, must not block

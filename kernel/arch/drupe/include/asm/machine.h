@@ -10,6 +10,7 @@
 #include <linux/stddef.h>
 #include <linux/types.h>
 #include <asm/cpu.h>
+#include <asm/host.h>
 
 struct task_struct;
 

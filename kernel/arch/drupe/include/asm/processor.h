@@ -23,12 +23,14 @@ struct task_struct;
  * @fn: kernel thread function, or NULL for a host task
  * @arg: its argument
  * @request: what the host task has been asked to do and has not completed
+ * @interrupted: the call it is in, or its next one, is to end with %EINTR
  */
 struct thread_struct {
 	unsigned long sp;
 	int (*fn)(void *arg);
 	void *arg;
 	struct drupe_request *request;
+	bool interrupted;
 };
 
 #define INIT_THREAD		{ }
