@@ -44,6 +44,14 @@ pub enum Cause {
     /// handler, a [disk](crate::BlockDevice) or a log callback.
     #[error("this thread is inside the kernel already")]
     Reentered,
+    /// The call was not over by its deadline
+    /// ([`with_deadline`](crate::with_deadline)).
+    #[error("the deadline has passed")]
+    TimedOut,
+    /// The kernel is that of the parent process: this one is a child of fork(2),
+    /// and can boot kernels of its own.
+    #[error("the kernel stayed with the parent process")]
+    Forked,
     /// The kernel could not be loaded or booted.
     #[error("cannot boot the kernel: {0}")]
     Boot(Arc<str>),
@@ -177,6 +185,7 @@ impl Error {
         match &self.0.cause {
             Cause::Errno(errno) => errno.kind(),
             Cause::Host(error) => error.kind(),
+            Cause::TimedOut => io::ErrorKind::TimedOut,
             Cause::NoPartition { .. } => io::ErrorKind::NotFound,
             Cause::NoFilesystem(_) => io::ErrorKind::InvalidData,
             Cause::JournalReplay { .. } => io::ErrorKind::ReadOnlyFilesystem,
@@ -193,6 +202,8 @@ impl From<drupe_machine::Error> for Cause {
             E::Halted => Cause::Halted,
             E::Dead(report) => Cause::Dead(report),
             E::Reentered => Cause::Reentered,
+            E::TimedOut => Cause::TimedOut,
+            E::Forked => Cause::Forked,
             E::Boot(why) => Cause::Boot(why),
         }
     }

@@ -127,6 +127,15 @@ impl Kernel {
         Ok(Buffer(buffer.map_err(|e| Error::new("buffer", e))?))
     }
 
+    /// What interrupts the calling thread's calls into this kernel, from any
+    /// other thread: they end with EINTR. [`std::io`] tries again then, where it
+    /// loops; [`with_deadline`](crate::with_deadline) bounds a call in time.
+    pub fn interrupter(&self) -> Result<Interrupter> {
+        let interrupter = self.inner.sys.machine().interrupter();
+        let interrupter = interrupter.map_err(|e| Error::new("interrupter", e))?;
+        Ok(Interrupter(interrupter))
+    }
+
     /// What the kernel has logged so far.
     pub fn log(&self) -> String {
         self.inner.sys.machine().log()
@@ -161,6 +170,26 @@ impl Kernel {
             .fold(Ok(()), Result::and);
         let halted = self.inner.sys.machine().halt();
         settled.and(halted.map_err(|e| Error::new("halt", e)))
+    }
+}
+
+/// Interrupts the calls of one thread into one kernel. From
+/// [`Kernel::interrupter`].
+#[derive(Debug, Clone)]
+pub struct Interrupter(drupe_machine::Interrupter);
+
+impl Interrupter {
+    /// The call that the thread is in ends with EINTR, if it blocks or will and
+    /// signal(7) says that it can be interrupted. If the thread is in no call,
+    /// this holds for its next one: a thread that looks at a flag before each
+    /// call cannot miss one that was set before this.
+    ///
+    /// A thread that has ended is not an error; a kernel that has
+    /// ([`Cause::Halted`](crate::Cause::Halted), [`Cause::Dead`](crate::Cause::Dead)),
+    /// and a call from a signal handler or a host operation
+    /// ([`Cause::Reentered`](crate::Cause::Reentered)) are.
+    pub fn interrupt(&self) -> Result<()> {
+        self.0.interrupt().map_err(|e| Error::new("interrupt", e))
     }
 }
 

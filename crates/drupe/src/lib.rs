@@ -37,12 +37,12 @@ mod table;
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
 pub use drupe_host::disk::{Disk as BlockDevice, Geometry};
-pub use drupe_machine::DeathReport;
+pub use drupe_machine::{DeathReport, with_deadline};
 pub use error::{Cause, Error, Result};
 pub use fs::{
     Dir, DirEntry, File, FileTimes, FileType, Metadata, OpenOptions, ReadDir, StatFs, makedev,
 };
-pub use kernel::{Buffer, Builder, Kernel};
+pub use kernel::{Buffer, Builder, Interrupter, Kernel};
 pub use mount::{Mount, MountOptions};
 pub use partition::{Partition, PartitionInfo};
 pub use sys::nr;

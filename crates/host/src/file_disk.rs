@@ -16,6 +16,8 @@ use std::path::Path;
 pub struct FileDisk {
     file: File,
     geometry: Geometry,
+    /// The process that has locked the file: a child of fork(2) has it too.
+    owner: u32,
 }
 
 impl FileDisk {
@@ -58,7 +60,11 @@ impl FileDisk {
             read_only,
             discard: regular && !read_only,
         };
-        Ok(FileDisk { file, geometry })
+        Ok(FileDisk {
+            file,
+            geometry,
+            owner: std::process::id(),
+        })
     }
 }
 
@@ -66,7 +72,9 @@ impl Drop for FileDisk {
     fn drop(&mut self) {
         // Closing does not do if a process that was started meanwhile holds the
         // file too, until it executes its program. Closing follows anyway.
-        let _ = flock(&self.file, FlockOperation::Unlock);
+        if self.owner == std::process::id() {
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
     }
 }
 

@@ -4,14 +4,14 @@
 use crate::call::Call;
 use crate::disks::Disks;
 use crate::error::Error;
-use crate::fault;
 use crate::io_threads::IoThreads;
 use crate::kernel::{BootBlock, FaultSlot, Kernel};
 use crate::memory::Memory;
 use crate::ops::OPS;
 use crate::timer::Timer;
+use crate::{fault, fork};
 use drupe_abi as abi;
-use drupe_cpu::{Completion, Cpu, Spin};
+use drupe_cpu::{Cpu, Spin};
 use drupe_host::clock;
 use drupe_host::log::{Listener, Log};
 use drupe_image::elf::{Elf, PAGE_SIZE};
@@ -72,9 +72,11 @@ pub(crate) fn boot(
     let command_line = CString::new(format!("{COMMAND_LINE} {command_line}"))
         .map_err(|_| Error::boot("the command line contains a NUL byte"))?;
     fault::install();
+    fork::install();
     let memory = memory(memory_size)?;
     let kernel = Arc::new_cyclic(|myself| Kernel {
         id: IDS.fetch_add(1, Relaxed),
+        generation: fork::generation(),
         epoch: clock::monotonic_ns(),
         memory,
         image: OnceLock::new(),
@@ -142,13 +144,8 @@ fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {
         })?;
     }
 
-    let mut call = Call {
-        request: abi::Request {
-            nr: abi::op::BOOT,
-            ..abi::Request::default()
-        },
-        completion: Completion::new(),
-    };
+    // The kernel fills in the task: process 1.
+    let mut call = Call::new(0, abi::op::BOOT, [0; 6]);
     // SAFETY: the request has no arguments.
     unsafe { kernel.complete(&mut call)? };
     kernel.init_task.store(call.request.task, Relaxed);

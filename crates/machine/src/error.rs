@@ -20,6 +20,14 @@ pub enum Error {
     /// that is in a kernel at that moment.
     #[error("this thread is inside a kernel already")]
     Reentered,
+    /// The call was not over by its deadline
+    /// ([`with_deadline`](crate::with_deadline)).
+    #[error("the deadline has passed")]
+    TimedOut,
+    /// The kernel is that of the parent process: this one is a child of
+    /// `fork(2)`, and can boot kernels of its own.
+    #[error("the kernel stayed with the parent process")]
+    Forked,
     /// The kernel could not be loaded or booted.
     #[error("cannot boot the kernel: {0}")]
     Boot(Arc<str>),

@@ -54,6 +54,11 @@ pub(crate) fn is_inside() -> bool {
     !INSIDE.get().is_null()
 }
 
+/// The current thread is inside no kernel, whatever it was: a child of `fork(2)`.
+pub(crate) fn leave() {
+    INSIDE.set(ptr::null());
+}
+
 const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
 
 /// What was there before, in the order of [`SIGNALS`].

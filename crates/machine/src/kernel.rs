@@ -6,6 +6,7 @@
 
 use crate::disks::Disks;
 use crate::error::{DeathReport, Error};
+use crate::fork;
 use crate::io_threads::IoThreads;
 use crate::memory::Memory;
 use crate::timer::Timer;
@@ -79,6 +80,8 @@ pub(crate) struct Waiters {
 pub(crate) struct Kernel {
     /// Tells kernels of this process apart, also those that are gone.
     pub(crate) id: u64,
+    /// [`fork::generation`] of the process that booted it.
+    pub(crate) generation: u32,
     /// The host's clock when the kernel's was 0, in ns.
     pub(crate) epoch: u64,
     pub(crate) memory: Memory,
@@ -140,6 +143,11 @@ impl Kernel {
     #[inline]
     pub(crate) fn image(&self) -> &abi::Image {
         self.image.get().expect("set while booting")
+    }
+
+    /// Whether it is the kernel of a parent process.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// The kernel's clock: ns since it was made.

@@ -10,9 +10,12 @@
 mod boot;
 mod buffer;
 mod call;
+mod deadline;
 mod disks;
 mod error;
 mod fault;
+mod fork;
+mod interrupt;
 mod io_threads;
 mod kernel;
 mod machine;
@@ -23,7 +26,9 @@ mod tasks;
 mod timer;
 
 pub use buffer::Buffer;
+pub use deadline::with_deadline;
 pub use disks::DiskId;
 pub use drupe_abi::Crash;
 pub use error::{DeathReport, Error};
+pub use interrupt::Interrupter;
 pub use machine::{Config, Machine};

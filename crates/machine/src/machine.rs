@@ -4,6 +4,7 @@ use crate::boot;
 use crate::buffer::Buffer;
 use crate::disks::{self, DiskId};
 use crate::error::Error;
+use crate::interrupt::Interrupter;
 use crate::kernel::{End, Kernel};
 use crate::tasks;
 use drupe_abi::{Crash, Errno, op};
@@ -89,6 +90,18 @@ impl Machine {
         let task = tasks::current(&self.kernel)?;
         // SAFETY: passed on.
         unsafe { self.kernel.call(task, nr, args) }
+    }
+
+    /// What interrupts the calling thread's calls into this kernel.
+    ///
+    /// # Errors
+    ///
+    /// Why the thread cannot make calls here.
+    pub fn interrupter(&self) -> Result<Interrupter, Error> {
+        Ok(Interrupter {
+            kernel: Arc::downgrade(&self.kernel),
+            task: tasks::find(&self.kernel)?,
+        })
     }
 
     /// Adds a disk. On return its partitions have been read.
@@ -215,11 +228,15 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// [`Error::Dead`] when the kernel had died or dies, [`Error::Reentered`].
+    /// [`Error::Dead`] when the kernel had died or dies, [`Error::Reentered`],
+    /// [`Error::Forked`].
     pub fn halt(&self) -> Result<(), Error> {
         const MAGIC1: u64 = 0xfee1dead;
         const MAGIC2: u64 = 672274793;
         const HALT: u64 = 0xcdef0123;
+        if self.kernel.is_forked() {
+            return Err(Error::Forked);
+        }
         // SAFETY: `sync` has no arguments, those of `reboot` are numbers.
         let result = unsafe {
             self.request(NR_SYNC, [0; 6])

@@ -16,6 +16,7 @@
 //! Each such page may cost two of the 65,530 mappings that a process can have:
 //! RAM of more than 128 MiB is all in the file from the start.
 
+use crate::fork;
 use crate::kernel::lock;
 use drupe_image::elf::{Elf, PAGE_SIZE};
 use drupe_image::embed::{self, Backing};
@@ -48,6 +49,8 @@ pub(crate) struct Memory {
     ram: OwnedFd,
     /// Which pages of RAM are still anonymous.
     private: Mutex<Vec<bool>>,
+    /// Of the process that mapped it.
+    generation: u32,
 }
 
 /// RAM up to this size, in bytes, starts as anonymous memory.
@@ -86,9 +89,13 @@ impl Memory {
             file_part: file_end.next_multiple_of(PAGE_SIZE) as usize,
             ram,
             private: Mutex::new(vec![memory_size <= MAX_PRIVATE; memory_size / PAGE]),
+            generation: fork::generation(),
         };
         memory.map_image(elf, &embed::backing()?)?;
         memory.relocate(elf);
+        // SAFETY: it takes nothing from this process; in a child, calls are
+        // refused (`fork.rs`).
+        unsafe { madvise(base, total, Advice::LinuxDontFork)? };
         Ok(memory)
     }
 
@@ -252,6 +259,11 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        if self.generation != fork::generation() {
+            // A child of fork(2) did not get the mapping: the range may be
+            // somebody else's there.
+            return;
+        }
         // SAFETY: the whole reservation is ours, and nobody is inside: the
         // machine was halted before its memory is dropped.
         let result = unsafe {

@@ -17,10 +17,10 @@
 //! hands the CPU over, to get it back in its turn.
 
 use crate::call::Call;
-use crate::fault;
 use crate::kernel::{Futex, Kernel};
+use crate::{deadline, fault};
 use drupe_abi as abi;
-use drupe_cpu::{Halted, Outcome, PostIrq, Refused, Release, Sleeper, Waiter};
+use drupe_cpu::{Outcome, PostIrq, Refused, Release, Sleeper, Waiter};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -81,7 +81,8 @@ impl Kernel {
     ///
     /// `call` is null, or stays in place until its completion says `Done` or
     /// `Abandoned`; its request's arguments are as `Machine::syscall` demands.
-    pub(crate) unsafe fn run(&self, call: *mut Call) -> Result<(), Halted> {
+    #[inline]
+    pub(crate) unsafe fn run(&self, call: *mut Call) -> Result<(), Refused> {
         if !self.baton.try_acquire() {
             self.acquire_slowly()?;
         }
@@ -91,16 +92,10 @@ impl Kernel {
     }
 
     #[cold]
-    fn acquire_slowly(&self) -> Result<(), Halted> {
-        loop {
-            let acquired = self.baton.acquire(&waiter(), self.pending(), None, &Futex);
-            match acquired {
-                Ok(()) => return Ok(()),
-                Err(Refused::Halted) => return Err(Halted),
-                // Nobody has a reason to.
-                Err(Refused::TimedOut | Refused::Cancelled) => {}
-            }
-        }
+    fn acquire_slowly(&self) -> Result<(), Refused> {
+        let deadline = deadline::current();
+        self.baton
+            .acquire(&waiter(), self.pending(), deadline, &Futex)
     }
 
     /// Posts the interrupt `line`, and runs its handler unless another thread

@@ -5,22 +5,45 @@ use crate::error::Error;
 use crate::kernel::{Kernel, lock};
 use drupe_abi::op;
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
+
+/// A task that others may speak of.
+#[derive(Debug)]
+pub(crate) struct Task {
+    handle: u64,
+    /// It has not been told to exit.
+    alive: Mutex<bool>,
+}
+
+impl Task {
+    /// Calls `f` with the task's handle, which is valid meanwhile; or does
+    /// nothing if the task has ended.
+    pub(crate) fn with_handle(
+        &self,
+        f: impl FnOnce(u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let alive = lock(&self.alive);
+        if *alive { f(self.handle) } else { Ok(()) }
+    }
+}
 
 /// The host task of the current thread in one kernel.
 struct HostTask {
     kernel: Weak<Kernel>,
     id: u64,
-    handle: u64,
+    task: Arc<Task>,
 }
 
 impl Drop for HostTask {
     fn drop(&mut self) {
-        if let Some(kernel) = self.kernel.upgrade() {
-            // A kernel that has ended has no tasks.
+        // A kernel that has ended has no tasks; one of the parent process keeps
+        // those of the parent.
+        if let Some(kernel) = self.kernel.upgrade()
+            && !kernel.is_forked()
+        {
+            *lock(&self.task.alive) = false;
             // SAFETY: the request has no arguments.
-            let _ = unsafe { kernel.call(self.handle, op::TASK_EXIT, [0; 6]) };
+            let _ = unsafe { kernel.call(self.task.handle, op::TASK_EXIT, [0; 6]) };
         }
     }
 }
@@ -38,44 +61,56 @@ pub(crate) fn current(kernel: &Arc<Kernel>) -> Result<u64, Error> {
     if id == kernel.id {
         return Ok(handle);
     }
-    find(kernel)
+    Ok(find(kernel)?.handle)
 }
 
+/// Makes the current thread look again, at its next call.
+pub(crate) fn forget_last() {
+    LAST.set((0, 0));
+}
+
+/// The current thread's host task in `kernel`, made if there is none.
 #[cold]
-fn find(kernel: &Arc<Kernel>) -> Result<u64, Error> {
+pub(crate) fn find(kernel: &Arc<Kernel>) -> Result<Arc<Task>, Error> {
+    if kernel.is_forked() {
+        return Err(Error::Forked);
+    }
     let known = TASKS
         .try_with(|tasks| {
             let mut tasks = tasks.borrow_mut();
             tasks.retain(|task| task.kernel.strong_count() > 0);
-            tasks.iter().find(|t| t.id == kernel.id).map(|t| t.handle)
+            let mine = tasks.iter().find(|task| task.id == kernel.id);
+            mine.map(|mine| Arc::clone(&mine.task))
         })
         // The thread is ending: its tasks have ended already.
         .map_err(|_| Error::Halted)?;
-    let handle = match known {
-        Some(handle) => handle,
+    let task = match known {
+        Some(task) => task,
         None => {
-            let handle = create(kernel)?;
-            let task = HostTask {
+            let task = Arc::new(create(kernel)?);
+            let mine = HostTask {
                 kernel: Arc::downgrade(kernel),
                 id: kernel.id,
-                handle,
+                task: Arc::clone(&task),
             };
-            TASKS.with(|tasks| tasks.borrow_mut().push(task));
-            handle
+            TASKS.with(|tasks| tasks.borrow_mut().push(mine));
+            task
         }
     };
-    LAST.set((kernel.id, handle));
-    Ok(handle)
+    LAST.set((kernel.id, task.handle));
+    Ok(task)
 }
 
 /// Process 1 makes the task, as a thread of itself.
-fn create(kernel: &Kernel) -> Result<u64, Error> {
+fn create(kernel: &Kernel) -> Result<Task, Error> {
     let mut name = [0u8; 16];
     // SAFETY: the buffer has the 16 bytes that PR_GET_NAME writes.
     unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
-    let init = kernel.init_task.load(Relaxed);
-    let _one = lock(&kernel.init_lock);
+    let args = [name.as_ptr() as u64, 0, 0, 0, 0, 0];
     // SAFETY: the name is NUL-terminated and lives until the call is complete.
-    let handle = unsafe { kernel.call(init, op::TASK_NEW, [name.as_ptr() as u64, 0, 0, 0, 0, 0])? };
-    Ok(handle as u64)
+    let handle = unsafe { kernel.ask_init(op::TASK_NEW, args)? };
+    Ok(Task {
+        handle: handle as u64,
+        alive: Mutex::new(true),
+    })
 }
