@@ -32,6 +32,10 @@ static s64 task_new(const char *name)
 	rcu_read_unlock();
 	/* Only its own request can end it: it stays. */
 	set_task_comm(tsk, name);
+	/* It takes the signals that process 1 does not: see kernel/syscall.c. */
+	spin_lock_irq(&tsk->sighand->siglock);
+	sigemptyset(&tsk->blocked);
+	spin_unlock_irq(&tsk->sighand->siglock);
 	return (s64)tsk;
 }
 

@@ -3,6 +3,7 @@
  * The system call table: the generic one of new 64-bit architectures, less
  * what needs a user mode.
  */
+#include <linux/sched/signal.h>
 #include <linux/syscalls.h>
 #include <asm/machine.h>
 #include <asm/unistd.h>
@@ -16,12 +17,38 @@ typedef long (*syscall_fn)(u64, u64, u64, u64, u64, u64);
 #define sys_rt_sigreturn	sys_ni_syscall
 #define sys_mmap		sys_ni_syscall
 
+/*
+ * The first thread of process 1 stands for no thread of the program: a signal
+ * with a handler that is sent to the process must interrupt one that does.  All
+ * others it may take, since it ignores them; blocking these too would make them
+ * deadly (complete_signal(), kernel/signal.c).
+ */
+static long rt_sigaction(int sig, const struct sigaction __user *act,
+			 struct sigaction __user *oact, size_t size)
+{
+	struct task_struct *first = current->group_leader;
+	long ret = sys_rt_sigaction(sig, act, oact, size);
+	__sighandler_t handler;
+
+	if (ret || !act)
+		return ret;
+	spin_lock_irq(&first->sighand->siglock);
+	handler = first->sighand->action[sig - 1].sa.sa_handler;
+	if (handler == SIG_DFL || handler == SIG_IGN)
+		sigdelset(&first->blocked, sig);
+	else
+		sigaddset(&first->blocked, sig);
+	spin_unlock_irq(&first->sighand->siglock);
+	return 0;
+}
+
 /* Calls that make, replace, trace or end a program, or map its memory. */
 #define NOT_HERE(name) [__NR_##name] = (syscall_fn)(void *)sys_ni_syscall
 
 static const syscall_fn sys_call_table[__NR_syscalls] = {
 	[0 ... __NR_syscalls - 1] = (syscall_fn)(void *)sys_ni_syscall,
 #include <asm/syscall_table_64.h>
+	[__NR_rt_sigaction] = (syscall_fn)(void *)rt_sigaction,
 	NOT_HERE(brk),
 	NOT_HERE(clone),
 	NOT_HERE(clone3),
