@@ -29,6 +29,8 @@ pub(crate) struct KernelInner {
     pseudo: Mutex<[bool; Pseudo::COUNT]>,
     next_mount: AtomicU32,
     mounts: Mutex<Vec<Weak<MountInner>>>,
+    /// Who halts it: another one waits until the mounts are settled.
+    halting: Mutex<()>,
 }
 
 /// The kernel's own filesystems, mounted when first needed.
@@ -88,6 +90,7 @@ impl Builder {
             pseudo: Mutex::default(),
             next_mount: AtomicU32::new(0),
             mounts: Mutex::default(),
+            halting: Mutex::default(),
         };
         inner.prepare().map_err(|e| Error::new("boot", e))?;
         Ok(Kernel {
@@ -162,6 +165,8 @@ impl Kernel {
     /// after sync(2), its journal to be replayed. The first error is returned
     /// when all has been done.
     pub fn halt(&self) -> Result<()> {
+        let halting = &self.inner.halting;
+        let _one = halting.lock().unwrap_or_else(PoisonError::into_inner);
         let mounts = std::mem::take(&mut *self.inner.mounts());
         let settled = mounts
             .iter()

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
 
 use drupe::{BlockDevice, Cause, Disk, Errno, Geometry, Kernel, MountOptions};
 
@@ -271,5 +272,29 @@ fn what_is_no_filesystem() -> Outcome {
         error.as_deref(),
         Some("open disk /nonexistent: No such file or directory (ENOENT)")
     );
+    Ok(())
+}
+
+/// The second one waits until the first has made the filesystem clean.
+#[test]
+fn halting_from_two_threads_leaves_a_clean_filesystem() -> Outcome {
+    for _ in 0..20 {
+        let image = image::ext4(16 << 20)?;
+        let kernel = Kernel::boot()?;
+        let disk = kernel.add_disk(Disk::open(image.path())?)?;
+        let mount = disk.whole().mount(MountOptions::new())?;
+        mount.write("file", vec![7; 1 << 20])?;
+        let start = Barrier::new(2);
+        let halt = || {
+            start.wait();
+            kernel.halt()
+        };
+        thread::scope(|scope| {
+            let other = scope.spawn(halt);
+            halt()?;
+            other.join().expect("no panic")
+        })?;
+        image::check_ext4(image.path())?;
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{call, errno, machine, nr, pipe, read, write};
 use drupe_machine::{Config, Error, Machine};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
@@ -175,6 +175,45 @@ fn a_long_call_lets_others_in() {
         ended.store(true, SeqCst);
     });
     assert!(seen.load(SeqCst), "no write let the other thread in");
+}
+
+/// One thread computes, with no reason to sleep; another one, meanwhile, makes
+/// whole calls, each between two looks at what is half done. (Without a poll
+/// point in `cond_resched()` it was one or two for each read.)
+#[test]
+fn a_computing_call_lets_others_in() {
+    let machine = machine();
+    let (name, dev) = (c"devtmpfs".as_ptr() as usize, c"/dev".as_ptr() as usize);
+    call(&machine, nr::MOUNT, &[name, dev, name, 0, 0]).unwrap();
+    let path = c"/dev/urandom".as_ptr() as usize;
+    let fd = call(&machine, nr::OPENAT, &[0, path, 0]).unwrap();
+    let words: Vec<AtomicU64> = (0..2 << 20).map(|_| AtomicU64::new(0)).collect();
+    let (seen, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|s| {
+        s.spawn(|| {
+            let mut calls = 0;
+            while !ended.load(SeqCst) && calls < 10 {
+                let begun = words[0].load(SeqCst) != 0;
+                call(&machine, nr::GETTID, &[]).unwrap();
+                // The chance of a random 0 is one in 2^64.
+                let unfinished = words[words.len() - 1].load(SeqCst) == 0;
+                calls = if begun && unfinished { calls + 1 } else { 0 };
+            }
+            seen.store(calls == 10, SeqCst);
+        });
+        // A busy host may not run the other thread at all during one read.
+        for _ in 0..200 {
+            words.iter().for_each(|word| word.store(0, SeqCst));
+            let size = words.len() * 8;
+            let args = [fd, words.as_ptr() as usize, size];
+            assert_eq!(call(&machine, nr::READ, &args).unwrap(), size);
+            if seen.load(SeqCst) {
+                break;
+            }
+        }
+        ended.store(true, SeqCst);
+    });
+    assert!(seen.load(SeqCst), "no read let the other thread in");
 }
 
 #[test]

@@ -28,10 +28,10 @@ fn life() {
 }
 
 #[test]
-fn two_hundred_lives_leave_nothing() {
+fn five_hundred_lives_leave_nothing() {
     (0..10).for_each(|_| life());
     let (threads, files, resident) = counts();
-    (0..190).for_each(|_| life());
+    (0..490).for_each(|_| life());
     let (threads_after, files_after, resident_after) = counts();
     assert_eq!(threads_after, threads, "threads");
     assert_eq!(files_after, files, "file descriptors");

@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use drupe::Mount;
+use drupe::{Disk, Kernel, Mount, MountOptions};
+use tempfile::NamedTempFile;
 
 use crate::Outcome;
 use crate::contents::Contents;
@@ -129,6 +130,34 @@ fn several_kernels_at_once() -> Outcome {
     });
     for result in results {
         result?;
+    }
+    Ok(())
+}
+
+/// Each has an image and a mount of its own, and all are there together.
+#[test]
+fn a_hundred_kernels_at_once() -> Outcome {
+    let blank = Filesystem {
+        size: 16 << 20,
+        ..fs::EXT4
+    }
+    .image()?;
+    let mut worlds = Vec::new();
+    for n in 0..100u32 {
+        let image = NamedTempFile::new()?;
+        std::fs::copy(blank.path(), image.path())?;
+        let kernel = Kernel::boot()?;
+        let disk = kernel.add_disk(Disk::open(image.path())?)?;
+        let mount = disk.whole().mount(MountOptions::new())?;
+        mount.write("/number", n.to_string())?;
+        worlds.push((image, kernel, mount));
+    }
+    for (n, (_, _, mount)) in worlds.iter().enumerate() {
+        assert_eq!(mount.read_to_string("/number")?, n.to_string());
+    }
+    for (image, kernel, mount) in worlds {
+        drop((mount, kernel));
+        fs::EXT4.check(image.path())?;
     }
     Ok(())
 }
