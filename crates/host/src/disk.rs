@@ -23,8 +23,11 @@ pub struct Geometry {
 /// becomes an I/O error of the kernel, `ENOSPC` and a few others keep their
 /// meaning (`errno_to_blk_status`, `block/blk-core.c`); a panic becomes `EIO`.
 ///
-/// Methods are called by threads that run the kernel; a call into the same
-/// kernel from here fails.
+/// The `_cached` methods are called by the thread that runs the kernel, which
+/// stands still meanwhile, and a call into the same kernel from there fails; the
+/// others by up to four threads of the kernel's own, at the same time. Requests
+/// on their way at the same time have no order; the kernel waits for writes
+/// before it asks for a flush that is to cover them.
 pub trait Disk: Send + Sync {
     /// Size and abilities.
     fn geometry(&self) -> Geometry;
@@ -54,6 +57,27 @@ pub trait Disk: Send + Sync {
     ///
     /// Any; what was written then is unknown.
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()>;
+
+    /// Writes all of `buffers` if that takes no waiting, to a cache of the host;
+    /// `false`: it would, or the disk cannot tell. Kernels ask this first, in the
+    /// thread that runs them, and then `write_at` in a thread that may wait:
+    /// what was written before `false` does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Disk::write_at`].
+    fn write_cached(&self, _buffers: &[IoSlice<'_>], _offset: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// Whether what is written must stay as it is while it is on its way, though
+    /// other threads run the kernel meanwhile. It must if the disk looks at the
+    /// data itself. One that only hands it to the host's kernel may say no:
+    /// then a page that is changed while it is written need not wait
+    /// (`BLK_FEAT_STABLE_WRITES`, `include/linux/blkdev.h`).
+    fn stable_writes(&self) -> bool {
+        true
+    }
 
     /// Makes all writes that have returned durable.
     ///

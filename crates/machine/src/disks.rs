@@ -2,7 +2,7 @@
 //! (`kernel/arch/drupe/drivers/disk.c`) to [`Disk`]s.
 
 use drupe_abi::{Errno, IO_FUA, Io, disk_flags, io_op};
-use drupe_host::disk::{Disk, Geometry};
+use drupe_host::disk::Disk;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
@@ -36,7 +36,8 @@ impl std::fmt::Debug for Disks {
 }
 
 /// What `op::DISK_ADD` is told: size, block size, flags.
-pub(crate) fn describe(geometry: &Geometry) -> Result<[u64; 3], Errno> {
+pub(crate) fn describe(disk: &dyn Disk) -> Result<[u64; 3], Errno> {
+    let geometry = disk.geometry();
     let block = u64::from(geometry.block_size);
     if !block.is_power_of_two() || !(512..=4096).contains(&block) {
         return Err(Errno::INVAL);
@@ -47,6 +48,9 @@ pub(crate) fn describe(geometry: &Geometry) -> Result<[u64; 3], Errno> {
     }
     if geometry.discard {
         flags |= disk_flags::DISCARD | disk_flags::WRITE_ZEROES;
+    }
+    if disk.stable_writes() {
+        flags |= disk_flags::STABLE_WRITES;
     }
     Ok([geometry.size / block * block, block, flags])
 }
@@ -97,7 +101,6 @@ impl Disks {
     }
 
     /// Serves one request if that takes no waiting; returns whether it did.
-    /// Writes go to the host's memory, unless they must be durable.
     ///
     /// # Safety
     ///
@@ -107,10 +110,7 @@ impl Disks {
         self.attempt(io, |disk, io| unsafe {
             match io.op {
                 io_op::READ => disk.read_cached(vectors_mut(io), io.offset),
-                io_op::WRITE if io.flags & IO_FUA == 0 => {
-                    disk.write_at(vectors(io), io.offset, false)?;
-                    Ok(true)
-                }
+                io_op::WRITE if io.flags & IO_FUA == 0 => disk.write_cached(vectors(io), io.offset),
                 _ => Ok(false),
             }
         })

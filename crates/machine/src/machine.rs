@@ -111,7 +111,7 @@ impl Machine {
     /// `EINVAL` for a geometry that cannot be, `ENOSPC` when there are 26 disks,
     /// or what the kernel says.
     pub fn add_disk(&self, disk: Arc<dyn Disk>) -> Result<DiskId, Error> {
-        let [size, block_size, flags] = disks::describe(&disk.geometry())?;
+        let [size, block_size, flags] = disks::describe(&*disk)?;
         let id = self.kernel.disks.insert(disk)?;
         let args = [id.0.into(), size, block_size, flags, 0, 0];
         // SAFETY: the arguments are numbers.

@@ -1,0 +1,139 @@
+//! A disk that takes its time keeps nobody but its user waiting.
+
+mod common;
+
+use common::{call, machine, nr, read, write};
+use drupe_host::disk::{Disk, Geometry};
+use drupe_machine::with_deadline;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const FSYNC: usize = 82;
+const PREAD64: usize = 67;
+
+/// Zeroes that may be read and written while the gate is open; counts who is
+/// inside.
+#[derive(Default)]
+struct Gate {
+    gate: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    open: bool,
+    inside: usize,
+    most: usize,
+}
+
+impl Gate {
+    fn set(&self, open: bool) {
+        self.gate.lock().unwrap().open = open;
+        self.changed.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut gate = self.gate.lock().unwrap();
+        gate.inside += 1;
+        gate.most = gate.most.max(gate.inside);
+        self.changed.notify_all();
+        let mut gate = self.changed.wait_while(gate, |gate| !gate.open).unwrap();
+        gate.inside -= 1;
+    }
+
+    fn wait_for(&self, count: usize) {
+        let gate = self.gate.lock().unwrap();
+        let few = |gate: &mut State| gate.inside < count;
+        drop(self.changed.wait_while(gate, few).unwrap());
+    }
+}
+
+impl Disk for Gate {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            size: 1 << 20,
+            block_size: 512,
+            read_only: false,
+            discard: false,
+        }
+    }
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], _offset: u64) -> io::Result<()> {
+        self.pass();
+        buffers.iter_mut().for_each(|buffer| buffer.fill(0));
+        Ok(())
+    }
+    fn write_at(&self, _: &[IoSlice<'_>], _offset: u64, _durable: bool) -> io::Result<()> {
+        self.pass();
+        Ok(())
+    }
+    fn flush(&self) -> io::Result<()> {
+        self.pass();
+        Ok(())
+    }
+    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        unreachable!("not offered")
+    }
+    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        unreachable!("not offered")
+    }
+}
+
+#[test]
+fn a_slow_disk_does_not_hold_the_cpu() {
+    let machine = machine();
+    let (name, dev) = (c"devtmpfs".as_ptr() as usize, c"/dev".as_ptr() as usize);
+    call(&machine, nr::MOUNT, &[name, dev, name, 0, 0]).unwrap();
+    let gate = Arc::new(Gate::default());
+    gate.set(true);
+    machine.add_disk(gate.clone()).unwrap();
+    let path = c"/dev/vda".as_ptr() as usize;
+    let open = || call(&machine, nr::OPENAT, &[0, path, libc::O_RDWR as usize]).unwrap();
+    let goes_on = || {
+        // A call that waits for the CPU gives up some time.
+        let soon = Instant::now() + Duration::from_secs(30);
+        let pid = with_deadline(soon, || call(&machine, nr::GETPID, &[]));
+        assert_eq!(pid.expect("the CPU is free"), 1);
+    };
+
+    // Four reads of different places, all on their way at the same time.
+    gate.set(false);
+    let start = Barrier::new(5);
+    thread::scope(|s| {
+        for place in 0..4 {
+            let (machine, start) = (&machine, &start);
+            s.spawn(move || {
+                let fd = open();
+                start.wait();
+                let mut data = [1u8; 512];
+                let at = place << 18;
+                let args = [fd, data.as_mut_ptr() as usize, data.len(), at];
+                assert_eq!(call(machine, PREAD64, &args).unwrap(), 512);
+                assert!(data == [0; 512]);
+            });
+        }
+        start.wait();
+        gate.wait_for(4);
+        goes_on();
+        gate.set(true);
+    });
+    assert_eq!(gate.gate.lock().unwrap().most, 4);
+
+    // A write that is waited for; and the flush behind it.
+    let fd = open();
+    write(&machine, fd, &[7; 4096]).unwrap();
+    gate.set(false);
+    thread::scope(|s| {
+        let sync = s.spawn(|| call(&machine, FSYNC, &[fd]));
+        gate.wait_for(1);
+        goes_on();
+        // What is cached is read meanwhile.
+        let again = open();
+        let mut data = [0; 4096];
+        assert_eq!(read(&machine, again, &mut data).unwrap(), 4096);
+        assert!(data == [7; 4096]);
+        gate.set(true);
+        assert_eq!(sync.join().unwrap().unwrap(), 0);
+    });
+}
