@@ -29,6 +29,7 @@ mod threads;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use table::Table;
 
 const USAGE: &str =
@@ -156,7 +157,7 @@ fn select(names: &str) -> Result<Vec<&'static Group>> {
     Ok(chosen.collect())
 }
 
-fn main() -> Result<()> {
+fn measure() -> Result<()> {
     let options = Options::parse(std::env::args_os().skip(1))?;
     if options.list {
         for group in &options.groups {
@@ -172,6 +173,16 @@ fn main() -> Result<()> {
         print!("{table}");
     }
     Ok(())
+}
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("drupe-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(test)]

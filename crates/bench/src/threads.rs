@@ -13,7 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread;
 
 /// Round trips of a round.
-const TRIPS: u32 = 2000;
+const TRIPS: u32 = 500;
+/// Pairs of threads; the best counts. A pair is several times slower when the
+/// host puts it on two CPUs, and wakes each for every trip.
+const PAIRS: usize = 6;
 
 const PAGE: usize = 4096;
 /// Reads of a round when a writer is woken by each.
@@ -21,9 +24,12 @@ const READS: u32 = 16384;
 
 pub(crate) fn run(table: &mut Table) -> Result<()> {
     let machine = Machine::boot(Config::default())?;
-    table.push(Row::new("round trip, 2 threads, pipes", pipes(&*machine)?).host(pipes(&Host)?));
+    let what = "round trip, 2 threads, pipes";
+    let ours = best_pair(|| pipes(&*machine))?;
+    table.push(Row::new(what, ours).host(best_pair(|| pipes(&Host))?));
     let what = "round trip, 2 threads, futex";
-    table.push(Row::new(what, futex(&*machine)?).host(futex(&Host)?));
+    let ours = best_pair(|| futex(&*machine))?;
+    table.push(Row::new(what, ours).host(best_pair(|| futex(&Host))?));
     let (time, per_read) = switch(&machine)?;
     table.push(
         Row::new("task switch", time)
@@ -38,6 +44,11 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
     );
     machine.halt()?;
     Ok(())
+}
+
+fn best_pair(job: impl Fn() -> Result<f64>) -> Result<f64> {
+    let times = (0..PAIRS).map(|_| job()).collect::<Result<Vec<_>>>()?;
+    Ok(times.into_iter().fold(f64::INFINITY, f64::min))
 }
 
 /// Nanoseconds for a byte to another thread and one back.
@@ -144,7 +155,7 @@ fn host_switch() -> Result<f64> {
     let both = thread::scope(|scope| {
         let pinned = scope.spawn(|| {
             pin()?;
-            pipes(&Host)
+            best_pair(|| pipes(&Host))
         });
         pinned.join().expect("no panic")
     })?;
