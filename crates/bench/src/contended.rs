@@ -15,9 +15,11 @@ const TIME: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(table: &mut Table) -> Result<()> {
     let note = format!(
-        "of one kernel's null calls; times include reading the clock ({:.0} ns), and what other \
-         threads and programs take of the host's CPUs; the host's calls do not contend, and its \
-         kernel runs on {} CPUs; max_to_min: calls of the busiest thread to those of the idlest",
+        "null calls of all threads, for half a second; quantiles are of calls, and threads that \
+         wait make few; times include reading the clock ({:.0} ns), and waiting for a CPU of the \
+         host, which has {}; its kernel runs on all of them, so its calls do not contend, and one \
+         of ours on one; max_to_min: calls of the busiest thread to those of the idlest (-: that \
+         made none)",
         clock(),
         thread::available_parallelism()?
     );

@@ -46,8 +46,8 @@ impl Place {
     }
 }
 
-/// Runs a command that must succeed.
-fn time(command: &mut Command) -> Result<Duration> {
+/// Runs a command that must succeed; how long it took.
+pub(crate) fn time(command: &mut Command) -> Result<Duration> {
     let start = Instant::now();
     let output = command
         .output()

@@ -1,14 +1,16 @@
 //! Null calls of one thread while another one's long calls keep the kernel
 //! busy.
 
-use crate::copies;
+use crate::copies::{MEMORY, scratch, time};
 use crate::measure::{clock, null_calls, sure};
 use crate::system::{Host, System};
 use crate::table::{Row, Spread, Table};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use drupe_host::disk::FileDisk;
 use drupe_machine::{Config, Machine};
 use std::ffi::{CStr, CString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -27,8 +29,7 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
     let note = format!(
         "null calls beside a thread that reads 64 MiB, or writes 16 MiB, in one call, over and \
          over; times include reading the clock ({:.0} ns); hog_slowdown: time of a hog's pass to \
-         that without null calls; the host has {} CPUs for the two threads, a kernel here has one; \
-         a host's ext4 would need root for a loop mount",
+         that without null calls; the host has {} CPUs for the two threads, a kernel here has one",
         clock(),
         thread::available_parallelism()?
     );
@@ -47,21 +48,23 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
         "beside writes to tmpfs",
         writes(&*machine, c"/file", false)?,
     );
-    let dir = copies::scratch()?;
-    let file = CString::new(
-        dir.path()
-            .join("file")
-            .into_os_string()
-            .into_encoded_bytes(),
-    )?;
-    table.push(match dir.path().starts_with(copies::MEMORY) {
+    let dir = scratch()?;
+    let file = c_path(&dir.path().join("file"))?;
+    table.push(match dir.path().starts_with(MEMORY) {
         true => row.host(writes(&Host, &file, false)?).note(note.clone()),
         false => row.note(note.clone()),
     });
 
     let what = "beside ext4 writes and fsync";
-    table.push(match ext4(&machine, &dir.path().join("image")) {
-        Ok(spread) => Row::new(what, spread).note(note),
+    let image = dir.path().join("image");
+    table.push(match ext4(&machine, &image) {
+        Ok(spread) => {
+            let row = Row::new(what, spread);
+            match host_ext4(&image, &dir.path().join("mnt")) {
+                Ok(theirs) => row.host(theirs).note(note),
+                Err(error) => row.note(format!("no loop mount here: {error:#}; {note}")),
+            }
+        }
         Err(error) => Row::missing(what, format!("{error:#}")),
     });
     machine.halt()?;
@@ -95,27 +98,31 @@ fn writes<S: System>(system: &S, path: &CStr, sync: bool) -> Result<Spread> {
     Ok(spread)
 }
 
-/// On a filesystem in a new image, the fourth of a GiB.
+fn c_path(path: &Path) -> Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}
+
+/// On a filesystem in a new image of 256 MiB.
 fn ext4(machine: &Machine, image: &Path) -> Result<Spread> {
-    let made = Command::new("mkfs.ext4")
-        .args(["-q", "-F"])
-        .arg(image)
-        .arg("256M")
-        .output()
-        .context("cannot run mkfs.ext4")?;
-    ensure!(
-        made.status.success(),
-        "mkfs.ext4: {}",
-        String::from_utf8_lossy(&made.stderr).trim()
-    );
+    let mut mkfs = Command::new("mkfs.ext4");
+    time(mkfs.args(["-q", "-F"]).arg(image).arg("256M"))?;
     let disk = machine.add_disk(Arc::new(FileDisk::open(image, false)?))?;
-    machine.mount(c"devtmpfs", c"/dev2", c"devtmpfs")?;
-    let device = CString::new(format!("/dev2/{}", disk.name()))?;
+    machine.mount(c"devtmpfs", c"/devices", c"devtmpfs")?;
+    let device = CString::new(format!("/devices/{}", disk.name()))?;
     machine.mount(&device, c"/mnt", c"ext4")?;
     let spread = writes(machine, c"/mnt/file", true)?;
     machine.umount(c"/mnt")?;
     machine.remove_disk(disk)?;
     Ok(spread)
+}
+
+/// The same filesystem, mounted by the host.
+fn host_ext4(image: &Path, at: &Path) -> Result<Spread> {
+    fs::create_dir(at)?;
+    time(Command::new("mount").args(["-o", "loop"]).args([image, at]))?;
+    let spread = writes(&Host, &c_path(&at.join("file"))?, true);
+    time(Command::new("umount").arg(at))?;
+    spread
 }
 
 /// Null calls beside `pass`, which is run over and over.

@@ -62,7 +62,11 @@ impl Spread {
     fn ratios(&self, theirs: &Spread) -> Vec<(&'static str, f64)> {
         let all = |spread: &Spread| [&spread.quantiles()[..], &spread.extras].concat();
         let pairs = all(self).into_iter().zip(all(theirs));
-        pairs.map(|((name, a), (_, b))| (name, a / b)).collect()
+        // Nothing compares with what has no bound.
+        let ratio = |a: f64, b: f64| if b.is_finite() { a / b } else { f64::NAN };
+        pairs
+            .map(|((name, a), (_, b))| (name, ratio(a, b)))
+            .collect()
     }
 }
 
@@ -419,5 +423,16 @@ mod tests {
         assert_eq!(count(21_300_000.0), "21.30 M");
         assert_eq!(count(f64::INFINITY), "-");
         assert_eq!(ratio(1234.5), "1234");
+    }
+
+    #[test]
+    fn what_has_no_bound_has_no_ratio() {
+        let ours = Measured::from(spread(8).with("max_to_min", 2.0));
+        let theirs = Measured::from(spread(4).with("max_to_min", f64::INFINITY));
+        let ratios = ours.ratio(&theirs);
+        assert_eq!(ratios["p50"], 2.0);
+        assert_eq!(ratios["max_to_min"], Value::Null);
+        assert_eq!(ratio(f64::NAN), "-");
+        assert_eq!(theirs.json()["max_to_min"], Value::Null);
     }
 }

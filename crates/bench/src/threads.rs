@@ -17,6 +17,8 @@ const TRIPS: u32 = 500;
 /// Pairs of threads; the best counts. A pair is several times slower when the
 /// host puts it on two CPUs, and wakes each for every trip.
 const PAIRS: usize = 6;
+const PAIRS_NOTE: &str = "the best of several pairs of threads; one that the host's scheduler puts on \
+                          two CPUs, both idle in between, can be several times slower";
 
 const PAGE: usize = 4096;
 /// Reads of a round when a writer is woken by each.
@@ -26,10 +28,12 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
     let machine = Machine::boot(Config::default())?;
     let what = "round trip, 2 threads, pipes";
     let ours = best_pair(|| pipes(&*machine))?;
-    table.push(Row::new(what, ours).host(best_pair(|| pipes(&Host))?));
+    let host = best_pair(|| pipes(&Host))?;
+    table.push(Row::new(what, ours).host(host).note(PAIRS_NOTE));
     let what = "round trip, 2 threads, futex";
     let ours = best_pair(|| futex(&*machine))?;
-    table.push(Row::new(what, ours).host(best_pair(|| futex(&Host))?));
+    let host = best_pair(|| futex(&Host))?;
+    table.push(Row::new(what, ours).host(host).note(PAIRS_NOTE));
     let (time, per_read) = switch(&machine)?;
     table.push(
         Row::new("task switch", time)
