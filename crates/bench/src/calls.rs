@@ -1,100 +1,75 @@
-//! Boot, and single system calls.
+//! Boot, and calls of one thread.
 
-use crate::table::{Row, Table};
-use anyhow::{Result, ensure};
+use crate::histogram::Histogram;
+use crate::measure::{best, sure};
+use crate::system::{Host, System};
+use crate::table::{Row, Spread, Table};
+use anyhow::Result;
 use drupe_machine::{Config, Machine};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// `getppid`, `pipe2`, `read`, `write` of `include/uapi/asm-generic/unistd.h`.
-const NR_GETPPID: usize = 173;
-const NR_PIPE2: usize = 59;
-const NR_READ: usize = 63;
-const NR_WRITE: usize = 64;
+/// What a sleeper asks for, in nanoseconds.
+const NAP_NS: i64 = 100_000;
+const NAPS: usize = 3000;
 
-/// The best of several rounds, per call.
-fn best(calls: u32, mut call: impl FnMut()) -> Duration {
-    let round = |call: &mut dyn FnMut()| {
-        let start = Instant::now();
-        (0..calls).for_each(|_| call());
-        start.elapsed()
-    };
-    (0..9).map(|_| round(&mut call)).min().expect("nine rounds") / calls
-}
-
-pub(crate) fn run(table: &mut Table) -> Result<()> {
-    table.push(boot()?);
-    let machine = Machine::boot(Config::default())?;
-    table.push(null(&machine));
-    table.push(pipe(&machine)?);
-    machine.halt()?;
-    Ok(())
-}
-
-fn boot() -> Result<Row> {
+pub(crate) fn boot(table: &mut Table) -> Result<()> {
     let mut times = Vec::new();
     for _ in 0..15 {
         let start = Instant::now();
         let machine = Machine::boot(Config::default())?;
-        // SAFETY: no arguments.
-        unsafe { machine.syscall(NR_GETPPID, [0; 6])? };
+        machine.getppid()?;
         times.push(start.elapsed());
         machine.halt()?;
     }
-    Ok(Row {
-        what: "boot to first system call",
-        drupe: times.into_iter().min().expect("fifteen boots"),
-        peers: Vec::new(),
-        note: Some("the host cannot be booted for comparison".into()),
+    let time = times.into_iter().min().expect("fifteen boots");
+    table.push(
+        Row::new("boot to first system call", time)
+            .note("the host cannot be booted for comparison"),
+    );
+    Ok(())
+}
+
+pub(crate) fn run(table: &mut Table) -> Result<()> {
+    let machine = Machine::boot(Config::default())?;
+    table.push(Row::new("null system call (getppid)", null(&*machine)).host(null(&Host)));
+    let what = "pipe, write and read one byte";
+    table.push(Row::new(what, pipe(&*machine, 1)?).host(pipe(&Host, 1)?));
+    table.push(
+        Row::new("sleep of 100 µs, too long by", oversleep(&*machine)?)
+            .host(oversleep(&Host)?)
+            .note("both kernels may round a sleep up by 50 µs (timer slack, prctl(2))"),
+    );
+    machine.halt()?;
+    Ok(())
+}
+
+/// Nanoseconds for a null call.
+pub(crate) fn null<S: System>(system: &S) -> f64 {
+    best(200_000, || {
+        black_box(sure(system.getppid()));
     })
 }
 
-fn null(machine: &Machine) -> Row {
-    let drupe = best(200_000, || {
-        // SAFETY: no arguments.
-        let _ = black_box(unsafe { machine.syscall(NR_GETPPID, [0; 6]) });
+/// Nanoseconds for writing `len` bytes to a pipe and reading them again.
+pub(crate) fn pipe<S: System>(system: &S, len: usize) -> Result<f64> {
+    let [from, to] = system.pipe()?;
+    let mut data = vec![7; len];
+    let time = best(100_000, || {
+        sure(system.write(to, &data));
+        sure(system.read(from, &mut data));
     });
-    let host = best(200_000, || {
-        // SAFETY: no arguments.
-        black_box(unsafe { libc::syscall(libc::SYS_getppid) });
-    });
-    Row {
-        what: "null system call (getppid)",
-        drupe,
-        peers: vec![("host", host)],
-        note: None,
+    system.close(from)?;
+    system.close(to)?;
+    Ok(time)
+}
+
+fn oversleep<S: System>(system: &S) -> Result<Spread> {
+    let mut times = Histogram::default();
+    for _ in 0..NAPS {
+        let start = Instant::now();
+        system.nanosleep(NAP_NS)?;
+        times.record((start.elapsed().as_nanos() as u64).saturating_sub(NAP_NS as u64));
     }
-}
-
-fn pipe(machine: &Machine) -> Result<Row> {
-    let mut ends = [0i32; 2];
-    // SAFETY: room for two descriptors, which is what the call writes.
-    unsafe { machine.syscall(NR_PIPE2, [ends.as_mut_ptr() as usize, 0, 0, 0, 0, 0])? };
-    let mut byte = [7u8];
-    let drupe = best(100_000, || {
-        // SAFETY: one byte to read and to write.
-        unsafe {
-            let data = byte.as_mut_ptr() as usize;
-            let _ = machine.syscall(NR_WRITE, [ends[1] as usize, data, 1, 0, 0, 0]);
-            let _ = machine.syscall(NR_READ, [ends[0] as usize, data, 1, 0, 0, 0]);
-        }
-    });
-    let mut host_ends = [0i32; 2];
-    // SAFETY: as above, with the host's pipe.
-    let made = unsafe { libc::pipe(host_ends.as_mut_ptr()) };
-    ensure!(made == 0, "the host has no pipe for us");
-    let host = best(100_000, || {
-        // SAFETY: one byte to read and to write.
-        unsafe {
-            let data = byte.as_mut_ptr();
-            libc::write(host_ends[1], data.cast(), 1);
-            libc::read(host_ends[0], data.cast(), 1);
-        }
-    });
-    Ok(Row {
-        what: "pipe, write and read one byte",
-        drupe,
-        peers: vec![("host", host)],
-        note: None,
-    })
+    Ok(Spread::new(times))
 }

@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// Rounds per job; the best counts.
 const ROUNDS: usize = 5;
 
+/// Where a host's files are in memory.
+pub(crate) const MEMORY: &str = "/dev/shm";
+
 /// Where everything lies.
 struct Place {
     dir: TempDir,
@@ -43,8 +46,8 @@ impl Place {
     }
 }
 
-/// Runs a command that must succeed.
-fn time(command: &mut Command) -> Result<Duration> {
+/// Runs a command that must succeed; how long it took.
+pub(crate) fn time(command: &mut Command) -> Result<Duration> {
     let start = Instant::now();
     let output = command
         .output()
@@ -82,20 +85,16 @@ fn copy_in(place: &Place, tree: &str, what: &'static str) -> Result<Row> {
     // Making the filesystem is part of the job there; take off what that costs.
     let empty = best(|| timed(|| place.image(None)))?;
     let filled = best(|| timed(|| place.image(Some(tree))))?;
-    let mut peers = vec![("mke2fs -d", filled.saturating_sub(empty))];
-    let note = match best(|| loop_in(place, tree)) {
-        Ok(time) => {
-            peers.push(("loop mount", time));
-            None
-        }
-        Err(error) => Some(format!("no loop mount here: {error:#}")),
-    };
-    Ok(Row {
-        what,
-        drupe,
-        peers,
-        note,
-    })
+    let row = Row::new(what, drupe).peer("mke2fs -d", filled.saturating_sub(empty));
+    Ok(with_loop(row, best(|| loop_in(place, tree))))
+}
+
+/// Adds the host's loop mount, or why there is none.
+fn with_loop(row: Row, time: Result<Duration>) -> Row {
+    match time {
+        Ok(time) => row.peer("loop mount", time),
+        Err(error) => row.note(format!("no loop mount here: {error:#}")),
+    }
 }
 
 fn copy_out(place: &Place, tree: &str, what: &'static str) -> Result<Row> {
@@ -120,23 +119,12 @@ fn copy_out(place: &Place, tree: &str, what: &'static str) -> Result<Row> {
         let request = format!("rdump / {}", out.display());
         time(Command::new("debugfs").args(["-R", &request]).arg(&image))
     })?;
-    let mut peers = vec![("debugfs rdump", debugfs)];
-    let note = match best(|| {
+    let looped = best(|| {
         fresh()?;
         loop_mounted(place, &image, &place.path("mnt"), &out, true)
-    }) {
-        Ok(time) => {
-            peers.push(("loop mount", time));
-            None
-        }
-        Err(error) => Some(format!("no loop mount here: {error:#}")),
-    };
-    Ok(Row {
-        what,
-        drupe,
-        peers,
-        note,
-    })
+    });
+    let row = Row::new(what, drupe).peer("debugfs rdump", debugfs);
+    Ok(with_loop(row, looped))
 }
 
 fn timed<T>(job: impl FnOnce() -> Result<T>) -> Result<Duration> {
@@ -195,16 +183,19 @@ fn run_all(place: &Place, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// Measures with the `drupe` at `command`.
-pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
-    let memory = Path::new("/dev/shm");
-    let dir = if memory.is_dir() {
-        TempDir::new_in(memory)?
+/// A directory for files, in memory where the host has a place for that.
+pub(crate) fn scratch() -> Result<TempDir> {
+    Ok(if Path::new(MEMORY).is_dir() {
+        TempDir::new_in(MEMORY)?
     } else {
         TempDir::new()?
-    };
+    })
+}
+
+/// Measures with the `drupe` at `command`.
+pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
     let place = Place {
-        dir,
+        dir: scratch()?,
         command: fs::canonicalize(command).with_context(|| format!("no {}", command.display()))?,
     };
     fs::create_dir(place.path(SMALL))?;

@@ -4,39 +4,224 @@
 //! printed as a ratio: other machines have other times, and similar ratios.
 //! A row that we lose stays.
 //!
-//! - `calls`: boot, and single system calls, in this process.
+//! Groups of rows, a module each:
+//! - `calls`: boot, and calls of one thread.
+//! - `threads`: two threads that wait for each other, and task switches.
+//! - `contended`: many threads that call into one kernel.
+//! - `hog`: short calls beside long ones.
+//! - `kernels`: many kernels in one process.
 //! - `copies`: whole processes that copy files into and out of an ext4 image.
-//! - `table`: how rows are printed.
+//!
+//! What they share: `system` (the two that are compared), `measure`,
+//! `histogram`, `table` (how rows are printed).
 
 mod calls;
+mod contended;
 mod copies;
+mod histogram;
+mod hog;
+mod kernels;
+mod measure;
+mod system;
 mod table;
+mod threads;
 
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use table::Table;
 
-fn main() -> Result<()> {
-    let mut json = false;
-    let mut command = None;
-    let mut arguments = std::env::args_os().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.to_str() {
-            Some("--json") => json = true,
-            Some("--command") => command = arguments.next().map(PathBuf::from),
-            _ => bail!(
-                "unknown argument {argument:?}; usage: drupe-bench [--json] --command PATH-OF-DRUPE"
-            ),
+const USAGE: &str =
+    "drupe-bench [--json] [--quiet] [--list] [--only NAME[,NAME…]] [--command PATH-OF-DRUPE]";
+
+/// Rows that are measured together.
+#[derive(Debug)]
+struct Group {
+    name: &'static str,
+    about: &'static str,
+    run: Run,
+}
+
+/// How, and with what.
+#[derive(Debug)]
+enum Run {
+    Alone(fn(&mut Table) -> Result<()>),
+    /// With the `drupe` command.
+    Command(fn(&mut Table, &Path) -> Result<()>),
+}
+
+const fn group(name: &'static str, about: &'static str, run: Run) -> Group {
+    Group { name, about, run }
+}
+
+const GROUPS: &[Group] = &[
+    group(
+        "boot",
+        "boot to the first system call",
+        Run::Alone(calls::boot),
+    ),
+    group("calls", "calls of one thread", Run::Alone(calls::run)),
+    group(
+        "threads",
+        "two threads that wait for each other; task switches",
+        Run::Alone(threads::run),
+    ),
+    group(
+        "contended",
+        "1 to 64 threads that call into one kernel",
+        Run::Alone(contended::run),
+    ),
+    group("hog", "short calls beside long ones", Run::Alone(hog::run)),
+    group(
+        "kernels",
+        "memory of a kernel; 100 kernels at once",
+        Run::Alone(kernels::run),
+    ),
+    group(
+        "copies",
+        "files into ext4 images and out, by the command (--command)",
+        Run::Command(copies::run),
+    ),
+];
+
+/// What was asked for.
+#[derive(Debug)]
+struct Options {
+    json: bool,
+    quiet: bool,
+    list: bool,
+    groups: Vec<&'static Group>,
+    command: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options> {
+        let mut options = Options {
+            json: false,
+            quiet: false,
+            list: false,
+            groups: GROUPS.iter().collect(),
+            command: None,
+        };
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || {
+                let value = arguments.next();
+                value.with_context(|| format!("{argument:?} needs a value; usage: {USAGE}"))
+            };
+            match argument.to_str() {
+                Some("--json") => options.json = true,
+                Some("--quiet") => options.quiet = true,
+                Some("--list") => options.list = true,
+                Some("--only") => options.groups = select(&value()?.to_string_lossy())?,
+                Some("--command") => options.command = Some(value()?.into()),
+                _ => bail!("unknown argument {argument:?}; usage: {USAGE}"),
+            }
         }
+        Ok(options)
     }
-    let command = command.context("--command PATH-OF-DRUPE is needed, for the copies")?;
-    let mut table = Table::default();
-    calls::run(&mut table)?;
-    copies::run(&mut table, &command)?;
-    if json {
+
+    /// The jobs, when all that they need was given.
+    fn run(&self, table: &mut Table) -> Result<()> {
+        let needs = |group: &&&Group| matches!(group.run, Run::Command(_));
+        if self.command.is_none()
+            && let Some(group) = self.groups.iter().find(needs)
+        {
+            bail!("{} needs --command PATH-OF-DRUPE", group.name);
+        }
+        for group in &self.groups {
+            match (&group.run, &self.command) {
+                (Run::Alone(run), _) => run(table),
+                (Run::Command(run), Some(command)) => run(table, command),
+                (Run::Command(_), None) => unreachable!("checked above"),
+            }
+            .with_context(|| format!("measuring {}", group.name))?;
+        }
+        Ok(())
+    }
+}
+
+/// The groups named, in the order of the table.
+fn select(names: &str) -> Result<Vec<&'static Group>> {
+    let names: Vec<&str> = names.split(',').map(str::trim).collect();
+    let known = |name: &&str| GROUPS.iter().any(|group| group.name == *name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        let choices: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
+        bail!(
+            "no rows are called {unknown:?}; there are: {}",
+            choices.join(", ")
+        );
+    }
+    let chosen = GROUPS.iter().filter(|group| names.contains(&group.name));
+    Ok(chosen.collect())
+}
+
+fn measure() -> Result<()> {
+    let options = Options::parse(std::env::args_os().skip(1))?;
+    if options.list {
+        for group in &options.groups {
+            println!("{:<10} {}", group.name, group.about);
+        }
+        return Ok(());
+    }
+    let mut table = Table::new(options.quiet);
+    options.run(&mut table)?;
+    if options.json {
         println!("{:#}", table.json());
     } else {
         print!("{table}");
     }
     Ok(())
+}
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("drupe-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options> {
+        Options::parse(arguments.iter().map(OsString::from))
+    }
+
+    fn names(options: &Options) -> Vec<&str> {
+        options.groups.iter().map(|group| group.name).collect()
+    }
+
+    #[test]
+    fn rows_are_chosen_by_name() {
+        assert_eq!(parse(&[]).unwrap().groups.len(), GROUPS.len());
+        let some = parse(&["--only", "hog,calls", "--json"]).unwrap();
+        assert_eq!(names(&some), ["calls", "hog"]);
+        assert!(some.json && !some.quiet);
+    }
+
+    #[test]
+    fn what_cannot_be_says_what_can() {
+        let error = parse(&["--only", "calls,hogs"]).unwrap_err().to_string();
+        assert!(
+            error.contains("\"hogs\"") && error.contains("boot, calls, "),
+            "{error}"
+        );
+        let error = parse(&["--only"]).unwrap_err().to_string();
+        assert!(error.contains("needs a value"), "{error}");
+        let error = parse(&["--fast"]).unwrap_err().to_string();
+        assert!(error.contains("--only"), "{error}");
+    }
+
+    #[test]
+    fn only_copies_need_the_command() {
+        let options = parse(&["--only", "copies"]).unwrap();
+        let error = options.run(&mut Table::new(true)).unwrap_err();
+        assert!(error.to_string().contains("--command"), "{error}");
+    }
 }
