@@ -85,6 +85,12 @@ const TASKS: &[Task] = &[
         run: test::loom,
     },
     Task {
+        name: "tsan",
+        arguments: "",
+        help: "the CPU's stress test under ThreadSanitizer (needs a nightly toolchain)",
+        run: test::tsan,
+    },
+    Task {
         name: "soak",
         arguments: "[ARGUMENTS]",
         help: "run the long tests, those marked #[ignore], in a release build",

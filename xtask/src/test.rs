@@ -60,6 +60,27 @@ pub(crate) fn loom(arguments: &[String]) -> Result<()> {
     )
 }
 
+/// `tsan`: the CPU's stress test under ThreadSanitizer. Needs a nightly
+/// toolchain; its standard library is not instrumented, and need not be: what is
+/// shared is shared through atomics and locks that are compiled into the test.
+pub(crate) fn tsan(arguments: &[String]) -> Result<()> {
+    crate::no_arguments(arguments)?;
+    let suppressions = crate::run::root().join("crates/cpu/tests/tsan.supp");
+    const FLAGS: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
+    run_command(
+        Command::new("rustup")
+            .args(["run", "nightly", "cargo", "test"])
+            .args(["--package", "drupe-cpu", "--test", "stress"])
+            .args(["--release", "--locked", "--target-dir", "target/tsan"])
+            .args(["--target", "x86_64-unknown-linux-gnu"])
+            .env("RUSTFLAGS", FLAGS)
+            .env(
+                "TSAN_OPTIONS",
+                format!("suppressions={}", suppressions.display()),
+            ),
+    )
+}
+
 /// `soak`: the tests that take minutes.
 pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     run_command(

@@ -94,7 +94,9 @@ pub enum Refused {
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostIrq {
-    /// The caller now holds the CPU: enter the kernel, then release.
+    /// The caller now holds the CPU: enter the kernel, then release. A signal
+    /// handler, which must not enter, has another thread do both: the CPU is not
+    /// bound to a thread, and waking one is allowed there.
     Enter,
     /// The thread that holds the CPU handles it; nothing to do.
     Left,
@@ -381,17 +383,14 @@ impl Cpu {
         if let Some(next) = next {
             park.wake(next);
         }
+        let mut turn = self.wait_turn(waiter, pending, None, park);
         loop {
-            match self.wait_turn(waiter, pending, None, park) {
+            match turn {
                 Ok(()) => return Ok(()),
                 Err(Refused::Halted) => return Err(Halted),
+                // What the caller began must be brought to its end.
                 Err(Refused::TimedOut | Refused::Cancelled) => {
-                    // What the caller began must be brought to its end.
-                    match self.acquire(waiter, pending, None, park) {
-                        Ok(()) => return Ok(()),
-                        Err(Refused::Halted) => return Err(Halted),
-                        Err(Refused::TimedOut | Refused::Cancelled) => {}
-                    }
+                    turn = self.acquire(waiter, pending, None, park);
                 }
             }
         }
@@ -402,8 +401,8 @@ impl Cpu {
         self.state.snapshot().is_queued()
     }
 
-    /// Posts the interrupt `line` (0 to 63) into `pending`. Wait-free: two
-    /// atomic instructions.
+    /// Posts the interrupt `line` (0 to 63) into `pending`, from any thread or
+    /// signal handler. Wait-free: two atomic instructions.
     pub fn post_irq(&self, pending: &AtomicU64, line: u32) -> PostIrq {
         // Pairs with the load in `release`.
         pending.fetch_or(1 << line, SeqCst);

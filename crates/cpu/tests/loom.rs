@@ -1,5 +1,5 @@
-//! loom models: every interleaving of a few threads, with two preemptions.
-//! Run by `cargo xtask loom`.
+//! loom models: every interleaving of a few threads, with so many preemptions.
+//! Run by `cargo xtask loom`. `LOOM_MAX_PREEMPTIONS=4` takes ten minutes.
 //!
 //! What loom cannot see: it treats SeqCst loads and stores as weaker than they
 //! are, which can only add interleavings, and it does not model the futex's own
@@ -156,11 +156,16 @@ impl Kernel {
     }
 }
 
+/// With `preemptions`, unless the environment says otherwise.
+fn builder(preemptions: usize) -> loom::model::Builder {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder
+}
+
 /// Runs `threads` at once, in every order; then `check`.
 fn model(threads: &'static [fn(&Kernel)], check: fn(&Kernel)) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(move || {
+    builder(if threads.len() > 2 { 2 } else { 3 }).check(move || {
         let kernel = Arc::new(Kernel::default());
         let (first, rest) = threads.split_first().expect("at least one thread");
         let handles: Vec<_> = rest
@@ -243,9 +248,7 @@ fn acquire_with_deadline_release() {
 
 #[test]
 fn acquire_cancel() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(|| {
+    builder(3).check(|| {
         let kernel = Arc::new(Kernel::default());
         let waiter = std::sync::Arc::new(Waiter::new());
         let waits = {
@@ -266,6 +269,37 @@ fn acquire_cancel() {
         waiter.cancel(&kernel.futex);
         calls(&kernel);
         waits.join().unwrap();
+        calls(&kernel);
+    });
+}
+
+/// Who hands the CPU over gets it back, however often it is cancelled.
+#[test]
+fn hand_over_cancel() {
+    builder(5).check(|| {
+        let kernel = Arc::new(Kernel::default());
+        let waiter = std::sync::Arc::new(Waiter::new());
+        let hands_over = {
+            let (kernel, waiter) = (Arc::clone(&kernel), std::sync::Arc::clone(&waiter));
+            thread::spawn(move || {
+                kernel.acquire(None).expect("nobody halts");
+                let cpu = &kernel.cpu.0;
+                let back = cpu.hand_over(&waiter, &kernel.pending.0, &kernel.futex);
+                back.expect("nobody halts");
+                kernel.enter();
+                kernel.release();
+            })
+        };
+        let cancels = {
+            let kernel = Arc::clone(&kernel);
+            thread::spawn(move || {
+                waiter.cancel(&kernel.futex);
+                waiter.cancel(&kernel.futex);
+            })
+        };
+        calls(&kernel);
+        hands_over.join().unwrap();
+        cancels.join().unwrap();
         calls(&kernel);
     });
 }
@@ -384,9 +418,7 @@ fn complete_abandon_wait() {
 /// One thread per outcome publishes it; the waiter gets one, and the result
 /// where it is `Done`. A later publish changes nothing.
 fn waits_for(outcomes: &'static [Outcome]) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(|| {
+    builder(3).check(|| {
         let shared = Arc::new((
             Call {
                 completion: Completion::new(),
