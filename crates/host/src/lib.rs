@@ -13,11 +13,13 @@
 
 pub mod clock;
 pub mod disk;
+mod faulty_disk;
 mod file_disk;
 pub mod futex;
 mod host;
 pub mod log;
 mod manual_clock;
+mod memory_disk;
 
 pub use host::{Host, SystemHost, TimerWaker};
 pub use manual_clock::ManualClock;
