@@ -74,7 +74,8 @@ impl Builder {
         self
     }
 
-    /// The program's own clock, console and random source.
+    /// The program's own clock, console and random source, instead of
+    /// [`SystemHost`](crate::SystemHost).
     pub fn host(mut self, host: impl Host) -> Builder {
         self.config.host = Arc::new(host);
         self

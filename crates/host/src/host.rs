@@ -13,11 +13,11 @@ use std::time::Duration;
 /// [`SystemHost`].
 ///
 /// The methods are called by whatever thread runs the kernel, on that thread's
-/// own stack; [`timeout`](Host::timeout) by a thread of the kernel's own,
-/// outside. The kernel waits for them, so they must not block. A panic is
-/// contained: the result is as if the clock had not moved, the text had been
-/// taken, the random source had failed. A call into a kernel from here is
-/// refused.
+/// own stack; [`timeout`](Host::timeout) also by a thread of the kernel's own
+/// that waits outside, at the same time. The kernel waits for them, so they must
+/// not block. A panic is contained: the result is as if the clock had not moved,
+/// the text had been taken, the random source had failed. A call into a kernel
+/// from here is refused.
 pub trait Host: Send + Sync + 'static {
     /// Nanoseconds since some fixed point in the past; never goes back (if it
     /// does, the kernel sees it stand still). The kernel's own clock,
