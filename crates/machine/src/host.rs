@@ -127,3 +127,33 @@ impl HostSide {
         contain(|| self.host.attach(waker)).ok_or_else(|| Error::boot("the host panicked"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Shows these times, the last one first; then it panics.
+    struct Times(Mutex<Vec<u64>>);
+
+    impl Host for Times {
+        fn monotonic(&self) -> u64 {
+            let mut times = self.0.lock().unwrap_or_else(|e| e.into_inner());
+            times.pop().expect("a time")
+        }
+    }
+
+    #[test]
+    fn the_clock_begins_at_0_and_never_goes_back() -> Result<(), Error> {
+        let host = HostSide::new(Arc::new(Times(vec![30, 2, 19, 20, 10].into())))?;
+        let seen = [(); 5].map(|()| host.clock());
+        assert_eq!(seen, [10, 10, 10, 20, 20]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_clock_that_panics_at_once_boots_nothing() {
+        let error = HostSide::new(Arc::new(Times(Mutex::default()))).unwrap_err();
+        assert!(error.to_string().contains("clock panicked"), "{error}");
+    }
+}
