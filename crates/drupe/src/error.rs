@@ -41,7 +41,8 @@ pub enum Cause {
     #[error("the kernel has been halted")]
     Halted,
     /// This thread is inside the kernel already: the call came from a signal
-    /// handler, a [disk](crate::BlockDevice) or a log callback.
+    /// handler, a [disk](crate::BlockDevice), a [host](crate::Host) or a log
+    /// callback.
     #[error("this thread is inside the kernel already")]
     Reentered,
     /// The call was not over by its deadline

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use drupe_host::Host;
 use drupe_machine::{Config, Machine};
 
 use crate::disk::{AttachedDisk, Disk};
@@ -72,6 +73,13 @@ impl Builder {
     /// the kernel ([`Cause::Reentered`](crate::Cause::Reentered)).
     pub fn kernel_log(mut self, callback: impl Fn(&[u8]) + Send + Sync + 'static) -> Builder {
         self.config.console = Some(Box::new(callback));
+        self
+    }
+
+    /// The program's own clock, console and random source, instead of
+    /// [`SystemHost`](crate::SystemHost).
+    pub fn host(mut self, host: impl Host) -> Builder {
+        self.config.host = Arc::new(host);
         self
     }
 

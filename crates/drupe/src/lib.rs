@@ -36,7 +36,10 @@ mod table;
 
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
-pub use drupe_host::disk::{Disk as BlockDevice, Geometry};
+pub use drupe_host::disk::{
+    Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, MemoryDisk,
+};
+pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
 pub use drupe_machine::{DeathReport, with_deadline};
 pub use error::{Cause, Error, Result};
 pub use fs::{

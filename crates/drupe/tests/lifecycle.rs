@@ -1,13 +1,13 @@
 //! Who keeps what alive, and that no order of leaving loses data.
 
 use std::error::Error;
-use std::io::{self, IoSlice, IoSliceMut, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
-use drupe::{BlockDevice, Cause, Disk, Errno, Geometry, Kernel, MountOptions};
+use drupe::{Cause, Disk, Errno, Kernel, MemoryDisk, MountOptions};
 
 mod image;
 
@@ -146,74 +146,17 @@ fn threads_come_and_go() -> Outcome {
     Ok(kernel.halt()?)
 }
 
-/// A disk of the program's own: 8 MiB of memory, shared with the test, which
-/// looks at it afterwards.
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Shared {
-    fn at<T>(&self, offset: u64, f: impl FnOnce(&mut [u8]) -> T) -> io::Result<T> {
-        let mut bytes = self.0.lock().map_err(|_| io::ErrorKind::Other)?;
-        Ok(f(&mut bytes[offset as usize..]))
-    }
-}
-
-impl BlockDevice for Shared {
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            size: 8 << 20,
-            block_size: 512,
-            read_only: false,
-            discard: false,
-        }
-    }
-
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
-        self.at(offset, |mut bytes| {
-            for buffer in buffers {
-                let (part, rest) = bytes.split_at_mut(buffer.len());
-                buffer.copy_from_slice(part);
-                bytes = rest;
-            }
-        })
-    }
-
-    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, _fua: bool) -> io::Result<()> {
-        self.at(offset, |mut bytes| {
-            for buffer in buffers {
-                let (part, rest) = bytes.split_at_mut(buffer.len());
-                part.copy_from_slice(buffer);
-                bytes = rest;
-            }
-        })
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.at(offset, |bytes| bytes[..len as usize].fill(0))
-    }
-}
-
 #[test]
 fn a_disk_of_the_programs_own() -> Outcome {
     let image = image::ext4(8 << 20)?;
-    let memory = Arc::new(Mutex::new(std::fs::read(image.path())?));
+    let memory = Arc::new(MemoryDisk::from_image(&std::fs::read(image.path())?));
     let kernel = Kernel::boot()?;
-    let disk = kernel.add_disk(Disk::new(Shared(Arc::clone(&memory))))?;
+    let disk = kernel.add_disk(Disk::new(Arc::clone(&memory)))?;
     let mount = disk.whole().mount(MountOptions::new())?;
     mount.write("file", "in memory")?;
     mount.umount()?;
     disk.remove()?;
-    std::fs::write(
-        image.path(),
-        &*memory.lock().map_err(|_| "the disk panicked")?,
-    )?;
+    std::fs::write(image.path(), memory.to_image())?;
     image::check_ext4(image.path())?;
     assert_eq!(cat(image.path(), "file")?, "in memory");
     Ok(())

@@ -1,8 +1,11 @@
 //! What a disk is to a kernel.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::sync::Arc;
 
+pub use crate::faulty_disk::{DiskOp, Fault, Faults, FaultyDisk};
 pub use crate::file_disk::FileDisk;
+pub use crate::memory_disk::MemoryDisk;
 
 /// What a disk is, asked once when it is added to a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,4 +102,37 @@ pub trait Disk: Send + Sync {
     ///
     /// `EOPNOTSUPP`: the kernel writes zeroes itself, now and later.
     fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()>;
+}
+
+/// A disk that the program keeps a handle to.
+impl<D: Disk + ?Sized> Disk for Arc<D> {
+    fn geometry(&self) -> Geometry {
+        (**self).geometry()
+    }
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
+        (**self).read_at(buffers, offset)
+    }
+    fn read_cached(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
+        (**self).read_cached(buffers, offset)
+    }
+    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()> {
+        (**self).write_at(buffers, offset, durable)
+    }
+    fn write_cached(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<bool> {
+        (**self).write_cached(buffers, offset)
+    }
+
+    fn stable_writes(&self) -> bool {
+        (**self).stable_writes()
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        (**self).flush()
+    }
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        (**self).discard(offset, len)
+    }
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        (**self).write_zeroes(offset, len)
+    }
 }

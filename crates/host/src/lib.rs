@@ -1,6 +1,9 @@
 //! Host operations: what a kernel needs from the program it lives in.
 //!
-//! - [`disk`]: what a disk is, and disks in files of the host.
+//! - [`Host`]: clock, console and random source, as the program wants them;
+//!   [`SystemHost`] is what it gets, [`ManualClock`] a clock for tests.
+//! - [`disk`]: what a disk is; disks in files of the host and in memory, and
+//!   one that fails on demand.
 //! - [`clock`]: the time.
 //! - [`log`]: the kernel log, kept and passed on.
 //! - [`futex`]: sleeping and waking, for `drupe-cpu`.
@@ -10,6 +13,13 @@
 
 pub mod clock;
 pub mod disk;
+mod faulty_disk;
 mod file_disk;
 pub mod futex;
+mod host;
 pub mod log;
+mod manual_clock;
+mod memory_disk;
+
+pub use host::{Host, SystemHost, TimerWaker};
+pub use manual_clock::ManualClock;

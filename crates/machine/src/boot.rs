@@ -4,23 +4,23 @@
 use crate::call::Call;
 use crate::disks::Disks;
 use crate::error::Error;
+use crate::host::HostSide;
 use crate::io_threads::IoThreads;
 use crate::kernel::{BootBlock, FaultSlot, Kernel};
+use crate::machine::Config;
 use crate::memory::Memory;
 use crate::ops::OPS;
 use crate::timer::Timer;
 use crate::{fault, fork};
 use drupe_abi as abi;
 use drupe_cpu::{Cpu, Spin};
-use drupe_host::clock;
-use drupe_host::log::{Listener, Log};
+use drupe_host::log::Log;
 use drupe_image::elf::{Elf, PAGE_SIZE};
 use drupe_image::embed;
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// What every kernel is told.
@@ -29,6 +29,9 @@ const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1";
 /// Address space for vmalloc. Page by page it takes 32,768 of the 65,530 mappings
 /// that the host allows.
 const VMALLOC_SIZE: usize = 128 << 20;
+
+/// `getpid`, `include/uapi/asm-generic/unistd.h`.
+const NR_GETPID: u64 = 172;
 
 /// Memory that the kernel needs for itself, beside its image.
 const MIN_RAM: usize = 12 << 20;
@@ -39,12 +42,6 @@ fn elf() -> Result<&'static Elf, Error> {
     ELF.get_or_init(|| Elf::parse(embed::bytes()).map_err(|e| e.to_string()))
         .as_ref()
         .map_err(Error::boot)
-}
-
-fn seed() -> Result<[u8; 32], Error> {
-    let mut seed = [0; 32];
-    getrandom(&mut seed, GetRandomFlags::empty()).map_err(Error::boot)?;
-    Ok(seed)
 }
 
 fn memory(size: usize) -> Result<Memory, Error> {
@@ -62,22 +59,19 @@ fn memory(size: usize) -> Result<Memory, Error> {
         .map_err(|error| Error::boot(format_args!("its memory: {error}")))
 }
 
-/// Boots a kernel with `memory_size` bytes of memory.
-pub(crate) fn boot(
-    memory_size: usize,
-    command_line: &str,
-    listener: Option<Listener>,
-) -> Result<Arc<Kernel>, Error> {
+/// Boots a kernel.
+pub(crate) fn boot(config: Config) -> Result<Arc<Kernel>, Error> {
     static IDS: AtomicU64 = AtomicU64::new(1);
-    let command_line = CString::new(format!("{COMMAND_LINE} {command_line}"))
+    let command_line = CString::new(format!("{COMMAND_LINE} {}", config.command_line))
         .map_err(|_| Error::boot("the command line contains a NUL byte"))?;
     fault::install();
     fork::install();
-    let memory = memory(memory_size)?;
+    let memory = memory(config.memory)?;
+    let host = HostSide::new(config.host)?;
     let kernel = Arc::new_cyclic(|myself| Kernel {
         id: IDS.fetch_add(1, Relaxed),
         generation: fork::generation(),
-        epoch: clock::monotonic_ns(),
+        host,
         memory,
         image: OnceLock::new(),
         boot: OnceLock::new(),
@@ -89,14 +83,22 @@ pub(crate) fn boot(
         io_threads: IoThreads::default(),
         myself: myself.clone(),
         threads: Mutex::default(),
-        log: Log::new(listener),
+        log: Log::new(config.console),
         init_task: AtomicU64::new(0),
         init_lock: Mutex::default(),
         waiters: Mutex::default(),
         end: OnceLock::new(),
         fault: FaultSlot::default(),
     });
+    kernel.host.attach(Arc::downgrade(&kernel))?;
     start(&kernel, command_line)?;
+    if kernel.host.timeout(&kernel, abi::NO_DEADLINE).is_none() {
+        // The first tick makes timers precise: a clock that stands still does
+        // not bring it. It is taken before the call is served.
+        kernel.pending().fetch_or(1 << abi::irq::TIMER, SeqCst);
+        // SAFETY: the call has no arguments.
+        unsafe { kernel.ask_init(NR_GETPID, [0; 6])? };
+    }
     Ok(kernel)
 }
 
@@ -110,7 +112,7 @@ fn spins(most: u32) -> u32 {
 }
 
 fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {
-    let seed = seed()?;
+    let seed = kernel.host.seed()?;
     let block = kernel.boot.get_or_init(|| BootBlock {
         boot: abi::Boot {
             abi_version: abi::ABI_VERSION,

@@ -7,13 +7,13 @@
 use crate::disks::Disks;
 use crate::error::{DeathReport, Error};
 use crate::fork;
+use crate::host::HostSide;
 use crate::io_threads::IoThreads;
 use crate::memory::Memory;
 use crate::timer::Timer;
 use drupe_abi as abi;
 use drupe_abi::Errno;
 use drupe_cpu::{Completion, Cpu, Outcome, Park, Spin};
-use drupe_host::clock;
 use drupe_host::futex;
 use drupe_host::log::Log;
 use std::cell::UnsafeCell;
@@ -82,8 +82,8 @@ pub(crate) struct Kernel {
     pub(crate) id: u64,
     /// [`fork::generation`] of the process that booted it.
     pub(crate) generation: u32,
-    /// The host's clock when the kernel's was 0, in ns.
-    pub(crate) epoch: u64,
+    /// Clock, console and random source.
+    pub(crate) host: HostSide,
     pub(crate) memory: Memory,
     pub(crate) image: OnceLock<abi::Image>,
     pub(crate) boot: OnceLock<BootBlock>,
@@ -148,12 +148,6 @@ impl Kernel {
     /// Whether it is the kernel of a parent process.
     pub(crate) fn is_forked(&self) -> bool {
         self.generation != fork::generation()
-    }
-
-    /// The kernel's clock: ns since it was made.
-    #[inline]
-    pub(crate) fn clock(&self) -> u64 {
-        clock::monotonic_ns() - self.epoch
     }
 
     /// The pending word of the CPU.

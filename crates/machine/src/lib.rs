@@ -15,6 +15,7 @@ mod disks;
 mod error;
 mod fault;
 mod fork;
+mod host;
 mod interrupt;
 mod io_threads;
 mod kernel;

@@ -10,6 +10,7 @@ use crate::tasks;
 use drupe_abi::{Crash, Errno, op};
 use drupe_host::disk::Disk;
 use drupe_host::log::Listener;
+use drupe_host::{Host, SystemHost};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,8 +26,10 @@ pub struct Config {
     /// Added to the kernel command line
     /// (`Documentation/admin-guide/kernel-parameters.rst`).
     pub command_line: String,
-    /// Gets every piece of the kernel log as it is printed.
+    /// Gets every piece of the kernel log as it is printed, beside `host`.
     pub console: Option<Listener>,
+    /// Clock, console and random source. Default: [`SystemHost`].
+    pub host: Arc<dyn Host>,
 }
 
 impl Default for Config {
@@ -35,6 +38,7 @@ impl Default for Config {
             memory: 64 << 20,
             command_line: String::new(),
             console: None,
+            host: Arc::new(SystemHost),
         }
     }
 }
@@ -52,10 +56,11 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// [`Error::Boot`] when memory or threads cannot be had, [`Error::Dead`]
+    /// [`Error::Boot`] when memory or threads cannot be had, or the host has no
+    /// clock or random numbers, [`Error::Dead`]
     /// when the kernel panics while it boots.
     pub fn boot(config: Config) -> Result<Arc<Machine>, Error> {
-        let kernel = boot::boot(config.memory, &config.command_line, config.console)?;
+        let kernel = boot::boot(config)?;
         Ok(Arc::new(Machine { kernel }))
     }
 

@@ -3,11 +3,10 @@
 //! Every function is called by the thread that holds the CPU, while it is inside
 //! the kernel that `ctx` points to. None may unwind: what could is caught.
 
+use crate::host::contain;
 use crate::kernel::Kernel;
 use drupe_abi::{Errno, HostOps, Io};
-use drupe_host::clock;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The operations of every kernel.
 pub(crate) static OPS: HostOps = HostOps {
@@ -31,11 +30,12 @@ unsafe fn kernel<'a>(ctx: *const c_void) -> &'a Kernel {
 
 unsafe extern "C" fn clock(ctx: *const c_void) -> u64 {
     // SAFETY: the kernel passes its own context.
-    unsafe { kernel(ctx) }.clock()
+    unsafe { kernel(ctx) }.host.clock()
 }
 
-unsafe extern "C" fn wall_clock(_ctx: *const c_void) -> i64 {
-    clock::wall_ns()
+unsafe extern "C" fn wall_clock(ctx: *const c_void) -> i64 {
+    // SAFETY: the kernel passes its own context.
+    unsafe { kernel(ctx) }.host.wall_clock()
 }
 
 unsafe extern "C" fn console_write(ctx: *const c_void, text: *const u8, len: u64) {
@@ -43,12 +43,14 @@ unsafe extern "C" fn console_write(ctx: *const c_void, text: *const u8, len: u64
     // that it does not change while we read.
     let (kernel, text) = unsafe { (kernel(ctx), std::slice::from_raw_parts(text, len as usize)) };
     // A listener that panics loses this piece of the log, no more.
-    let _ = catch_unwind(AssertUnwindSafe(|| kernel.log.write(text)));
+    let _ = contain(|| kernel.log.write(text));
+    kernel.host.console(text);
 }
 
 unsafe extern "C" fn timer_set(ctx: *const c_void, _cpu: u32, deadline: u64) {
     // SAFETY: the kernel passes its own context.
-    unsafe { kernel(ctx) }.timer.set(deadline);
+    let kernel = unsafe { kernel(ctx) };
+    kernel.timer.set(kernel, deadline);
 }
 
 fn negative(result: Result<(), Errno>) -> i64 {

@@ -20,6 +20,11 @@ use drupe_host::futex;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::time::Duration;
+
+/// As good as none: an interrupt has been raised, the kernel's answer to it is
+/// not here yet.
+const EXPIRED: u64 = NO_DEADLINE - 1;
 
 /// State shared with the helper threads.
 #[derive(Debug)]
@@ -50,10 +55,18 @@ impl Timer {
     }
 
     /// The kernel's next timer interrupt is due at `deadline`.
-    pub(crate) fn set(&self, deadline: u64) {
-        self.deadline.store(deadline, SeqCst);
+    ///
+    /// A kernel that finds a timer overdue asks for an interrupt very soon, or
+    /// whenever the timer's slack ends. That would be never for a clock that
+    /// stands still, so it has the interrupt at once. If it was too early, the
+    /// kernel sets the same deadline once more, and then it counts.
+    pub(crate) fn set(&self, kernel: &Kernel, deadline: u64) {
+        let before = self.deadline.swap(deadline, SeqCst);
         if deadline < self.armed.load(SeqCst) {
             self.wake();
+        }
+        if before != deadline && kernel.host.stands_still_before(kernel, deadline) {
+            kernel.pending().fetch_or(1 << irq::TIMER, SeqCst);
         }
     }
 
@@ -61,6 +74,17 @@ impl Timer {
     pub(crate) fn take_over(&self) {
         self.work_left.store(true, SeqCst);
         self.wake();
+    }
+
+    /// The clock has jumped, says the host: the kernel has a timer interrupt,
+    /// which it takes before the next call, and a helper thread lets it.
+    /// A kernel whose timer is off waits for no time, and looks at its clock
+    /// when it is entered.
+    pub(crate) fn look_again(&self, kernel: &Kernel) {
+        if self.deadline.load(SeqCst) != NO_DEADLINE {
+            kernel.pending().fetch_or(1 << irq::TIMER, SeqCst);
+            self.take_over();
+        }
     }
 
     /// Ends the threads.
@@ -106,8 +130,11 @@ impl Timer {
                 return Job::Run;
             }
             let deadline = self.deadline.load(SeqCst);
-            let now = kernel.clock();
-            if deadline <= now {
+            let timeout = match deadline {
+                NO_DEADLINE => None,
+                deadline => kernel.host.timeout(kernel, deadline),
+            };
+            if timeout == Some(Duration::ZERO) {
                 match self.expire(kernel, deadline) {
                     PostIrq::Enter => return Job::RunHeld,
                     PostIrq::Left => continue,
@@ -116,8 +143,8 @@ impl Timer {
             }
             self.armed.store(deadline, SeqCst);
             if self.deadline.load(SeqCst) == deadline {
-                let timeout = (deadline != NO_DEADLINE).then(|| deadline - now);
-                futex::wait(&self.changed, seen, timeout);
+                let ns = timeout.map(|t| u64::try_from(t.as_nanos()).unwrap_or(u64::MAX));
+                futex::wait(&self.changed, seen, ns);
             }
             self.armed.store(0, SeqCst);
         }
@@ -127,7 +154,7 @@ impl Timer {
         // Unless the kernel has set another one meanwhile.
         let _ = self
             .deadline
-            .compare_exchange(deadline, NO_DEADLINE, SeqCst, SeqCst);
+            .compare_exchange(deadline, EXPIRED, SeqCst, SeqCst);
         if kernel.draining.load(Relaxed) || kernel.baton.has_waiters() {
             // A hint, for a holder that has done what it came for, or that
             // others wait for: at worst it leaves early, or a tick later.

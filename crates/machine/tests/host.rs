@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Asked, MemoryDisk, call, machine, nr, write};
+use common::{TestDisk, call, content, machine, nr, write};
+use drupe_host::disk::DiskOp;
 use drupe_machine::Machine;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -47,9 +48,9 @@ fn every_kernel_has_random_numbers_of_its_own() {
 }
 
 /// A kernel with a disk, and the disk open.
-fn open_disk(size: usize) -> (Arc<Machine>, Arc<MemoryDisk>, usize) {
+fn open_disk(size: usize) -> (Arc<Machine>, Arc<TestDisk>, usize) {
     let machine = machine();
-    let disk = MemoryDisk::new(vec![0xff; size]);
+    let disk = common::disk(&vec![0xff; size]);
     machine.add_disk(disk.clone()).unwrap();
     let (kind, dev, path) = (c"devtmpfs", c"/dev", c"/dev/vda");
     let args = [kind.as_ptr(), dev.as_ptr(), kind.as_ptr()].map(|p| p as usize);
@@ -62,28 +63,26 @@ fn open_disk(size: usize) -> (Arc<Machine>, Arc<MemoryDisk>, usize) {
 fn fsync_reaches_the_disk() {
     let (machine, disk, fd) = open_disk(1 << 20);
     write(&machine, fd, &[7; 4096]).unwrap();
-    assert_eq!(*disk.asked.lock().unwrap(), []);
+    assert_eq!(disk.faults().asked(DiskOp::Flush), 0);
     call(&machine, FSYNC, &[fd]).unwrap();
-    assert_eq!(disk.content.lock().unwrap()[..4096], [7; 4096]);
-    assert_eq!(*disk.asked.lock().unwrap(), [Asked::Flush]);
+    assert_eq!(content(&disk, 0..4096), [7; 4096]);
+    assert_eq!(disk.faults().asked(DiskOp::Flush), 1);
 }
 
 #[test]
 fn discards_and_zeroes_reach_the_disk() {
     let (machine, disk, fd) = open_disk(1 << 20);
-    let range: [u64; 2] = [8192, 65536];
-    let pointer = range.as_ptr() as usize;
-    call(&machine, IOCTL, &[fd, BLKDISCARD, pointer]).unwrap();
-    call(&machine, IOCTL, &[fd, BLKZEROOUT, pointer]).unwrap();
-    let (offset, len) = (8192, 65536);
-    assert_eq!(
-        *disk.asked.lock().unwrap(),
-        [
-            Asked::Discard { offset, len },
-            Asked::WriteZeroes { offset, len }
-        ]
-    );
-    let content = disk.content.lock().unwrap();
-    assert_eq!(content[8191..8193], [0xff, 0]);
-    assert_eq!(content[8192 + 65535..8192 + 65537], [0, 0xff]);
+    let cases = [
+        (BLKDISCARD, DiskOp::Discard, 8192..8192 + 65536),
+        (BLKZEROOUT, DiskOp::WriteZeroes, 131072..131072 + 4096),
+    ];
+    for (request, op, zeroed) in cases {
+        let range = [zeroed.start, zeroed.end - zeroed.start];
+        call(&machine, IOCTL, &[fd, request, range.as_ptr() as usize]).unwrap();
+        assert_eq!(disk.faults().asked(op), 1);
+        let around = content(&disk, zeroed.start - 1..zeroed.end + 1);
+        assert_eq!((around[0], around[1]), (0xff, 0));
+        assert_eq!(around[around.len() - 2..], [0, 0xff]);
+    }
+    assert_eq!(disk.faults().asked(DiskOp::Write), 0);
 }

@@ -5,9 +5,9 @@
 
 mod common;
 
-use common::{MemoryDisk, call, errno, machine, nr};
+use common::{call, content, errno, machine, nr};
+use drupe_host::disk::{DiskOp, Fault};
 use std::fs;
-use std::sync::atomic::Ordering;
 
 /// Threads, file descriptors and resident memory (in pages) of this process.
 fn counts() -> (usize, usize, usize) {
@@ -60,7 +60,7 @@ fn kernels_are_independent() {
 
 fn disks_come_and_go() {
     let machine = machine();
-    let disk = MemoryDisk::new(vec![0; 1 << 20]);
+    let disk = common::disk(&[0; 1 << 20]);
     let id = machine.add_disk(disk.clone()).unwrap();
     assert_eq!(id.name(), "vda");
     let text = c"devtmpfs";
@@ -75,11 +75,11 @@ fn disks_come_and_go() {
     assert_eq!(errno(machine.remove_disk(id)), libc::EBUSY);
     call(&machine, 82, &[fd]).expect("fsync");
     assert_eq!(
-        disk.content.lock().unwrap()[..4097],
+        content(&disk, 0..4097),
         [[7; 4096].as_slice(), &[0]].concat()
     );
 
-    disk.fail_reads.store(true, Ordering::SeqCst);
+    disk.faults().add(Fault::new(DiskOp::Read));
     let mut data = vec![0; 4096];
     call(&machine, 62, &[fd, 512 << 10, 0]).expect("lseek");
     assert_eq!(errno(common::read(&machine, fd, &mut data)), libc::EIO);

@@ -1,11 +1,10 @@
 //! What the tests share: system calls by name, a disk in memory.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
-use drupe_host::disk::{Disk, Geometry};
+use drupe_host::disk::{FaultyDisk, MemoryDisk};
 use drupe_machine::{Config, Error, Machine};
-use std::io::{self, IoSlice, IoSliceMut};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Numbers of `include/uapi/asm-generic/unistd.h`.
 pub mod nr {
@@ -65,87 +64,14 @@ pub fn read(machine: &Machine, fd: usize, data: &mut [u8]) -> Result<usize, Erro
 }
 
 /// A disk in memory that can be told to fail.
-pub struct MemoryDisk {
-    pub content: Mutex<Vec<u8>>,
-    pub fail_reads: AtomicBool,
-    /// What was asked beside reads and writes, in order.
-    pub asked: Mutex<Vec<Asked>>,
+pub type TestDisk = FaultyDisk<MemoryDisk>;
+
+/// A disk with this content.
+pub fn disk(content: &[u8]) -> Arc<TestDisk> {
+    Arc::new(FaultyDisk::new(MemoryDisk::from_image(content)))
 }
 
-/// A request to a disk that moves no data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    Flush,
-    DurableWrite,
-    Discard { offset: u64, len: u64 },
-    WriteZeroes { offset: u64, len: u64 },
-}
-
-impl MemoryDisk {
-    fn ask(&self, what: Asked) {
-        self.asked.lock().unwrap().push(what);
-    }
-
-    pub fn new(content: Vec<u8>) -> Arc<MemoryDisk> {
-        Arc::new(MemoryDisk {
-            content: Mutex::new(content),
-            fail_reads: false.into(),
-            asked: Mutex::default(),
-        })
-    }
-}
-
-impl Disk for MemoryDisk {
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            size: self.content.lock().unwrap().len() as u64,
-            block_size: 512,
-            read_only: false,
-            discard: true,
-        }
-    }
-
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
-        if self.fail_reads.load(SeqCst) {
-            return Err(io::Error::from_raw_os_error(5));
-        }
-        let content = self.content.lock().unwrap();
-        let mut at = offset as usize;
-        for buffer in buffers {
-            let len = buffer.len();
-            buffer.copy_from_slice(&content[at..at + len]);
-            at += len;
-        }
-        Ok(())
-    }
-
-    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()> {
-        if durable {
-            self.ask(Asked::DurableWrite);
-        }
-        let mut content = self.content.lock().unwrap();
-        let mut at = offset as usize;
-        for buffer in buffers {
-            content[at..at + buffer.len()].copy_from_slice(buffer);
-            at += buffer.len();
-        }
-        Ok(())
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        self.ask(Asked::Flush);
-        Ok(())
-    }
-
-    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.ask(Asked::Discard { offset, len });
-        Ok(())
-    }
-
-    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
-        self.ask(Asked::WriteZeroes { offset, len });
-        let range = offset as usize..(offset + len) as usize;
-        self.content.lock().unwrap()[range].fill(0);
-        Ok(())
-    }
+/// Bytes of the disk itself; not counted.
+pub fn content(disk: &TestDisk, range: Range<usize>) -> Vec<u8> {
+    disk.inner().to_image()[range].to_vec()
 }

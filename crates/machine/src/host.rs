@@ -1,0 +1,159 @@
+//! A kernel's [`Host`], with its panics contained and its promises kept.
+
+use crate::error::Error;
+use crate::fault;
+use crate::kernel::Kernel;
+use drupe_host::{Host, TimerWaker};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// More than a task's timer slack, 50 µs (`PR_SET_TIMERSLACK` of `prctl(2)`),
+/// and than the least time that the kernel sets its timer to, 1 µs; in ns.
+const NEAR: u64 = 100_000;
+
+/// What a kernel has of its host.
+pub(crate) struct HostSide {
+    host: Arc<dyn Host>,
+    /// The host's clock when the kernel's was 0, in ns.
+    epoch: u64,
+    /// The latest time that the kernel has seen. Written by the holder of the
+    /// CPU only, so Relaxed.
+    latest: AtomicU64,
+}
+
+impl std::fmt::Debug for HostSide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostSide").finish_non_exhaustive()
+    }
+}
+
+/// Calls `f`, which is not ours; `None` if it panics.
+#[inline]
+pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            // Dropping what it panicked with may panic too.
+            std::mem::forget(panic);
+            None
+        }
+    }
+}
+
+impl HostSide {
+    /// The kernel's clock begins.
+    ///
+    /// # Errors
+    ///
+    /// The host's clock panics.
+    pub(crate) fn new(host: Arc<dyn Host>) -> Result<HostSide, Error> {
+        let epoch = contain(|| host.monotonic());
+        Ok(HostSide {
+            epoch: epoch.ok_or_else(|| Error::boot("the host's clock panicked"))?,
+            host,
+            latest: AtomicU64::new(0),
+        })
+    }
+
+    /// The kernel's clock, for the holder of the CPU: ns since it was made.
+    #[inline]
+    pub(crate) fn clock(&self) -> u64 {
+        let latest = self.latest.load(Relaxed);
+        let now = contain(|| self.host.monotonic()).unwrap_or(0);
+        let now = now.saturating_sub(self.epoch);
+        if now <= latest {
+            return latest;
+        }
+        self.latest.store(now, Relaxed);
+        now
+    }
+
+    pub(crate) fn wall_clock(&self) -> i64 {
+        contain(|| self.host.wall_clock()).unwrap_or(0)
+    }
+
+    pub(crate) fn console(&self, text: &[u8]) {
+        let _ = contain(|| self.host.console(text));
+    }
+
+    /// How long the leader (`timer.rs`) may sleep until the kernel's clock is at
+    /// `deadline`. A host that panics here does not know.
+    pub(crate) fn timeout(&self, kernel: &Kernel, deadline: u64) -> Option<Duration> {
+        // The leader is outside; a call from there would wait for itself.
+        let _inside = fault::inside(kernel);
+        contain(|| self.host.timeout(deadline.saturating_add(self.epoch))).flatten()
+    }
+
+    /// Whether the time between now and a near `deadline` may never pass. Asked
+    /// by the holder of the CPU, which has just looked at the clock.
+    #[inline]
+    pub(crate) fn stands_still_before(&self, kernel: &Kernel, deadline: u64) -> bool {
+        deadline.saturating_sub(self.latest.load(Relaxed)) <= NEAR
+            && self.timeout(kernel, deadline).is_none()
+    }
+
+    /// Random bytes.
+    ///
+    /// # Errors
+    ///
+    /// The host has none.
+    pub(crate) fn seed(&self) -> Result<[u8; 32], Error> {
+        let mut seed = [0; 32];
+        match contain(|| self.host.random(&mut seed)) {
+            Some(Ok(())) => Ok(seed),
+            Some(Err(error)) => Err(Error::boot(format_args!("its random seed: {error}"))),
+            None => Err(Error::boot("the host's random source panicked")),
+        }
+    }
+
+    /// Gives the host what wakes `kernel`'s timer.
+    ///
+    /// # Errors
+    ///
+    /// The host panics.
+    pub(crate) fn attach(&self, kernel: Weak<Kernel>) -> Result<(), Error> {
+        let waker = TimerWaker::new(move || {
+            let kernel = kernel.upgrade().filter(|kernel| kernel.end.get().is_none());
+            if let Some(kernel) = &kernel
+                && !kernel.is_forked()
+            {
+                kernel.timer.look_again(kernel);
+            }
+            kernel.is_some()
+        });
+        contain(|| self.host.attach(waker)).ok_or_else(|| Error::boot("the host panicked"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Shows these times, the last one first; then it panics.
+    struct Times(Mutex<Vec<u64>>);
+
+    impl Host for Times {
+        fn monotonic(&self) -> u64 {
+            let mut times = self.0.lock().unwrap_or_else(|e| e.into_inner());
+            times.pop().expect("a time")
+        }
+    }
+
+    #[test]
+    fn the_clock_begins_at_0_and_never_goes_back() -> Result<(), Error> {
+        let host = HostSide::new(Arc::new(Times(vec![30, 2, 19, 20, 10].into())))?;
+        let seen = [(); 5].map(|()| host.clock());
+        assert_eq!(seen, [10, 10, 10, 20, 20]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_clock_that_panics_at_once_boots_nothing() {
+        let error = HostSide::new(Arc::new(Times(Mutex::default()))).unwrap_err();
+        assert!(error.to_string().contains("clock panicked"), "{error}");
+    }
+}
