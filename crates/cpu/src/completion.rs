@@ -107,9 +107,10 @@ impl Completion {
         deadline: Option<Instant>,
         park: &impl Park,
     ) -> Option<Outcome> {
-        if let Some(outcome) = spin.until(|| self.poll()) {
-            return Some(outcome);
-        }
+        let in_vain = match spin.until(|| self.poll()) {
+            Ok(outcome) => return Some(outcome),
+            Err(in_vain) => in_vain,
+        };
         // Relaxed: a failure means that it has ended, or that we were here
         // before; `poll` reads which.
         let _ = self
@@ -117,6 +118,7 @@ impl Completion {
             .compare_exchange(PENDING, WAITING, Relaxed, Relaxed);
         loop {
             if let Some(outcome) = self.poll() {
+                spin.learn(&in_vain);
                 return Some(outcome);
             }
             if park.wait(&self.word, WAITING, deadline) {

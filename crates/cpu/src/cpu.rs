@@ -14,20 +14,23 @@
 //!
 //! A free CPU is anybody's: a thread that comes along takes it with one
 //! instruction, past those that sleep. That is what makes short calls of many
-//! threads cheap. It is made fair by *demand*:
+//! threads cheap: handing the CPU to a thread that sleeps leaves it unused until
+//! that thread is awake, for a hundred times as long as such a call takes.
 //!
-//! - Whoever releases wakes the first in the queue ([`Wait::Notified`]). If
-//!   somebody else is faster again, the first demands, and the next release is
-//!   a grant: the CPU goes over without ever being free.
-//! - A thread that has spun through one single turn of the holder knows that
-//!   the holder is slow. It demands at once, and raises the yield line, at which
-//!   the kernel leaves in mid-computation; the holder then hands over and queues
-//!   up behind.
+//! - Whoever releases wakes the first in the queue ([`Wait::Notified`]), which
+//!   then tries, and waits on if somebody else was faster.
+//! - One that has waited for longer than `patience` when it fails so *demands*:
+//!   the next release is a grant, the CPU goes over without ever being free.
+//! - A thread that finds one single turn to last for as long as it spins, or for
+//!   `GRACE` while it sleeps, raises the yield line, at which the kernel leaves in
+//!   mid-computation; the holder then hands over and queues up behind, demanding.
+//!   (A turn that was granted counts from when its thread is awake.)
 //!
-//! **The bound**: who is first in the queue gets the CPU at the latest with the
-//! second release after that, or at the first yield. Who waits can fall behind
-//! those only that were in the queue before it: with n of them, n + 1 turns.
-//! How long a turn can be is the kernel's poll points' business.
+//! **The bound**: who is first in the queue gets the CPU with the second release
+//! after its patience has ended at the latest, or at the first yield. Who waits
+//! can fall behind those only that were in the queue before it: with n of them,
+//! n + 1 turns, each with such a wait. How long a turn can be is the business of
+//! the kernel's poll points.
 //!
 //! # Interrupts are never lost
 //!
@@ -70,7 +73,11 @@ use crate::waiter::Wait;
 use crate::{Park, Spin, State, Waiter};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a thread sleeps before it asks whoever has the CPU all the while to
+/// yield.
+const GRACE: Duration = Duration::from_micros(100);
 
 /// The line of the pending word that asks the holder to leave the kernel.
 pub const YIELD_LINE: u32 = 1;
@@ -130,20 +137,27 @@ type Queue = VecDeque<Arc<Waiter>>;
 pub struct Cpu {
     state: State,
     queue: Mutex<Queue>,
-    /// How often the CPU was taken, modulo 2^32. Only the holder writes.
-    turns: AtomicU32,
+    /// The number of the turn, doubled; odd when its thread is awake. Wraps. Only
+    /// the holder writes.
+    turn: AtomicU32,
+    /// Before queueing up.
+    brief: Spin,
+    /// In the queue.
     spin: Spin,
+    patience: Duration,
 }
 
 impl Cpu {
-    /// A CPU that nobody holds. Who waits looks at most `max_spin` times
-    /// before sleeping.
-    pub fn new(max_spin: u32) -> Self {
+    /// A CPU that nobody holds. Who waits spins for at most `max_spin` ns before
+    /// sleeping, and is passed by for at most `patience`.
+    pub fn new(max_spin: u32, patience: Duration) -> Self {
         Cpu {
             state: State::new(),
             queue: Mutex::new(Queue::new()),
-            turns: AtomicU32::new(0),
+            turn: AtomicU32::new(0),
+            brief: Spin::new(max_spin / 10),
             spin: Spin::new(max_spin),
+            patience,
         }
     }
 
@@ -152,7 +166,7 @@ impl Cpu {
     pub fn try_acquire(&self) -> bool {
         let taken = self.state.acquire_unqueued();
         if taken {
-            self.count_turn();
+            self.begin_turn();
         }
         taken
     }
@@ -170,11 +184,10 @@ impl Cpu {
         deadline: Option<Instant>,
         park: &impl Park,
     ) -> Result<(), Refused> {
-        let turn = self.turns.load(Relaxed);
-        if let Some(result) = self.spin.until(|| self.attempt()) {
+        let turn = self.turn.load(Relaxed);
+        if let Ok(result) = self.brief.until(|| self.attempt()) {
             return result;
         }
-        let slow = self.turns.load(Relaxed) == turn;
         {
             let mut queue = lock(&self.queue);
             let before = self.state.acquire_or_enqueue();
@@ -182,16 +195,17 @@ impl Cpu {
                 return Err(Refused::Halted);
             }
             if before.is_free() {
-                self.count_turn();
+                self.begin_turn();
                 return Ok(());
             }
-            let _ = waiter.set(if slow { Wait::Demanding } else { Wait::Waiting });
+            let _ = waiter.set(Wait::Waiting);
             queue.push_back(Arc::clone(waiter));
         }
-        if slow {
+        let asked = self.is_slow(turn);
+        if asked {
             ask_to_yield(pending);
         }
-        self.wait_turn(waiter, pending, deadline, park)
+        self.wait_turn(waiter, pending, deadline, asked, park)
     }
 
     /// Takes the CPU if it is free, or finds that it never will be.
@@ -201,30 +215,42 @@ impl Cpu {
             return Some(Err(Refused::Halted));
         }
         (now.is_free() && self.state.acquire().is_free()).then(|| {
-            self.count_turn();
+            self.begin_turn();
             Ok(())
         })
     }
 
-    fn count_turn(&self) {
-        self.turns
-            .store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
+    /// The CPU is the calling thread's, which is awake.
+    fn begin_turn(&self) {
+        let turn = self.turn.load(Relaxed);
+        self.turn.store((turn | 1).wrapping_add(2), Relaxed);
     }
 
-    /// Waits in the queue, until the CPU is the caller's or it gives up.
+    /// Whether the turn is still that of before, and its thread was awake.
+    fn is_slow(&self, before: u32) -> bool {
+        before & 1 != 0 && self.turn.load(Relaxed) == before
+    }
+
+    /// Waits in the queue, until the CPU is the caller's or it gives up. `asked`:
+    /// it has asked the holder to yield.
     fn wait_turn(
         &self,
         waiter: &Arc<Waiter>,
         pending: &AtomicU64,
         deadline: Option<Instant>,
+        asked: bool,
         park: &impl Park,
     ) -> Result<(), Refused> {
+        // A turn may begin after the first of them has.
+        let mut graces = if asked { 0 } else { 3 };
+        // None: its end is too far for the clock.
+        let patience = Instant::now().checked_add(self.patience);
         loop {
             let (state, cancelled) = waiter.state();
             match state {
                 Wait::Granted => {
                     let _ = waiter.set(Wait::Idle);
-                    self.count_turn();
+                    self.begin_turn();
                     return Ok(());
                 }
                 Wait::Halted => {
@@ -237,16 +263,36 @@ impl Cpu {
                     }
                 }
                 Wait::Notified => {
-                    if self.try_turn(waiter) {
+                    let patient = patience.is_none_or(|end| Instant::now() < end);
+                    if self.try_turn(waiter, patient) {
                         return Ok(());
                     }
-                    ask_to_yield(pending);
                 }
                 state => {
+                    let turn = self.turn.load(Relaxed);
                     let changed = || (waiter.state() != (state, false)).then_some(());
-                    if self.spin.until(changed).is_none()
-                        && waiter.sleep(state, deadline, park)
-                        && let Some(refused) = self.leave(waiter, pending, Refused::TimedOut, park)
+                    let Err(in_vain) = self.spin.until(changed) else {
+                        continue;
+                    };
+                    if graces > 0 && in_vain.has_lasted() && self.is_slow(turn) {
+                        graces = 0;
+                        ask_to_yield(pending);
+                    }
+                    let grace = (graces > 0).then(|| Instant::now() + GRACE);
+                    let until = match (deadline, grace) {
+                        (Some(deadline), Some(grace)) => Some(deadline.min(grace)),
+                        (deadline, grace) => deadline.or(grace),
+                    };
+                    if !waiter.sleep(state, until, park) {
+                        self.spin.learn(&in_vain);
+                    } else if until != deadline {
+                        graces -= 1;
+                        if self.is_slow(turn) {
+                            graces = 0;
+                            ask_to_yield(pending);
+                        }
+                    } else if let Some(refused) =
+                        self.leave(waiter, pending, Refused::TimedOut, park)
                     {
                         return Err(refused);
                     }
@@ -255,16 +301,21 @@ impl Cpu {
         }
     }
 
-    /// The first in the queue, notified, tries. If it fails, it demands.
-    fn try_turn(&self, waiter: &Arc<Waiter>) -> bool {
-        let taken = self.spin.until(|| self.attempt()) == Some(Ok(()));
+    /// The first in the queue, notified, tries. If it fails, it waits again, or
+    /// demands if it is not `patient` any more.
+    fn try_turn(&self, waiter: &Arc<Waiter>, patient: bool) -> bool {
+        let taken = matches!(self.spin.until(|| self.attempt()), Ok(Ok(())));
         let mut queue = lock(&self.queue);
         if taken || self.attempt() == Some(Ok(())) {
             self.remove(&mut queue, waiter);
             return true;
         }
         if waiter.state().0 == Wait::Notified {
-            let _ = waiter.set(Wait::Demanding);
+            let _ = waiter.set(if patient {
+                Wait::Waiting
+            } else {
+                Wait::Demanding
+            });
         }
         false
     }
@@ -316,7 +367,7 @@ impl Cpu {
         }
         // Pairs with the fetch_or in `post_irq`.
         if pending.load(SeqCst) & !(1 << YIELD_LINE) != 0 && self.state.acquire().is_free() {
-            self.count_turn();
+            self.begin_turn();
             return Release::Enter;
         }
         Release::Released
@@ -332,6 +383,8 @@ impl Cpu {
         let wake = if demanded {
             self.grant_first(&mut queue, pending)
         } else {
+            // Who asked can have it.
+            pending.fetch_and(!(1 << YIELD_LINE), SeqCst);
             self.state.release();
             notify_first(&queue)
         };
@@ -354,6 +407,7 @@ impl Cpu {
         }
         // It was asked for, and is granted. The new holder must not yield.
         pending.fetch_and(!(1 << YIELD_LINE), SeqCst);
+        self.turn.store(self.turn.load(Relaxed) & !1, Relaxed);
         Some(first.set(Wait::Granted))
     }
 
@@ -383,7 +437,7 @@ impl Cpu {
         if let Some(next) = next {
             park.wake(next);
         }
-        let mut turn = self.wait_turn(waiter, pending, None, park);
+        let mut turn = self.wait_turn(waiter, pending, None, false, park);
         loop {
             match turn {
                 Ok(()) => return Ok(()),
@@ -410,7 +464,7 @@ impl Cpu {
         if before.is_halted() {
             PostIrq::Halted
         } else if before.is_free() {
-            self.count_turn();
+            self.begin_turn();
             PostIrq::Enter
         } else {
             PostIrq::Left

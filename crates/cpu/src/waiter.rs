@@ -3,13 +3,13 @@
 //! # States
 //!
 //! ```text
-//!            enqueue            first, CPU free          tried in vain
+//!            enqueue            first, CPU free          tried in vain, impatient
 //!    IDLE ───────────▶ WAITING ────────────────▶ NOTIFIED ─────────────▶ DEMANDING
-//!     ▲  ╲                │                         │                        │
-//!     │   ╲ enqueue, the holder is slow             │ got it                 │ release,
-//!     │    ╲───────────── │ ──────────────────────  │ ─────▶ DEMANDING       │ hand_over
-//!     │                   │ hand_over               │                        ▼
-//!     └───────────────────┴───── leaves ────────────┴──────────────────── GRANTED
+//!     ▲  ╲              │  ▲                        │ │                      │
+//!     │   ╲ hand_over   │  └── tried in vain ───────┘ │ got it               │ release,
+//!     │    ╲─────────── │ ────────────────────────────│ ─────▶ DEMANDING     │ hand_over
+//!     │                 │ hand_over                   │                      ▼
+//!     └─────────────────┴────────── leaves ───────────┴────────────────── GRANTED
 //!
 //!   any state in the queue ── retire ──▶ HALTED        any ── cancel ──▶ + CANCELLED
 //! ```

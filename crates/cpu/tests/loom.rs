@@ -12,7 +12,7 @@ use loom::sync::atomic::Ordering::{Relaxed, SeqCst};
 use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A futex: the compare and the sleep are one step, as in the kernel.
 #[derive(Default)]
@@ -55,7 +55,7 @@ struct Kernel {
 struct NewCpu(Cpu);
 impl Default for NewCpu {
     fn default() -> Self {
-        Self(Cpu::new(0))
+        Self(Cpu::new(0, Duration::ZERO))
     }
 }
 
@@ -163,10 +163,20 @@ fn builder(preemptions: usize) -> loom::model::Builder {
     builder
 }
 
-/// Runs `threads` at once, in every order; then `check`.
+/// Runs `threads` at once, in every order; then `check`. With threads that demand
+/// at their first failure, and with some that never do.
 fn model(threads: &'static [fn(&Kernel)], check: fn(&Kernel)) {
+    for patience in [Duration::ZERO, Duration::MAX] {
+        model_with(patience, threads, check);
+    }
+}
+
+fn model_with(patience: Duration, threads: &'static [fn(&Kernel)], check: fn(&Kernel)) {
     builder(if threads.len() > 2 { 2 } else { 3 }).check(move || {
-        let kernel = Arc::new(Kernel::default());
+        let kernel = Arc::new(Kernel {
+            cpu: NewCpu(Cpu::new(0, patience)),
+            ..Kernel::default()
+        });
         let (first, rest) = threads.split_first().expect("at least one thread");
         let handles: Vec<_> = rest
             .iter()
@@ -273,7 +283,8 @@ fn acquire_cancel() {
     });
 }
 
-/// Who hands the CPU over gets it back, however often it is cancelled.
+/// Who hands the CPU over gets it back, however often it is cancelled: by the
+/// one who has its turn meanwhile, so that two threads do.
 #[test]
 fn hand_over_cancel() {
     builder(5).check(|| {
@@ -290,17 +301,12 @@ fn hand_over_cancel() {
                 kernel.release();
             })
         };
-        let cancels = {
-            let kernel = Arc::clone(&kernel);
-            thread::spawn(move || {
-                waiter.cancel(&kernel.futex);
-                waiter.cancel(&kernel.futex);
-            })
-        };
-        calls(&kernel);
+        kernel.acquire(None).expect("nobody halts");
+        kernel.enter();
+        waiter.cancel(&kernel.futex);
+        waiter.cancel(&kernel.futex);
+        kernel.release();
         hands_over.join().unwrap();
-        cancels.join().unwrap();
-        calls(&kernel);
     });
 }
 

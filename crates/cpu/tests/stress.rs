@@ -68,7 +68,7 @@ unsafe impl Sync for Kernel {}
 impl Kernel {
     fn new(max_spin: u32) -> Kernel {
         Kernel {
-            cpu: Cpu::new(max_spin),
+            cpu: Cpu::new(max_spin, Duration::from_micros(200)),
             pending: AtomicU64::new(0),
             futex: Futex::default(),
             spin: Spin::new(max_spin),
@@ -231,7 +231,7 @@ fn storm(max_spin: u32, threads: u64, steps: u32) {
 
 #[test]
 fn spinning() {
-    storm(100, 4, 20_000);
+    storm(5000, 4, 20_000);
 }
 
 #[test]
@@ -241,5 +241,5 @@ fn sleeping() {
 
 #[test]
 fn a_crowd() {
-    storm(20, 24, 2000);
+    storm(1000, 24, 2000);
 }

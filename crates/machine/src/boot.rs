@@ -22,6 +22,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 /// What every kernel is told.
 const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1";
@@ -35,6 +36,9 @@ const NR_GETPID: u64 = 172;
 
 /// Memory that the kernel needs for itself, beside its image.
 const MIN_RAM: usize = 12 << 20;
+
+/// How long a thread that waits for the CPU may be passed by: a tick.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The embedded image, parsed once per process.
 fn elf() -> Result<&'static Elf, Error> {
@@ -75,8 +79,8 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Kernel>, Error> {
         memory,
         image: OnceLock::new(),
         boot: OnceLock::new(),
-        baton: Cpu::new(spins(100)),
-        spin: Spin::new(spins(400)),
+        baton: Cpu::new(spins(50_000), PATIENCE),
+        spin: Spin::new(spins(50_000)),
         draining: false.into(),
         timer: Timer::new(),
         disks: Disks::default(),
@@ -102,8 +106,8 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Kernel>, Error> {
     Ok(kernel)
 }
 
-/// At most `most` looks before a thread sleeps; none where only one thread can
-/// run at a time.
+/// At most `most` ns of spinning before a thread sleeps; none where only one
+/// thread can run at a time.
 fn spins(most: u32) -> u32 {
     match std::thread::available_parallelism() {
         Ok(processors) if processors.get() > 1 => most,
