@@ -212,20 +212,26 @@ struct drupe_io {
 
 /**
  * struct drupe_host_ops - what the host does for one kernel
- * @clock: monotonic time; any context, must not block
- * @wall_clock: nanoseconds since 1970-01-01 UTC; may be negative
- * @console_write: @len bytes of kernel log text, not NUL-terminated; any
+ * @clock: monotonic time in ns; any context, must not block
+ * @wall_clock: ns since 1970-01-01 UTC, may be negative; during boot, any
  *	context, must not block
+ * @console_write: @len bytes of kernel log text at @text, not NUL-terminated,
+ *	the kernel's; any context, must not block
  * @timer_set: raise %DRUPE_IRQ_TIMER on CPU @cpu once @clock reaches
- *	@deadline; replaces the previous deadline; interrupts disabled
+ *	@deadline, in ns; replaces the previous deadline; interrupts disabled,
+ *	must not block
  * @map: map @len bytes of the kernel's RAM at physical address @pa also at
  *	address @va inside the kernel's vmalloc area, replacing what was there;
- *	0 or a negative errno
+ *	0 or a negative errno; process context, may wait for disk requests
+ *	that are on their way
  * @unmap: the vmalloc addresses from @va on, @len bytes, are not used any
- *	more; an access faults from now on
+ *	more; an access faults from now on; any context, must not block
  * @disk_submit: start @io; true: it is complete already; false: it will be
- *	handed back by @disk_reap after %DRUPE_IRQ_DISK was raised on @cpu
- * @disk_reap: a completed request, or NULL when there is none
+ *	handed back by @disk_reap after %DRUPE_IRQ_DISK was raised on @cpu;
+ *	the host owns @io meanwhile; process context or softirq, should not
+ *	block: the whole kernel waits
+ * @disk_reap: a completed request, which is the kernel's again, or NULL when
+ *	there is none; interrupt, must not block
  *
  * @ctx is &drupe_boot.ctx.  Two kernels in one process may differ in their
  * clock, console and disks: that is why this is a table.
