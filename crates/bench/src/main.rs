@@ -10,6 +10,7 @@
 //! - `contended`: many threads that call into one kernel.
 //! - `hog`: short calls beside long ones.
 //! - `kernels`: many kernels in one process.
+//! - `disks`: threads that wait for disks, beside io_uring.
 //! - `copies`: whole processes that copy files into and out of an ext4 image.
 //!
 //! What they share: `system` (the two that are compared), `measure`,
@@ -18,6 +19,7 @@
 mod calls;
 mod contended;
 mod copies;
+mod disks;
 mod histogram;
 mod hog;
 mod kernels;
@@ -77,6 +79,11 @@ const GROUPS: &[Group] = &[
         "kernels",
         "memory of a kernel; 100 kernels at once",
         Run::Alone(kernels::run),
+    ),
+    group(
+        "disks",
+        "reads past the host's cache: threads and io_uring",
+        Run::Alone(disks::run),
     ),
     group(
         "copies",
