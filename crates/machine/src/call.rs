@@ -51,7 +51,8 @@ impl Kernel {
         Ok(result(call.request.ret)?)
     }
 
-    /// Runs request `nr` on process 1, which serves one at a time.
+    /// Runs request `nr` on process 1, which serves one at a time. Without a
+    /// deadline: who interrupts a call asks process 1 too.
     ///
     /// # Safety
     ///
@@ -64,8 +65,9 @@ impl Kernel {
             return Err(Error::Forked);
         }
         let _one = lock(&self.init_lock);
+        let init = self.init_task.load(Relaxed);
         // SAFETY: passed on.
-        unsafe { self.call(self.init_task.load(Relaxed), nr, args) }
+        deadline::without(|| unsafe { self.call(init, nr, args) })
     }
 
     /// Runs `call` until it is complete.
