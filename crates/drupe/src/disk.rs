@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use drupe_host::disk::FileDisk;
-use drupe_machine::DiskId;
+use drupe_machine::{DiskId, without_deadline};
 
 use crate::BlockDevice;
 use crate::cow::CopyOnWrite;
@@ -178,7 +178,7 @@ impl Drop for DiskInner {
         if !*self.removed.get_mut() {
             // Not mounted any more: a mount is a handle. A kernel that has
             // halted or died has let go of it already.
-            let _ = self.remove();
+            let _ = without_deadline(|| self.remove());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use drupe_host::Host;
-use drupe_machine::{Config, Machine};
+use drupe_machine::{Config, Machine, without_deadline};
 
 use crate::disk::{AttachedDisk, Disk};
 use crate::error::{Error, Result};
@@ -176,11 +176,11 @@ impl Kernel {
         let halting = &self.inner.halting;
         let _one = halting.lock().unwrap_or_else(PoisonError::into_inner);
         let mounts = std::mem::take(&mut *self.inner.mounts());
-        let settled = mounts
-            .iter()
-            .filter_map(Weak::upgrade)
-            .map(|mount| mount.settle())
-            .fold(Ok(()), Result::and);
+        let settle = || {
+            let mounts = mounts.iter().filter_map(Weak::upgrade);
+            mounts.map(|mount| mount.settle()).fold(Ok(()), Result::and)
+        };
+        let settled = without_deadline(settle);
         let halted = self.inner.sys.machine().halt();
         settled.and(halted.map_err(|e| Error::new("halt", e)))
     }

@@ -40,7 +40,7 @@ pub use drupe_host::disk::{
     Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, MemoryDisk,
 };
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
-pub use drupe_machine::{DeathReport, with_deadline};
+pub use drupe_machine::{DeathReport, with_deadline, without_deadline};
 pub use error::{Cause, Error, Result};
 pub use fs::{
     Dir, DirEntry, File, FileTimes, FileType, Metadata, OpenOptions, ReadDir, StatFs, makedev,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use drupe_abi::Errno;
+use drupe_machine::without_deadline;
 
 use crate::error::{Cause, Error, Result};
 use crate::kernel::{KernelInner, Pseudo};
@@ -112,7 +113,7 @@ impl Drop for Attached {
     fn drop(&mut self) {
         if self.mounted {
             // Whoever wants the error calls Mount::umount.
-            let _ = self.umount();
+            let _ = without_deadline(|| self.umount());
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Instant;
 
 use drupe::{Cause, Disk, Errno, Kernel, MemoryDisk, MountOptions};
 
@@ -240,4 +241,42 @@ fn halting_from_two_threads_leaves_a_clean_filesystem() -> Outcome {
         image::check_ext4(image.path())?;
     }
     Ok(())
+}
+
+/// Eight threads contend for the CPU, so that a deadline that has passed would
+/// often refuse a call: nothing that gives something back may be refused.
+#[test]
+fn drops_have_no_deadline() -> Outcome {
+    let image = image::ext4(16 << 20)?;
+    let kernel = Kernel::boot()?;
+    let disk = kernel.add_disk(Disk::open(image.path())?)?;
+    let mount = disk.whole().mount(MountOptions::new())?;
+    mount.write("file", vec![7; 100_000])?;
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let file = mount.open("file").expect("no deadline");
+                    let now = Instant::now();
+                    let size = drupe::with_deadline(now, || {
+                        let size = file.metadata().map(|metadata| metadata.len());
+                        drop(file);
+                        size
+                    });
+                    match size {
+                        Ok(size) => assert_eq!(size, 100_000),
+                        Err(error) => assert!(matches!(error.cause(), Cause::TimedOut)),
+                    }
+                }
+            });
+        }
+    });
+    // EBUSY if a file were still open.
+    mount.umount()?;
+    drupe::with_deadline(Instant::now(), || -> Outcome {
+        Kernel::boot()?;
+        drop((disk, kernel));
+        Ok(())
+    })?;
+    image::check_ext4(image.path())
 }

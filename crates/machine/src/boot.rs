@@ -2,6 +2,7 @@
 //! process 1 is there.
 
 use crate::call::Call;
+use crate::deadline::without_deadline;
 use crate::disks::Disks;
 use crate::error::Error;
 use crate::host::HostSide;
@@ -153,7 +154,7 @@ fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {
     // The kernel fills in the task: process 1.
     let mut call = Call::new(0, abi::op::BOOT, [0; 6]);
     // SAFETY: the request has no arguments.
-    unsafe { kernel.complete(&mut call)? };
+    without_deadline(|| unsafe { kernel.complete(&mut call) })?;
     kernel.init_task.store(call.request.task, Relaxed);
     Ok(())
 }

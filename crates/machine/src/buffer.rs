@@ -1,5 +1,6 @@
 //! Kernel memory that the program can use.
 
+use crate::deadline::without_deadline;
 use crate::error::Error;
 use crate::machine::Machine;
 use drupe_abi::op;
@@ -70,6 +71,7 @@ impl Drop for Buffer {
         let args = [self.address as u64, self.len.max(1) as u64, 0, 0, 0, 0];
         // A kernel that has ended has freed everything.
         // SAFETY: nobody refers to the memory any more.
-        let _ = unsafe { self.machine.request(op::PAGES_FREE, args) };
+        let free = || unsafe { self.machine.request(op::PAGES_FREE, args) };
+        let _ = without_deadline(free);
     }
 }

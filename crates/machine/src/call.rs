@@ -67,7 +67,7 @@ impl Kernel {
         let _one = lock(&self.init_lock);
         let init = self.init_task.load(Relaxed);
         // SAFETY: passed on.
-        deadline::without(|| unsafe { self.call(init, nr, args) })
+        deadline::without_deadline(|| unsafe { self.call(init, nr, args) })
     }
 
     /// Runs `call` until it is complete.
@@ -162,6 +162,6 @@ impl Kernel {
         let _one = lock(&self.init_lock);
         // A kernel that has ended has abandoned the call.
         // SAFETY: the arguments are valid, and the thread waits outside.
-        let _ = deadline::without(|| unsafe { self.complete_inside(&mut interrupt) });
+        let _ = deadline::without_deadline(|| unsafe { self.complete_inside(&mut interrupt) });
     }
 }

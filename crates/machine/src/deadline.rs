@@ -33,8 +33,9 @@ pub fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Runs `f` without a deadline.
-pub(crate) fn without<T>(f: impl FnOnce() -> T) -> T {
+/// Runs `f` without a deadline: what gives something back must not fail because
+/// time is short. Halting and all that a drop does are without one anyway.
+pub fn without_deadline<T>(f: impl FnOnce() -> T) -> T {
     let _restore = Restore(DEADLINE.take());
     f()
 }

@@ -27,7 +27,7 @@ mod tasks;
 mod timer;
 
 pub use buffer::Buffer;
-pub use deadline::with_deadline;
+pub use deadline::{with_deadline, without_deadline};
 pub use disks::DiskId;
 pub use drupe_abi::Crash;
 pub use error::{DeathReport, Error};

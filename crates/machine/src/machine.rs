@@ -2,6 +2,7 @@
 
 use crate::boot;
 use crate::buffer::Buffer;
+use crate::deadline::without_deadline;
 use crate::disks::{self, DiskId};
 use crate::error::Error;
 use crate::interrupt::Interrupter;
@@ -243,10 +244,10 @@ impl Machine {
             return Err(Error::Forked);
         }
         // SAFETY: `sync` has no arguments, those of `reboot` are numbers.
-        let result = unsafe {
+        let result = without_deadline(|| unsafe {
             self.request(NR_SYNC, [0; 6])
                 .and_then(|_| self.request(NR_REBOOT, [MAGIC1, MAGIC2, HALT, 0, 0, 0]))
-        };
+        });
         if self.kernel.end.get().is_some() {
             self.kernel.join();
         }

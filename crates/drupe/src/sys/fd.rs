@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use drupe_machine::without_deadline;
+
 use super::call::Sys;
 use super::nr;
 
@@ -38,7 +40,7 @@ impl OwnedFd {
 impl Drop for OwnedFd {
     fn drop(&mut self) {
         // A dead or halted kernel has no descriptors left to leak.
-        let _ = self.sys.plain(nr::CLOSE, [self.raw as usize]);
+        let _ = without_deadline(|| self.sys.plain(nr::CLOSE, [self.raw as usize]));
     }
 }
 
