@@ -85,7 +85,7 @@ pub(crate) fn tsan(arguments: &[String]) -> Result<()> {
 pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     run_command(
         cargo()
-            .args(["test", "--workspace", "--release", "--locked", "--"])
+            .args(["test", "--workspace", "--tests", "--release", "--locked", "--"])
             .args(["--ignored", "--test-threads=1", "--nocapture"])
             .args(arguments),
     )
