@@ -85,7 +85,8 @@ pub(crate) fn tsan(arguments: &[String]) -> Result<()> {
 pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     run_command(
         cargo()
-            .args(["test", "--workspace", "--tests", "--release", "--locked", "--"])
+            .args(["test", "--workspace", "--tests"])
+            .args(["--release", "--locked", "--"])
             .args(["--ignored", "--test-threads=1", "--nocapture"])
             .args(arguments),
     )
