@@ -53,6 +53,7 @@ pub(crate) fn configure(
     let unknown = output.lines.iter().filter_map(|line| unknown_symbol(line));
     let config = prepared.build().join(".config");
     let config = fs::read_to_string(&config).on("read", &config)?;
+    forget_vanished(prepared.build(), &config)?;
     let requests = requests(overlay, flavour)?;
     let lost = lost(&requests, &config, &unknown.collect::<Vec<_>>());
     if lost.is_empty() {
@@ -62,6 +63,30 @@ pub(crate) fn configure(
         flavour: flavour.name().to_owned(),
         lost: lost.join(", "),
     })
+}
+
+/// Has compiled again what was compiled with a symbol that is gone: Kconfig does
+/// so by touching `include/config/SYMBOL`, but not if the symbol is still
+/// mentioned somewhere and no longer defined, as with an older overlay
+/// (`conf_touch_deps()`, scripts/kconfig/confdata.c).
+fn forget_vanished(build: &Path, config: &str) -> Result<()> {
+    let compiled_with = build.join("include/config/auto.conf");
+    let Ok(old) = fs::read_to_string(&compiled_with) else {
+        return Ok(()); // Nothing was compiled yet.
+    };
+    for symbol in vanished(&old, config) {
+        let name = symbol.trim_start_matches("CONFIG_");
+        let stamp = build.join("include/config").join(name);
+        fs::write(&stamp, "").on("write", &stamp)?;
+    }
+    Ok(())
+}
+
+/// The symbols that `old` sets and `new` does not.
+fn vanished<'a>(old: &'a str, new: &str) -> Vec<&'a str> {
+    let new: BTreeMap<&str, &str> = new.lines().filter_map(parse_line).collect();
+    let symbols = old.lines().filter_map(parse_line).map(|(symbol, _)| symbol);
+    symbols.filter(|symbol| !new.contains_key(symbol)).collect()
 }
 
 fn requests(overlay: &Overlay, flavour: &Flavour) -> Result<Requests> {

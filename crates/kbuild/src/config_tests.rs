@@ -70,3 +70,10 @@ fn what_kconfig_dropped_is_found() {
         ]
     );
 }
+
+#[test]
+fn what_is_no_longer_defined_is_found() {
+    let old = "CONFIG_KEPT=y\nCONFIG_GONE=y\nCONFIG_OFF=y\n";
+    let new = "CONFIG_KEPT=y\n# CONFIG_OFF is not set\nCONFIG_NEW=y\n";
+    assert_eq!(vanished(old, new), ["CONFIG_GONE"]);
+}
