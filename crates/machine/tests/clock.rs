@@ -7,6 +7,7 @@ use drupe_host::{Host, ManualClock, TimerWaker};
 use drupe_machine::{Config, Machine};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::TryRecvError;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,6 +15,7 @@ use std::time::{Duration, UNIX_EPOCH};
 /// Numbers of `include/uapi/asm-generic/unistd.h`.
 const FSTAT: usize = 80;
 const CLOCK_GETTIME: usize = 113;
+const SCHED_YIELD: usize = 124;
 const GETRANDOM: usize = 278;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -139,20 +141,47 @@ fn a_sleeper_is_woken_without_another_call() {
     let (machine, clock) = manual();
     let (sender, receiver) = mpsc::channel();
     thread::scope(|s| {
-        s.spawn(|| {
+        let machine = &machine;
+        s.spawn(move || {
             for _ in 0..100 {
-                let nap: [i64; 2] = [60, 0];
-                call(&machine, nr::NANOSLEEP, &[nap.as_ptr() as usize, 0]).unwrap();
+                let nap: [i64; 2] = [0, 1_000_000];
+                call(machine, nr::NANOSLEEP, &[nap.as_ptr() as usize, 0]).unwrap();
             }
             sender.send(()).unwrap();
         });
         // How often it takes depends on when the sleeper sleeps.
-        while receiver.try_recv().is_err() {
-            clock.advance(Duration::from_secs(60));
+        while let Err(TryRecvError::Empty) = receiver.try_recv() {
+            clock.advance(Duration::from_millis(1));
             thread::yield_now();
         }
     });
-    assert!(clock.now() >= Duration::from_secs(6000));
+    assert!(clock.now() >= Duration::from_millis(100));
+    machine.halt().unwrap();
+}
+
+/// As when the process is stopped for months, again and again, in the middle of
+/// whatever it computes: what runs then has not run so long.
+#[test]
+fn the_scheduler_bears_any_jump() {
+    const MONTHS: Duration = Duration::from_secs(12_000_000);
+    let (machine, clock) = manual();
+    let jumping = AtomicBool::new(true);
+    thread::scope(|s| {
+        for _ in 0..8 {
+            s.spawn(|| {
+                let mut bytes = vec![0u8; 1 << 20];
+                while jumping.load(SeqCst) {
+                    let arguments = [bytes.as_mut_ptr() as usize, bytes.len(), 0];
+                    call(&machine, GETRANDOM, &arguments).unwrap();
+                }
+            });
+        }
+        for _ in 0..60 {
+            clock.advance(MONTHS);
+            call(&machine, SCHED_YIELD, &[]).unwrap();
+        }
+        jumping.store(false, SeqCst);
+    });
     machine.halt().unwrap();
 }
 

@@ -7,9 +7,11 @@
 #include <linux/clocksource.h>
 #include <linux/init.h>
 #include <linux/interrupt.h>
+#include <linux/jump_label.h>
 #include <linux/sched/clock.h>
 #include <linux/timekeeping.h>
 #include <asm/machine.h>
+#include <asm/paravirt.h>
 
 static u64 drupe_clocksource_read(struct clocksource *cs)
 {
@@ -52,9 +54,33 @@ static irqreturn_t drupe_timer_interrupt(int irq, void *dev_id)
 	return IRQ_HANDLED;
 }
 
+/*
+ * The scheduler looks at its clock at least at each tick.  If more time than
+ * that has passed, nobody ran the machine: its process was stopped, its clock
+ * was moved, or it was not called.  No task has run meanwhile; for days of it,
+ * the scheduler's arithmetic would overflow.
+ */
+#define MAX_RUN_NS (100 * NSEC_PER_MSEC)
+
+struct static_key paravirt_steal_enabled = STATIC_KEY_INIT_FALSE;
+struct static_key paravirt_steal_rq_enabled = STATIC_KEY_INIT_TRUE;
+
+static u64 clock_seen;
+static u64 clock_stolen;
+
 unsigned long long notrace sched_clock(void)
 {
-	return drupe_clock();
+	u64 now = drupe_clock();
+
+	if (now - clock_seen > MAX_RUN_NS)
+		clock_stolen += now - clock_seen - MAX_RUN_NS;
+	clock_seen = now;
+	return now;
+}
+
+u64 paravirt_steal_clock(int cpu)
+{
+	return clock_stolen;
 }
 
 void read_persistent_clock64(struct timespec64 *ts)
