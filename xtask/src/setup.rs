@@ -25,6 +25,9 @@ const TESTS: &[Requirement] = &[
     Requirement::program("mkudffs", "udftools"),
     Requirement::program("sfdisk", "fdisk"),
     Requirement::program("sgdisk", "gdisk"),
+    Requirement::program("cryptsetup", "cryptsetup-bin"),
+    Requirement::program("mdadm", "mdadm"),
+    Requirement::program("thin_restore", "thin-provisioning-tools"),
     Requirement::program("getfacl", "acl"),
     Requirement::program("getfattr", "attr"),
     // checkpatch.pl wants modules that perl-base lacks.

@@ -1,6 +1,5 @@
 //! [`Disk`]: a disk to be plugged into a kernel; [`AttachedDisk`]: one that is.
 
-use std::ffi::CString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +10,8 @@ use drupe_machine::{DiskId, without_deadline};
 use crate::BlockDevice;
 use crate::cow::CopyOnWrite;
 use crate::error::{Cause, Error, Result};
-use crate::kernel::{KernelInner, Pseudo};
-use crate::partition::{self, Partition};
+use crate::kernel::KernelInner;
+use crate::partition::Partition;
 
 /// A disk that can be added to a kernel: an image file, a block device of the
 /// host, or any [`BlockDevice`].
@@ -130,7 +129,7 @@ impl AttachedDisk {
 
     /// The partitions that the kernel has found, by number.
     pub fn partitions(&self) -> Result<Vec<Partition>> {
-        partition::scan(&self.inner)
+        self.whole().partitions()
     }
 
     /// The partition of this number, counted from 1 as in `/dev/vda1`.
@@ -163,13 +162,6 @@ impl DiskInner {
         self.kernel.sys.machine().remove_disk(self.id)?;
         self.removed.store(true, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// `/dev/NAME`, with devtmpfs mounted.
-    pub(crate) fn device(&self, name: &str) -> crate::sys::Result<CString> {
-        self.kernel.need(Pseudo::Dev)?;
-        // The kernel's device names have no NUL; sysfs turns "/" into "!".
-        Ok(CString::new(format!("/dev/{name}")).unwrap_or_default())
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use drupe_abi::Errno;
 use drupe_machine::DeathReport;
+use drupe_volumes::Error as VolumeError;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,6 +72,12 @@ pub enum Cause {
     /// instead, if it is known: "swap", "crypto_LUKS" and so on.
     #[error("{}", no_filesystem(*.0))]
     NoFilesystem(Option<&'static str>),
+    /// It is encrypted, and no passphrase was given.
+    #[error("is encrypted, and there is no passphrase for it")]
+    Locked,
+    /// A volume (LUKS, LVM, md) cannot be made of what is on the disk.
+    #[error("{0}")]
+    Volume(#[from] VolumeError),
     /// The filesystem was not unmounted cleanly and the disk is read-only, so
     /// its journal cannot be replayed.
     #[error(

@@ -1,6 +1,6 @@
 //! [`Kernel`]: a running kernel, and [`Builder`], how it is to run.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,7 +20,7 @@ use crate::{Mount, mount};
 /// disks, partitions, mounts and files count as handles.
 #[derive(Clone)]
 pub struct Kernel {
-    inner: Arc<KernelInner>,
+    pub(crate) inner: Arc<KernelInner>,
 }
 
 /// A kernel and what is arranged inside it.
@@ -228,7 +228,14 @@ impl KernelInner {
         Ok(())
     }
 
-    /// A number that no other mount of this kernel has.
+    /// `/dev/NAME`, with devtmpfs mounted.
+    pub(crate) fn device(&self, name: &str) -> sys::Result<CString> {
+        self.need(Pseudo::Dev)?;
+        // The kernel's device names have no NUL; sysfs turns "/" into "!".
+        Ok(CString::new(format!("/dev/{name}")).unwrap_or_default())
+    }
+
+    /// A number that no other mount or volume of this kernel has.
     pub(crate) fn mount_number(&self) -> u32 {
         self.next_mount.fetch_add(1, Ordering::Relaxed)
     }

@@ -33,6 +33,7 @@ mod partition;
 pub mod probe;
 mod sys;
 mod table;
+mod volume;
 
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
@@ -41,6 +42,7 @@ pub use drupe_host::disk::{
 };
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
 pub use drupe_machine::{DeathReport, with_deadline, without_deadline};
+pub use drupe_volumes::Error as VolumeError;
 pub use error::{Cause, Error, Result};
 pub use fs::{
     Dir, DirEntry, File, FileTimes, FileType, Metadata, OpenOptions, ReadDir, StatFs, makedev,
@@ -49,3 +51,4 @@ pub use kernel::{Buffer, Builder, Interrupter, Kernel};
 pub use mount::{Mount, MountOptions};
 pub use partition::{Partition, PartitionInfo};
 pub use sys::nr;
+pub use volume::{Volume, VolumeKind, Volumes};

@@ -188,14 +188,12 @@ pub(crate) fn mount_virtual(
 /// Mounts the filesystem of a partition.
 pub(crate) fn mount_partition(partition: &Partition, options: &MountOptions) -> Result<Mount> {
     let failed = |cause: Cause| Error::at("mount", partition.name(), cause);
-    let disk = &partition.disk;
-    let kernel = &disk.kernel;
-    let read_only = disk.backend.geometry().read_only;
+    let kernel = partition.kernel();
+    let read_only = partition.is_read_only();
 
     let candidates = candidates(partition, options)?;
-    let device = disk
-        .device(partition.name())
-        .map_err(|e| failed(e.into()))?;
+    let device = kernel.device(partition.name());
+    let device = device.map_err(|e| failed(e.into()))?;
     let flags = options.flags(read_only);
     match attach(kernel, &device, &candidates, flags, options) {
         Ok(attached) => {
@@ -225,7 +223,7 @@ fn candidates(partition: &Partition, options: &MountOptions) -> Result<Vec<CStri
             Some(driver) => Ok(vec![driver.to_owned()]),
             None => Err(failed(Cause::NoFilesystem(Some(found.kind)))),
         },
-        None => disk_filesystems(&partition.disk.kernel).map_err(|e| failed(e.into())),
+        None => disk_filesystems(partition.kernel()).map_err(|e| failed(e.into())),
     }
 }
 

@@ -3,21 +3,20 @@
 use std::io::{self, IoSliceMut, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use drupe_abi::Errno;
-use drupe_machine::Error as MachineError;
-
 use crate::disk::DiskInner;
-use crate::error::{Error, Result};
-use crate::kernel::Pseudo;
+use crate::error::{Cause, Error, Result};
+use crate::kernel::{KernelInner, Pseudo};
 use crate::mount::{self, Mount, MountOptions};
 use crate::probe::{self, Probe};
-use crate::sys::{self, AT_FDCWD};
+use crate::sys;
 use crate::table;
+use crate::volume::{self, Mapped};
 
-/// A partition of a disk, or the whole of it. Keeps its disk.
+/// A block device of a kernel: a partition of a disk, the whole of it, or a
+/// volume made of such. Keeps its disk, or what the volume is made of.
 #[derive(Clone)]
 pub struct Partition {
-    pub(crate) disk: Arc<DiskInner>,
+    device: Device,
     /// `None`: the whole disk.
     number: Option<u32>,
     /// "vda1" for the first of the first disk.
@@ -26,6 +25,13 @@ pub struct Partition {
     start: u64,
     /// Bytes.
     size: u64,
+}
+
+/// What a partition is a part of.
+#[derive(Clone)]
+enum Device {
+    Disk(Arc<DiskInner>),
+    Volume(Arc<Mapped>),
 }
 
 /// What the partition table says of a partition.
@@ -48,7 +54,7 @@ pub struct PartitionInfo {
 impl Partition {
     pub(crate) fn whole(disk: &Arc<DiskInner>) -> Partition {
         Partition {
-            disk: Arc::clone(disk),
+            device: Device::Disk(Arc::clone(disk)),
             number: None,
             name: disk.name.clone(),
             start: 0,
@@ -56,7 +62,24 @@ impl Partition {
         }
     }
 
-    /// Its number, counted from 1; `None` for the whole disk.
+    pub(crate) fn of_volume(volume: Mapped) -> Partition {
+        Partition {
+            number: None,
+            name: volume.name.clone(),
+            start: 0,
+            size: volume.size,
+            device: Device::Volume(Arc::new(volume)),
+        }
+    }
+
+    pub(crate) fn kernel(&self) -> &Arc<KernelInner> {
+        match &self.device {
+            Device::Disk(disk) => &disk.kernel,
+            Device::Volume(volume) => &volume.kernel,
+        }
+    }
+
+    /// Its number, counted from 1; `None` for the whole disk, and for a volume.
     pub fn number(&self) -> Option<u32> {
         self.number
     }
@@ -66,7 +89,15 @@ impl Partition {
         &self.name
     }
 
-    /// Bytes from the start of the disk.
+    /// Nothing can be written to it.
+    pub fn is_read_only(&self) -> bool {
+        match &self.device {
+            Device::Disk(disk) => disk.backend.geometry().read_only,
+            Device::Volume(volume) => volume.read_only,
+        }
+    }
+
+    /// Bytes from the start of the disk or volume.
     pub fn start(&self) -> u64 {
         self.start
     }
@@ -76,56 +107,72 @@ impl Partition {
         self.size
     }
 
-    /// What the partition table says of it. `None` for the whole disk and for
-    /// tables other than GPT and MBR.
+    /// What the partition table says of it. `None` for the whole disk, for
+    /// volumes, and for tables other than GPT and MBR.
     pub fn info(&self) -> Result<Option<PartitionInfo>> {
-        let Some(number) = self.number else {
+        let (Some(number), Device::Disk(disk)) = (self.number, &self.device) else {
             return Ok(None);
         };
-        let block_size = self.disk.backend.geometry().block_size;
-        table::find(&mut self.window(0, u64::MAX), block_size.into(), number)
+        let block_size = disk.backend.geometry().block_size;
+        table::find(&mut window(disk, 0, u64::MAX), block_size.into(), number)
             .map_err(|e| Error::at("read partition table", &self.name, e))
     }
 
     /// What is on it: a filesystem, or something else that has a signature.
     pub fn probe(&self) -> Result<Option<Probe>> {
-        probe::probe(&mut self.window(self.start, self.size))
-            .map_err(|e| Error::at("probe", &self.name, e))
+        let failed = |e: Cause| Error::at("probe", &self.name, e);
+        let mut reader = self.reader().map_err(|e| failed(e.into()))?;
+        probe::probe(&mut reader).map_err(|e| failed(e.into()))
+    }
+
+    /// Its content, from its own start on.
+    pub(crate) fn reader(&self) -> sys::Result<Box<dyn ReadSeek + '_>> {
+        Ok(match &self.device {
+            Device::Disk(disk) => Box::new(window(disk, self.start, self.size)),
+            Device::Volume(volume) => Box::new(volume.reader(&self.name, self.size)?),
+        })
+    }
+
+    /// The partitions that the kernel has found on it: on an array, or the whole
+    /// of a disk.
+    pub(crate) fn partitions(&self) -> Result<Vec<Partition>> {
+        scan(self).map_err(|e| Error::at("list partitions", &self.name, e))
     }
 
     /// Mounts the filesystem on it.
     pub fn mount(&self, options: MountOptions) -> Result<Mount> {
         mount::mount_partition(self, &options)
     }
+}
 
-    fn window(&self, start: u64, size: u64) -> Window<'_> {
-        let all = self.disk.backend.geometry().size;
-        Window {
-            disk: &self.disk,
-            start: start.min(all),
-            size: size.min(all.saturating_sub(start)),
-            position: 0,
-        }
+/// What reads a partition.
+pub(crate) trait ReadSeek: Read + Seek {}
+impl<T: Read + Seek> ReadSeek for T {}
+
+fn window(disk: &DiskInner, start: u64, size: u64) -> Window<'_> {
+    let all = disk.backend.geometry().size;
+    Window {
+        disk,
+        start: start.min(all),
+        size: size.min(all.saturating_sub(start)),
+        position: 0,
     }
 }
 
-/// Asks the kernel for the partitions it has found on a disk.
-pub(crate) fn scan(disk: &Arc<DiskInner>) -> Result<Vec<Partition>> {
-    scan_sysfs(disk).map_err(|e| Error::at("list partitions", &disk.name, e))
-}
-
-fn scan_sysfs(disk: &Arc<DiskInner>) -> sys::Result<Vec<Partition>> {
-    disk.kernel.need(Pseudo::Sys)?;
-    let base = format!("/sys/block/{}", disk.name);
+/// Asks the kernel for the partitions it has found on a device.
+fn scan(whole: &Partition) -> sys::Result<Vec<Partition>> {
+    let kernel = whole.kernel();
+    kernel.need(Pseudo::Sys)?;
+    let base = format!("/sys/block/{}", whole.name);
     let mut partitions = Vec::new();
-    for name in crate::fs::names(&disk.kernel.sys, &base)? {
-        if !name.starts_with(&disk.name) {
+    for name in crate::fs::names(&kernel.sys, &base)? {
+        if !name.starts_with(&whole.name) {
             continue;
         }
         // Sectors of 512 bytes, whatever the disk's own are.
-        let value = |file: &str| number(disk, &format!("{base}/{name}/{file}"));
+        let value = |file: &str| volume::number(kernel, &format!("{base}/{name}/{file}"));
         partitions.push(Partition {
-            disk: Arc::clone(disk),
+            device: whole.device.clone(),
             number: Some(value("partition")? as u32),
             start: value("start")? * 512,
             size: value("size")? * 512,
@@ -134,19 +181,6 @@ fn scan_sysfs(disk: &Arc<DiskInner>) -> sys::Result<Vec<Partition>> {
     }
     partitions.sort_by_key(|partition| partition.number);
     Ok(partitions)
-}
-
-/// Reads a number from a file of sysfs.
-fn number(disk: &DiskInner, path: &str) -> sys::Result<u64> {
-    let sys = &disk.kernel.sys;
-    let path = std::ffi::CString::new(path).map_err(|_| MachineError::Errno(Errno::INVAL))?;
-    let file = sys.openat(AT_FDCWD, &path, libc::O_RDONLY, 0)?;
-    let mut text = [0; 32];
-    let len = sys.read(file.raw(), &mut text)?;
-    str::from_utf8(&text[..len])
-        .ok()
-        .and_then(|text| text.trim_end().parse().ok())
-        .ok_or(MachineError::Errno(Errno::INVAL))
 }
 
 /// A part of a disk, read straight from its backend.
@@ -184,12 +218,17 @@ impl Read for Window<'_> {
 
 impl Seek for Window<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::Current(by) => self.position.checked_add_signed(by),
-            SeekFrom::End(by) => self.size.checked_add_signed(by),
-        };
-        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        self.position = seek(to, self.position, self.size)?;
         Ok(self.position)
     }
+}
+
+/// Where `to` is in `size` bytes when one is at `position`.
+pub(crate) fn seek(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
+    let position = match to {
+        SeekFrom::Start(position) => Some(position),
+        SeekFrom::Current(by) => position.checked_add_signed(by),
+        SeekFrom::End(by) => size.checked_add_signed(by),
+    };
+    position.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }

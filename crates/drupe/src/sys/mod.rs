@@ -8,6 +8,7 @@ mod attr;
 mod call;
 mod data;
 mod fd;
+mod ioctl;
 mod mount;
 mod name;
 pub mod nr;
@@ -15,6 +16,7 @@ pub mod nr;
 pub(crate) use attr::XattrOf;
 pub(crate) use call::{Result, Sys};
 pub(crate) use fd::OwnedFd;
+pub(crate) use ioctl::DM_HEADER;
 
 /// Stands for "no directory": the path is absolute, from the kernel's own `/`.
 pub(crate) const AT_FDCWD: i32 = libc::AT_FDCWD;

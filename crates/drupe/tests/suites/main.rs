@@ -25,6 +25,7 @@ mod sizes;
 mod threads;
 mod tools;
 mod tree;
+mod volumes;
 mod write;
 mod write_on_host;
 

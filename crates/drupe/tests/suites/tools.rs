@@ -10,10 +10,12 @@ use tempfile::NamedTempFile;
 /// Which Debian package has a program, for the message when it is missing.
 const PACKAGES: &[(&str, &str)] = &[
     ("btrfs", "btrfs-progs"),
+    ("cryptsetup", "cryptsetup-bin"),
     ("e2fsck", "e2fsprogs"),
     ("fsck.exfat", "exfatprogs"),
     ("fsck.f2fs", "f2fs-tools"),
     ("fsck.vfat", "dosfstools"),
+    ("mdadm", "mdadm"),
     ("mkfs.btrfs", "btrfs-progs"),
     ("mkfs.erofs", "erofs-utils"),
     ("mkfs.exfat", "exfatprogs"),
@@ -27,6 +29,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ntfsfix", "ntfs-3g"),
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
+    ("thin_restore", "thin-provisioning-tools"),
     ("xfs_repair", "xfsprogs"),
     ("xorriso", "xorriso"),
 ];

@@ -1,0 +1,70 @@
+//! ioctl(2) of the device mapper and of md.
+
+use drupe_abi::Errno;
+use drupe_machine::Error;
+
+use super::call::{Result, Sys, fd};
+use super::nr;
+
+/// `_IOC()` of include/uapi/asm-generic/ioctl.h; `direction`: 0 none, 1 write,
+/// 3 both.
+const fn ioc(direction: usize, group: usize, number: usize, size: usize) -> usize {
+    direction << 30 | size << 16 | group << 8 | number
+}
+
+/// `struct dm_ioctl`, include/uapi/linux/dm-ioctl.h.
+pub(crate) const DM_HEADER: usize = 312;
+
+/// `struct mdu_array_info_s`, include/uapi/linux/raid/md_u.h: 18 words.
+type ArrayInfo = [u32; 18];
+/// `struct mdu_disk_info_s`: number, major, minor, raid_disk, state.
+type DiskInfo = [u32; 5];
+
+const MD: usize = 9;
+const SET_ARRAY_INFO: usize = ioc(1, MD, 0x23, size_of::<ArrayInfo>());
+const ADD_NEW_DISK: usize = ioc(1, MD, 0x21, size_of::<DiskInfo>());
+const RUN_ARRAY: usize = ioc(1, MD, 0x30, 12);
+const STOP_ARRAY: usize = ioc(0, MD, 0x32, 0);
+
+impl Sys {
+    /// Command `number` of the device mapper. `buffer` begins with a header,
+    /// whose `data_size` is set here.
+    pub(crate) fn dm(&self, control: i32, number: usize, buffer: &mut [u8]) -> Result<()> {
+        let size = buffer.len() as u32;
+        let Some(field) = buffer.get_mut(12..16).filter(|_| size >= DM_HEADER as u32) else {
+            return Err(Error::Errno(Errno::INVAL));
+        };
+        field.copy_from_slice(&size.to_ne_bytes());
+        let request = ioc(3, 0xfd, number, DM_HEADER);
+        let args = [fd(control), request, buffer.as_mut_ptr() as usize];
+        // SAFETY: reads and writes within `data_size` bytes, which is all of
+        // `buffer`.
+        unsafe { self.raw(nr::IOCTL, args) }.map(drop)
+    }
+
+    /// Says which superblocks an array, yet without disks, is to be found by.
+    pub(crate) fn md_set_version(&self, array: i32, version: (u32, u32)) -> Result<()> {
+        let mut info: ArrayInfo = [0; 18];
+        (info[0], info[1]) = version;
+        let args = [fd(array), SET_ARRAY_INFO, &raw const info as usize];
+        // SAFETY: reads a struct mdu_array_info_s.
+        unsafe { self.raw(nr::IOCTL, args) }.map(drop)
+    }
+
+    pub(crate) fn md_add_disk(&self, array: i32, (major, minor): (u32, u32)) -> Result<()> {
+        let info: DiskInfo = [0, major, minor, 0, 0];
+        let args = [fd(array), ADD_NEW_DISK, &raw const info as usize];
+        // SAFETY: reads a struct mdu_disk_info_s.
+        unsafe { self.raw(nr::IOCTL, args) }.map(drop)
+    }
+
+    pub(crate) fn md_run(&self, array: i32) -> Result<()> {
+        // SAFETY: takes a struct mdu_param_s, and does not look at it.
+        unsafe { self.raw(nr::IOCTL, [fd(array), RUN_ARRAY, 0]) }.map(drop)
+    }
+
+    pub(crate) fn md_stop(&self, array: i32) -> Result<()> {
+        // SAFETY: takes no argument.
+        unsafe { self.raw(nr::IOCTL, [fd(array), STOP_ARRAY, 0]) }.map(drop)
+    }
+}

@@ -1,0 +1,128 @@
+//! Logical volumes, activated as `vgchange -ay` does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use drupe_volumes::lvm::{Group, Part};
+use drupe_volumes::{Error as VolumeError, Target};
+
+use super::dm;
+use crate::error::Cause;
+use crate::kernel::KernelInner;
+use crate::partition::Partition;
+
+/// Volumes that volumes are made of, in each other, at most.
+const MAX_DEPTH: usize = 16;
+
+/// Finds physical volumes by their UUIDs.
+type Physical<'a> = dyn Fn(&str) -> Option<Partition> + 'a;
+
+/// Activates all volumes of a group that users see. What could not be: the first
+/// reason.
+pub(super) fn activate(
+    kernel: &Arc<KernelInner>,
+    group: &Group,
+    physical: &Physical<'_>,
+) -> (Vec<(String, Partition)>, Option<Cause>) {
+    let listed = match group.logical_volumes() {
+        Ok(listed) => listed,
+        Err(error) => return (Vec::new(), Some(error.into())),
+    };
+    let present = group.physical_volumes().filter_map(physical);
+    let mut activation = Activation {
+        kernel,
+        group,
+        physical,
+        read_only: present.into_iter().any(|part| part.is_read_only()),
+        made: HashMap::new(),
+    };
+    let mut volumes = Vec::new();
+    let mut trouble = None;
+    for volume in listed {
+        match activation.logical(&volume.name, 0) {
+            Ok(partition) => volumes.push((volume.name, partition)),
+            Err(cause) => trouble = trouble.or(Some(cause)),
+        }
+    }
+    (volumes, trouble)
+}
+
+struct Activation<'a> {
+    kernel: &'a Arc<KernelInner>,
+    group: &'a Group,
+    physical: &'a Physical<'a>,
+    read_only: bool,
+    /// By name, and whether it is a snapshot's store.
+    made: HashMap<(String, bool), Partition>,
+}
+
+impl Activation<'_> {
+    fn logical(&mut self, name: &str, depth: usize) -> Result<Partition, Cause> {
+        let group = self.group;
+        let writable = !self.read_only;
+        self.made((name, false), depth, |devices| {
+            group.table(name, writable, devices)
+        })
+    }
+
+    fn store(&mut self, name: &str, depth: usize) -> Result<Partition, Cause> {
+        let group = self.group;
+        self.made((name, true), depth, |devices| {
+            group.store_table(name, devices)
+        })
+    }
+
+    /// A device, made now or before.
+    fn made(
+        &mut self,
+        (name, store): (&str, bool),
+        depth: usize,
+        table: impl FnOnce(&mut Devices<'_>) -> drupe_volumes::Result<Vec<Target>>,
+    ) -> Result<Partition, Cause> {
+        let key = (name.to_owned(), store);
+        if let Some(made) = self.made.get(&key) {
+            return Ok(made.clone());
+        }
+        if depth > MAX_DEPTH {
+            let why = format!("{name} is made of itself");
+            let what = "LVM metadata";
+            return Err(VolumeError::Damaged { what, why }.into());
+        }
+        let mut below: Vec<Partition> = Vec::new();
+        // What a part's own parts have to say is more than this error can.
+        let mut failed = None;
+        let mut device = |part: Part<'_>| {
+            let device = self.part(part, depth).and_then(|part| {
+                let dev = part.dev()?;
+                below.push(part);
+                Ok(dev)
+            });
+            device.map_err(|cause| {
+                failed = Some(cause);
+                VolumeError::Missing(format!("a part of {name}"))
+            })
+        };
+        let table = table(&mut device);
+        let table = match failed {
+            Some(cause) => return Err(cause),
+            None => table?,
+        };
+        let mapped = dm::create(self.kernel, &table, self.read_only, below)?;
+        let made = Partition::of_volume(mapped);
+        self.made.insert(key, made.clone());
+        Ok(made)
+    }
+
+    fn part(&mut self, part: Part<'_>, depth: usize) -> Result<Partition, Cause> {
+        match part {
+            Part::Logical(name) => self.logical(name, depth + 1),
+            Part::Store(name) => self.store(name, depth + 1),
+            Part::Physical(id) => (self.physical)(id).ok_or_else(|| {
+                let group = &self.group.name;
+                VolumeError::Missing(format!("physical volume {id} of group {group}")).into()
+            }),
+        }
+    }
+}
+
+type Devices<'f> = dyn FnMut(Part<'_>) -> drupe_volumes::Result<String> + 'f;

@@ -1,0 +1,181 @@
+//! Volumes: block devices that the kernel makes of others. [`Volumes`] finds
+//! them all; [`dm`] and [`md`] make and remove them.
+
+mod dm;
+mod lvm;
+mod md;
+mod stack;
+
+use std::ffi::CString;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use drupe_abi::Errno;
+use drupe_machine::{Error as MachineError, without_deadline};
+use drupe_volumes::luks::{Area, Luks};
+use drupe_volumes::{Error as VolumeError, Target};
+
+use crate::error::{Cause, Error, Result};
+use crate::kernel::{KernelInner, Pseudo};
+use crate::partition::{Partition, seek};
+use crate::sys::{self, AT_FDCWD, OwnedFd};
+pub use stack::{Volume, VolumeKind, Volumes};
+
+/// A device that the kernel made of others.
+///
+/// # Invariants
+/// The device `name` is there, and nobody else removes it.
+pub(crate) struct Mapped {
+    pub(crate) kernel: Arc<KernelInner>,
+    /// "dm-0", "md1".
+    pub(crate) name: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    pub(crate) read_only: bool,
+    teardown: Teardown,
+    /// What it is made of: released when the device is gone.
+    _below: Vec<Partition>,
+}
+
+/// How a device goes.
+enum Teardown {
+    /// By its name in the device mapper.
+    Dm(String),
+    Md,
+}
+
+impl Mapped {
+    /// Reads it, or one of its partitions.
+    pub(crate) fn reader(&self, name: &str, size: u64) -> sys::Result<Reader> {
+        let path = self.kernel.device(name)?;
+        let file = self.kernel.sys.openat(AT_FDCWD, &path, libc::O_RDONLY, 0)?;
+        Ok(Reader {
+            file,
+            size,
+            position: 0,
+        })
+    }
+
+    fn remove(&self) -> sys::Result<()> {
+        match &self.teardown {
+            Teardown::Dm(dm_name) => dm::remove(&self.kernel, dm_name),
+            Teardown::Md => md::stop(&self.kernel, &self.name),
+        }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // Not mounted any more: a mount is a handle. A kernel that has halted
+        // or died has let go of it already.
+        let _ = without_deadline(|| self.remove());
+    }
+}
+
+/// Reads a device of the kernel.
+pub(crate) struct Reader {
+    file: OwnedFd,
+    size: u64,
+    position: u64,
+}
+
+impl Read for Reader {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self
+            .file
+            .sys()
+            .pread(self.file.raw(), bytes, self.position)
+            .map_err(|error| io::Error::from(Error::new("read", error)))?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.position = seek(to, self.position, self.size)?;
+        Ok(self.position)
+    }
+}
+
+impl Partition {
+    /// Opens the LUKS volume on it (cryptsetup(8)), with one of its passphrases.
+    /// Takes as long as the volume's maker has chosen, and that much memory:
+    /// about two seconds and 1 GiB with cryptsetup's defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::Volume`]: a wrong passphrase, a damaged header, a kind of
+    /// encryption that this kernel lacks.
+    pub fn unlock(&self, passphrase: &[u8]) -> Result<Partition> {
+        self.unlock_as(passphrase)
+            .map_err(|cause| Error::at("unlock", self.name(), cause))
+    }
+
+    fn unlock_as(&self, passphrase: &[u8]) -> Result<Partition, Cause> {
+        let luks = Luks::read(&mut self.reader()?)?;
+        let device = self.dev()?;
+        let decrypt = |area: &Area, key: &[u8]| self.decrypted(&device, area, key);
+        let key = luks.unlock(passphrase, decrypt)?;
+        let table = luks.table(&key, &device, self.size())?;
+        Ok(self.mapped(&table, self.is_read_only())?)
+    }
+
+    /// Reads an area of a LUKS header through dm-crypt, which has all ciphers.
+    fn decrypted(&self, device: &str, area: &Area, key: &[u8]) -> Result<Vec<u8>, Cause> {
+        let mapped = self.mapped(&area.table(key, device), true);
+        let mapped = mapped.map_err(|error| match error {
+            MachineError::Errno(Errno::NOENT | Errno::INVAL) => {
+                let what = format!("the cipher {:?}", area.cipher);
+                VolumeError::Unsupported(what).into()
+            }
+            error => Cause::from(error),
+        })?;
+        let mut bytes = vec![0; area.len as usize];
+        mapped.reader()?.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A device of `table` over this one.
+    fn mapped(&self, table: &[Target], read_only: bool) -> sys::Result<Partition> {
+        let below = vec![self.clone()];
+        let mapped = dm::create(self.kernel(), table, read_only, below)?;
+        Ok(Partition::of_volume(mapped))
+    }
+
+    /// "254:1": its device number, as tables have it.
+    fn dev(&self) -> sys::Result<String> {
+        let (major, minor) = dev_number(self.kernel(), self.name())?;
+        Ok(format!("{major}:{minor}"))
+    }
+}
+
+/// Major and minor number of a device.
+fn dev_number(kernel: &Arc<KernelInner>, name: &str) -> sys::Result<(u32, u32)> {
+    let text = sysfs(kernel, &format!("/sys/class/block/{name}/dev"))?;
+    text.split_once(':')
+        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
+        .ok_or(MachineError::Errno(Errno::INVAL))
+}
+
+/// Bytes of a device.
+fn size_of_device(kernel: &Arc<KernelInner>, name: &str) -> sys::Result<u64> {
+    // Sectors of 512 bytes, whatever the disk's own are.
+    Ok(number(kernel, &format!("/sys/class/block/{name}/size"))? * drupe_volumes::SECTOR)
+}
+
+/// Reads a number from a file of sysfs.
+pub(crate) fn number(kernel: &Arc<KernelInner>, path: &str) -> sys::Result<u64> {
+    let text = sysfs(kernel, path)?;
+    text.parse().map_err(|_| MachineError::Errno(Errno::INVAL))
+}
+
+/// Reads a short file of sysfs.
+fn sysfs(kernel: &Arc<KernelInner>, path: &str) -> sys::Result<String> {
+    kernel.need(Pseudo::Sys)?;
+    let path = CString::new(path).map_err(|_| MachineError::Errno(Errno::INVAL))?;
+    let file = kernel.sys.openat(AT_FDCWD, &path, libc::O_RDONLY, 0)?;
+    let mut text = [0; 64];
+    let len = kernel.sys.read(file.raw(), &mut text)?;
+    Ok(String::from_utf8_lossy(&text[..len]).trim_end().to_owned())
+}

@@ -1,0 +1,129 @@
+//! Encrypted volumes, made by cryptsetup.
+
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+
+use drupe::{Cause, Kernel, VolumeError, VolumeKind};
+use tempfile::NamedTempFile;
+
+use super::{MIB, make_ext4, partition, read_ext4, volumes};
+use crate::Outcome;
+use crate::tools::{run, sparse_file, tool};
+
+/// A volume of `size` bytes with the passphrase "correct horse".
+fn luks(size: u64, arguments: &[&str]) -> Result<NamedTempFile, Box<dyn std::error::Error>> {
+    let image = sparse_file(size)?;
+    let mut key = NamedTempFile::new()?;
+    key.write_all(b"correct horse")?;
+    run(tool("cryptsetup")
+        .args(["luksFormat", "--batch-mode"])
+        .args(arguments)
+        .arg(image.path())
+        .arg(key.path()))?;
+    Ok(image)
+}
+
+/// The weakest key derivation: how much work it is makes no difference here.
+const ARGON2: &[&str] = &[
+    "--type=luks2",
+    "--pbkdf=argon2id",
+    "--pbkdf-memory=64",
+    "--pbkdf-force-iterations=4",
+    "--pbkdf-parallel=2",
+];
+const PBKDF2: &[&str] = &[
+    "--type=luks2",
+    "--pbkdf=pbkdf2",
+    "--pbkdf-force-iterations=1000",
+    "--hash=sha512",
+    "--sector-size=4096",
+];
+const LUKS1: &[&str] = &["--type=luks1", "--pbkdf-force-iterations=1000"];
+const CBC: &[&str] = &[
+    "--type=luks1",
+    "--pbkdf-force-iterations=1000",
+    "--cipher=aes-cbc-essiv:sha256",
+    "--key-size=256",
+    "--hash=sha1",
+];
+
+fn round_trip(arguments: &[&str]) -> Outcome {
+    let image = luks(32 * MIB, arguments)?;
+    let kernel = Kernel::boot()?;
+    let found = volumes(&kernel, &[image.path()], false, Some("correct horse"))?;
+    make_ext4(&kernel, &partition(&found, "0/luks")?, "secret text")?;
+    drop(found);
+    kernel.halt()?;
+
+    let bytes = std::fs::read(image.path())?;
+    let plain = bytes.windows(11).any(|window| window == b"secret text");
+    assert!(!plain, "the text is on the disk as it is");
+
+    let kernel = Kernel::boot()?;
+    let found = volumes(&kernel, &[image.path()], true, Some("correct horse"))?;
+    let opened = found.get(1).ok_or("nothing was unlocked")?;
+    assert_eq!(opened.kind(), VolumeKind::Luks);
+    assert!(opened.partition().is_read_only());
+    assert_eq!(read_ext4(opened.partition())?, "secret text");
+    assert_eq!(std::fs::read(image.path())?, bytes, "reading changed it");
+    Ok(())
+}
+
+#[test]
+fn luks2_with_argon2() -> Outcome {
+    round_trip(ARGON2)
+}
+
+#[test]
+fn luks2_with_pbkdf2_and_large_sectors() -> Outcome {
+    round_trip(PBKDF2)
+}
+
+#[test]
+fn luks1() -> Outcome {
+    round_trip(LUKS1)
+}
+
+#[test]
+fn luks1_with_an_old_cipher() -> Outcome {
+    round_trip(CBC)
+}
+
+/// The second of two key slots, with the first header damaged.
+#[test]
+fn another_key_and_the_second_header() -> Outcome {
+    let image = luks(32 * MIB, ARGON2)?;
+    let mut keys = [NamedTempFile::new()?, NamedTempFile::new()?];
+    keys[0].write_all(b"correct horse")?;
+    keys[1].write_all(b"battery staple")?;
+    run(tool("cryptsetup")
+        .args(["luksAddKey", "--batch-mode", "--key-file"])
+        .arg(keys[0].path())
+        .args(&ARGON2[1..])
+        .arg(image.path())
+        .arg(keys[1].path()))?;
+    image.as_file().write_all_at(b"junk", 5000)?;
+    let kernel = Kernel::boot()?;
+    let found = volumes(&kernel, &[image.path()], true, Some("battery staple"))?;
+    partition(&found, "0/luks")?;
+    Ok(())
+}
+
+#[test]
+fn wrong_and_missing_passphrases() -> Outcome {
+    let image = luks(32 * MIB, ARGON2)?;
+    let kernel = Kernel::boot()?;
+    let found = volumes(&kernel, &[image.path()], true, Some("wrong"))?;
+    let trouble = found.get(0).and_then(|volume| volume.trouble());
+    let trouble = trouble.ok_or("a wrong passphrase is trouble")?;
+    assert!(
+        matches!(trouble.cause(), Cause::Volume(VolumeError::WrongPassphrase)),
+        "{trouble}"
+    );
+    drop(found);
+    let found = volumes(&kernel, &[image.path()], true, None)?;
+    let trouble = found.get(0).and_then(|volume| volume.trouble());
+    let trouble = trouble.ok_or("no passphrase is trouble")?;
+    assert!(matches!(trouble.cause(), Cause::Locked), "{trouble}");
+    Ok(())
+}
