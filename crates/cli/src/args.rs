@@ -23,7 +23,10 @@ pub(crate) struct Args {
 const NOTES: &str = "\
 Paths in images:
   IMAGE:/PATH      the filesystem on IMAGE, or on its only partition that has one
-  IMAGE@2:/PATH    the filesystem on partition 2; @0 is the whole of IMAGE
+  IMAGE@2:/PATH    the filesystem on partition 2, be it inside of an encrypted
+                   volume; @0 is the whole of IMAGE
+  IMAGE@VG/LV:/    the logical volume LV of group VG
+  IMAGE@md/NAME:/  the RAID array of this name
   An argument that names an existing file of the host is that file; any other
   with \":/\" in it is a path in an image. To create a host file whose name has
   \":/\" in it, change to its directory first.
@@ -48,6 +51,17 @@ pub(crate) struct Global {
     /// itself stays as it is
     #[arg(long, global = true)]
     pub(crate) replay: bool,
+
+    /// More images that volumes lie on: LVM groups and RAID arrays of several
+    /// disks
+    #[arg(long, global = true, value_name = "IMAGE")]
+    pub(crate) with: Vec<PathBuf>,
+
+    /// The passphrase of encrypted volumes is what this file holds, every byte
+    /// of it; "-" is the first line of standard input. Without it, the variable
+    /// DRUPE_PASSPHRASE counts, then whoever sits at the terminal
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
 
     /// Memory of the kernel, in bytes or with K, M or G
     #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size)]
@@ -99,14 +113,14 @@ pub(crate) struct Ls {
     #[arg(short, long)]
     pub(crate) all: bool,
 
-    /// What to list: IMAGE[@PARTITION][:/PATH]
+    /// What to list: IMAGE[@PART][:/PATH]
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Cat {
-    /// What to print: IMAGE[@PARTITION]:/PATH
+    /// What to print: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
@@ -123,7 +137,7 @@ pub(crate) struct Cp {
     #[arg(short, long)]
     pub(crate) archive: bool,
 
-    /// What to copy, then where to: IMAGE[@PARTITION]:/PATH, or a path of the
+    /// What to copy, then where to: IMAGE[@PART]:/PATH, or a path of the
     /// host; at least one of them is in an image
     #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,

@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use drupe::probe::Probe;
-use drupe::{Partition, PartitionInfo};
+use drupe::{Partition, PartitionInfo, Volume, VolumeKind};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::{Global, Info};
 use crate::exit::{ExitCode, Failure};
-use crate::session::Session;
+use crate::session::{self, Session};
 
 /// An image; the JSON output is an array of these. Sizes are in bytes.
 #[derive(Serialize)]
@@ -23,6 +23,23 @@ struct Image {
     #[serde(flatten)]
     content: Content,
     partitions: Vec<Part>,
+    /// What is made of them; empty without encryption, LVM and RAID.
+    volumes: Vec<Made>,
+}
+
+/// A volume that is made of others.
+#[derive(Serialize)]
+struct Made {
+    /// What it is called in `IMAGE@NAME`.
+    name: String,
+    /// "luks", "logical", "array" or "partition".
+    kind: &'static str,
+    /// What it is made of: names like its own, "0" for the whole image, with
+    /// the image in front if it is another one.
+    on: Vec<String>,
+    size: u64,
+    #[serde(flatten)]
+    content: Content,
 }
 
 /// A partition.
@@ -87,6 +104,10 @@ pub(crate) fn run(options: &Global, command: &Info) -> Result<ExitCode, Failure>
 }
 
 fn inspect(session: &mut Session<'_>, image: &Path) -> Result<Image, Failure> {
+    let (volumes, troubles) = made(session, image)?;
+    for trouble in troubles {
+        eprintln!("drupe: {trouble}");
+    }
     let disk = session.disk(image)?;
     let failed = |error| Failure::new(ExitCode::Image, error);
     let mut table = None;
@@ -102,7 +123,59 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<Image, Failure> {
         partition_table: table,
         content: disk.whole().probe().map_err(failed)?.into(),
         partitions,
+        volumes,
     })
+}
+
+/// What is made of the partitions, and why something could not be.
+fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<String>), Failure> {
+    let disk = session.disk(image)?;
+    let failed = |error| Failure::new(ExitCode::Image, error);
+    let mut parts = disk.partitions().map_err(failed)?;
+    parts.push(disk.whole());
+    let mut any = false;
+    for part in &parts {
+        let found = part.probe().map_err(failed)?;
+        any |= found.is_some_and(|found| session::is_container(found.kind));
+    }
+    if !any {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let others = session.with().to_vec();
+    let volumes = session.volumes(image, false)?;
+    let name = |volume: &Volume| match volume.disk().checked_sub(1) {
+        Some(other) => format!("{}@{}", others[other].display(), volume.id()),
+        None => volume.id().to_owned(),
+    };
+    let mut all = Vec::new();
+    let mut troubles = Vec::new();
+    for volume in volumes.iter() {
+        if let Some(trouble) = volume.trouble() {
+            let image = match volume.disk().checked_sub(1) {
+                Some(other) => &others[other],
+                None => image,
+            };
+            let which = format!("{}@{}", image.display(), volume.id());
+            troubles.push(format!("{which}: {}", trouble.cause()));
+        }
+        let kind = match volume.kind() {
+            VolumeKind::Luks => "luks",
+            VolumeKind::Logical => "logical",
+            VolumeKind::Array => "array",
+            // Of an array; those of the disk are listed already.
+            VolumeKind::Partition if volume.id().contains('/') => "partition",
+            _ => continue,
+        };
+        let on = volume.parents().iter().filter_map(|&n| volumes.get(n));
+        all.push(Made {
+            name: volume.id().to_owned(),
+            kind,
+            on: on.map(name).collect(),
+            size: volume.partition().size(),
+            content: volume.found().cloned().into(),
+        });
+    }
+    Ok((all, troubles))
 }
 
 fn part(partition: &Partition, info: Option<PartitionInfo>) -> drupe::Result<Part> {
@@ -161,6 +234,16 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
             dash(part.name.clone()),
         ];
         rows.push(row(fields, &part.content));
+    }
+    for volume in &image.volumes {
+        let fields = [
+            volume.name.clone(),
+            dash(None),
+            size(Some(volume.size)),
+            format!("{} on {}", volume.kind, volume.on.join(", ")),
+            dash(None),
+        ];
+        rows.push(row(fields, &volume.content));
     }
     table(out, &rows)
 }

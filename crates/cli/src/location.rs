@@ -19,11 +19,12 @@ pub(crate) struct ImagePath {
     pub(crate) path: PathBuf,
 }
 
-/// An image, and which part of it. `None`: whichever has a filesystem; 0: all.
+/// An image, and which part of it: the number of a partition, or the name of a
+/// volume as `drupe info` shows it. `None`: whichever has a filesystem; 0: all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Volume {
     pub(crate) image: PathBuf,
-    pub(crate) partition: Option<u32>,
+    pub(crate) part: Option<String>,
 }
 
 impl Location {
@@ -31,7 +32,7 @@ impl Location {
     ///
     /// 1. It names an existing file: that file of the host.
     /// 2. What is in front of a `:/` names an existing file, with or without
-    ///    `@PARTITION`: a path in that image. The last such `:/` counts.
+    ///    `@PART`: a path in that image. The last such `:/` counts.
     /// 3. It has a `:/`: a path in an image that will not be found.
     /// 4. Anything else is a file of the host, yet to be made.
     pub(crate) fn parse(argument: &OsStr) -> Location {
@@ -73,7 +74,7 @@ impl Location {
 }
 
 impl Volume {
-    /// `IMAGE` or `IMAGE@PARTITION`; the former if such a file exists.
+    /// `IMAGE` or `IMAGE@PART`; the former if such a file exists.
     pub(crate) fn parse(argument: &OsStr) -> Volume {
         Volume::parse_with(argument, |path| path.symlink_metadata().is_ok())
     }
@@ -81,23 +82,21 @@ impl Volume {
     fn parse_with(argument: &OsStr, exists: impl Fn(&Path) -> bool) -> Volume {
         let whole = Volume {
             image: argument.into(),
-            partition: None,
+            part: None,
         };
         let bytes = argument.as_bytes();
         let at = bytes.iter().rposition(|&byte| byte == b'@');
-        match at {
-            Some(at) if !exists(&whole.image) => {
-                let number = str::from_utf8(&bytes[at + 1..]).ok();
-                // parse() would take a sign.
-                let digits = number.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-                match digits.and_then(|text| text.parse().ok()) {
-                    Some(number) => Volume {
-                        image: OsStr::from_bytes(&bytes[..at]).into(),
-                        partition: Some(number),
-                    },
-                    None => whole,
-                }
-            }
+        let Some(at) = at.filter(|_| !exists(&whole.image)) else {
+            return whole;
+        };
+        let image: PathBuf = OsStr::from_bytes(&bytes[..at]).into();
+        // Of an image that is not there, only what can hardly be meant otherwise.
+        let digits = bytes[at + 1..].iter().all(u8::is_ascii_digit);
+        match str::from_utf8(&bytes[at + 1..]) {
+            Ok(part) if !part.is_empty() && (digits || exists(&image)) => Volume {
+                image,
+                part: Some(part.to_owned()),
+            },
             _ => whole,
         }
     }
@@ -105,8 +104,8 @@ impl Volume {
     /// As it is written on the command line.
     pub(crate) fn label(&self) -> String {
         let image = self.image.display();
-        match self.partition {
-            Some(number) => format!("{image}@{number}"),
+        match &self.part {
+            Some(part) => format!("{image}@{part}"),
             None => image.to_string(),
         }
     }
@@ -149,11 +148,11 @@ mod tests {
         })
     }
 
-    fn image(image: &str, partition: Option<u32>, path: &str) -> Location {
+    fn image(image: &str, part: Option<&str>, path: &str) -> Location {
         Location::Image(ImagePath {
             volume: Volume {
                 image: image.into(),
-                partition,
+                part: part.map(String::from),
             },
             path: path.into(),
         })
@@ -165,16 +164,21 @@ mod tests {
         assert_eq!(parse("disk.img:"), image("disk.img", None, "/"));
         assert_eq!(
             parse("dir/disk.img@2:/etc/a:b"),
-            image("dir/disk.img", Some(2), "/etc/a:b")
+            image("dir/disk.img", Some("2"), "/etc/a:b")
         );
         assert_eq!(parse("odd@7:/x"), image("odd@7", None, "/x"));
-        assert_eq!(parse("odd@7@1:/x"), image("odd@7", Some(1), "/x"));
+        assert_eq!(parse("odd@7@1:/x"), image("odd@7", Some("1"), "/x"));
         assert_eq!(parse("odd:/name:/x"), image("odd:/name", None, "/x"));
-        assert_eq!(parse("disk.img@x:/"), image("disk.img@x", None, "/"));
+        assert_eq!(
+            parse("disk.img@vg/root:/x"),
+            image("disk.img", Some("vg/root"), "/x")
+        );
+        assert_eq!(parse("missing@x:/"), image("missing@x", None, "/"));
+        assert_eq!(parse("disk.img@:/"), image("disk.img@", None, "/"));
         assert_eq!(parse("missing.img:/x"), image("missing.img", None, "/x"));
         assert_eq!(
             parse("missing.img@3:/x"),
-            image("missing.img", Some(3), "/x")
+            image("missing.img", Some("3"), "/x")
         );
     }
 

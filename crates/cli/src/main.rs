@@ -14,6 +14,7 @@ mod interrupt;
 mod location;
 mod ls;
 mod output;
+mod passphrase;
 mod session;
 
 use clap::Parser;

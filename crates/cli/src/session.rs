@@ -2,22 +2,27 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use drupe::{AttachedDisk, Cause, Disk, Kernel, Mount, MountOptions, Partition};
+use drupe::{AttachedDisk, Cause, Disk, Kernel, Mount, MountOptions, Partition, Volumes};
 
 use crate::args::Global;
 use crate::exit::{ExitCode, Failure};
 use crate::location::Volume;
+use crate::passphrase::Passphrase;
 
 /// A kernel, the disks added to it and their mounts.
 pub(crate) struct Session<'a> {
     options: &'a Global,
     /// The one image that is opened for writing.
     writable: Option<FileId>,
+    /// The images that go with it.
+    writable_too: Vec<FileId>,
     // In the order of dropping, though they would hold each other anyway.
-    mounts: HashMap<(FileId, Option<u32>), Mount>,
+    mounts: HashMap<(FileId, String), Mount>,
+    /// All that is on an image and the images that go with it.
+    volumes: HashMap<FileId, Volumes>,
     disks: HashMap<FileId, AttachedDisk>,
     kernel: Kernel,
 }
@@ -63,7 +68,15 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
             "the {fstype} journal must be replayed first: it was not unmounted cleanly, \
              and reading does not change an image; use --replay to replay it in memory"
         ),
-        cause @ (Cause::NoPartition { .. } | Cause::Host(_)) => cause.to_string(),
+        Cause::Locked => "is encrypted: give the passphrase with --key-file FILE or \
+                          DRUPE_PASSPHRASE, or at a terminal"
+            .into(),
+        Cause::Volume(drupe::VolumeError::ReadOnly(_)) => {
+            format!("{}: use --replay", error.cause())
+        }
+        cause @ (Cause::NoPartition { .. } | Cause::Host(_) | Cause::Volume(_)) => {
+            cause.to_string()
+        }
         Cause::NoFilesystem(Some(found)) => format!("holds {found}, not a filesystem"),
         Cause::NoFilesystem(None) => "holds no partition table and no filesystem \
                                       that this kernel knows: is it a disk image?"
@@ -101,7 +114,9 @@ impl<'a> Session<'a> {
         Ok(Session {
             options,
             writable,
+            writable_too: Vec::new(),
             mounts: HashMap::new(),
+            volumes: HashMap::new(),
             disks: HashMap::new(),
             kernel,
         })
@@ -114,7 +129,7 @@ impl<'a> Session<'a> {
             return Ok(disk.clone());
         }
         let mut options = Disk::options();
-        if self.writable != Some(id) {
+        if self.writable != Some(id) && !self.writable_too.contains(&id) {
             options.read_only(true).copy_on_write(self.options.replay);
         }
         let disk = options
@@ -130,8 +145,8 @@ impl<'a> Session<'a> {
         let image = &volume.image;
         let disk = self.disk(image)?;
         let id = FileId::of(image)?;
-        let partition = pick(&disk, volume)?;
-        let key = (id, partition.number());
+        let partition = self.pick(&disk, volume)?;
+        let key = (id, partition.name().to_owned());
         if let Some(mount) = self.mounts.get(&key) {
             return Ok(mount.clone());
         }
@@ -142,6 +157,45 @@ impl<'a> Session<'a> {
             .map_err(|error| explain(image, &error))?;
         self.mounts.insert(key, mount.clone());
         Ok(mount)
+    }
+
+    /// The images that go with any other.
+    pub(crate) fn with(&self) -> &[PathBuf] {
+        &self.options.with
+    }
+
+    /// All that is on an image, in the order of its making; `ask`: a terminal
+    /// may be asked for passphrases.
+    pub(crate) fn volumes(&mut self, image: &Path, ask: bool) -> Result<&Volumes, Failure> {
+        let id = FileId::of(image)?;
+        if !self.volumes.contains_key(&id) {
+            let mut disks = vec![self.disk(image)?];
+            for other in &self.options.with {
+                if self.writable == Some(id) {
+                    self.writable_too.push(FileId::of(other)?);
+                }
+                disks.push(self.disk(other)?);
+            }
+            let passphrase = Passphrase::new(self.options, ask)?;
+            let mut get = |volume: &drupe::Volume, attempt| {
+                let others = self.options.with.iter().map(|path| &**path);
+                let image = std::iter::once(image).chain(others).nth(volume.disk());
+                passphrase.get(image?, volume, attempt)
+            };
+            let found = self.kernel.volumes(&disks, &mut get);
+            let found = found.map_err(|error| explain(image, &error))?;
+            self.volumes.insert(id, found);
+        }
+        Ok(&self.volumes[&id])
+    }
+
+    /// Which part of a disk is meant.
+    fn pick(&mut self, disk: &AttachedDisk, volume: &Volume) -> Result<Partition, Failure> {
+        if let Some(found) = pick_plain(disk, volume)? {
+            return Ok(found);
+        }
+        let volumes = self.volumes(&volume.image, true)?;
+        pick_volume(volumes, volume)
     }
 
     /// The kernel's own memory, for copying through.
@@ -158,6 +212,7 @@ impl<'a> Session<'a> {
                 .context("the image may be incomplete")
                 .map_err(|error| Failure::new(ExitCode::Image, error))?;
         }
+        drop(self.volumes);
         for disk in self.disks.into_values() {
             disk.remove()?;
         }
@@ -165,44 +220,105 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Which part of a disk is meant.
-fn pick(disk: &AttachedDisk, volume: &Volume) -> Result<Partition, Failure> {
+/// The part that is meant, if it is a partition or the whole with a filesystem
+/// on it, or with nothing known. `None`: there are volumes to be looked into.
+fn pick_plain(disk: &AttachedDisk, volume: &Volume) -> Result<Option<Partition>, Failure> {
     let image = &volume.image;
     let explained = |error: drupe::Error| explain(image, &error);
-    match volume.partition {
-        Some(0) => return Ok(disk.whole()),
-        Some(number) => return disk.partition(number).map_err(explained),
-        None => {}
-    }
-    // A filesystem without partitions, or an ISO image that has both.
+    let named = match volume.part.as_deref().map(str::parse) {
+        Some(Ok(0)) => Some(disk.whole()),
+        Some(Ok(number)) => Some(disk.partition(number).map_err(explained)?),
+        // The name of a volume.
+        Some(Err(_)) => return Ok(None),
+        None => None,
+    };
     let whole = disk.whole();
-    let partitions = disk.partitions().map_err(explained)?;
-    let found = whole.probe().map_err(explained)?;
-    if partitions.is_empty() || found.is_some_and(|found| found.driver.is_some()) {
-        return Ok(whole);
-    }
+    let candidates = match named {
+        Some(named) => vec![named],
+        // A filesystem without partitions, or an ISO image that has both.
+        None if is_filesystem(&whole).map_err(explained)? => vec![whole],
+        None => {
+            let mut all = disk.partitions().map_err(explained)?;
+            if all.is_empty() {
+                all.push(whole);
+            }
+            all
+        }
+    };
     let mut mountable = Vec::new();
-    for partition in partitions {
-        let found = partition.probe().map_err(explained)?;
-        if found.is_some_and(|found| found.driver.is_some()) {
-            mountable.push(partition);
+    for candidate in &candidates {
+        let found = candidate.probe().map_err(explained)?;
+        match found {
+            Some(found) if is_container(found.kind) => return Ok(None),
+            Some(found) if found.driver.is_some() => mountable.push(candidate),
+            _ => {}
         }
     }
-    match &mountable[..] {
-        [only] => Ok(only.clone()),
-        [] => Err(failure(
+    match (&mountable[..], &candidates[..]) {
+        // Mounting says best what is wrong with it.
+        ([only], _) => Ok(Some((*only).clone())),
+        ([], [only]) => Ok(Some(only.clone())),
+        ([], _) => Err(failure(
             image,
             "no partition holds a filesystem; drupe info shows what there is".into(),
         )),
-        several => {
-            let choices: Vec<String> = several
-                .iter()
-                .filter_map(Partition::number)
-                .map(|number| format!("{}@{number}", image.display()))
-                .collect();
-            let choices = choices.join(", ");
-            let message = format!("has several partitions; say which: {choices}");
-            Err(failure(image, message))
+        (several, _) => {
+            let numbers = several.iter().filter_map(|partition| partition.number());
+            Err(ambiguous(image, numbers.map(|number| number.to_string())))
         }
+    }
+}
+
+/// Volumes are made of what has this signature.
+pub(crate) fn is_container(kind: &str) -> bool {
+    matches!(kind, "crypto_LUKS" | "LVM2_member" | "linux_raid_member")
+}
+
+fn is_filesystem(partition: &Partition) -> drupe::Result<bool> {
+    let found = partition.probe()?;
+    Ok(found.is_some_and(|found| found.driver.is_some()))
+}
+
+fn ambiguous(image: &Path, parts: impl Iterator<Item = String>) -> Failure {
+    let choices: Vec<String> = parts
+        .map(|part| format!("{}@{part}", image.display()))
+        .collect();
+    let choices = choices.join(", ");
+    let message = format!("holds several filesystems; say which: {choices}");
+    failure(image, message)
+}
+
+/// The volume that is meant: the one of that name, or the only one with a
+/// filesystem that is made of it.
+fn pick_volume(volumes: &Volumes, wanted: &Volume) -> Result<Partition, Failure> {
+    let image = &wanted.image;
+    let part = wanted.part.as_deref().unwrap_or("0");
+    let Some(index) = volumes.find(0, part) else {
+        let known: Vec<_> = volumes.iter().map(drupe::Volume::id).collect();
+        let trouble = volumes.iter().find_map(drupe::Volume::trouble);
+        let why = trouble.map_or(String::new(), |error| format!(" ({})", error.cause()));
+        let known = known.join(", ");
+        let message = format!("has no volume {part}{why}; there are: {known}");
+        return Err(failure(image, message));
+    };
+    let within = volumes.within(index);
+    let mountable: Vec<_> = within
+        .iter()
+        .filter(|volume| volume.found().is_some_and(|found| found.driver.is_some()))
+        .collect();
+    match (
+        &mountable[..],
+        within.iter().find_map(|volume| volume.trouble()),
+    ) {
+        ([only], _) => Ok(only.partition().clone()),
+        ([], Some(trouble)) => Err(explain(image, trouble)),
+        ([], None) => Err(failure(
+            image,
+            "no volume holds a filesystem; drupe info shows what there is".into(),
+        )),
+        (several, _) => Err(ambiguous(
+            image,
+            several.iter().map(|volume| volume.id().to_owned()),
+        )),
     }
 }

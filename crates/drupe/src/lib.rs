@@ -51,4 +51,4 @@ pub use kernel::{Buffer, Builder, Interrupter, Kernel};
 pub use mount::{Mount, MountOptions};
 pub use partition::{Partition, PartitionInfo};
 pub use sys::nr;
-pub use volume::{Volume, VolumeKind, Volumes};
+pub use volume::{Passphrases, Volume, VolumeKind, Volumes};

@@ -10,3 +10,4 @@ mod info;
 mod interrupt;
 mod listing;
 mod semantics;
+mod volumes;

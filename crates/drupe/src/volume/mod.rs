@@ -19,7 +19,7 @@ use crate::error::{Cause, Error, Result};
 use crate::kernel::{KernelInner, Pseudo};
 use crate::partition::{Partition, seek};
 use crate::sys::{self, AT_FDCWD, OwnedFd};
-pub use stack::{Volume, VolumeKind, Volumes};
+pub use stack::{Passphrases, Volume, VolumeKind, Volumes};
 
 /// A device that the kernel made of others.
 ///

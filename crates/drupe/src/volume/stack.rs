@@ -18,6 +18,10 @@ use crate::probe::Probe;
 /// Volumes on top of each other, at most: nobody stacks more, a loop would.
 const MAX_DEPTH: usize = 16;
 
+/// Knows the passphrases of LUKS volumes: asked with the volume and how many
+/// passphrases for it were wrong.
+pub type Passphrases<'a> = dyn FnMut(&Volume, usize) -> Option<Zeroizing<Vec<u8>>> + 'a;
+
 /// All that is on some disks: the disks first, then what is on them, each behind
 /// all that it is made of. From [`Kernel::volumes`].
 pub struct Volumes(Vec<Volume>);
@@ -142,7 +146,7 @@ impl Kernel {
     pub fn volumes(
         &self,
         disks: &[AttachedDisk],
-        passphrase: &mut dyn FnMut(&Volume, usize) -> Option<Zeroizing<Vec<u8>>>,
+        passphrase: &mut Passphrases<'_>,
     ) -> Result<Volumes> {
         let mut scan = Scan {
             kernel: &self.inner,
@@ -171,7 +175,7 @@ impl Kernel {
 /// A scan on its way.
 struct Scan<'a> {
     kernel: &'a Arc<KernelInner>,
-    passphrase: &'a mut dyn FnMut(&Volume, usize) -> Option<Zeroizing<Vec<u8>>>,
+    passphrase: &'a mut Passphrases<'a>,
     volumes: Vec<Volume>,
     /// Members of arrays that are not put together yet, by their volumes.
     members: Vec<(usize, Member)>,

@@ -29,6 +29,12 @@ const MAX_KEY: usize = 512;
 /// Stripes of a split key, at most; cryptsetup makes 4000.
 const MAX_STRIPES: u64 = 1 << 16;
 
+/// Rounds of PBKDF2, at most: about a minute. cryptsetup makes as many as take
+/// two seconds; a damaged or hostile header may ask for hours.
+const MAX_ROUNDS: u32 = 200_000_000;
+/// KiB that Argon2 goes through, all passes together, at most: as long.
+const MAX_FILLED: u64 = 128 << 20;
+
 /// The header of an encrypted volume.
 #[derive(Debug, Clone)]
 pub struct Luks {
@@ -236,6 +242,14 @@ impl VolumeKey {
 }
 
 impl Kdf {
+    /// Whether it ends within minutes.
+    fn ends(&self) -> bool {
+        match self {
+            Kdf::Pbkdf2 { iterations, .. } => *iterations <= MAX_ROUNDS,
+            Kdf::Argon2 { time, memory, .. } => u64::from(*time) * u64::from(*memory) <= MAX_FILLED,
+        }
+    }
+
     fn derive(&self, passphrase: &[u8], len: usize) -> Result<Zeroizing<Vec<u8>>> {
         let mut key = Zeroizing::new(vec![0; len]);
         match self {
@@ -270,6 +284,10 @@ impl Slot {
         } = &self;
         let keys = [self.key_bytes, area.key_bytes];
         let split = (self.key_bytes as u64).checked_mul(*stripes);
+        if !self.kdf.ends() {
+            let why = format!("the key of slot {id} would take hours to derive");
+            return Err(damaged(why));
+        }
         let sane = keys.iter().all(|key| (1..=MAX_KEY).contains(key))
             && (1..=MAX_STRIPES).contains(stripes)
             && split.is_some_and(|split| split <= area.len)
@@ -305,6 +323,13 @@ impl Slot {
 }
 
 impl Digest {
+    fn checked(self) -> Result<Digest> {
+        match self.iterations <= MAX_ROUNDS && !self.digest.is_empty() {
+            true => Ok(self),
+            false => Err(damaged("the digest of its key makes no sense")),
+        }
+    }
+
     fn matches(&self, key: &[u8]) -> bool {
         let mut digest = vec![0; self.digest.len()];
         self.hash

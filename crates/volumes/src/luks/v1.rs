@@ -45,13 +45,16 @@ pub(super) fn read<R: Read + Seek>(reader: &mut R) -> Result<Luks> {
         version: 1,
         uuid: text(&header[168..208]),
         slots: (0..SLOTS).filter_map(slot).collect::<Result<_>>()?,
-        digests: vec![Digest {
-            slots: (0..SLOTS as u32).collect(),
-            hash,
-            iterations: be32(&header, 164),
-            salt: header[132..164].to_vec(),
-            digest: header[112..132].to_vec(),
-        }],
+        digests: vec![
+            Digest {
+                slots: (0..SLOTS as u32).collect(),
+                hash,
+                iterations: be32(&header, 164),
+                salt: header[132..164].to_vec(),
+                digest: header[112..132].to_vec(),
+            }
+            .checked()?,
+        ],
         segment: Segment {
             cipher: cipher.clone(),
             offset: u64::from(be32(&header, 104)) * SECTOR,

@@ -278,17 +278,14 @@ fn digest(digest: JsonDigest) -> Result<Digest> {
         let what = format!("the LUKS2 digest {:?}", digest.r#type);
         return Err(Error::Unsupported(what));
     }
-    let bytes = base64(&digest.digest)?;
-    if bytes.is_empty() {
-        return Err(damaged("a digest is empty"));
-    }
-    Ok(Digest {
+    Digest {
         slots: digest.keyslots.iter().flat_map(|id| id.parse()).collect(),
         hash: Hash::named(&digest.hash)?,
         iterations: digest.iterations,
         salt: base64(&digest.salt)?,
-        digest: bytes,
-    })
+        digest: base64(&digest.digest)?,
+    }
+    .checked()
 }
 
 fn segment(segment: JsonSegment, flags: &[String]) -> Result<Segment> {

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 
-use drupe::{Cause, Kernel, VolumeError, VolumeKind};
+use drupe::{Cause, Disk, Kernel, MemoryDisk, VolumeError, VolumeKind};
 use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
 
 use super::{MIB, make_ext4, partition, read_ext4, volumes};
 use crate::Outcome;
@@ -125,5 +126,54 @@ fn wrong_and_missing_passphrases() -> Outcome {
     let trouble = found.get(0).and_then(|volume| volume.trouble());
     let trouble = trouble.ok_or("no passphrase is trouble")?;
     assert!(matches!(trouble.cause(), Cause::Locked), "{trouble}");
+    Ok(())
+}
+
+/// Headers with bytes changed: an error or a volume, and an end.
+#[test]
+fn damaged_headers() -> Outcome {
+    let mut random = fastrand::Rng::with_seed(7);
+    for (arguments, headers) in [(ARGON2, &[0, 16384][..]), (LUKS1, &[0])] {
+        let image = luks(32 * MIB, arguments)?;
+        let whole = std::fs::read(image.path())?;
+        let kernel = Kernel::boot()?;
+        for _ in 0..60 {
+            let mut bytes = whole.clone();
+            for _ in 0..random.usize(1..6) {
+                let (at, value) = (random.usize(6..2048), random.u8(..));
+                // How long it takes is another test.
+                let rounds = headers == [0] && (at / 4 == 41 || (at - 4) % 48 / 4 == 4);
+                if !rounds {
+                    headers.iter().for_each(|header| bytes[header + at] = value);
+                }
+            }
+            opens_or_not(&kernel, &bytes)?;
+        }
+        kernel.halt()?;
+    }
+    Ok(())
+}
+
+/// Whether a volume opens that may be damaged. If not, there is trouble.
+fn opens_or_not(kernel: &Kernel, image: &[u8]) -> Result<bool, Box<dyn std::error::Error>> {
+    let disk = kernel.add_disk(Disk::new(MemoryDisk::from_image(image)))?;
+    let found = kernel.volumes(&[disk], &mut |_, attempt| {
+        (attempt == 0).then(|| Zeroizing::new(b"correct horse".to_vec()))
+    })?;
+    let volume = found.get(0).ok_or("no disk")?;
+    let opened = found.get(1).is_some();
+    assert!(opened || volume.trouble().is_some() || volume.found().is_none());
+    Ok(opened)
+}
+
+#[test]
+fn a_key_that_takes_hours() -> Outcome {
+    let image = luks(32 * MIB, LUKS1)?;
+    let mut bytes = std::fs::read(image.path())?;
+    let kernel = Kernel::boot()?;
+    assert!(opens_or_not(&kernel, &bytes)?);
+    // The rounds of the first key slot, in the byte order of LUKS.
+    bytes[212..216].fill(0xff);
+    assert!(!opens_or_not(&kernel, &bytes)?);
     Ok(())
 }

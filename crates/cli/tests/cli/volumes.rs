@@ -1,0 +1,103 @@
+//! Encrypted volumes, by passphrase and by name.
+
+use std::fs::File;
+
+use serde_json::Value;
+
+use super::harness::{Outcome, Place, strings, tool};
+
+/// A LUKS volume on the second partition, with nothing inside.
+fn encrypted(place: &Place) -> Outcome {
+    let image = place.path("disk.img");
+    File::create(&image)?.set_len(64 << 20)?;
+    place.write(
+        "table",
+        "label: gpt\n1: start=2048, size=2048\n2: start=4096\n",
+    )?;
+    tool("sh", |sh| {
+        let script = "/sbin/sfdisk -q disk.img < table";
+        sh.arg("-c").arg(script).current_dir(place.path(""))
+    })?;
+    place.write("key", "correct horse")?;
+    File::create(place.path("luks.img"))?.set_len(60 << 20)?;
+    tool("cryptsetup", |cryptsetup| {
+        let options = ["--type=luks2", "--sector-size=512", "--pbkdf=pbkdf2"];
+        cryptsetup
+            .args([
+                "luksFormat",
+                "--batch-mode",
+                "--pbkdf-force-iterations=1000",
+            ])
+            .args(options)
+            .arg(place.path("luks.img"))
+            .arg(place.path("key"))
+    })?;
+    tool("dd", |dd| {
+        dd.args([
+            "if=luks.img",
+            "of=disk.img",
+            "bs=1M",
+            "seek=2",
+            "conv=notrunc",
+        ])
+        .current_dir(place.path(""))
+    })?;
+    Ok(())
+}
+
+#[test]
+fn locked_and_unlocked() -> Outcome {
+    let place = Place::new()?;
+    encrypted(&place)?;
+    let run = place.drupe(&strings(&["ls", "disk.img:/"]))?;
+    assert_eq!(run.code, Some(3));
+    assert_eq!(
+        run.stderr,
+        "drupe: disk.img: is encrypted: give the passphrase with --key-file FILE or \
+         DRUPE_PASSPHRASE, or at a terminal\n"
+    );
+    let text = place.drupe(&strings(&["info", "--json", "disk.img"]))?;
+    assert_eq!(text.code, Some(0));
+    assert_eq!(
+        text.stderr,
+        "drupe: disk.img@2: is encrypted, and there is no passphrase for it\n"
+    );
+    place.write("wrong", "correct horse\n")?;
+    let run = place.drupe(&strings(&["--key-file", "wrong", "ls", "disk.img:/"]))?;
+    assert_eq!(run.code, Some(3));
+    assert_eq!(
+        run.stderr,
+        "drupe: disk.img: the passphrase opens none of its key slots\n"
+    );
+
+    let text = place.ok(&strings(&[
+        "--key-file",
+        "key",
+        "info",
+        "--json",
+        "disk.img",
+    ]))?;
+    let images: Vec<Value> = serde_json::from_str(&text)?;
+    let volume = &images[0]["volumes"][0];
+    assert_eq!(volume["name"], "2/luks");
+    assert_eq!(volume["kind"], "luks");
+    assert_eq!(volume["on"][0], "2");
+    // Nothing has been made inside yet.
+    assert_eq!(volume["filesystem"], Value::Null);
+    let run = place.drupe(&strings(&["--key-file", "key", "ls", "disk.img@2/luks:/"]))?;
+    assert_eq!(run.code, Some(3));
+    assert_eq!(
+        run.stderr,
+        "drupe: disk.img: no volume holds a filesystem; drupe info shows what there is\n"
+    );
+    let mut command = place.command();
+    let output = command
+        .env("DRUPE_PASSPHRASE", "correct horse")
+        .args(["ls", "disk.img@vg/none:/"])
+        .output()?;
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "drupe: disk.img: has no volume vg/none; there are: 0, 1, 2, 2/luks\n"
+    );
+    Ok(())
+}
