@@ -38,7 +38,8 @@ mod volume;
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
 pub use drupe_host::disk::{
-    Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, MemoryDisk,
+    Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, Loss, MemoryDisk, Record,
+    RecordingDisk,
 };
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
 pub use drupe_machine::{DeathReport, with_deadline, without_deadline};

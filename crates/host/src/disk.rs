@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub use crate::faulty_disk::{DiskOp, Fault, Faults, FaultyDisk};
 pub use crate::file_disk::FileDisk;
 pub use crate::memory_disk::MemoryDisk;
+pub use crate::recording_disk::{Loss, Record, RecordingDisk};
 
 /// What a disk is, asked once when it is added to a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

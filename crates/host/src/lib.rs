@@ -20,6 +20,7 @@ mod host;
 pub mod log;
 mod manual_clock;
 mod memory_disk;
+mod recording_disk;
 
 pub use host::{Host, SystemHost, TimerWaker};
 pub use manual_clock::ManualClock;

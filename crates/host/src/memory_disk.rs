@@ -68,6 +68,25 @@ impl MemoryDisk {
         image
     }
 
+    /// A disk of its own with the same content.
+    pub(crate) fn copy(&self) -> MemoryDisk {
+        MemoryDisk {
+            geometry: self.geometry,
+            chunks: RwLock::new(self.chunks().clone()),
+        }
+    }
+
+    /// Goes through what is not all zeroes, in order: its byte, its content,
+    /// which may reach beyond the end.
+    pub(crate) fn for_each_chunk(
+        &self,
+        mut each: impl FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let chunks = self.chunks();
+        let mut chunks = chunks.iter();
+        chunks.try_for_each(|(chunk, content)| each(chunk * CHUNK, content))
+    }
+
     fn chunks(&self) -> RwLockReadGuard<'_, Chunks> {
         self.chunks.read().unwrap_or_else(PoisonError::into_inner)
     }

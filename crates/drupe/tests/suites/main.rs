@@ -11,6 +11,7 @@
 
 mod capabilities;
 mod contents;
+mod crash;
 mod durability;
 mod filesystems;
 mod host_made;
