@@ -10,6 +10,8 @@ use fastrand::Rng;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
+use super::checksums::{Checksums, Kind};
+
 /// Where most filesystems keep what everything else hangs on.
 const HEAD: u64 = 256 << 10;
 
@@ -19,11 +21,15 @@ pub(super) struct Damage {
 }
 
 impl Damage {
-    /// Overwrites up to 64 places that are not holes, half of them in the head.
-    pub(super) fn inflict(image: &Path, seed: u64) -> Result<Damage> {
+    /// Overwrites up to 64 places that are not holes, half of them in the head
+    /// or, where there are checksums, in what they are over; these are made right.
+    pub(super) fn inflict(image: &Path, seed: u64, sums: &Checksums) -> Result<Damage> {
         let file = File::options().read(true).write(true).open(image)?;
         let data = data_ranges(&file)?;
-        let head = below(&data, HEAD);
+        let head = match sums.ranges() {
+            none if none.is_empty() => below(&data, HEAD),
+            ranges => ranges,
+        };
         let mut rng = Rng::with_seed(seed);
         let mut originals = Vec::new();
         for _ in 0..rng.u32(1..=64) {
@@ -45,6 +51,15 @@ impl Damage {
             file.write_all_at(&new, offset)?;
             originals.push((offset, old));
         }
+        for n in 0..originals.len() {
+            let (offset, len) = (originals[n].0, originals[n].1.len());
+            for (place, sum) in sums.after(&file, offset, len)? {
+                let mut old = vec![0; sum.len()];
+                file.read_exact_at(&mut old, place)?;
+                file.write_all_at(&sum, place)?;
+                originals.push((place, old));
+            }
+        }
         Ok(Damage { originals })
     }
 
@@ -55,6 +70,12 @@ impl Damage {
         let mut originals = self.originals.iter().rev();
         originals.try_for_each(|(offset, old)| file.write_all_at(old, *offset))
     }
+}
+
+/// The checksums of an image.
+pub(super) fn checksums(image: &Path, kinds: &[Kind]) -> Result<Checksums> {
+    let file = File::open(image)?;
+    Checksums::find(&file, &data_ranges(&file)?, kinds)
 }
 
 /// The parts of a file that are not holes.
@@ -96,7 +117,7 @@ fn damage_is_mended() -> crate::Outcome {
     image.as_file().write_all_at(&[5; 300_000], 4096)?;
     let before = std::fs::read(image.path())?;
     for seed in 0..20 {
-        let damage = Damage::inflict(image.path(), seed)?;
+        let damage = Damage::inflict(image.path(), seed, &Checksums::default())?;
         assert!(before != std::fs::read(image.path())?, "seed {seed}");
         damage.mend(image.path())?;
         assert!(before == std::fs::read(image.path())?, "seed {seed}");

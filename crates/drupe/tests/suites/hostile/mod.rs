@@ -7,6 +7,7 @@
 //! it again.
 
 mod attempt;
+mod checksums;
 mod damage;
 mod victim;
 
@@ -22,6 +23,7 @@ use crate::host_made::{erofs_image, iso9660_image, squashfs_image};
 use crate::lab::mounted;
 use crate::sample::sample;
 use attempt::{Fate, attempt};
+use checksums::{BTRFS, Checksums, Kind, XFS};
 use damage::Damage;
 
 /// A writable filesystem with a sample on it.
@@ -38,12 +40,26 @@ fn filled(filesystem: &Filesystem, size: u64) -> Result<NamedTempFile, Box<dyn E
     Ok(image)
 }
 
+/// How many damaged versions of each image `cargo xtask soak` tries.
+const MANY: u64 = 5000;
+
 /// Tries `count` damaged versions of an image.
 fn try_all(kind: &str, image: &NamedTempFile, count: u64) -> Outcome {
+    try_with(kind, image, &Checksums::default(), count)
+}
+
+/// The same with the checksums made right.
+fn try_repaired(kind: &str, image: &NamedTempFile, kinds: &[Kind], count: u64) -> Outcome {
+    let sums = damage::checksums(image.path(), kinds)?;
+    assert!(sums.len() > 10, "{kind} has {} checksums", sums.len());
+    try_with(kind, image, &sums, count)
+}
+
+fn try_with(kind: &str, image: &NamedTempFile, sums: &Checksums, count: u64) -> Outcome {
     let mut dead = 0;
     let (mut report, mut failed) = (String::new(), String::new());
     for seed in 0..count {
-        let damage = Damage::inflict(image.path(), seed)?;
+        let damage = Damage::inflict(image.path(), seed, sums)?;
         let fate = attempt(image.path())?;
         damage.mend(image.path())?;
         let line = format!("{kind} seed {seed}: {fate}\n");
@@ -66,6 +82,20 @@ fn try_all(kind: &str, image: &NamedTempFile, count: u64) -> Outcome {
     }
 }
 
+/// Damage gets further where no checksum stops it.
+const EXT4_WITHOUT_CHECKSUMS: Filesystem = Filesystem {
+    make: &["mkfs.ext4", "-q", "-b", "4096", "-O", "^metadata_csum"],
+    ..fs::EXT4
+};
+
+fn xfs_image() -> Result<NamedTempFile, Box<dyn Error>> {
+    filled(&fs::XFS, 320 << 20)
+}
+
+fn btrfs_image() -> Result<NamedTempFile, Box<dyn Error>> {
+    filled(&fs::BTRFS, 128 << 20)
+}
+
 #[test]
 fn ext4() -> Outcome {
     let filesystem = Filesystem {
@@ -76,25 +106,22 @@ fn ext4() -> Outcome {
     try_all("ext4", &filled(&filesystem, 48 << 20)?, 20)
 }
 
-/// Damage gets further where no checksum stops it.
 #[test]
 fn ext4_without_checksums() -> Outcome {
-    let filesystem = Filesystem {
-        make: &["mkfs.ext4", "-q", "-b", "4096", "-O", "^metadata_csum"],
-        ..fs::EXT4
-    };
-    let image = filled(&filesystem, 48 << 20)?;
+    let image = filled(&EXT4_WITHOUT_CHECKSUMS, 48 << 20)?;
     try_all("ext4-without-checksums", &image, 30)
 }
 
 #[test]
 fn xfs() -> Outcome {
-    try_all("xfs", &filled(&fs::XFS, 320 << 20)?, 12)
+    try_all("xfs", &xfs_image()?, 6)?;
+    try_repaired("xfs-repaired", &xfs_image()?, XFS, 12)
 }
 
 #[test]
 fn btrfs() -> Outcome {
-    try_all("btrfs", &filled(&fs::BTRFS, 128 << 20)?, 12)
+    try_all("btrfs", &btrfs_image()?, 6)?;
+    try_repaired("btrfs-repaired", &btrfs_image()?, BTRFS, 12)
 }
 
 #[test]
@@ -120,4 +147,41 @@ fn erofs() -> Outcome {
 #[test]
 fn iso9660() -> Outcome {
     try_all("iso9660", &iso9660_image()?, 6)
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn many_ext4() -> Outcome {
+    let image = filled(&EXT4_WITHOUT_CHECKSUMS, 48 << 20)?;
+    try_all("many-ext4", &image, MANY)
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn many_xfs() -> Outcome {
+    try_repaired("many-xfs", &xfs_image()?, XFS, MANY)
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn many_btrfs() -> Outcome {
+    try_repaired("many-btrfs", &btrfs_image()?, BTRFS, MANY)
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn many_vfat() -> Outcome {
+    try_all("many-vfat", &filled(&fs::VFAT, 48 << 20)?, MANY)
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn many_squashfs() -> Outcome {
+    try_all("many-squashfs", &squashfs_image()?, MANY)
+}
+
+#[test]
+#[ignore = "takes minutes; cargo xtask soak"]
+fn many_erofs() -> Outcome {
+    try_all("many-erofs", &erofs_image()?, MANY)
 }
