@@ -14,6 +14,7 @@ mod contents;
 mod crash;
 mod durability;
 mod filesystems;
+mod fsx;
 mod host_made;
 mod hostile;
 mod lab;
