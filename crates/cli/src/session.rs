@@ -1,6 +1,6 @@
 //! [`Session`]: the kernel of one command, and what it has mounted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -8,14 +8,15 @@ use anyhow::{Context, anyhow};
 use drupe::{AttachedDisk, Cause, Disk, Kernel, Mount, MountOptions, Partition};
 
 use crate::args::Global;
+use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
 use crate::location::Volume;
 
 /// A kernel, the disks added to it and their mounts.
 pub(crate) struct Session<'a> {
     options: &'a Global,
-    /// The one image that is opened for writing.
-    writable: Option<FileId>,
+    /// The images that are opened for writing.
+    writable: HashSet<FileId>,
     // In the order of dropping, though they would hold each other anyway.
     mounts: HashMap<(FileId, Option<u32>), Mount>,
     disks: HashMap<FileId, AttachedDisk>,
@@ -80,15 +81,10 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
 impl<'a> Session<'a> {
     /// Boots a kernel. Only `writable` will be opened for writing.
     pub(crate) fn new(options: &'a Global, writable: Option<&Path>) -> Result<Self, Failure> {
-        let writable = match writable {
-            Some(image) if options.read_only => {
-                let message = format!("{} can't be written with --read-only", image.display());
-                return Err(Failure::usage(message));
-            }
-            Some(image) => Some(FileId::of(image)?),
-            None => None,
-        };
         let mut kernel = Kernel::builder().memory(options.memory);
+        if let Some(epoch) = epoch::get()? {
+            kernel = kernel.host(Still::new(epoch)?);
+        }
         if options.kernel_log {
             kernel = kernel.kernel_log(|text| {
                 // Whoever closed our standard error does not want it.
@@ -98,13 +94,43 @@ impl<'a> Session<'a> {
         let kernel = kernel
             .boot()
             .map_err(|error| Failure::new(ExitCode::Failed, error))?;
-        Ok(Session {
+        let mut session = Session {
             options,
-            writable,
+            writable: HashSet::new(),
             mounts: HashMap::new(),
             disks: HashMap::new(),
             kernel,
-        })
+        };
+        if let Some(image) = writable {
+            session.write_to(image)?;
+        }
+        Ok(session)
+    }
+
+    /// From now on an image is opened for writing. If it is open already, that
+    /// is undone: there must be no other handles to it.
+    pub(crate) fn write_to(&mut self, image: &Path) -> Result<(), Failure> {
+        if self.options.read_only {
+            let message = format!("{} can't be written with --read-only", image.display());
+            return Err(Failure::usage(message));
+        }
+        let id = FileId::of(image)?;
+        if !self.writable.insert(id) {
+            return Ok(());
+        }
+        let mounted: Vec<_> = self
+            .mounts
+            .keys()
+            .filter(|(on, _)| *on == id)
+            .copied()
+            .collect();
+        for mount in mounted.iter().filter_map(|key| self.mounts.remove(key)) {
+            mount.umount().map_err(|error| explain(image, &error))?;
+        }
+        match self.disks.remove(&id) {
+            Some(disk) => disk.remove().map_err(|error| explain(image, &error)),
+            None => Ok(()),
+        }
     }
 
     /// Adds an image to the kernel, once.
@@ -114,7 +140,7 @@ impl<'a> Session<'a> {
             return Ok(disk.clone());
         }
         let mut options = Disk::options();
-        if self.writable != Some(id) {
+        if !self.writable.contains(&id) {
             options.read_only(true).copy_on_write(self.options.replay);
         }
         let disk = options
@@ -135,7 +161,7 @@ impl<'a> Session<'a> {
         if let Some(mount) = self.mounts.get(&key) {
             return Ok(mount.clone());
         }
-        let read_only = self.writable != Some(id);
+        let read_only = !self.writable.contains(&id);
         let options = MountOptions::new().read_only(read_only);
         let mount = partition
             .mount(options)

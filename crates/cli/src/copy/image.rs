@@ -7,13 +7,13 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use drupe::{Buffer, Dir, Errno, File, FileTimes, Metadata, Mount, OpenOptions};
+use drupe::{Buffer, Dir, Errno, File, Metadata, Mount, OpenOptions};
 
-use super::event::{Kind, Stat, Time};
+use super::event::{Kind, Stat};
 use super::problem::{Result, host};
 use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, Xattrs};
+use crate::time::{Time, times};
 
 /// An open directory of an image.
 pub(super) struct ImageDir {
@@ -50,7 +50,7 @@ impl ImageDir {
     }
 }
 
-pub(super) fn stat(metadata: &Metadata) -> Stat {
+pub(crate) fn stat(metadata: &Metadata) -> Stat {
     Stat {
         mode: metadata.mode(),
         uid: metadata.uid(),
@@ -70,27 +70,6 @@ pub(super) fn stat(metadata: &Metadata) -> Stat {
             nanos: metadata.mtime_nsec(),
         },
     }
-}
-
-/// `None`: beyond what a [`SystemTime`] can tell.
-fn system_time(time: Time) -> Option<SystemTime> {
-    let distance = Duration::from_secs(time.seconds.unsigned_abs());
-    let whole = match time.seconds {
-        0.. => UNIX_EPOCH.checked_add(distance),
-        _ => UNIX_EPOCH.checked_sub(distance),
-    };
-    whole?.checked_add(Duration::from_nanos(time.nanos.into()))
-}
-
-fn times(accessed: Time, modified: Time) -> FileTimes {
-    let mut times = FileTimes::new();
-    if let Some(accessed) = system_time(accessed) {
-        times = times.set_accessed(accessed);
-    }
-    if let Some(modified) = system_time(modified) {
-        times = times.set_modified(modified);
-    }
-    times
 }
 
 impl SourceDir for ImageDir {
@@ -242,7 +221,9 @@ impl TargetDir for ImageDir {
     }
 
     fn set_times_of(&self, name: &OsStr, accessed: Time, modified: Time) -> Result<()> {
-        Ok(self.dir.set_times_of(name, times(accessed, modified))?)
+        Ok(self
+            .dir
+            .set_times_of(name, times(Some(accessed), Some(modified)))?)
     }
 
     fn set_xattr_of(&self, entry: &OsStr, name: &OsStr, value: &[u8]) -> Result<()> {
@@ -285,7 +266,9 @@ macro_rules! settable {
             }
 
             fn set_times(&self, accessed: Time, modified: Time) -> Result<()> {
-                Ok(self.$field.set_times(times(accessed, modified))?)
+                Ok(self
+                    .$field
+                    .set_times(times(Some(accessed), Some(modified)))?)
             }
 
             fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {

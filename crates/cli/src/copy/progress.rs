@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Global;
+use crate::output;
 
 /// Says how far a copy is. Without a terminal, or with `--quiet`, says nothing.
 pub(super) struct Progress {
@@ -66,13 +67,14 @@ impl Progress {
 
     /// A line that is always shown.
     pub(super) fn error(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("drupe: {text}"));
+        self.bar.suspend(|| output::error(text));
     }
 
     /// A line that `--quiet` suppresses.
     pub(super) fn warning(&self, text: &str) {
         if self.warnings {
-            self.bar.suspend(|| eprintln!("drupe: warning: {text}"));
+            let text = format!("warning: {text}");
+            self.bar.suspend(|| output::error(&text));
         }
     }
 

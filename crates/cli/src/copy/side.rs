@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use drupe::Buffer;
 
-use super::event::{Kind, Stat, Time};
+use super::event::{Kind, Stat};
 use super::problem::Result;
+use crate::time::Time;
 
 pub(super) type Xattrs = Vec<(OsString, Vec<u8>)>;
 

@@ -18,6 +18,7 @@ pub const REMOVEXATTR: usize = 14;
 pub const LREMOVEXATTR: usize = 15;
 pub const FREMOVEXATTR: usize = 16;
 pub const FCNTL: usize = 25;
+pub const IOCTL: usize = 29;
 pub const MKNODAT: usize = 33;
 pub const MKDIRAT: usize = 34;
 pub const UNLINKAT: usize = 35;
