@@ -2,11 +2,13 @@
 
 mod files;
 pub(crate) mod size;
+mod tar;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use files::*;
+pub(crate) use tar::*;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 
@@ -110,6 +112,10 @@ pub(crate) enum Command {
     Truncate(Truncate),
     /// Write standard input to a file
     Write(Write),
+    /// Write an archive of a directory
+    Tar(Tar),
+    /// Extract an archive into a directory
+    Untar(Untar),
     /// Show how much room there is
     Df(Df),
     /// Show how much room files take

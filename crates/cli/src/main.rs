@@ -23,6 +23,7 @@ mod output;
 mod paths;
 mod problem;
 mod session;
+mod tar;
 mod time;
 mod umask;
 mod users;
@@ -72,6 +73,8 @@ fn run(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure
         Command::Touch(command) => commands::touch::run(context, command),
         Command::Truncate(command) => commands::contents::truncate(context, command),
         Command::Write(command) => commands::contents::write(context, command),
+        Command::Tar(command) => tar::create::run(context, command),
+        Command::Untar(command) => tar::extract::run(context, command),
         Command::Df(command) => commands::df::run(context, command),
         Command::Du(command) => commands::du::run(context, command),
         Command::Find(command) => commands::find::run(context, command),

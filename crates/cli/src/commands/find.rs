@@ -1,7 +1,6 @@
 //! `drupe find`: files by what is known of them.
 
 mod expression;
-mod glob;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, StdoutLock, Write};

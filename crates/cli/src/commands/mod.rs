@@ -9,6 +9,7 @@ pub(crate) mod dirs;
 pub(crate) mod du;
 pub(crate) mod find;
 pub(crate) mod fstrim;
+pub(crate) mod glob;
 mod kernel_log;
 pub(crate) mod ln;
 pub(crate) mod mv;

@@ -16,18 +16,18 @@ use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, Xattrs
 use crate::time::{Time, times};
 
 /// An open directory of an image.
-pub(super) struct ImageDir {
-    dir: Dir,
+pub(crate) struct ImageDir {
+    pub(crate) dir: Dir,
     /// Where the copy started from, for links.
     base: Arc<PathBuf>,
 }
 
 /// An open file of an image.
-pub(super) struct ImageFile(File);
+pub(crate) struct ImageFile(pub(crate) File);
 
 impl ImageFile {
     /// Opens whatever a path leads to, even if it is a pipe that nobody writes to.
-    pub(super) fn open(mount: &Mount, path: &Path) -> Result<ImageFile> {
+    pub(crate) fn open(mount: &Mount, path: &Path) -> Result<ImageFile> {
         let mut options = mount.options();
         options.read(true).custom_flags(libc::O_NONBLOCK);
         Ok(ImageFile(options.open(path)?))
@@ -35,11 +35,19 @@ impl ImageFile {
 }
 
 impl ImageDir {
-    pub(super) fn open(mount: &Mount, path: &Path) -> Result<ImageDir> {
+    pub(crate) fn open(mount: &Mount, path: &Path) -> Result<ImageDir> {
         Ok(ImageDir {
             dir: mount.open_dir(path)?,
             base: Arc::new(path.to_owned()),
         })
+    }
+
+    /// A directory that no links are made from.
+    pub(crate) fn of(dir: Dir) -> ImageDir {
+        ImageDir {
+            dir,
+            base: Arc::default(),
+        }
     }
 
     fn derive(&self, dir: Dir) -> ImageDir {

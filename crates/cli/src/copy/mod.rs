@@ -11,14 +11,14 @@
 //! memory; [`keep`] sets attributes.
 
 mod data;
-mod event;
+pub(crate) mod event;
 mod host;
-mod image;
-mod keep;
+pub(crate) mod image;
+pub(crate) mod keep;
 mod plan;
-mod progress;
-mod side;
-mod walk;
+pub(crate) mod progress;
+pub(crate) mod side;
+pub(crate) mod walk;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -44,13 +44,14 @@ use plan::{Existing, Target};
 use progress::Progress;
 use side::{SourceDir, TargetDir};
 use walk::{Top, Walker, What};
+pub(crate) use write::allocate;
 use write::{Job, Stop, Writer};
 
 /// Files of this size and more are not read as a whole.
 const LARGE: u64 = 1 << 20;
 
 /// Batches of events on their way: enough for both sides to keep busy.
-const QUEUE: usize = 4;
+pub(crate) const QUEUE: usize = 4;
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, Failure> {
     let mut paths: Vec<Location> = command
@@ -114,7 +115,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
     // On the host, an ordinary user's copies are that user's: cp -a does not
     // mention it either.
     if matches!(dest, Location::Image(_)) || rustix::process::geteuid().is_root() {
-        warn_of_refusals(&job);
+        warn_of_refusals(&job.refused, &job.progress);
     }
     match copied? {
         Some(Stop::Interrupted) => {
@@ -131,12 +132,12 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
     }
 }
 
-fn warn_of_refusals(job: &Job<'_>) {
-    let Refused {
+pub(crate) fn warn_of_refusals(refused: &Refused, progress: &Progress) {
+    let &Refused {
         owners,
         modes,
         xattrs,
-    } = job.refused;
+    } = refused;
     for (count, what) in [
         (owners, "owners"),
         (modes, "permissions"),
@@ -144,7 +145,7 @@ fn warn_of_refusals(job: &Job<'_>) {
     ] {
         if count > 0 {
             let text = format!("the target refused {what} {count} times");
-            job.progress.warning(&text);
+            progress.warning(&text);
         }
     }
 }

@@ -400,7 +400,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
 }
 
 /// As large a buffer as the kernel has in one piece.
-fn allocate(kernel: &Kernel) -> Result<Buffer> {
+pub(crate) fn allocate(kernel: &Kernel) -> Result<Buffer> {
     let mut len = PIECE;
     loop {
         match kernel.buffer(len) {

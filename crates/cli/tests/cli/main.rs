@@ -11,3 +11,4 @@ mod info;
 mod interrupt;
 mod listing;
 mod semantics;
+mod tar;

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use drupe::{Metadata, Mount};
 
-use super::{glob, is_empty, number, users};
+use super::{is_empty, number, users};
+use crate::commands::glob;
 use crate::exit::Failure;
 use crate::mode::ModeChange;
 use crate::users::Names;
