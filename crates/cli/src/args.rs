@@ -1,9 +1,21 @@
 //! The command line, defined once: parsing and help come from here.
 
+mod files;
+pub(crate) mod size;
+mod tar;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+pub(crate) use files::*;
+pub(crate) use tar::*;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
+
+use crate::dates;
+use crate::mode::ModeChange;
+use crate::time::Time;
+use crate::users::Owners;
 
 /// Look into disk images and copy files in and out, without root.
 ///
@@ -41,7 +53,7 @@ Exit codes:
 Commands that read open images read-only and never change them.";
 
 /// Options of all commands.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Global {
     /// Never write to an image, whatever the command
     #[arg(long, global = true)]
@@ -64,7 +76,7 @@ pub(crate) struct Global {
     pub(crate) key_file: Option<PathBuf>,
 
     /// Memory of the kernel, in bytes or with K, M or G
-    #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size)]
+    #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size::memory)]
     pub(crate) memory: usize,
 
     /// Show the kernel's log on standard error
@@ -75,7 +87,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
-    /// Machine-readable output (info, ls)
+    /// Machine-readable output, of commands that tell something
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -90,6 +102,44 @@ pub(crate) enum Command {
     Cat(Cat),
     /// Copy files into an image, out of one, or between two
     Cp(Cp),
+    /// Show files as a tree
+    Tree(Tree),
+    /// Show all that is known of files
+    Stat(Stat),
+    /// Rename files
+    Mv(Mv),
+    /// Remove files
+    Rm(Rm),
+    /// Make directories
+    Mkdir(Mkdir),
+    /// Remove empty directories
+    Rmdir(Rmdir),
+    /// Make hard or symbolic links
+    Ln(Ln),
+    /// Change permissions
+    Chmod(Chmod),
+    /// Change owners
+    Chown(Chown),
+    /// Change the times of files, or make empty ones
+    Touch(Touch),
+    /// Change the sizes of files
+    Truncate(Truncate),
+    /// Write standard input to a file
+    Write(Write),
+    /// Write an archive of a directory
+    Tar(Tar),
+    /// Extract an archive into a directory
+    Untar(Untar),
+    /// Show how much room there is
+    Df(Df),
+    /// Show how much room files take
+    Du(Du),
+    /// Find files by what is known of them
+    Find(Find),
+    /// Give back room that is not in use: make it holes of the image
+    Fstrim(Fstrim),
+    /// Mount an image, read all of it, and show what the kernel complains of
+    CheckLog(CheckLog),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -100,6 +150,7 @@ pub(crate) struct Info {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(disable_help_flag = true)]
 pub(crate) struct Ls {
     /// Show type, permissions, links, owner, group, size and time
     #[arg(short = 'l')]
@@ -108,6 +159,22 @@ pub(crate) struct Ls {
     /// List directories in directories too
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
+
+    /// List directories themselves, not what is in them
+    #[arg(short, long)]
+    pub(crate) directory: bool,
+
+    /// With -l, sizes like 1.5K and 12M
+    #[arg(short = 'h', long = "human-readable")]
+    pub(crate) human: bool,
+
+    /// One name on each line, which is always so
+    #[arg(short = '1', hide = true)]
+    one: bool,
+
+    /// Print help
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
 
     /// Show names that begin with a dot
     #[arg(short, long)]
@@ -137,6 +204,18 @@ pub(crate) struct Cp {
     #[arg(short, long)]
     pub(crate) archive: bool,
 
+    /// Owner and group of all that is copied, as chown takes them
+    #[arg(long, value_name = "USER:GROUP", visible_alias = "owner", value_parser = Owners::parse)]
+    pub(crate) chown: Option<Owners>,
+
+    /// Permissions of all that is copied, as chmod takes them
+    #[arg(long, value_parser = ModeChange::parse)]
+    pub(crate) mode: Option<ModeChange>,
+
+    /// When all that is copied was last changed: a date, as touch takes it
+    #[arg(long, value_name = "DATE", value_parser = dates::parse)]
+    pub(crate) mtime: Option<Time>,
+
     /// What to copy, then where to: IMAGE[@PART]:/PATH, or a path of the
     /// host; at least one of them is in an image
     #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DEST"])]
@@ -150,23 +229,6 @@ impl Cp {
     }
 }
 
-/// Parses "64M".
-fn size(text: &str) -> Result<usize, String> {
-    let wrong = || format!("{text:?} is not a size: give bytes, or a number with K, M or G");
-    let (digits, shift) = match text.as_bytes().last() {
-        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
-        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
-        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let number: usize = digits.parse().map_err(|_| wrong())?;
-    let bytes = number.checked_mul(1 << shift).ok_or_else(wrong)?;
-    match bytes >= 16 << 20 {
-        true => Ok(bytes),
-        false => Err("the kernel needs at least 16M".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -176,23 +238,5 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size("64M"), Ok(64 << 20));
-        assert_eq!(size("16777216"), Ok(16 << 20));
-        assert_eq!(size("1G"), Ok(1 << 30));
-        for wrong in [
-            "",
-            "M",
-            "-1M",
-            "64MB",
-            "15M",
-            "99999999999999999999",
-            "20000000000G",
-        ] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -2,26 +2,26 @@
 
 use std::io::{self, Write};
 
-use crate::args::{Cat, Global};
+use crate::args::Cat;
+use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
-use crate::location::ImagePath;
-use crate::session::Session;
+use crate::output::Report;
 
 /// Bytes read and written at once.
 const CHUNK: usize = 1 << 20;
 
-pub(crate) fn run(options: &Global, command: &Cat) -> Result<ExitCode, Failure> {
-    let mut session = Session::new(options, None)?;
-    let mut code = ExitCode::Success;
+pub(crate) fn run(context: &mut Context<'_>, command: &Cat) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
     for argument in &command.paths {
-        let location = ImagePath::parse(argument);
-        let mount = session.mount(&location.volume)?;
+        let location = context.path(argument)?;
+        let mount = context.session.mount(&location.volume)?;
         let print = || -> Result<(), Failure> {
             let file = mount.open(&location.path)?;
             let mut chunk = vec![0; CHUNK];
             let mut offset = 0;
             let mut stdout = io::stdout().lock();
             loop {
+                context.check()?;
                 match file.read_at(&mut chunk, offset)? {
                     0 => return Ok(()),
                     len => {
@@ -34,13 +34,15 @@ pub(crate) fn run(options: &Global, command: &Cat) -> Result<ExitCode, Failure> 
         match print() {
             Ok(()) => {}
             // Ours, not the file's: it would go on for every other one.
-            Err(failure) if failure.error.is::<io::Error>() => return Err(failure),
+            Err(failure)
+                if failure.error.is::<io::Error>() || failure.code == ExitCode::Interrupted =>
+            {
+                return Err(failure);
+            }
             Err(failure) => {
-                eprintln!("drupe: {}: {:#}", location.volume.label(), failure.error);
-                code = ExitCode::Failed;
+                report.error(&format!("{}: {:#}", location.volume.label(), failure.error));
             }
         }
     }
-    session.close()?;
-    Ok(code)
+    Ok(report.code())
 }

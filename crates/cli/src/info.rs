@@ -8,7 +8,8 @@ use drupe::{Partition, PartitionInfo, Volume, VolumeKind};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use crate::args::{Global, Info};
+use crate::args::Info;
+use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::session::{self, Session};
 
@@ -81,14 +82,13 @@ impl From<Option<Probe>> for Content {
     }
 }
 
-pub(crate) fn run(options: &Global, command: &Info) -> Result<ExitCode, Failure> {
-    let mut session = Session::new(options, None)?;
+pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode, Failure> {
     let mut images = Vec::new();
     for image in &command.images {
-        images.push(inspect(&mut session, image)?);
+        images.push(inspect(&mut context.session, image)?);
     }
     let mut stdout = io::stdout().lock();
-    if options.json {
+    if context.options.json {
         serde_json::to_writer_pretty(&mut stdout, &images).map_err(io::Error::from)?;
         writeln!(stdout)?;
     } else {
@@ -99,7 +99,6 @@ pub(crate) fn run(options: &Global, command: &Info) -> Result<ExitCode, Failure>
             print(&mut stdout, image)?;
         }
     }
-    session.close()?;
     Ok(ExitCode::Success)
 }
 

@@ -7,29 +7,41 @@
 
 mod args;
 mod cat;
+mod commands;
+mod context;
 mod copy;
+mod dates;
+mod describe;
+mod epoch;
 mod exit;
 mod info;
 mod interrupt;
 mod location;
 mod ls;
+mod mode;
 mod output;
 mod passphrase;
+mod paths;
+mod problem;
 mod session;
+mod tar;
+mod time;
+mod umask;
+mod users;
+mod visit;
 
 use clap::Parser;
 
 use args::{Args, Command};
+use context::Context;
 use exit::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
-    let outcome = match &args.command {
-        Command::Info(command) => info::run(&args.global, command),
-        Command::Ls(command) => ls::run(&args.global, command),
-        Command::Cat(command) => cat::run(&args.global, command),
-        Command::Cp(command) => copy::run(&args.global, command),
-    };
+    let outcome = Context::new(&args.global).and_then(|mut context| {
+        let outcome = run(&mut context, &args.command);
+        context.finish(outcome)
+    });
     match outcome {
         Ok(code) => code.into(),
         Err(Failure { code, error }) => {
@@ -37,8 +49,37 @@ fn main() -> std::process::ExitCode {
             if output::is_broken_pipe(&error) {
                 return ExitCode::Success.into();
             }
-            eprintln!("drupe: {error:#}");
+            output::error(&format!("{error:#}"));
             code.into()
         }
+    }
+}
+
+/// Runs a command; a shell runs many in one context.
+fn run(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Info(command) => info::run(context, command),
+        Command::Ls(command) => ls::run(context, command),
+        Command::Cat(command) => cat::run(context, command),
+        Command::Cp(command) => copy::run(context, command),
+        Command::Tree(command) => commands::tree::run(context, command),
+        Command::Stat(command) => commands::stat::run(context, command),
+        Command::Mv(command) => commands::mv::run(context, command),
+        Command::Rm(command) => commands::rm::run(context, command),
+        Command::Mkdir(command) => commands::dirs::mkdir(context, command),
+        Command::Rmdir(command) => commands::dirs::rmdir(context, command),
+        Command::Ln(command) => commands::ln::run(context, command),
+        Command::Chmod(command) => commands::attributes::chmod(context, command),
+        Command::Chown(command) => commands::attributes::chown(context, command),
+        Command::Touch(command) => commands::touch::run(context, command),
+        Command::Truncate(command) => commands::contents::truncate(context, command),
+        Command::Write(command) => commands::contents::write(context, command),
+        Command::Tar(command) => tar::create::run(context, command),
+        Command::Untar(command) => tar::extract::run(context, command),
+        Command::Df(command) => commands::df::run(context, command),
+        Command::Du(command) => commands::du::run(context, command),
+        Command::Find(command) => commands::find::run(context, command),
+        Command::Fstrim(command) => commands::fstrim::run(context, command),
+        Command::CheckLog(command) => commands::check_log::run(context, command),
     }
 }

@@ -1,9 +1,15 @@
-//! Standard output: names as they are or made visible, and its errors.
+//! What goes to the terminal: names as they are or made visible, and lines
+//! about what went wrong.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::{Mutex, PoisonError};
+
+use crate::exit::ExitCode;
+use crate::problem::{self, Failed};
 
 /// How names are written: to a terminal, control characters are escaped, lest
 /// an image play tricks on it; otherwise the bytes are what they are.
@@ -26,6 +32,52 @@ impl Names {
             false => Cow::Borrowed(name.as_bytes()),
         }
     }
+}
+
+/// What went wrong with single files: each has a line on standard error, and
+/// the command goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    failed: bool,
+}
+
+impl Report {
+    pub(crate) fn error(&mut self, text: &str) {
+        error(text);
+        self.failed = true;
+    }
+
+    /// The value of a result, or a line.
+    pub(crate) fn accept<T>(
+        &mut self,
+        path: impl Display,
+        result: problem::Result<T>,
+    ) -> Option<T> {
+        let problem = |failed: Failed| self.error(&failed.at(path.to_string()).to_string());
+        result.map_err(problem).ok()
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
+        match self.failed {
+            true => ExitCode::Failed,
+            false => ExitCode::Success,
+        }
+    }
+}
+
+/// What lines on standard error begin with, besides the program's name: the
+/// place in a script.
+static PLACE: Mutex<String> = Mutex::new(String::new());
+
+/// Sets what lines on standard error begin with: "FILE:LINE: ", or nothing.
+pub(crate) fn set_place(place: String) {
+    *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = place;
+}
+
+/// A line on standard error.
+pub(crate) fn error(text: &str) {
+    let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    eprintln!("drupe: {place}{text}");
 }
 
 /// Whether an error is that of an output nobody reads any more.

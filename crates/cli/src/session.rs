@@ -1,6 +1,6 @@
 //! [`Session`]: the kernel of one command, and what it has mounted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use drupe::{AttachedDisk, Cause, Disk, Kernel, Mount, MountOptions, Partition, Volumes};
 
 use crate::args::Global;
+use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
 use crate::location::Volume;
 use crate::passphrase::Passphrase;
@@ -15,10 +16,8 @@ use crate::passphrase::Passphrase;
 /// A kernel, the disks added to it and their mounts.
 pub(crate) struct Session<'a> {
     options: &'a Global,
-    /// The one image that is opened for writing.
-    writable: Option<FileId>,
-    /// The images that go with it.
-    writable_too: Vec<FileId>,
+    /// The images that are opened for writing.
+    writable: HashSet<FileId>,
     // In the order of dropping, though they would hold each other anyway.
     mounts: HashMap<(FileId, String), Mount>,
     /// All that is on an image and the images that go with it.
@@ -93,15 +92,10 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
 impl<'a> Session<'a> {
     /// Boots a kernel. Only `writable` will be opened for writing.
     pub(crate) fn new(options: &'a Global, writable: Option<&Path>) -> Result<Self, Failure> {
-        let writable = match writable {
-            Some(image) if options.read_only => {
-                let message = format!("{} can't be written with --read-only", image.display());
-                return Err(Failure::usage(message));
-            }
-            Some(image) => Some(FileId::of(image)?),
-            None => None,
-        };
         let mut kernel = Kernel::builder().memory(options.memory);
+        if let Some(epoch) = epoch::get()? {
+            kernel = kernel.host(Still::new(epoch)?);
+        }
         if options.kernel_log {
             kernel = kernel.kernel_log(|text| {
                 // Whoever closed our standard error does not want it.
@@ -111,15 +105,39 @@ impl<'a> Session<'a> {
         let kernel = kernel
             .boot()
             .map_err(|error| Failure::new(ExitCode::Failed, error))?;
-        Ok(Session {
+        let mut session = Session {
             options,
-            writable,
-            writable_too: Vec::new(),
+            writable: HashSet::new(),
             mounts: HashMap::new(),
             volumes: HashMap::new(),
             disks: HashMap::new(),
             kernel,
-        })
+        };
+        if let Some(image) = writable {
+            session.write_to(image)?;
+        }
+        Ok(session)
+    }
+
+    /// From now on an image is opened for writing. If it is open already, that
+    /// is undone: there must be no other handles to it.
+    pub(crate) fn write_to(&mut self, image: &Path) -> Result<(), Failure> {
+        if self.options.read_only {
+            let message = format!("{} can't be written with --read-only", image.display());
+            return Err(Failure::usage(message));
+        }
+        let id = FileId::of(image)?;
+        if !self.writable.insert(id) {
+            return Ok(());
+        }
+        self.volumes.clear();
+        for (_, mount) in self.mounts.extract_if(|(on, _), _| *on == id) {
+            mount.umount().map_err(|error| explain(image, &error))?;
+        }
+        match self.disks.remove(&id) {
+            Some(disk) => disk.remove().map_err(|error| explain(image, &error)),
+            None => Ok(()),
+        }
     }
 
     /// Adds an image to the kernel, once.
@@ -129,7 +147,7 @@ impl<'a> Session<'a> {
             return Ok(disk.clone());
         }
         let mut options = Disk::options();
-        if self.writable != Some(id) && !self.writable_too.contains(&id) {
+        if !self.writable.contains(&id) {
             options.read_only(true).copy_on_write(self.options.replay);
         }
         let disk = options
@@ -150,7 +168,7 @@ impl<'a> Session<'a> {
         if let Some(mount) = self.mounts.get(&key) {
             return Ok(mount.clone());
         }
-        let read_only = self.writable != Some(id);
+        let read_only = !self.writable.contains(&id);
         let options = MountOptions::new().read_only(read_only);
         let mount = partition
             .mount(options)
@@ -171,8 +189,8 @@ impl<'a> Session<'a> {
         if !self.volumes.contains_key(&id) {
             let mut disks = vec![self.disk(image)?];
             for other in &self.options.with {
-                if self.writable == Some(id) {
-                    self.writable_too.push(FileId::of(other)?);
+                if self.writable.contains(&id) {
+                    self.writable.insert(FileId::of(other)?);
                 }
                 disks.push(self.disk(other)?);
             }

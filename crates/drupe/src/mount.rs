@@ -142,6 +142,14 @@ impl Mount {
         synced.map_err(|e| Error::new("sync", e))
     }
 
+    /// Discards what is free (fstrim(8)): it becomes holes of an image file. How
+    /// many bytes is returned. EOPNOTSUPP where the filesystem or the disk can't.
+    pub fn trim(&self) -> Result<u64> {
+        let root = &self.inner.root;
+        let trimmed = root.sys().trim(root.raw());
+        trimmed.map_err(|e| Error::new("trim", e))
+    }
+
     /// The partition it was mounted from, if it has one.
     pub fn partition(&self) -> Option<&Partition> {
         self.inner.partition.as_ref()

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::problem::Problem;
+use crate::time::Time;
 
 /// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Dir,
     Symlink,
@@ -16,7 +17,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(mode: u32) -> Kind {
+    pub(crate) fn of(mode: u32) -> Kind {
         match mode & libc::S_IFMT {
             libc::S_IFREG => Kind::File,
             libc::S_IFDIR => Kind::Dir,
@@ -26,37 +27,30 @@ impl Kind {
     }
 }
 
-/// Seconds since 1970, which may be negative, and nanoseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Time {
-    pub(super) seconds: i64,
-    pub(super) nanos: u32,
-}
-
 /// What is copied of an inode, and what tells how to.
 #[derive(Debug, Clone)]
-pub(super) struct Stat {
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) size: u64,
+pub(crate) struct Stat {
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) size: u64,
     /// Of 512 bytes.
-    pub(super) blocks: u64,
-    pub(super) nlink: u64,
-    pub(super) dev: u64,
-    pub(super) ino: u64,
-    pub(super) rdev: u64,
-    pub(super) accessed: Time,
-    pub(super) modified: Time,
+    pub(crate) blocks: u64,
+    pub(crate) nlink: u64,
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
+    pub(crate) rdev: u64,
+    pub(crate) accessed: Time,
+    pub(crate) modified: Time,
 }
 
 impl Stat {
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         Kind::of(self.mode)
     }
 
     /// It has holes of at least a block.
-    pub(super) fn is_sparse(&self) -> bool {
+    pub(crate) fn is_sparse(&self) -> bool {
         self.blocks.saturating_mul(512).saturating_add(4096) <= self.size
     }
 }
@@ -64,14 +58,14 @@ impl Stat {
 /// All that `-a` keeps; without it there are no xattrs, and of the rest only
 /// the permissions count.
 #[derive(Debug, Clone)]
-pub(super) struct Attributes {
-    pub(super) stat: Stat,
-    pub(super) xattrs: Vec<(OsString, Vec<u8>)>,
+pub(crate) struct Attributes {
+    pub(crate) stat: Stat,
+    pub(crate) xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
 /// The contents of a file, or where they are to be had.
 #[derive(Debug)]
-pub(super) enum Data<F> {
+pub(crate) enum Data<F> {
     /// All of it.
     Small(Vec<u8>),
     /// To be copied in pieces, its holes kept; and how problems name it.
@@ -83,7 +77,7 @@ pub(super) enum Data<F> {
 /// A step of a walk. Names are those in the target, relative to the directory
 /// entered last.
 #[derive(Debug)]
-pub(super) enum Event<F> {
+pub(crate) enum Event<F> {
     /// A directory; an empty name is the one we are in.
     Enter {
         name: OsString,
@@ -109,4 +103,17 @@ pub(super) enum Event<F> {
     },
     /// Something that could not be read.
     Problem(Problem),
+}
+
+impl<F> Event<F> {
+    /// The attributes that come with it.
+    pub(crate) fn attributes_mut(&mut self) -> Option<&mut Attributes> {
+        match self {
+            Event::Enter { attributes, .. }
+            | Event::File { attributes, .. }
+            | Event::Symlink { attributes, .. }
+            | Event::Node { attributes, .. } => Some(attributes),
+            Event::Leave | Event::Link { .. } | Event::Problem(_) => None,
+        }
+    }
 }

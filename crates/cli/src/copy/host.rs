@@ -14,9 +14,10 @@ use drupe::{Buffer, Errno};
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid};
 use xattr::FileExt as _;
 
-use super::event::{Kind, Stat, Time};
+use super::event::{Kind, Stat};
 use super::problem::{Result, host};
 use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, Xattrs};
+use crate::time::Time;
 
 /// An open directory of the host.
 pub(super) struct HostDir {

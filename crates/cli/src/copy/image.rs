@@ -7,27 +7,27 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use drupe::{Buffer, Dir, Errno, File, FileTimes, Metadata, Mount, OpenOptions};
+use drupe::{Buffer, Dir, Errno, File, Metadata, Mount, OpenOptions};
 
-use super::event::{Kind, Stat, Time};
+use super::event::{Kind, Stat};
 use super::problem::{Result, host};
 use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, Xattrs};
+use crate::time::{Time, times};
 
 /// An open directory of an image.
-pub(super) struct ImageDir {
-    dir: Dir,
+pub(crate) struct ImageDir {
+    pub(crate) dir: Dir,
     /// Where the copy started from, for links.
     base: Arc<PathBuf>,
 }
 
 /// An open file of an image.
-pub(super) struct ImageFile(File);
+pub(crate) struct ImageFile(pub(crate) File);
 
 impl ImageFile {
     /// Opens whatever a path leads to, even if it is a pipe that nobody writes to.
-    pub(super) fn open(mount: &Mount, path: &Path) -> Result<ImageFile> {
+    pub(crate) fn open(mount: &Mount, path: &Path) -> Result<ImageFile> {
         let mut options = mount.options();
         options.read(true).custom_flags(libc::O_NONBLOCK);
         Ok(ImageFile(options.open(path)?))
@@ -35,11 +35,19 @@ impl ImageFile {
 }
 
 impl ImageDir {
-    pub(super) fn open(mount: &Mount, path: &Path) -> Result<ImageDir> {
+    pub(crate) fn open(mount: &Mount, path: &Path) -> Result<ImageDir> {
         Ok(ImageDir {
             dir: mount.open_dir(path)?,
             base: Arc::new(path.to_owned()),
         })
+    }
+
+    /// A directory that no links are made from.
+    pub(crate) fn of(dir: Dir) -> ImageDir {
+        ImageDir {
+            dir,
+            base: Arc::default(),
+        }
     }
 
     fn derive(&self, dir: Dir) -> ImageDir {
@@ -50,7 +58,7 @@ impl ImageDir {
     }
 }
 
-pub(super) fn stat(metadata: &Metadata) -> Stat {
+pub(crate) fn stat(metadata: &Metadata) -> Stat {
     Stat {
         mode: metadata.mode(),
         uid: metadata.uid(),
@@ -70,27 +78,6 @@ pub(super) fn stat(metadata: &Metadata) -> Stat {
             nanos: metadata.mtime_nsec(),
         },
     }
-}
-
-/// `None`: beyond what a [`SystemTime`] can tell.
-fn system_time(time: Time) -> Option<SystemTime> {
-    let distance = Duration::from_secs(time.seconds.unsigned_abs());
-    let whole = match time.seconds {
-        0.. => UNIX_EPOCH.checked_add(distance),
-        _ => UNIX_EPOCH.checked_sub(distance),
-    };
-    whole?.checked_add(Duration::from_nanos(time.nanos.into()))
-}
-
-fn times(accessed: Time, modified: Time) -> FileTimes {
-    let mut times = FileTimes::new();
-    if let Some(accessed) = system_time(accessed) {
-        times = times.set_accessed(accessed);
-    }
-    if let Some(modified) = system_time(modified) {
-        times = times.set_modified(modified);
-    }
-    times
 }
 
 impl SourceDir for ImageDir {
@@ -242,7 +229,9 @@ impl TargetDir for ImageDir {
     }
 
     fn set_times_of(&self, name: &OsStr, accessed: Time, modified: Time) -> Result<()> {
-        Ok(self.dir.set_times_of(name, times(accessed, modified))?)
+        Ok(self
+            .dir
+            .set_times_of(name, times(Some(accessed), Some(modified)))?)
     }
 
     fn set_xattr_of(&self, entry: &OsStr, name: &OsStr, value: &[u8]) -> Result<()> {
@@ -285,7 +274,9 @@ macro_rules! settable {
             }
 
             fn set_times(&self, accessed: Time, modified: Time) -> Result<()> {
-                Ok(self.$field.set_times(times(accessed, modified))?)
+                Ok(self
+                    .$field
+                    .set_times(times(Some(accessed), Some(modified)))?)
             }
 
             fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {

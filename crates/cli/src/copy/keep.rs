@@ -5,22 +5,36 @@ use std::os::unix::ffi::OsStrExt;
 
 use drupe::Errno;
 
-use super::event::Attributes;
+use super::event::{Attributes, Kind};
 use super::problem::Result;
 use super::side::Settable;
+use crate::mode::ModeChange;
+use crate::time::Time;
+
+/// What is not to be as the source has it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) mode: Option<ModeChange>,
+    pub(crate) modified: Option<Time>,
+    /// No time is later, and when a file was last read does not matter.
+    pub(crate) epoch: Option<Time>,
+}
 
 /// What to keep.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Keep {
+pub(crate) struct Keep<'a> {
     /// Everything; otherwise permissions, less the umask.
-    pub(super) archive: bool,
+    pub(crate) archive: bool,
     /// Of whoever runs the command.
-    pub(super) umask: u32,
+    pub(crate) umask: u32,
+    pub(crate) wanted: &'a Wanted,
 }
 
 /// How the file came to be whose attributes are to be set.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// Made by this copy, with this mode; and these are its owners and that is
     /// exactly its mode, if that is known.
     Made {
@@ -33,27 +47,52 @@ pub(super) enum Origin {
 /// What the target refused to keep: a filesystem without owners, a user
 /// without rights.
 #[derive(Debug, Default)]
-pub(super) struct Refused {
-    pub(super) owners: u64,
-    pub(super) modes: u64,
-    pub(super) xattrs: u64,
+pub(crate) struct Refused {
+    pub(crate) owners: u64,
+    pub(crate) modes: u64,
+    pub(crate) xattrs: u64,
 }
 
-impl Keep {
+impl Keep<'_> {
+    /// The attributes that a file is to have.
+    pub(crate) fn adjust(&self, attributes: &mut Attributes) {
+        let (wanted, stat) = (self.wanted, &mut attributes.stat);
+        stat.uid = wanted.uid.unwrap_or(stat.uid);
+        stat.gid = wanted.gid.unwrap_or(stat.gid);
+        if !self.archive {
+            stat.mode &= !(0o7000 | self.umask);
+        }
+        if let Some(change) = &wanted.mode
+            && stat.kind() != Kind::Symlink
+        {
+            let is_dir = stat.kind() == Kind::Dir;
+            stat.mode = stat.mode & libc::S_IFMT | change.apply(stat.mode, is_dir, self.umask);
+        }
+        if let Some(epoch) = wanted.epoch {
+            stat.modified = match self.archive {
+                true => stat.modified.min(epoch),
+                false => epoch,
+            };
+        }
+        stat.modified = wanted.modified.unwrap_or(stat.modified);
+        if wanted.epoch.is_some() {
+            stat.accessed = stat.modified;
+        }
+    }
+
     /// The mode to make a file with. Set-user-ID and the like come after the
     /// owner, who would take them away.
-    pub(super) fn mode(&self, attributes: &Attributes) -> u32 {
+    pub(crate) fn mode(&self, attributes: &Attributes) -> u32 {
         let mode = attributes.stat.mode & 0o777;
-        match self.archive {
-            // An ordinary user must be able to write to set them.
-            true if !attributes.xattrs.is_empty() => mode | 0o600,
+        match attributes.xattrs.is_empty() {
             true => mode,
-            false => mode & !self.umask,
+            // An ordinary user must be able to write to set them.
+            false => mode | 0o600,
         }
     }
 
     /// Sets what is to be kept and is not so yet. `has_mode`: not a symbolic link.
-    pub(super) fn apply(
+    pub(crate) fn apply(
         &self,
         file: &impl Settable,
         attributes: &Attributes,
@@ -61,18 +100,31 @@ impl Keep {
         has_mode: bool,
         refused: &mut Refused,
     ) -> Result<()> {
-        if !self.archive {
-            return Ok(());
-        }
+        let Wanted {
+            uid,
+            gid,
+            mode: change,
+            modified,
+            epoch,
+        } = self.wanted;
+        let owners = self.archive || uid.is_some() || gid.is_some();
+        let modes = self.archive || change.is_some() || owners;
+        let times = self.archive || modified.is_some() || epoch.is_some();
         let stat = &attributes.stat;
         let known = match origin {
             Origin::Made { mode, heirs } => heirs.map(|owners| (owners, mode)),
             Origin::Existed => None,
         };
         let mut mode = stat.mode & 0o7777;
-        if known.map(|(owners, _)| owners) != Some((stat.uid, stat.gid)) {
+        if owners && known.map(|(owners, _)| owners) != Some((stat.uid, stat.gid)) {
             let before = refused.owners;
-            tolerate(file.chown(stat.uid, stat.gid), &mut refused.owners)?;
+            // -1 leaves one alone (chown(2)).
+            let id = |wanted: &Option<u32>, own| match self.archive {
+                true => own,
+                false => wanted.unwrap_or(u32::MAX),
+            };
+            let (uid, gid) = (id(uid, stat.uid), id(gid, stat.gid));
+            tolerate(file.chown(uid, gid), &mut refused.owners)?;
             if refused.owners > before {
                 // Set-user-ID was meant for another owner (cp does the same).
                 mode &= 0o777;
@@ -85,17 +137,20 @@ impl Keep {
         for (name, value) in others {
             tolerate(file.set_xattr(name, value), &mut refused.xattrs)?;
         }
-        if has_mode && known.map(|(_, mode)| mode) != Some(mode) {
+        if modes && has_mode && known.map(|(_, mode)| mode) != Some(mode) {
             tolerate(file.chmod(mode), &mut refused.modes)?;
         }
-        if known.is_none() && has_mode {
+        if self.archive && known.is_none() && has_mode {
             remove_inherited(file, attributes)?;
         }
         // An ACL is part of the mode, and the mode of the ACL.
         for (name, value) in acls {
             tolerate(file.set_xattr(name, value), &mut refused.xattrs)?;
         }
-        file.set_times(stat.accessed, stat.modified)
+        match times {
+            true => file.set_times(stat.accessed, stat.modified),
+            false => Ok(()),
+        }
     }
 }
 

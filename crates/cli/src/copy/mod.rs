@@ -11,15 +11,14 @@
 //! memory; [`keep`] sets attributes.
 
 mod data;
-mod event;
+pub(crate) mod event;
 mod host;
-mod image;
-mod keep;
+pub(crate) mod image;
+pub(crate) mod keep;
 mod plan;
-mod problem;
-mod progress;
-mod side;
-mod walk;
+pub(crate) mod progress;
+pub(crate) mod side;
+pub(crate) mod walk;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -28,32 +27,37 @@ use std::sync::mpsc;
 use anyhow::anyhow;
 use drupe::Mount;
 
-use crate::args::{Cp, Global};
+use crate::args::Cp;
+use crate::context::Context;
+use crate::epoch;
 use crate::exit::{ExitCode, Failure};
-use crate::interrupt::Interrupt;
 use crate::location::{ImagePath, Location};
+use crate::paths;
+use crate::problem::{self, Failed, Problem};
 use crate::session::Session;
+use crate::umask::Umask;
 use host::{HostDir, HostFile};
+pub(crate) use image::stat;
 use image::{ImageDir, ImageFile};
-use keep::{Keep, Refused};
+use keep::{Keep, Refused, Wanted};
 use plan::{Existing, Target};
-use problem::{Failed, Problem};
 use progress::Progress;
 use side::{SourceDir, TargetDir};
 use walk::{Top, Walker, What};
+pub(crate) use write::allocate;
 use write::{Job, Stop, Writer};
 
 /// Files of this size and more are not read as a whole.
 const LARGE: u64 = 1 << 20;
 
 /// Batches of events on their way: enough for both sides to keep busy.
-const QUEUE: usize = 4;
+pub(crate) const QUEUE: usize = 4;
 
-pub(crate) fn run(options: &Global, command: &Cp) -> Result<ExitCode, Failure> {
+pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, Failure> {
     let mut paths: Vec<Location> = command
         .paths
         .iter()
-        .map(|path| Location::parse(path))
+        .map(|path| context.location(path))
         .collect();
     let Some(dest) = paths.pop() else {
         return Err(Failure::usage("nothing to copy"));
@@ -66,64 +70,74 @@ pub(crate) fn run(options: &Global, command: &Cp) -> Result<ExitCode, Failure> {
              a path in an image is written IMAGE:/PATH",
         ));
     }
-    let writable = match &dest {
-        Location::Image(image) => Some(&*image.volume.image),
-        Location::Host(_) => None,
+    context.interrupt.install()?;
+    if let Location::Image(image) = &dest {
+        context.open_for_writing(&image.volume.image)?;
+    }
+    let kernel = context.session.kernel().clone();
+    let interrupt = context.interrupt.clone();
+    let (uid, gid) = match (&command.chown, &dest) {
+        (None, _) => (None, None),
+        (Some(owners), Location::Image(path)) => {
+            owners.resolve(&context.session.mount(&path.volume)?)?
+        }
+        (Some(_), Location::Host(_)) => {
+            return Err(Failure::usage("--chown is for copies into an image"));
+        }
     };
-    let interrupt = Interrupt::install()?;
-    let mut session = Session::new(options, writable)?;
+    let wanted = Wanted {
+        uid,
+        gid,
+        mode: command.mode.clone(),
+        modified: command.mtime,
+        epoch: epoch::get()?,
+    };
     // Modes are ours to compute, on both sides.
-    let umask = rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode();
-    let kernel = session.kernel().clone();
+    let umask = Umask::take();
     let mut job = Job {
         kernel: &kernel,
         keep: Keep {
             archive: command.archive,
-            umask,
+            umask: umask.bits,
+            wanted: &wanted,
         },
         interrupt: &interrupt,
-        progress: Progress::new(options),
+        progress: Progress::new(&context.options),
         buffers: Vec::new(),
         failed: false,
         refused: Refused::default(),
     };
     let copied = match &dest {
-        Location::Host(path) => to_host(&mut session, command, &paths, path, &mut job),
-        Location::Image(path) => to_image(&mut session, command, &paths, path, &mut job),
+        Location::Host(path) => to_host(&mut context.session, command, &paths, path, &mut job),
+        Location::Image(path) => to_image(&mut context.session, command, &paths, path, &mut job),
     };
     job.progress.finish();
     // On the host, an ordinary user's copies are that user's: cp -a does not
     // mention it either.
-    if writable.is_some() || rustix::process::geteuid().is_root() {
-        warn_of_refusals(&job);
+    if matches!(dest, Location::Image(_)) || rustix::process::geteuid().is_root() {
+        warn_of_refusals(&job.refused, &job.progress);
     }
-    let failed = job.failed;
-    drop(job);
-    drop(kernel);
-    // Also after a failure: what was copied so far is to be in the image.
-    let closed = session.close();
     match copied? {
         Some(Stop::Interrupted) => {
-            eprintln!("drupe: interrupted");
-            closed.map(|()| ExitCode::Interrupted)
+            context.check()?;
+            Ok(ExitCode::Interrupted)
         }
         Some(Stop::Problem(problem)) => {
-            closed?;
             Err(anyhow!("{problem}; what was copied before it is complete").into())
         }
-        None => closed.map(|()| match failed {
+        None => Ok(match job.failed {
             true => ExitCode::Failed,
             false => ExitCode::Success,
         }),
     }
 }
 
-fn warn_of_refusals(job: &Job<'_>) {
-    let Refused {
+pub(crate) fn warn_of_refusals(refused: &Refused, progress: &Progress) {
+    let &Refused {
         owners,
         modes,
         xattrs,
-    } = job.refused;
+    } = refused;
     for (count, what) in [
         (owners, "owners"),
         (modes, "permissions"),
@@ -131,7 +145,7 @@ fn warn_of_refusals(job: &Job<'_>) {
     ] {
         if count > 0 {
             let text = format!("the target refused {what} {count} times");
-            job.progress.warning(&text);
+            progress.warning(&text);
         }
     }
 }
@@ -252,10 +266,10 @@ fn each_source<T: TargetDir>(
 /// A source on the host. Without `-r` a symbolic link is followed.
 fn host_top(command: &Cp, path: &Path, dest: &Dest<'_>) -> Result<Top<HostDir>, Problem> {
     let open = || {
-        Ok(match plan::base_name(path) {
+        Ok(match paths::base_name(path) {
             _ if !command.is_recursive() => What::File(HostFile::open(path)?),
-            Some(name) if !plan::ends_with_slash(path) => {
-                What::Entry(HostDir::open(plan::parent(path))?, name)
+            Some(name) if !paths::ends_with_slash(path) => {
+                What::Entry(HostDir::open(paths::parent(path))?, name)
             }
             _ => What::Dir(HostDir::open(path)?),
         })
@@ -278,10 +292,10 @@ fn image_top(
     let path = &source.path;
     let target = dest.target.name_for(path);
     let open = || {
-        let what = match plan::base_name(path) {
+        let what = match paths::base_name(path) {
             _ if !command.is_recursive() => What::File(ImageFile::open(mount, path)?),
-            Some(name) if !plan::ends_with_slash(path) => {
-                What::Entry(ImageDir::open(mount, plan::parent(path))?, name)
+            Some(name) if !paths::ends_with_slash(path) => {
+                What::Entry(ImageDir::open(mount, paths::parent(path))?, name)
             }
             _ => What::Dir(ImageDir::open(mount, path)?),
         };

@@ -6,16 +6,17 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Global;
+use crate::output;
 
 /// Says how far a copy is. Without a terminal, or with `--quiet`, says nothing.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     warnings: bool,
     files: u64,
 }
 
 impl Progress {
-    pub(super) fn new(options: &Global) -> Progress {
+    pub(crate) fn new(options: &Global) -> Progress {
         let shown = !options.quiet && io::stderr().is_terminal();
         let bar = match shown {
             true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5)),
@@ -38,7 +39,7 @@ impl Progress {
     }
 
     /// So much more is to come: from a spinner to a bar.
-    pub(super) fn add_total(&self, bytes: u64) {
+    pub(crate) fn add_total(&self, bytes: u64) {
         let style = ProgressStyle::with_template(
             "{bar:30} {bytes} of {total_bytes} ({bytes_per_sec}, {eta} to go)  {msg}",
         );
@@ -49,15 +50,15 @@ impl Progress {
         self.bar.set_length(total);
     }
 
-    pub(super) fn is_shown(&self) -> bool {
+    pub(crate) fn is_shown(&self) -> bool {
         !self.bar.is_hidden()
     }
 
-    pub(super) fn bytes(&self, count: u64) {
+    pub(crate) fn bytes(&self, count: u64) {
         self.bar.inc(count);
     }
 
-    pub(super) fn file(&mut self) {
+    pub(crate) fn file(&mut self) {
         self.files += 1;
         if self.is_shown() && self.files.is_multiple_of(16) {
             self.bar.set_message(format!("{} files", self.files));
@@ -65,18 +66,19 @@ impl Progress {
     }
 
     /// A line that is always shown.
-    pub(super) fn error(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("drupe: {text}"));
+    pub(crate) fn error(&self, text: &str) {
+        self.bar.suspend(|| output::error(text));
     }
 
     /// A line that `--quiet` suppresses.
-    pub(super) fn warning(&self, text: &str) {
+    pub(crate) fn warning(&self, text: &str) {
         if self.warnings {
-            self.bar.suspend(|| eprintln!("drupe: warning: {text}"));
+            let text = format!("warning: {text}");
+            self.bar.suspend(|| output::error(&text));
         }
     }
 
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use drupe::Buffer;
 
-use super::event::{Kind, Stat, Time};
+use super::event::{Kind, Stat};
 use super::problem::Result;
+use crate::time::Time;
 
-pub(super) type Xattrs = Vec<(OsString, Vec<u8>)>;
+pub(crate) type Xattrs = Vec<(OsString, Vec<u8>)>;
 
 /// A directory to copy from.
-pub(super) trait SourceDir: Sized + Send {
+pub(crate) trait SourceDir: Sized + Send {
     type File: SourceFile;
 
     /// Names, and types where the directory tells them.
@@ -30,7 +31,7 @@ pub(super) trait SourceDir: Sized + Send {
 }
 
 /// A file to copy from.
-pub(super) trait SourceFile: Send + Sync {
+pub(crate) trait SourceFile: Send + Sync {
     fn stat(&self) -> Result<Stat>;
     fn xattrs(&self) -> Result<Xattrs>;
     /// Reads on from where the last one ended; 0 at the end.
@@ -45,7 +46,7 @@ pub(super) trait SourceFile: Send + Sync {
 }
 
 /// A directory to copy into.
-pub(super) trait TargetDir: Sized + Settable {
+pub(crate) trait TargetDir: Sized + Settable {
     type File: TargetFile;
 
     /// Another handle to this one.
@@ -76,7 +77,7 @@ pub(super) trait TargetDir: Sized + Settable {
 }
 
 /// A file to copy into.
-pub(super) trait TargetFile: Settable {
+pub(crate) trait TargetFile: Settable {
     /// Writes at the end of what was written so far.
     fn write_all(&self, bytes: &[u8]) -> Result<()>;
     fn write_at(&self, buffer: &Buffer, range: Range<usize>, offset: u64) -> Result<()>;
@@ -86,7 +87,7 @@ pub(super) trait TargetFile: Settable {
 }
 
 /// Something whose attributes can be set.
-pub(super) trait Settable {
+pub(crate) trait Settable {
     fn chown(&self, uid: u32, gid: u32) -> Result<()>;
     fn chmod(&self, mode: u32) -> Result<()>;
     fn set_times(&self, accessed: Time, modified: Time) -> Result<()>;
@@ -96,9 +97,9 @@ pub(super) trait Settable {
 }
 
 /// An entry of a directory that can't be opened: a symbolic link, a device.
-pub(super) struct Entry<'a, D> {
-    pub(super) dir: &'a D,
-    pub(super) name: &'a OsStr,
+pub(crate) struct Entry<'a, D> {
+    pub(crate) dir: &'a D,
+    pub(crate) name: &'a OsStr,
 }
 
 impl<D: TargetDir> Settable for Entry<'_, D> {

@@ -30,18 +30,18 @@ fn is_kept(name: &OsStr) -> bool {
 }
 
 /// Events on their way.
-pub(super) type Batch<F> = Vec<Event<F>>;
+pub(crate) type Batch<F> = Vec<Event<F>>;
 
 /// Something to copy.
-pub(super) struct Top<D: SourceDir> {
-    pub(super) what: What<D>,
+pub(crate) struct Top<D: SourceDir> {
+    pub(crate) what: What<D>,
     /// Its name in the target; empty: the directory copied into.
-    pub(super) target: OsString,
+    pub(crate) target: OsString,
     /// As problems name it.
-    pub(super) shown: PathBuf,
+    pub(crate) shown: PathBuf,
 }
 
-pub(super) enum What<D: SourceDir> {
+pub(crate) enum What<D: SourceDir> {
     /// A file that was named, through symbolic links or not.
     File(D::File),
     Dir(D),
@@ -50,11 +50,11 @@ pub(super) enum What<D: SourceDir> {
 }
 
 /// The receiver has gone: it has had enough.
-pub(super) struct Gone;
+pub(crate) struct Gone;
 
 type Told<T = ()> = std::result::Result<T, Gone>;
 
-pub(super) struct Walker<'a, D: SourceDir> {
+pub(crate) struct Walker<'a, D: SourceDir> {
     /// Attributes and hard links are kept.
     archive: bool,
     /// In front of paths in problems: the image and a colon.
@@ -77,7 +77,7 @@ struct Level<D> {
 }
 
 impl<'a, D: SourceDir> Walker<'a, D> {
-    pub(super) fn new(archive: bool, label: &'a str, sender: SyncSender<Batch<D::File>>) -> Self {
+    pub(crate) fn new(archive: bool, label: &'a str, sender: SyncSender<Batch<D::File>>) -> Self {
         Walker {
             archive,
             label,
@@ -91,7 +91,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
     }
 
     /// Walks all of them; hard links are kept among them.
-    pub(super) fn run(&mut self, tops: Vec<Top<D>>) -> Told {
+    pub(crate) fn run(&mut self, tops: Vec<Top<D>>) -> Told {
         for top in tops {
             self.top(top)?;
         }
@@ -333,7 +333,7 @@ fn read_small(file: &impl SourceFile, size: u64) -> Result<Vec<u8>> {
 }
 
 /// Bytes of all files, for a progress bar; what can't be read counts nothing.
-pub(super) fn measure<D: SourceDir>(tops: &[Top<D>]) -> u64 {
+pub(crate) fn measure<D: SourceDir>(tops: &[Top<D>]) -> u64 {
     let mut total = 0;
     let mut stack = Vec::new();
     for top in tops {

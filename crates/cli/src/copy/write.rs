@@ -32,7 +32,7 @@ pub(super) enum Stop {
 /// What all groups of sources of one command share.
 pub(super) struct Job<'a> {
     pub(super) kernel: &'a Kernel,
-    pub(super) keep: Keep,
+    pub(super) keep: Keep<'a>,
     pub(super) interrupt: &'a Interrupt,
     pub(super) progress: Progress,
     /// For [`Data::Large`]; made when first needed.
@@ -105,7 +105,10 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         Ok(())
     }
 
-    fn event<F: SourceFile>(&mut self, event: Event<F>) -> Flow {
+    fn event<F: SourceFile>(&mut self, mut event: Event<F>) -> Flow {
+        if let Some(attributes) = event.attributes_mut() {
+            self.job.keep.adjust(attributes);
+        }
         match event {
             Event::Problem(problem) => self.job.report(&problem),
             Event::Enter { .. } if self.skipping > 0 => self.skipping += 1,
@@ -216,10 +219,9 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         let keep = self.job.keep;
         if let (false, Origin::Made { mode, .. }) = (keep.archive, level.origin) {
             let wanted = keep.mode(&level.attributes);
-            return match wanted == mode {
-                true => Ok(()),
-                false => level.dir.chmod(wanted),
-            };
+            if wanted != mode {
+                level.dir.chmod(wanted)?;
+            }
         }
         let refused = &mut self.job.refused;
         keep.apply(&level.dir, &level.attributes, level.origin, true, refused)
@@ -398,7 +400,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
 }
 
 /// As large a buffer as the kernel has in one piece.
-fn allocate(kernel: &Kernel) -> Result<Buffer> {
+pub(crate) fn allocate(kernel: &Kernel) -> Result<Buffer> {
     let mut len = PIECE;
     loop {
         match kernel.buffer(len) {

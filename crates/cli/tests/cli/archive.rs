@@ -10,7 +10,7 @@ use super::harness::{Outcome, Place, check_ext4, manifest, noise, strings, tool}
 const MIB: u64 = 1 << 20;
 
 /// Some of everything that a filesystem can hold.
-fn make_tree(place: &Place) -> Outcome {
+pub(crate) fn make_tree(place: &Place) -> Outcome {
     place.write("tree/file", "contents\n")?;
     place.write("tree/empty", "")?;
     place.write("tree/sub/dir/deep", noise(5000))?;

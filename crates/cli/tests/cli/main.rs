@@ -4,10 +4,12 @@
 //! dosfstools, acl, attr); a missing one fails a test, it does not skip it.
 
 mod archive;
+mod commands;
 mod errors;
 mod harness;
 mod info;
 mod interrupt;
 mod listing;
 mod semantics;
+mod tar;
 mod volumes;

@@ -80,6 +80,22 @@ impl Dir {
         Ok(Dir::new(fd, &self.mount))
     }
 
+    /// Opens the directory that a path leads to, this directory taken for the
+    /// root: neither `..` nor a symbolic link, absolute or not, leads out of it.
+    /// An empty path is this directory.
+    pub fn open_dir_within(&self, path: impl AsRef<Path>) -> Result<Dir> {
+        let path = path.as_ref();
+        let bytes = path.as_os_str().as_bytes();
+        let bytes = if bytes.is_empty() { b"." } else { bytes };
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+        let sys = self.fd.sys();
+        let fd = with_c_str(bytes, |path| {
+            sys.open_in_root(self.fd.raw(), path, flags, 0)
+        });
+        let fd = fd.map_err(|e| Error::at("open directory", path, e))?;
+        Ok(Dir::new(fd, &self.mount))
+    }
+
     /// Makes a directory.
     pub fn create_dir(&self, name: impl AsRef<OsStr>, mode: u32) -> Result<()> {
         self.entry("create directory", name.as_ref(), |sys, dir, name| {

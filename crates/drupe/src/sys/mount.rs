@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use drupe_abi::Errno;
 use drupe_machine::Error;
 
-use super::call::{Result, Sys, text};
+use super::call::{Result, Sys, fd, text};
 use super::nr;
 
 impl Sys {
@@ -38,6 +38,18 @@ impl Sys {
     pub(crate) fn umount(&self, target: &CStr, flags: i32) -> Result<()> {
         // SAFETY: reads a string.
         unsafe { self.raw(nr::UMOUNT2, [text(target), flags as usize]) }.map(drop)
+    }
+
+    /// FITRIM of ioctl_fitrim(2): discards what is free; how much is returned.
+    pub(crate) fn trim(&self, dir: i32) -> Result<u64> {
+        /// `_IOWR('X', 121, struct fstrim_range)`.
+        const FITRIM: usize = 0xc018_5879;
+        // Start, length, least length of what is discarded.
+        let mut range = [0, u64::MAX, 0];
+        let args = [fd(dir), FITRIM, range.as_mut_ptr() as usize];
+        // SAFETY: reads and writes a struct fstrim_range: three u64.
+        unsafe { self.raw(nr::IOCTL, args) }?;
+        Ok(range[1])
     }
 
     pub(crate) fn umask(&self, mask: u32) -> Result<()> {

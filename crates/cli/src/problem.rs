@@ -6,7 +6,7 @@ use drupe::{Cause, Errno};
 
 /// An operation that failed, without the path, which the caller knows best.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(crate) struct Failed {
     operation: &'static str,
     errno: Option<Errno>,
     cause: String,
@@ -14,10 +14,10 @@ pub(super) struct Failed {
     fatal: bool,
 }
 
-pub(super) type Result<T> = std::result::Result<T, Failed>;
+pub(crate) type Result<T> = std::result::Result<T, Failed>;
 
 impl Failed {
-    pub(super) fn new(operation: &'static str, cause: &str) -> Failed {
+    pub(crate) fn new(operation: &'static str, cause: &str) -> Failed {
         Failed {
             operation,
             errno: None,
@@ -26,12 +26,12 @@ impl Failed {
         }
     }
 
-    pub(super) fn errno(&self) -> Option<Errno> {
+    pub(crate) fn errno(&self) -> Option<Errno> {
         self.errno
     }
 
     /// The operation is one that this filesystem or user can't do at all.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self.errno,
             Some(Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL)
@@ -39,11 +39,11 @@ impl Failed {
     }
 
     /// No later operation can succeed either.
-    pub(super) fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         self.fatal || matches!(self.errno, Some(Errno::NOSPC | Errno::DQUOT | Errno::ROFS))
     }
 
-    pub(super) fn at(self, path: impl Into<String>) -> Problem {
+    pub(crate) fn at(self, path: impl Into<String>) -> Problem {
         Problem {
             path: path.into(),
             failed: self,
@@ -63,7 +63,7 @@ impl From<drupe::Error> for Failed {
 }
 
 /// Names the operation of a call to the host.
-pub(super) fn host<T>(
+pub(crate) fn host<T>(
     operation: &'static str,
     result: std::result::Result<T, impl Into<std::io::Error>>,
 ) -> Result<T> {
@@ -82,9 +82,9 @@ pub(super) fn host<T>(
 
 /// A failure and the path it is about.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     path: String,
-    pub(super) failed: Failed,
+    pub(crate) failed: Failed,
 }
 
 impl fmt::Display for Problem {

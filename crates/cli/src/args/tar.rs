@@ -1,0 +1,94 @@
+//! Options of `tar` and `untar`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use crate::tar::Compression;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Tar {
+    /// Where to write the archive, a file of the host, instead of standard
+    /// output; a suffix such as .gz compresses it. Half an archive is removed
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Compress with gzip
+    #[arg(short = 'z', long, conflicts_with_all = ["zstd", "xz", "compress"])]
+    gzip: bool,
+
+    /// Compress with zstd
+    #[arg(long, conflicts_with_all = ["xz", "compress"])]
+    zstd: bool,
+
+    /// Compress with xz
+    #[arg(short = 'J', long, conflicts_with = "compress")]
+    xz: bool,
+
+    /// Compress so
+    #[arg(long, value_name = "HOW", value_enum)]
+    compress: Option<Compression>,
+
+    /// Numbers of owners only, no names. Names are those of the image
+    #[arg(long)]
+    pub(crate) numeric_owner: bool,
+
+    /// Leave out what matches, by its name or its path in the archive
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<OsString>,
+
+    /// The directory: IMAGE[@PART]:/PATH
+    pub(crate) path: OsString,
+
+    /// What of it, instead of all
+    #[arg(value_name = "MEMBER")]
+    pub(crate) members: Vec<OsString>,
+}
+
+impl Tar {
+    /// What was asked for.
+    pub(crate) fn compression(&self) -> Option<Compression> {
+        match self {
+            Tar { gzip: true, .. } => Some(Compression::Gzip),
+            Tar { zstd: true, .. } => Some(Compression::Zstd),
+            Tar { xz: true, .. } => Some(Compression::Xz),
+            Tar { compress, .. } => *compress,
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Untar {
+    /// The archive, a file of the host, instead of standard input. How it is
+    /// compressed (gzip, zstd, xz, not at all) is found out
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Owners by name, where the image's /etc/passwd and /etc/group have it
+    #[arg(long)]
+    pub(crate) names: bool,
+
+    /// Owners by number, which is so unless --names is given
+    #[arg(long, conflicts_with = "names")]
+    numeric_owner: bool,
+
+    /// Leave out so many names at the beginning of paths
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) strip_components: usize,
+
+    /// Leave out what matches, by its name or its path in the archive
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<OsString>,
+
+    /// A symbolic link where a directory comes stays, if it leads to one
+    #[arg(long)]
+    pub(crate) keep_directory_symlink: bool,
+
+    /// Show names as they are extracted
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    /// The directory to extract into: IMAGE[@PART]:/PATH
+    pub(crate) path: OsString,
+}

@@ -1,0 +1,89 @@
+//! `drupe chmod` and `drupe chown`.
+
+use crate::args::{Chmod, Chown};
+use crate::context::Context;
+use crate::exit::{ExitCode, Failure};
+use crate::mode::ModeChange;
+use crate::output::Report;
+use crate::umask::Umask;
+use crate::visit::{Node, Stop, Visitor, Walk};
+
+pub(crate) fn chmod(context: &mut Context<'_>, command: &Chmod) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
+    let mut visitor = Modes {
+        change: &command.mode,
+        umask: Umask::get(),
+        recursive: command.recursive,
+    };
+    for (path, mount) in context.targets(&command.paths)? {
+        let walk = Walk {
+            mount: &mount,
+            interrupt: &context.interrupt,
+            report: &mut report,
+            label: path.volume.label(),
+            follow_top: true,
+        };
+        walk.run(&path, &mut visitor)?;
+    }
+    Ok(report.code())
+}
+
+struct Modes<'a> {
+    change: &'a ModeChange,
+    umask: u32,
+    recursive: bool,
+}
+
+impl Visitor for Modes<'_> {
+    fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
+        let metadata = node.metadata;
+        if !metadata.is_symlink() {
+            let mode = self
+                .change
+                .apply(metadata.mode(), metadata.is_dir(), self.umask);
+            node.chmod(mode)?;
+        }
+        Ok(self.recursive)
+    }
+}
+
+pub(crate) fn chown(context: &mut Context<'_>, command: &Chown) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
+    // chown(1): with -R, a link is not followed unless asked to (-H, -L).
+    let stay = command.no_dereference || command.recursive;
+    for (path, mount) in context.targets(&command.paths)? {
+        let (uid, gid) = command.owners.resolve(&mount)?;
+        if !stay {
+            let done = mount.chown(&path.path, uid, gid);
+            report.accept(path.label(), done.map_err(Into::into));
+            continue;
+        }
+        let walk = Walk {
+            mount: &mount,
+            interrupt: &context.interrupt,
+            report: &mut report,
+            label: path.volume.label(),
+            follow_top: false,
+        };
+        let mut visitor = Owner {
+            uid,
+            gid,
+            recursive: command.recursive,
+        };
+        walk.run(&path, &mut visitor)?;
+    }
+    Ok(report.code())
+}
+
+struct Owner {
+    uid: Option<u32>,
+    gid: Option<u32>,
+    recursive: bool,
+}
+
+impl Visitor for Owner {
+    fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
+        node.lchown(self.uid, self.gid)?;
+        Ok(self.recursive)
+    }
+}

@@ -1,0 +1,109 @@
+//! `drupe check-log`: what the kernel complains of when all of an image is read.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::kernel_log::{KernelLog, Line};
+use crate::args::CheckLog;
+use crate::context::Context;
+use crate::exit::{ExitCode, Failure};
+use crate::interrupt::Interrupt;
+use crate::location::ImagePath;
+use crate::output::Report;
+use crate::visit::{Node, Stop, Visitor, Walk};
+
+/// Bytes read at once.
+const CHUNK: usize = 1 << 20;
+
+/// An image; the JSON output is an array of these.
+#[derive(Serialize)]
+struct Json {
+    image: String,
+    /// All could be read.
+    readable: bool,
+    complaints: Vec<Line>,
+}
+
+pub(crate) fn run(context: &mut Context<'_>, command: &CheckLog) -> Result<ExitCode, Failure> {
+    let mut log = KernelLog::open(context.session.kernel())?;
+    let mut code = ExitCode::Success;
+    let mut images = Vec::new();
+    let mut out = io::stdout().lock();
+    for image in &command.images {
+        let path = context.path(image)?;
+        let read = read_all(context, &path, command);
+        let complaints = log.complaints();
+        let label = path.volume.label();
+        if !context.options.json {
+            for Line { level, text } in &complaints {
+                writeln!(out, "{label}: {level}: {text}")?;
+            }
+        }
+        let readable = read? == ExitCode::Success;
+        if !readable || !complaints.is_empty() {
+            code = ExitCode::Failed;
+        }
+        images.push(Json {
+            image: label,
+            readable,
+            complaints,
+        });
+    }
+    if context.options.json {
+        serde_json::to_writer_pretty(&mut out, &images).map_err(io::Error::from)?;
+        writeln!(out)?;
+    }
+    Ok(code)
+}
+
+/// Reads every file of a filesystem, with its attributes.
+fn read_all(
+    context: &mut Context<'_>,
+    path: &ImagePath,
+    command: &CheckLog,
+) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
+    let mount = context.session.mount(&path.volume)?;
+    let mut reader = Reader {
+        contents: !command.metadata_only,
+        interrupt: &context.interrupt,
+        chunk: vec![0; CHUNK],
+    };
+    let walk = Walk {
+        mount: &mount,
+        interrupt: &context.interrupt,
+        report: &mut report,
+        label: path.volume.label(),
+        follow_top: true,
+    };
+    walk.run(path, &mut reader)?;
+    Ok(report.code())
+}
+
+struct Reader<'a> {
+    contents: bool,
+    interrupt: &'a Interrupt,
+    chunk: Vec<u8>,
+}
+
+impl Visitor for Reader<'_> {
+    fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
+        node.xattrs()?;
+        if node.metadata.is_symlink() {
+            node.read_link()?;
+        }
+        if self.contents && node.metadata.is_file() {
+            let file = node.open()?;
+            let mut offset = 0;
+            loop {
+                self.interrupt.check().map_err(Stop::All)?;
+                match file.read_at(&mut self.chunk, offset)? {
+                    0 => break,
+                    len => offset += len as u64,
+                }
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,139 @@
+//! `drupe du`: room that files take.
+
+use std::collections::HashSet;
+use std::io::{self, StdoutLock, Write};
+use std::path::Path;
+
+use drupe::Metadata;
+use serde::Serialize;
+
+use crate::args::Du;
+use crate::context::Context;
+use crate::describe::human;
+use crate::exit::{ExitCode, Failure};
+use crate::output::{Names, Report};
+use crate::visit::{Node, Stop, Visitor, Walk};
+
+/// What a path takes; the JSON output is one of these a line.
+#[derive(Serialize)]
+struct Json {
+    path: String,
+    bytes: u64,
+}
+
+struct Adder<'a> {
+    command: &'a Du,
+    json: bool,
+    out: StdoutLock<'a>,
+    names: Names,
+    /// Of the directories we are in, in bytes.
+    sums: Vec<u64>,
+    /// Files with several names count once.
+    seen: HashSet<(u64, u64)>,
+    total: u64,
+}
+
+pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
+    let mut adder = Adder {
+        command,
+        json: context.options.json,
+        out: io::stdout().lock(),
+        names: Names::for_stdout(),
+        sums: Vec::new(),
+        seen: HashSet::new(),
+        total: 0,
+    };
+    for argument in &command.paths {
+        let path = context.path(argument)?;
+        let mount = context.session.mount(&path.volume)?;
+        let walk = Walk {
+            mount: &mount,
+            interrupt: &context.interrupt,
+            report: &mut report,
+            label: path.volume.label(),
+            follow_top: false,
+        };
+        walk.run(&path, &mut adder)?;
+    }
+    if command.total {
+        let total = adder.total;
+        adder.line(Path::new("total"), total)?;
+    }
+    Ok(report.code())
+}
+
+impl Adder<'_> {
+    fn size(&self, metadata: &Metadata) -> u64 {
+        match (self.command.bytes, metadata.is_dir()) {
+            (true, true) => 0,
+            (true, false) => metadata.len(),
+            (false, _) => metadata.blocks() * 512,
+        }
+    }
+
+    fn add(&mut self, bytes: u64) {
+        match self.sums.last_mut() {
+            Some(sum) => *sum += bytes,
+            None => self.total += bytes,
+        }
+    }
+
+    fn is_shown(&self, depth: usize) -> bool {
+        let most = match self.command.summarize {
+            true => 0,
+            false => self.command.max_depth.unwrap_or(usize::MAX),
+        };
+        depth <= most
+    }
+
+    fn line(&mut self, path: &Path, bytes: u64) -> io::Result<()> {
+        if self.json {
+            let path = path.to_string_lossy().into_owned();
+            serde_json::to_writer(&mut self.out, &Json { path, bytes })?;
+            return writeln!(self.out);
+        }
+        let size = match (self.command.human, self.command.bytes) {
+            (true, _) => human(bytes),
+            (false, true) => bytes.to_string(),
+            (false, false) => bytes.div_ceil(1024).to_string(),
+        };
+        write!(self.out, "{size}\t")?;
+        self.out.write_all(&self.names.show(path.as_os_str()))?;
+        writeln!(self.out)
+    }
+}
+
+impl Visitor for Adder<'_> {
+    fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
+        let metadata = node.metadata;
+        let size = self.size(metadata);
+        // Directories that could not be read were not left.
+        while self.sums.len() > node.depth {
+            let sum = self.sums.pop().unwrap_or(0);
+            self.add(sum);
+        }
+        if metadata.is_dir() {
+            self.sums.push(size);
+            return Ok(true);
+        }
+        if metadata.nlink() > 1 && !self.seen.insert((metadata.dev(), metadata.ino())) {
+            return Ok(false);
+        }
+        self.add(size);
+        // A file that is named has a line of its own in any case.
+        if node.depth == 0 || self.command.all && self.is_shown(node.depth) {
+            self.line(node.path, size)?;
+        }
+        Ok(false)
+    }
+
+    fn leave(&mut self, node: &Node<'_>) -> Result<(), Stop> {
+        let sum = self.sums.pop().unwrap_or(0);
+        self.add(sum);
+        if self.is_shown(node.depth) {
+            self.line(node.path, sum)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! `drupe find`: files by what is known of them.
+
+mod expression;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use drupe::Mount;
+
+use self::expression::{Action, Expression, Outcome};
+use crate::args::Find;
+use crate::context::Context;
+use crate::describe::Json;
+use crate::exit::{ExitCode, Failure};
+use crate::output::{Names, Report};
+use crate::visit::{Node, Stop, Visitor, Walk};
+
+pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode, Failure> {
+    let is_path = |word: &&OsString| {
+        let bytes = word.as_bytes();
+        !bytes.starts_with(b"-") && !matches!(bytes, b"!" | b"(" | b")")
+    };
+    let count = command.words.iter().take_while(is_path).count();
+    let (paths, words) = command.words.split_at(count);
+    if paths.is_empty() {
+        return Err(Failure::usage("find needs a path before the expression"));
+    }
+    let mut report = Report::default();
+    let mut out = BufWriter::new(io::stdout().lock());
+    for argument in paths {
+        let path = context.path(argument)?;
+        let deletes = words.iter().any(|word| word == "-delete");
+        let mount = match deletes {
+            true => context.mount_for_writing(&context.target(argument)?.volume)?,
+            false => context.session.mount(&path.volume)?,
+        };
+        let expression = Expression::parse(
+            words,
+            &mut |reference| {
+                let path = context.path(reference)?;
+                let mount = context.session.mount(&path.volume)?;
+                Ok(mount.metadata(&path.path)?)
+            },
+            &mount,
+        )?;
+        let mut finder = Finder {
+            expression: &expression,
+            json: context.options.json,
+            names: Names::for_stdout(),
+            out: &mut out,
+        };
+        let walk = Walk {
+            mount: &mount,
+            interrupt: &context.interrupt,
+            report: &mut report,
+            label: path.volume.label(),
+            follow_top: false,
+        };
+        walk.run(&path, &mut finder)?;
+    }
+    out.flush()?;
+    Ok(report.code())
+}
+
+struct Finder<'a, 'b> {
+    expression: &'a Expression,
+    json: bool,
+    names: Names,
+    out: &'a mut BufWriter<StdoutLock<'b>>,
+}
+
+impl Finder<'_, '_> {
+    /// Evaluates the expression, unless it is for another depth.
+    fn meet(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
+        if node.depth < self.expression.min_depth {
+            return Ok(true);
+        }
+        let Outcome { actions, prune } = self.expression.evaluate(node)?;
+        for action in actions {
+            match action {
+                Action::Print => self.print(node, b"\n")?,
+                Action::Print0 => self.print(node, b"\0")?,
+                Action::Delete => match node.depth {
+                    0 if node.path.parent().is_none() => {}
+                    _ => node.remove()?,
+                },
+            }
+        }
+        Ok(!prune)
+    }
+
+    fn print(&mut self, node: &Node<'_>, end: &[u8]) -> Result<(), Stop> {
+        let path = node.path.as_os_str();
+        if self.json {
+            let object = Json::new(node.path, node.metadata, node.mount);
+            serde_json::to_writer(&mut self.out, &object).map_err(io::Error::from)?;
+            return Ok(writeln!(self.out)?);
+        }
+        match end {
+            b"\0" => self.out.write_all(path.as_bytes())?,
+            _ => self.out.write_all(&self.names.show(path))?,
+        }
+        Ok(self.out.write_all(end)?)
+    }
+}
+
+impl Visitor for Finder<'_, '_> {
+    fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
+        let deeper = node.depth < self.expression.max_depth;
+        // What is deleted comes after what is in it.
+        if self.expression.deletes && node.metadata.is_dir() && deeper {
+            return Ok(true);
+        }
+        Ok(self.meet(node)? && deeper)
+    }
+
+    fn leave(&mut self, node: &Node<'_>) -> Result<(), Stop> {
+        match self.expression.deletes {
+            true => self.meet(node).map(drop),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether a file has nothing in it.
+fn is_empty(node: &Node<'_>) -> Result<bool, Stop> {
+    let metadata = node.metadata;
+    if metadata.is_dir() {
+        return Ok(node.open_dir()?.read_dir()?.next().transpose()?.is_none());
+    }
+    Ok(metadata.is_file() && metadata.len() == 0)
+}
+
+/// The number of a user or group of the image.
+fn number(names: &crate::users::Names, word: &str) -> Option<u32> {
+    let known = names.numbers.get(word.as_bytes()).copied();
+    known.or_else(|| word.parse().ok())
+}
+
+fn users(mount: &Mount) -> Result<crate::users::Names, Failure> {
+    crate::users::Names::users(mount)
+}

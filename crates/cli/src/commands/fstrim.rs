@@ -1,0 +1,27 @@
+//! `drupe fstrim`: what is free becomes holes of the image.
+
+use std::io::{self, Write};
+
+use crate::args::Fstrim;
+use crate::context::Context;
+use crate::exit::{ExitCode, Failure};
+use crate::output::Report;
+use crate::problem::Failed;
+
+pub(crate) fn run(context: &mut Context<'_>, command: &Fstrim) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
+    for image in &command.images {
+        let path = crate::location::ImagePath::parse(image);
+        let path = match context.here.is_some() {
+            true => context.path(image)?,
+            false => path,
+        };
+        let mount = context.mount_for_writing(&path.volume)?;
+        let trimmed = mount.trim().map_err(Failed::from);
+        let label = path.volume.label();
+        if let (Some(bytes), true) = (report.accept(&label, trimmed), command.verbose) {
+            writeln!(io::stdout(), "{label}: {bytes} bytes trimmed")?;
+        }
+    }
+    Ok(report.code())
+}

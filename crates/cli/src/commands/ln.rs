@@ -1,0 +1,57 @@
+//! `drupe ln`: makes hard and symbolic links.
+
+use std::path::Path;
+
+use drupe::Errno;
+
+use super::place::{Place, Rules};
+use crate::args::Ln;
+use crate::context::Context;
+use crate::exit::{ExitCode, Failure};
+use crate::output::Report;
+use crate::problem::{Failed, Result};
+
+pub(crate) fn run(
+    context: &mut Context<'_>,
+    command: &Ln,
+) -> std::result::Result<ExitCode, Failure> {
+    let rules = Rules {
+        is_name: command.no_target_directory,
+        stay: command.no_dereference,
+    };
+    let (targets, place) = Place::find(context, &command.paths, rules)?;
+    let mut report = Report::default();
+    for target in targets {
+        let link;
+        let made = if command.symbolic {
+            link = place.path_for(target)?;
+            make(&place, &link, command.force, || {
+                Ok(place.mount.symlink(target, &link)?)
+            })
+        } else {
+            let original = place.beside(context, target, "link", "make a symbolic link with -s")?;
+            link = place.path_for(original.path.as_os_str())?;
+            make(&place, &link, command.force, || {
+                Ok(place.mount.hard_link(&original.path, &link)?)
+            })
+        };
+        report.accept(place.label(&link), made);
+    }
+    Ok(report.code())
+}
+
+/// Makes a link; with `force`, in place of what is there, unless that is a
+/// directory.
+fn make(place: &Place, link: &Path, force: bool, make: impl Fn() -> Result<()>) -> Result<()> {
+    match make() {
+        Err(failed) if force && failed.errno() == Some(Errno::EXIST) => {
+            let there = place.mount.symlink_metadata(link)?;
+            if there.is_dir() {
+                return Err(Failed::new("replace", "it is a directory"));
+            }
+            place.mount.remove_file(link)?;
+            make()
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,20 @@
+//! The commands that tell of files in images and change them, by the rules of
+//! their namesakes in coreutils, findutils and util-linux.
+
+pub(crate) mod attributes;
+pub(crate) mod check_log;
+pub(crate) mod contents;
+pub(crate) mod df;
+pub(crate) mod dirs;
+pub(crate) mod du;
+pub(crate) mod find;
+pub(crate) mod fstrim;
+pub(crate) mod glob;
+mod kernel_log;
+pub(crate) mod ln;
+pub(crate) mod mv;
+mod place;
+pub(crate) mod rm;
+pub(crate) mod stat;
+pub(crate) mod touch;
+pub(crate) mod tree;

@@ -1,0 +1,83 @@
+//! `drupe touch`: changes times, and makes empty files.
+
+use std::time::SystemTime;
+
+use drupe::{Errno, FileTimes, Mount};
+
+use crate::args::Touch;
+use crate::context::Context;
+use crate::epoch;
+use crate::exit::{ExitCode, Failure};
+use crate::location::ImagePath;
+use crate::output::Report;
+use crate::problem::Result;
+use crate::time::{Time, times};
+use crate::umask::Umask;
+
+pub(crate) fn run(
+    context: &mut Context<'_>,
+    command: &Touch,
+) -> std::result::Result<ExitCode, Failure> {
+    let umask = Umask::get();
+    let mut report = Report::default();
+    let targets = context.targets(&command.paths)?;
+    let new = times_to_set(context, command)?;
+    for (path, mount) in targets {
+        let touched = touch(&mount, &path, command, new, umask);
+        report.accept(path.label(), touched);
+    }
+    Ok(report.code())
+}
+
+fn times_to_set(
+    context: &mut Context<'_>,
+    command: &Touch,
+) -> std::result::Result<FileTimes, Failure> {
+    let (accessed, modified) = match &command.reference {
+        Some(reference) => {
+            let reference = context.path(reference)?;
+            let mount = context.session.mount(&reference.volume)?;
+            let found = mount.metadata(&reference.path)?;
+            let stat = crate::copy::stat(&found);
+            (stat.accessed, stat.modified)
+        }
+        None => {
+            let given = command.date.or(command.stamp);
+            let now = || epoch::get().map(|epoch| epoch.unwrap_or(SystemTime::now().into()));
+            let time = given.map_or_else(now, Ok)?;
+            (time, time)
+        }
+    };
+    // Neither -a nor -m means both.
+    let wanted = |time: Time, this: bool, other: bool| (this || !other).then_some(time);
+    Ok(times(
+        wanted(accessed, command.accessed, command.modified),
+        wanted(modified, command.modified, command.accessed),
+    ))
+}
+
+fn touch(
+    mount: &Mount,
+    path: &ImagePath,
+    command: &Touch,
+    new: FileTimes,
+    umask: u32,
+) -> Result<()> {
+    let path = &path.path;
+    let set = || match command.no_dereference {
+        true => mount.set_times_nofollow(path, new),
+        false => mount.set_times(path, new),
+    };
+    match set() {
+        Err(error) if error.errno() == Some(Errno::NOENT) => {
+            if command.no_create || command.no_dereference {
+                return Ok(());
+            }
+            let mut options = mount.options();
+            options.write(true).create(true).mode(0o666 & !umask);
+            let file = options.open(path)?;
+            Ok(file.set_times(new)?)
+        }
+        result => Ok(result?),
+    }
+}

@@ -1,0 +1,121 @@
+//! `drupe tree`: files as a tree.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use drupe::DirEntry;
+
+use crate::args::Tree;
+use crate::context::Context;
+use crate::describe::Json;
+use crate::exit::{ExitCode, Failure};
+use crate::output::{Names, Report};
+use crate::visit::{Node, Stop, Visitor, Walk};
+
+struct Painter<'a> {
+    command: &'a Tree,
+    json: bool,
+    out: BufWriter<StdoutLock<'a>>,
+    names: Names,
+    /// Of each directory we are in, whether more comes beside it.
+    more: Vec<bool>,
+    dirs: u64,
+    files: u64,
+}
+
+pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
+    let mut painter = Painter {
+        command,
+        json: context.options.json,
+        out: BufWriter::new(io::stdout().lock()),
+        names: Names::for_stdout(),
+        more: Vec::new(),
+        dirs: 0,
+        files: 0,
+    };
+    for argument in &command.paths {
+        let path = context.path(argument)?;
+        let mount = context.session.mount(&path.volume)?;
+        let walk = Walk {
+            mount: &mount,
+            interrupt: &context.interrupt,
+            report: &mut report,
+            label: path.volume.label(),
+            follow_top: true,
+        };
+        walk.run(&path, &mut painter)?;
+    }
+    if !painter.json && !context.options.quiet {
+        let (dirs, files) = (painter.dirs, painter.files);
+        match command.directories {
+            true => writeln!(painter.out, "\n{dirs} directories")?,
+            false => writeln!(painter.out, "\n{dirs} directories, {files} files")?,
+        }
+    }
+    painter.out.flush()?;
+    Ok(report.code())
+}
+
+impl Visitor for Painter<'_> {
+    fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
+        let is_dir = node.metadata.is_dir();
+        // Directories that could not be read were not left.
+        self.more.truncate(node.depth);
+        if node.depth > 0 {
+            *(if is_dir {
+                &mut self.dirs
+            } else {
+                &mut self.files
+            }) += 1;
+        }
+        if self.json {
+            let object = Json::new(node.path, node.metadata, node.mount);
+            serde_json::to_writer(&mut self.out, &object).map_err(io::Error::from)?;
+            writeln!(self.out)?;
+        } else {
+            self.line(node)?;
+        }
+        let deeper = self.command.level.is_none_or(|level| node.depth < level);
+        if is_dir && deeper {
+            self.more.push(!node.last);
+        }
+        Ok(deeper)
+    }
+
+    fn lists(&self, entry: &DirEntry) -> bool {
+        let hidden = !self.command.all && entry.name().as_bytes().starts_with(b".");
+        let is_dir = || entry.file_type().is_ok_and(|kind| kind.is_dir());
+        !hidden && (!self.command.directories || is_dir())
+    }
+
+    fn leave(&mut self, _node: &Node<'_>) -> Result<(), Stop> {
+        self.more.pop();
+        Ok(())
+    }
+}
+
+impl Painter<'_> {
+    fn line(&mut self, node: &Node<'_>) -> Result<(), Stop> {
+        if node.depth > 0 {
+            // Not for the top, which has no branches.
+            for more in self.more.iter().skip(1) {
+                let bar = if *more { "│   " } else { "    " };
+                self.out.write_all(bar.as_bytes())?;
+            }
+            let branch = if node.last {
+                "└── "
+            } else {
+                "├── "
+            };
+            self.out.write_all(branch.as_bytes())?;
+        }
+        self.out.write_all(&self.names.show(node.name()))?;
+        if node.metadata.is_symlink() {
+            self.out.write_all(b" -> ")?;
+            let target = node.read_link()?;
+            self.out.write_all(&self.names.show(target.as_os_str()))?;
+        }
+        Ok(writeln!(self.out)?)
+    }
+}

@@ -1,0 +1,140 @@
+//! [`Context`]: what a command runs in: the kernel and what it has mounted,
+//! the options, and in a shell the directory that paths begin at.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use drupe::Mount;
+
+use crate::args::Global;
+use crate::exit::{ExitCode, Failure};
+use crate::interrupt::Interrupt;
+use crate::location::{ImagePath, Location, Volume};
+use crate::session::Session;
+
+/// In a shell: what is in front of a path of the host.
+const HOST: &[u8] = b"host:";
+
+pub(crate) struct Context<'a> {
+    /// Of this command.
+    pub(crate) options: Global,
+    pub(crate) session: Session<'a>,
+    pub(crate) interrupt: Interrupt,
+    /// In a shell: the directory in an image that paths begin at.
+    pub(crate) here: Option<ImagePath>,
+}
+
+impl<'a> Context<'a> {
+    /// Boots a kernel, with nothing mounted yet.
+    pub(crate) fn new(options: &'a Global) -> Result<Context<'a>, Failure> {
+        Ok(Context {
+            options: options.clone(),
+            session: Session::new(options, None)?,
+            interrupt: Interrupt::default(),
+            here: None,
+        })
+    }
+
+    /// What an argument of `cp` means.
+    ///
+    /// On the command line, see [`Location::parse`]. In a shell: a path in the
+    /// image, from the current directory, unless it begins with `host:` or with
+    /// the name of an image file and a `:/`.
+    pub(crate) fn location(&self, argument: &OsStr) -> Location {
+        let Some(here) = &self.here else {
+            return Location::parse(argument);
+        };
+        if let Some(path) = argument.as_bytes().strip_prefix(HOST) {
+            let path = if path.is_empty() { b"." } else { path };
+            return Location::Host(PathBuf::from(OsStr::from_bytes(path)));
+        }
+        if let Location::Image(image) = Location::parse(argument)
+            && image.volume.image.exists()
+        {
+            return Location::Image(image);
+        }
+        Location::Image(ImagePath {
+            volume: here.volume.clone(),
+            path: here.path.join(argument),
+        })
+    }
+
+    /// What an argument means to a command that only takes paths in images.
+    pub(crate) fn path(&self, argument: &OsStr) -> Result<ImagePath, Failure> {
+        if self.here.is_none() {
+            return Ok(ImagePath::parse(&argument.to_owned()));
+        }
+        match self.location(argument) {
+            Location::Image(path) => Ok(path),
+            Location::Host(path) => {
+                let message = format!("{} is a path of the host", path.display());
+                Err(Failure::usage(message))
+            }
+        }
+    }
+
+    /// The same for a command that changes something: an image alone is too
+    /// easily a mistake for a file of the host.
+    pub(crate) fn target(&self, argument: &OsStr) -> Result<ImagePath, Failure> {
+        match self.location(argument) {
+            Location::Image(path) => Ok(path),
+            Location::Host(path) => {
+                let message = format!(
+                    "{} is a path of the host; a path in an image is written IMAGE:/PATH",
+                    path.display()
+                );
+                Err(Failure::usage(message))
+            }
+        }
+    }
+
+    /// All arguments of a command that changes what they name; their images are
+    /// opened for writing.
+    pub(crate) fn targets(
+        &mut self,
+        arguments: &[std::ffi::OsString],
+    ) -> Result<Vec<(ImagePath, Mount)>, Failure> {
+        let paths = arguments.iter().map(|argument| self.target(argument));
+        let paths: Vec<ImagePath> = paths.collect::<Result<_, _>>()?;
+        // All of them first: one that is mounted twice is opened anew.
+        for path in &paths {
+            self.open_for_writing(&path.volume.image)?;
+        }
+        let mounted = paths.into_iter().map(|path| {
+            let mount = self.session.mount(&path.volume)?;
+            Ok((path, mount))
+        });
+        mounted.collect()
+    }
+
+    /// Mounts a volume to be written to.
+    pub(crate) fn mount_for_writing(&mut self, volume: &Volume) -> Result<Mount, Failure> {
+        self.open_for_writing(&volume.image)?;
+        self.session.mount(volume)
+    }
+
+    /// From now on this image is written to. What was begun is finished or
+    /// taken back when a signal comes.
+    pub(crate) fn open_for_writing(&mut self, image: &Path) -> Result<(), Failure> {
+        self.interrupt.install()?;
+        self.session.write_to(image)
+    }
+
+    /// A failure if a signal has come.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.interrupt.check()
+    }
+
+    /// Unmounts everything, so that errors of writing show.
+    pub(crate) fn close(self) -> Result<(), Failure> {
+        self.session.close()
+    }
+
+    /// Ends a command: unmounts what it has mounted, in any case.
+    pub(crate) fn finish(self, outcome: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+        let closed = self.close();
+        let code = outcome?;
+        closed.map(|()| code)
+    }
+}
