@@ -11,4 +11,5 @@ mod info;
 mod interrupt;
 mod listing;
 mod semantics;
+mod shell;
 mod tar;
