@@ -30,6 +30,13 @@ const TESTS: &[Requirement] = &[
     Requirement::program("thin_restore", "thin-provisioning-tools"),
     Requirement::program("getfacl", "acl"),
     Requirement::program("getfattr", "attr"),
+    // Archives, terminals and manual pages of the command.
+    Requirement::program("tar", "tar"),
+    Requirement::program("xz", "xz-utils"),
+    Requirement::program("zstd", "zstd"),
+    Requirement::program("script", "bsdutils"),
+    Requirement::program("setpriv", "util-linux"),
+    Requirement::program("mandoc", "mandoc"),
     // checkpatch.pl wants modules that perl-base lacks.
     Requirement::program("prove", "perl"),
 ];

@@ -1,6 +1,7 @@
 //! The command line, defined once: parsing and help come from here.
 
 mod files;
+mod shell;
 pub(crate) mod size;
 mod tar;
 
@@ -8,6 +9,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use files::*;
+pub(crate) use shell::*;
 pub(crate) use tar::*;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
@@ -140,6 +142,14 @@ pub(crate) enum Command {
     Fstrim(Fstrim),
     /// Mount an image, read all of it, and show what the kernel complains of
     CheckLog(CheckLog),
+    /// Run many of these commands, typed in, with the image kept open
+    Shell(Shell),
+    /// Run many of these commands from a file, with one kernel for all
+    Script(Script),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print or write manual pages
+    Man(Man),
 }
 
 #[derive(Debug, ClapArgs)]

@@ -23,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub(crate) interrupt: Interrupt,
     /// In a shell: the directory in an image that paths begin at.
     pub(crate) here: Option<ImagePath>,
+    /// Commands come from standard input: it is no command's own.
+    pub(crate) stdin_is_script: bool,
 }
 
 impl<'a> Context<'a> {
@@ -33,6 +35,7 @@ impl<'a> Context<'a> {
             session: Session::new(options, None)?,
             interrupt: Interrupt::default(),
             here: None,
+            stdin_is_script: false,
         })
     }
 
@@ -119,6 +122,16 @@ impl<'a> Context<'a> {
     pub(crate) fn open_for_writing(&mut self, image: &Path) -> Result<(), Failure> {
         self.interrupt.install()?;
         self.session.write_to(image)
+    }
+
+    /// Standard input is for a command to read.
+    pub(crate) fn own_stdin(&self) -> Result<(), Failure> {
+        match self.stdin_is_script {
+            true => Err(Failure::usage(
+                "standard input is what the commands come from",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// A failure if a signal has come.

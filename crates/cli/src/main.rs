@@ -14,6 +14,7 @@ mod dates;
 mod describe;
 mod epoch;
 mod exit;
+mod generate;
 mod info;
 mod interrupt;
 mod location;
@@ -24,6 +25,7 @@ mod passphrase;
 mod paths;
 mod problem;
 mod session;
+mod shell;
 mod tar;
 mod time;
 mod umask;
@@ -38,10 +40,14 @@ use exit::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
-    let outcome = Context::new(&args.global).and_then(|mut context| {
-        let outcome = run(&mut context, &args.command);
-        context.finish(outcome)
-    });
+    let outcome = match &args.command {
+        Command::Completions(command) => generate::completions(command),
+        Command::Man(command) => generate::man(command),
+        command => Context::new(&args.global).and_then(|mut context| {
+            let outcome = run(&mut context, command);
+            context.finish(outcome)
+        }),
+    };
     match outcome {
         Ok(code) => code.into(),
         Err(Failure { code, error }) => {
@@ -81,5 +87,9 @@ fn run(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure
         Command::Find(command) => commands::find::run(context, command),
         Command::Fstrim(command) => commands::fstrim::run(context, command),
         Command::CheckLog(command) => commands::check_log::run(context, command),
+        Command::Shell(command) => shell::shell(context, command),
+        Command::Script(command) => shell::script(context, command),
+        Command::Completions(command) => generate::completions(command),
+        Command::Man(command) => generate::man(command),
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn write(
     context: &mut Context<'_>,
     command: &Write,
 ) -> std::result::Result<ExitCode, Failure> {
+    context.own_stdin()?;
     let path = context.target(&command.path)?;
     let mount = context.mount_for_writing(&path.volume)?;
     let owners = match &command.chown {

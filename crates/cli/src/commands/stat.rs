@@ -160,8 +160,12 @@ fn parse(format: &str) -> Result<Vec<Item>, String> {
             .unwrap_or(digits.len());
         let letter = digits[at..].chars().next();
         let letter = letter.filter(|letter| LETTERS.contains(*letter));
-        let letter =
-            letter.ok_or_else(|| format!("the format has a %{:.8} that there is not", after.trim_end()))?;
+        let letter = letter.ok_or_else(|| {
+            format!(
+                "the format has a %{:.8} that there is not",
+                after.trim_end()
+            )
+        })?;
         let width = match &digits[..at] {
             "" => 0,
             width => width

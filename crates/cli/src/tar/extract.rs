@@ -44,6 +44,9 @@ pub(crate) fn run(
         .file
         .as_ref()
         .filter(|file| **file != Path::new("-"));
+    if from.is_none() {
+        context.own_stdin()?;
+    }
     if from.is_none() && io::stdin().is_terminal() {
         return Err(Failure::usage(
             "an archive is not typed: give -f FILE, or redirect standard input",

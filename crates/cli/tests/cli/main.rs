@@ -11,5 +11,6 @@ mod info;
 mod interrupt;
 mod listing;
 mod semantics;
+mod shell;
 mod tar;
 mod volumes;
