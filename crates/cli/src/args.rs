@@ -12,6 +12,7 @@ pub(crate) use files::*;
 pub(crate) use shell::*;
 pub(crate) use tar::*;
 
+use crate::sandbox::Sandbox;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 
 use crate::dates;
@@ -76,6 +77,18 @@ pub(crate) struct Global {
     /// DRUPE_PASSPHRASE counts, then whoever sits at the terminal
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+
+    /// Confine the process to the files that are named here and to the system
+    /// calls it needs, before it looks into an image
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "DRUPE_SANDBOX",
+        hide_env_values = true
+    )]
+    pub(crate) sandbox: Sandbox,
 
     /// Memory of the kernel, in bytes or with K, M or G
     #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size::memory)]

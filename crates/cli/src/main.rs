@@ -24,6 +24,7 @@ mod output;
 mod passphrase;
 mod paths;
 mod problem;
+mod sandbox;
 mod session;
 mod shell;
 mod tar;
@@ -43,10 +44,12 @@ fn main() -> std::process::ExitCode {
     let outcome = match &args.command {
         Command::Completions(command) => generate::completions(command),
         Command::Man(command) => generate::man(command),
-        command => Context::new(&args.global).and_then(|mut context| {
-            let outcome = run(&mut context, command);
-            context.finish(outcome)
-        }),
+        command => sandbox::confine(args.global.sandbox, command)
+            .and_then(|()| Context::new(&args.global))
+            .and_then(|mut context| {
+                let outcome = run(&mut context, command);
+                context.finish(outcome)
+            }),
     };
     match outcome {
         Ok(code) => code.into(),

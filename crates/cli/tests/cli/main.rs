@@ -10,6 +10,7 @@ mod harness;
 mod info;
 mod interrupt;
 mod listing;
+mod sandbox;
 mod semantics;
 mod shell;
 mod tar;

@@ -1,0 +1,88 @@
+//! `--sandbox`: who is confined, and that what is confined works.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::harness::{Outcome, Place, check_ext4, strings};
+
+/// What seccomp is doing to a process that waits for its standard input.
+fn seccomp(mut command: Command) -> Outcome<String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    // It has read this, so it is past all preparations.
+    let mut input = child.stdin.take().ok_or("no input")?;
+    let block = vec![b'x'; 1 << 20];
+    for _ in 0..4 {
+        input.write_all(&block)?;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+    drop(input);
+    assert!(child.wait()?.success());
+    let line = status.lines().find(|line| line.starts_with("Seccomp:"));
+    Ok(line
+        .ok_or("no line")?
+        .replace("Seccomp:", "")
+        .trim()
+        .to_owned())
+}
+
+#[test]
+fn when_it_is_to_be() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("disk.img", 32 << 20, &[])?;
+    let write = |sandbox: &[&str]| {
+        let mut command = place.command();
+        command.args(sandbox).args(["write", "disk.img:/file"]);
+        command
+    };
+    assert_eq!(seccomp(write(&[]))?, "0", "an image of one's own");
+    assert_eq!(seccomp(write(&["--sandbox=always"]))?, "2");
+    if rustix::process::geteuid().is_root() {
+        rustix::fs::chown(&image, Some(rustix::fs::Uid::from_raw(65534)), None)?;
+        assert_eq!(seccomp(write(&[]))?, "2", "an image of somebody else");
+        assert_eq!(seccomp(write(&["--sandbox=never"]))?, "0");
+    }
+    check_ext4(&image)
+}
+
+#[test]
+fn what_is_confined_works() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("disk.img", 64 << 20, &[])?;
+    for n in 0..50 {
+        place.write(&format!("tree/directory-{}/{n}", n % 5), vec![n; 5000])?;
+    }
+    place.write("tree/large", vec![7; 3 << 20])?;
+    let run = |words: &[&str]| {
+        let mut all = strings(&["--sandbox", "always"]);
+        all.extend(strings(words));
+        place.ok(&all)
+    };
+    run(&["cp", "-a", "tree", "disk.img:/"])?;
+    run(&["cp", "-a", "disk.img:/tree", "out"])?;
+    run(&["tar", "-f", "new.tar.gz", "disk.img:/tree"])?;
+    run(&["rm", "-r", "disk.img:/tree/directory-0"])?;
+    let listed = run(&["ls", "-l", "disk.img:/tree"])?;
+    assert!(
+        !listed.contains("directory-0") && listed.contains("large"),
+        "{listed}"
+    );
+    assert!(run(&["info", "disk.img"])?.contains("ext4"));
+    assert_eq!(std::fs::read(place.path("out/large"))?, vec![7; 3 << 20]);
+    check_ext4(&image)
+}
+
+#[test]
+fn a_shell_cannot_be() -> Outcome {
+    let place = Place::new()?;
+    let run = place.drupe(&strings(&["--sandbox=always", "shell", "disk.img"]))?;
+    assert_eq!(run.code, Some(2));
+    assert_eq!(
+        run.stderr,
+        "drupe: a shell or script can't be confined: it may name any file\n"
+    );
+    Ok(())
+}
