@@ -299,6 +299,10 @@ impl TargetDir for HostDir {
         Ok(plain.then_some((uid, gid)))
     }
 
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()> {
         let (uid, gid) = owners(uid, gid);
         let done = fs::chownat(&self.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);

@@ -10,6 +10,7 @@ mod harness;
 mod info;
 mod interrupt;
 mod listing;
+mod reproducible;
 mod semantics;
 mod shell;
 mod tar;
