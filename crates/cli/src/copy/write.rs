@@ -25,13 +25,13 @@ const CHUNK: usize = 256 << 10;
 
 /// What ends a copy before its end.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Interrupted,
     Problem(Problem),
 }
 
 /// What all groups of sources of one command share.
-pub(super) struct Job<'a> {
+pub(crate) struct Job<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) keep: Keep<'a>,
     pub(super) interrupt: &'a Interrupt,

@@ -4,6 +4,7 @@
 //! dosfstools, acl, attr); a missing one fails a test, it does not skip it.
 
 mod archive;
+mod build;
 mod commands;
 mod errors;
 mod harness;
