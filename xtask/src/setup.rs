@@ -34,6 +34,7 @@ const TESTS: &[Requirement] = &[
     Requirement::program("tar", "tar"),
     Requirement::program("xz", "xz-utils"),
     Requirement::program("zstd", "zstd"),
+    Requirement::program("bsdtar", "libarchive-tools"),
     Requirement::program("script", "bsdutils"),
     Requirement::program("setpriv", "util-linux"),
     Requirement::program("mandoc", "mandoc"),

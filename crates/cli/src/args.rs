@@ -145,6 +145,8 @@ pub(crate) enum Command {
     Tar(Tar),
     /// Extract an archive into a directory
     Untar(Untar),
+    /// Make files as a manifest describes them: owners, modes, devices, labels
+    Build(Build),
     /// Show how much room there is
     Df(Df),
     /// Show how much room files take

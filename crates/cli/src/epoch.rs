@@ -59,9 +59,10 @@ struct Waiting {
 
 /// Deadlines within this are waited for by somebody.
 const NEAR: Duration = Duration::from_millis(500);
-/// A kernel that has not looked at its clock for so long is idle; the ticks of
-/// a busy one are no deadlines to wait for.
-const IDLE: Duration = Duration::from_millis(20);
+/// A kernel that has not looked at its clock for so long waits, or has nothing
+/// to do: a busy one's ticks are no deadlines to wait for, and between two calls
+/// there is RCU's timer. The longer, the less a slow source shows in the image.
+const IDLE: Duration = Duration::from_millis(250);
 
 impl Still {
     pub(crate) fn new(epoch: Time) -> Result<Still, Failure> {
@@ -73,6 +74,26 @@ impl Still {
             looks: AtomicU64::new(0),
             waiting: Mutex::default(),
         })
+    }
+}
+
+/// Counts what is written on a clock that stands still: writers of more than a
+/// part of the kernel's memory would be held back for a time.
+#[derive(Debug, Default)]
+pub(crate) struct Unwritten(u64);
+
+/// Bytes that no kernel holds back.
+const MOST_UNWRITTEN: u64 = 4 << 20;
+
+impl Unwritten {
+    /// So many bytes more; whether it is time to write them out.
+    pub(crate) fn add(&mut self, bytes: u64) -> bool {
+        self.0 += bytes;
+        let due = self.0 >= MOST_UNWRITTEN;
+        if due {
+            self.0 = 0;
+        }
+        due
     }
 }
 

@@ -19,6 +19,7 @@ mod info;
 mod interrupt;
 mod location;
 mod ls;
+mod manifest;
 mod mode;
 mod output;
 mod passphrase;
@@ -85,6 +86,7 @@ fn run(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure
         Command::Write(command) => commands::contents::write(context, command),
         Command::Tar(command) => tar::create::run(context, command),
         Command::Untar(command) => tar::extract::run(context, command),
+        Command::Build(command) => manifest::run(context, command),
         Command::Df(command) => commands::df::run(context, command),
         Command::Du(command) => commands::du::run(context, command),
         Command::Find(command) => commands::find::run(context, command),

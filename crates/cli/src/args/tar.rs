@@ -92,3 +92,29 @@ pub(crate) struct Untar {
     /// The directory to extract into: IMAGE[@PART]:/PATH
     pub(crate) path: OsString,
 }
+
+/// Formats of manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    Mtree,
+    Composefs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Build {
+    /// The manifest: mtree(5), or a dump file of composefs. - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
+
+    /// What the manifest is, if that is not clear from its first line
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+
+    /// The directory of the host that contents are found in, by the paths of
+    /// contents= or of the files themselves
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
+    pub(crate) source: PathBuf,
+
+    /// The directory to build in: IMAGE[@PARTITION]:/PATH
+    pub(crate) path: OsString,
+}

@@ -158,13 +158,11 @@ fn parse(format: &str) -> Result<Vec<Item>, String> {
         let at = digits
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(digits.len());
-        let letter = digits[at..].chars().next();
-        let letter = letter.filter(|letter| LETTERS.contains(*letter));
-        let letter = letter.ok_or_else(|| {
-            format!(
-                "the format has a %{:.8} that there is not",
-                after.trim_end()
-            )
+        let found = digits[at..].chars().next();
+        let letter = found.filter(|letter| LETTERS.contains(*letter));
+        let letter = letter.ok_or_else(|| match found {
+            Some(letter) => format!("a format has no %{}", letter.escape_debug()),
+            None => "the format ends with a %".to_owned(),
         })?;
         let width = match &digits[..at] {
             "" => 0,

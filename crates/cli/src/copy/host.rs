@@ -20,14 +20,14 @@ use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, Xattrs
 use crate::time::Time;
 
 /// An open directory of the host.
-pub(super) struct HostDir {
+pub(crate) struct HostDir {
     fd: OwnedFd,
     /// Where the copy started from, for links.
     base: Arc<OwnedFd>,
 }
 
 /// An open file of the host.
-pub(super) struct HostFile(File);
+pub(crate) struct HostFile(File);
 
 fn directory() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
@@ -35,13 +35,13 @@ fn directory() -> OFlags {
 
 impl HostFile {
     /// Opens whatever a path leads to.
-    pub(super) fn open(path: &Path) -> Result<HostFile> {
+    pub(crate) fn open(path: &Path) -> Result<HostFile> {
         Ok(HostFile(host("open", File::open(path))?))
     }
 }
 
 impl HostDir {
-    pub(super) fn open(path: &Path) -> Result<HostDir> {
+    pub(crate) fn open(path: &Path) -> Result<HostDir> {
         let path = match path.as_os_str().is_empty() {
             true => Path::new("."),
             false => path,
@@ -297,6 +297,10 @@ impl TargetDir for HostDir {
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
         Ok(plain.then_some((uid, gid)))
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(())
     }
 
     fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()> {

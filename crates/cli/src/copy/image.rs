@@ -219,6 +219,10 @@ impl TargetDir for ImageDir {
         Ok((!set_group_id && default_acl.is_none()).then_some((0, 0)))
     }
 
+    fn settle(&self) -> Result<()> {
+        Ok(self.dir.mount().sync()?)
+    }
+
     fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()> {
         Ok(self.dir.chown_of(name, Some(uid), Some(gid))?)
     }

@@ -12,7 +12,7 @@
 
 mod data;
 pub(crate) mod event;
-mod host;
+pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod keep;
 mod plan;
@@ -70,12 +70,9 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
              a path in an image is written IMAGE:/PATH",
         ));
     }
-    context.interrupt.install()?;
     if let Location::Image(image) = &dest {
         context.open_for_writing(&image.volume.image)?;
     }
-    let kernel = context.session.kernel().clone();
-    let interrupt = context.interrupt.clone();
     let (uid, gid) = match (&command.chown, &dest) {
         (None, _) => (None, None),
         (Some(owners), Location::Image(path)) => {
@@ -92,14 +89,38 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
         modified: command.mtime,
         epoch: epoch::get()?,
     };
+    let into_image = matches!(dest, Location::Image(_));
+    with_job(
+        context,
+        command.archive,
+        &wanted,
+        into_image,
+        |session, job| match &dest {
+            Location::Host(path) => to_host(session, command, &paths, path, job),
+            Location::Image(path) => to_image(session, command, &paths, path, job),
+        },
+    )
+}
+
+/// Copies, and says how it went.
+pub(crate) fn with_job(
+    context: &mut Context<'_>,
+    archive: bool,
+    wanted: &Wanted,
+    into_image: bool,
+    work: impl FnOnce(&mut Session<'_>, &mut Job<'_>) -> Copied,
+) -> Result<ExitCode, Failure> {
+    context.interrupt.install()?;
+    let kernel = context.session.kernel().clone();
+    let interrupt = context.interrupt.clone();
     // Modes are ours to compute, on both sides.
     let umask = Umask::take();
     let mut job = Job {
         kernel: &kernel,
         keep: Keep {
-            archive: command.archive,
+            archive,
             umask: umask.bits,
-            wanted: &wanted,
+            wanted,
         },
         interrupt: &interrupt,
         progress: Progress::new(&context.options),
@@ -107,14 +128,11 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
         failed: false,
         refused: Refused::default(),
     };
-    let copied = match &dest {
-        Location::Host(path) => to_host(&mut context.session, command, &paths, path, &mut job),
-        Location::Image(path) => to_image(&mut context.session, command, &paths, path, &mut job),
-    };
+    let copied = work(&mut context.session, &mut job);
     job.progress.finish();
     // On the host, an ordinary user's copies are that user's: cp -a does not
     // mention it either.
-    if matches!(dest, Location::Image(_)) || rustix::process::geteuid().is_root() {
+    if into_image || rustix::process::geteuid().is_root() {
         warn_of_refusals(&job.refused, &job.progress);
     }
     match copied? {
@@ -151,7 +169,7 @@ pub(crate) fn warn_of_refusals(refused: &Refused, progress: &Progress) {
 }
 
 /// A copy that came to its end, early or not.
-type Copied = Result<Option<Stop>, Failure>;
+pub(crate) type Copied = Result<Option<Stop>, Failure>;
 
 /// The destination, found.
 struct Dest<'a> {
@@ -325,7 +343,7 @@ fn image_top(
 }
 
 /// Walks the sources on a thread of its own and writes them on this one.
-fn transfer<S: SourceDir, T: TargetDir>(
+pub(crate) fn transfer<S: SourceDir, T: TargetDir>(
     job: &mut Job<'_>,
     label: &str,
     tops: Vec<Top<S>>,

@@ -69,6 +69,9 @@ pub(crate) trait TargetDir: Sized + Settable {
     /// `None`: who knows, because of a set-group-ID bit or a default ACL.
     fn heirs(&self) -> Result<Option<(u32, u32)>>;
 
+    /// Writes out what is still to be written.
+    fn settle(&self) -> Result<()>;
+
     fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()>;
     fn chmod_of(&self, name: &OsStr, mode: u32) -> Result<()>;
     fn set_times_of(&self, name: &OsStr, accessed: Time, modified: Time) -> Result<()>;

@@ -12,6 +12,7 @@ use super::problem::{Failed, Problem, Result};
 use super::progress::Progress;
 use super::side::{Entry, SourceFile, TargetDir, TargetFile};
 use super::walk::Batch;
+use crate::epoch::Unwritten;
 use crate::interrupt::Interrupt;
 
 /// Bytes of a large file copied at once; less if the kernel does not have that
@@ -24,13 +25,13 @@ const CHUNK: usize = 256 << 10;
 
 /// What ends a copy before its end.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Interrupted,
     Problem(Problem),
 }
 
 /// What all groups of sources of one command share.
-pub(super) struct Job<'a> {
+pub(crate) struct Job<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) keep: Keep<'a>,
     pub(super) interrupt: &'a Interrupt,
@@ -74,6 +75,7 @@ pub(super) struct Writer<'a, 'b, D: TargetDir> {
     at: PathBuf,
     /// How deep we are in a directory that could not be entered.
     skipping: usize,
+    unwritten: Unwritten,
 }
 
 type Flow = std::result::Result<(), Stop>;
@@ -88,6 +90,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             stack: Vec::new(),
             at: PathBuf::new(),
             skipping: 0,
+            unwritten: Unwritten::default(),
         })
     }
 
@@ -300,6 +303,12 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             Ok(end)
         });
         drop(file);
+        // An empty file is something to write too.
+        let bytes = attributes.stat.size + 4096;
+        if self.job.keep.wanted.epoch.is_some() && self.unwritten.add(bytes) {
+            let settled = self.dir().settle();
+            self.settle(settled)?;
+        }
         if !matches!(filled, Ok(End::Complete)) {
             // Half a file is worse than none. If that fails too, the first
             // failure is still the one to tell.

@@ -25,7 +25,7 @@ use crate::copy::keep::{Keep, Origin, Refused, Wanted};
 use crate::copy::progress::Progress;
 use crate::copy::side::{Entry, TargetDir, TargetFile};
 use crate::copy::warn_of_refusals;
-use crate::epoch;
+use crate::epoch::{self, Unwritten};
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Interrupt;
 use crate::problem::{Failed, Result, host};
@@ -88,6 +88,7 @@ pub(crate) fn run(
         refused: Refused::default(),
         chunk: vec![0; CHUNK],
         told_of_slashes: false,
+        unwritten: Unwritten::default(),
         failed: false,
     };
     let stream = host("read", compress::reader(stream)).map_err(|failed| failed.at(&name))?;
@@ -134,6 +135,7 @@ struct Extractor<'a> {
     refused: Refused,
     chunk: Vec<u8>,
     told_of_slashes: bool,
+    unwritten: Unwritten,
     failed: bool,
 }
 
@@ -295,14 +297,14 @@ impl Extractor<'_> {
             }
             Kind::File => {
                 let file = anew(parent, name, || parent.create(name, mode))?;
-                let filled = fill(
-                    &file,
-                    member,
-                    reader,
-                    &mut self.chunk,
-                    self.interrupt,
-                    &self.progress,
-                );
+                let still = self.keep.wanted.epoch.is_some();
+                let filled = fill(&file, member, reader, &mut self.chunk, |bytes| {
+                    self.progress.bytes(bytes);
+                    if still && self.unwritten.add(bytes + 4096) {
+                        parent.settle()?;
+                    }
+                    Ok(!self.interrupt.requested())
+                });
                 if !matches!(filled, Filled::Complete) {
                     drop(file);
                     // Half a file is worse than none.
@@ -531,17 +533,13 @@ fn fill(
     member: &Member,
     reader: &mut Reader<impl Read>,
     chunk: &mut [u8],
-    interrupt: &Interrupt,
-    progress: &Progress,
+    mut proceed: impl FnMut(u64) -> Result<bool>,
 ) -> Filled {
     let whole = [(0, member.size)];
     let extents = member.extents.as_deref().unwrap_or(&whole);
     for &(offset, len) in extents {
         let mut done = 0;
         while done < len {
-            if interrupt.requested() {
-                return Filled::Interrupted;
-            }
             let want = (len - done).min(chunk.len() as u64) as usize;
             let got = match reader.read(&mut chunk[..want]) {
                 Ok(0) => {
@@ -554,7 +552,11 @@ fn fill(
             if let Err(error) = file.0.write_all_at(&chunk[..got], offset + done) {
                 return Filled::Failed(error.into());
             }
-            progress.bytes(got as u64);
+            match proceed(got as u64) {
+                Ok(true) => {}
+                Ok(false) => return Filled::Interrupted,
+                Err(failed) => return Filled::Failed(failed),
+            }
             done += got as u64;
         }
     }

@@ -196,3 +196,87 @@ fn image_in_use() -> Outcome {
     assert!(line.starts_with("drupe: d.img: "), "{line}");
     Ok(())
 }
+
+/// Every command that writes, on what can't be written.
+#[test]
+fn read_only_media() -> Outcome {
+    let place = Place::new()?;
+    place.write("tree/a", "A")?;
+    tool("mksquashfs", |mksquashfs| {
+        let tree = place.path("tree");
+        mksquashfs.arg(tree).arg(place.path("s.img")).arg("-quiet")
+    })?;
+    tool("tar", |tar| {
+        tar.args(["-cf", "a.tar", "tree"])
+            .current_dir(place.path(""))
+    })?;
+    let before = digest(&fs::read(place.path("s.img"))?);
+    for command in [
+        "mkdir s.img:/d",
+        "rm s.img:/a",
+        "rm -rf s.img:/a",
+        "mv s.img:/a s.img:/b",
+        "ln -s x s.img:/l",
+        "chmod 600 s.img:/a",
+        "chown -R 5 s.img:/a",
+        "touch s.img:/a",
+        "truncate -s 0 s.img:/a",
+        "write s.img:/b",
+        "untar -f a.tar s.img:/",
+        "cp tree/a s.img:/b",
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let line = place.fails(1, &strings(&words))?;
+        assert!(
+            line.contains("Read-only file system (EROFS)"),
+            "{command}: {line}"
+        );
+    }
+    assert_eq!(before, digest(&fs::read(place.path("s.img"))?));
+    Ok(())
+}
+
+/// A filesystem that is larger than what it is on, and one that the kernel does
+/// not know all of.
+#[test]
+fn cut_off_and_unknown() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", SIZE, &[])?;
+    File::options()
+        .write(true)
+        .open(&image)?
+        .set_len(SIZE / 2)?;
+    let before = digest(&fs::read(&image)?);
+    for command in [
+        "ls d.img:/",
+        "mkdir d.img:/x",
+        "df d.img",
+        "check-log d.img",
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let run = place.drupe(&strings(&words))?;
+        assert_eq!(
+            (run.code, run.stderr.lines().count()),
+            (Some(3), 1),
+            "{command}: {run:?}"
+        );
+        assert!(run.stderr.starts_with("drupe: d.img: "), "{run:?}");
+    }
+    let run = place.drupe(&strings(&["check-log", "d.img"]))?;
+    assert!(run.stdout.contains("exceeds size of device"), "{run:?}");
+    assert_eq!(before, digest(&fs::read(&image)?));
+
+    let image = place.ext4("u.img", SIZE, &["-O", "^metadata_csum"])?;
+    let mut file = File::options().write(true).open(&image)?;
+    // An incompatible feature (s_feature_incompat) that nobody has yet.
+    file.seek(SeekFrom::Start(1024 + 0x63))?;
+    file.write_all(&[0x40])?;
+    let line = place.fails(3, &strings(&["rm", "-r", "u.img:/lost+found"]))?;
+    assert!(line.starts_with("drupe: u.img: "), "{line}");
+    let run = place.drupe(&strings(&["check-log", "u.img"]))?;
+    assert!(
+        run.code == Some(3) && run.stdout.contains("unsupported optional features"),
+        "{run:?}"
+    );
+    Ok(())
+}

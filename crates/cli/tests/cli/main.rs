@@ -4,12 +4,14 @@
 //! dosfstools, acl, attr); a missing one fails a test, it does not skip it.
 
 mod archive;
+mod build;
 mod commands;
 mod errors;
 mod harness;
 mod info;
 mod interrupt;
 mod listing;
+mod reproducible;
 mod sandbox;
 mod semantics;
 mod shell;

@@ -1,0 +1,223 @@
+//! `build`: what a manifest says, whoever runs it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use super::archive::make_tree;
+use super::harness::{Outcome, Place, check_ext4, manifest, strings, tool};
+
+const CAPABILITY: &str =
+    r"\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+
+/// Owners, devices, capabilities and labels, by somebody who may do none of it.
+#[test]
+fn by_an_ordinary_user() -> Outcome {
+    const NOBODY: &str = "65534";
+    let place = Place::new()?;
+    let image = place.ext4("d.img", 16 << 20, &["-E", "root_owner=65534:65534"])?;
+    place.write("objects/ab/cdef", "stored")?;
+    place.write(
+        "dump",
+        format!(
+            "/ 0 40755 3 0 0 0 1695372970.5 - - - security.selinux=system_u:object_r:root_t:s0\\x00\n\
+             /a\\x20dir 0 42750 2 5 6 0 1.1 - - - user.a\\x3db=1\\n2\n\
+             /a\\x20dir/ping 6 104755 2 0 0 0 5.0 ab/cdef - - security.capability={CAPABILITY} \
+             security.selinux=system_u:object_r:bin_t:s0\\x00\n\
+             /again 6 @104755 2 0 0 0 5.0 /a\\x20dir/ping - -\n\
+             /null 0 20666 1 0 0 259 0.0 - - -\n\
+             /fifo 0 10600 1 7 8 0 0.0 - - -\n\
+             /link 0 120777 1 9 10 0 2.0 a\\x20dir - -\n\
+             /inline 4 100600 1 4000000000 1 0 3.0 - \\x2d\\\\x\\n - trusted.t=x\n"
+        ),
+    )?;
+    let command = place.path("drupe");
+    fs::copy(env!("CARGO_BIN_EXE_drupe"), &command)?;
+    for path in [place.path(""), image.clone(), command.clone()] {
+        fs::set_permissions(path, Permissions::from_mode(0o777))?;
+    }
+    tool("setpriv", |setpriv| {
+        setpriv
+            .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
+            .arg(&command)
+            .args(["build", "-m", "dump", "-C", "objects", "d.img:/"])
+            .current_dir(place.path(""))
+    })?;
+    check_ext4(&image)?;
+    let stat = |format: &str, path: &str| {
+        place.ok(&strings(&["stat", "-c", format, &format!("d.img:{path}")]))
+    };
+    for (path, expected) in [
+        (
+            "/",
+            "755 0:0 1695372970 directory system_u:object_r:root_t:s0\n",
+        ),
+        ("/a dir", "2750 5:6 1 directory ?\n"),
+        (
+            "/a dir/ping",
+            "4755 0:0 5 regular file system_u:object_r:bin_t:s0\n",
+        ),
+        ("/null", "666 0:0 0 character special file ?\n"),
+        ("/fifo", "600 7:8 0 fifo ?\n"),
+        ("/link", "777 9:10 2 symbolic link ?\n"),
+        ("/inline", "600 4000000000:1 3 regular file ?\n"),
+    ] {
+        assert_eq!(stat("%a %u:%g %Y %F %C", path)?, expected, "{path}");
+    }
+    assert_eq!(stat("%h", "/again")?, "2\n");
+    assert_eq!(stat("%t:%T", "/null")?, "1:3\n");
+    assert_eq!(
+        place.ok(&strings(&["cat", "d.img:/again", "d.img:/inline"]))?,
+        "stored-\\x\n"
+    );
+    // And by somebody else's word.
+    let debugfs = |request: &str| {
+        tool("debugfs", |debugfs| {
+            debugfs.args(["-R", request]).arg(&image)
+        })
+    };
+    let xattrs = debugfs("ea_list \"/a dir/ping\"")?;
+    assert!(
+        xattrs.contains("security.capability (20) = 01 00 00 02 00 04"),
+        "{xattrs}"
+    );
+    assert!(
+        xattrs.contains("security.selinux (27) = \"system_u:object_r:bin_t:s0"),
+        "{xattrs}"
+    );
+    assert!(debugfs("ea_list \"/a dir\"")?.contains("user.a=b"));
+    let text = debugfs("stat \"/a dir/ping\"")?;
+    assert!(
+        text.contains("Mode:  04755") && text.contains("Links: 2"),
+        "{text}"
+    );
+    assert!(debugfs("stat /null")?.contains("01:03"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn mtree() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 16 << 20, &[])?;
+    place.write("etc/passwd", "www:x:80:80::/:\n")?;
+    place.ok(&strings(&["cp", "-r", "etc", "d.img:/"]))?;
+    place.write("src/one", "one")?;
+    place.write("src/sub/two three", "two")?;
+    place.write("src/other", "other")?;
+    place.write(
+        "m",
+        "#mtree v2.0\n/set type=file uid=0 gid=0 mode=0644\n\
+         # a tree by directories\n. type=dir mode=1777\n    one time=5.000000007 uname=www\n\
+         /unset uid\nnamed uname=www contents=one\n/set uid=3\n\
+         sub type=dir mode=02755\n\
+           two\\040three mode=u=rw,go= \\\n   gid=12 size=3\n  deep type=dir\n  ..\n..\n\
+         dev type=block device=linux,8,17 mode=660\nln type=link link=a\\sb\n\
+         ./full/path/file contents=./other optional nochange sha256digest=0\n",
+    )?;
+    place.ok(&strings(&["mkdir", "d.img:/new"]))?;
+    place.ok(&strings(&["build", "-m", "m", "-C", "src", "d.img:/new"]))?;
+    let list = place.ok(&strings(&["find", "d.img:/new"]))?;
+    let paths = [
+        "",
+        "/dev",
+        "/full",
+        "/full/path",
+        "/full/path/file",
+        "/ln",
+        "/named",
+        "/one",
+        "/sub",
+        "/sub/deep",
+        "/sub/two three",
+    ];
+    assert_eq!(list, paths.map(|path| format!("/new{path}\n")).concat());
+    for (path, expected) in [
+        ("", "1777 0:0 0"),
+        ("/one", "644 0:0 3"),
+        ("/named", "644 80:0 3"),
+        ("/sub", "2755 3:0 0"),
+        ("/sub/two three", "600 3:12 3"),
+        ("/dev", "660 3:0 0"),
+        ("/full/path", "755 0:0 0"),
+        ("/full/path/file", "644 3:0 5"),
+    ] {
+        let is_dir = expected.ends_with(" 0");
+        let format = if is_dir { "%a %u:%g 0" } else { "%a %u:%g %s" };
+        let found = place.ok(&strings(&[
+            "stat",
+            "-c",
+            format,
+            &format!("d.img:/new{path}"),
+        ]))?;
+        assert_eq!(found.trim_end(), expected, "{path}");
+    }
+    assert_eq!(
+        place.ok(&strings(&["stat", "-c", "%N %t %T", "d.img:/new/ln"]))?,
+        "/new/ln -> a b 0 0\n"
+    );
+    check_ext4(&place.path("d.img"))
+}
+
+#[test]
+fn mtree_of_libarchive() -> Outcome {
+    let place = Place::new()?;
+    make_tree(&place)?;
+    // What mtree has nothing for.
+    let script = "set -e; setfacl -R -b tree; setfattr -h -x trusted.link tree/dangling
+        setfattr -x user.colour tree/file; setfattr -x user.dir tree/sub/dir; rm tree/link2 'tree/sub/second name'
+        bsdtar -cf m --format=mtree --options='!all,type,mode,uid,gid,time,link,device,size' -C tree .";
+    tool("sh", |sh| {
+        sh.arg("-c").arg(script).current_dir(place.path(""))
+    })?;
+    let image = place.ext4("d.img", 64 << 20, &[])?;
+    place.ok(&strings(&["mkdir", "d.img:/t"]))?;
+    place.ok(&strings(&["build", "-m", "m", "-C", "tree", "d.img:/t"]))?;
+    check_ext4(&image)?;
+    place.ok(&strings(&["cp", "-a", "d.img:/t", "back"]))?;
+    assert_eq!(
+        manifest(&place.path("tree"))?,
+        manifest(&place.path("back"))?
+    );
+    Ok(())
+}
+
+#[test]
+fn what_makes_no_sense() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", 16 << 20, &[])?;
+    place.write("one", "one")?;
+    for (text, what) in [
+        ("a type=frob\n", "m:1: type=frob makes no sense"),
+        ("\na/../b type=dir\n", "m:2: a/../b has .. in it"),
+        ("a contents=../x\n", "contents="),
+        ("a uname=nobody-here\n", "no such name"),
+        ("..\n", "m:1: there is nothing above"),
+        ("a type=link\n", "no link="),
+        ("a type=char\n", "device="),
+        (
+            "a type=dir\n..\na type=link link=x\n",
+            "both a directory and something else",
+        ),
+        ("/ 0 40755\n", "m:1: there is no number of links"),
+        ("/a 1 100644 1 0 0 0 0.0 - xy - \n", "not of this size"),
+        ("/a 1 100644 1 0 0 0 0.0 ../x - -\n", "m:1: "),
+        ("/a 0 @100644 1 0 0 0 0.0 /b - -\n", "has not come"),
+        ("/a 0 100644 1 0 0 0 0.9999999999 - - -\n", "the time"),
+        (
+            "/a 0 100644 1 0 0 0 0.0 - - - novalue\n",
+            "extended attribute",
+        ),
+        ("/../a 0 100644 1 0 0 0 0.0 - - -\n", "the path"),
+        ("one size=4\n", "size that the manifest says"),
+        ("none\n", "No such file"),
+    ] {
+        place.write("m", text)?;
+        let line = place.fails(1, &strings(&["build", "-m", "m", "d.img:/"]))?;
+        assert!(line.contains(what), "{text}: {line}");
+        assert_eq!(
+            place.ok(&strings(&["ls", "d.img:/"]))?,
+            "lost+found\n",
+            "{text}"
+        );
+    }
+    check_ext4(&image)
+}
