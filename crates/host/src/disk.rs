@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 pub use crate::faulty_disk::{DiskOp, Fault, Faults, FaultyDisk};
 pub use crate::file_disk::FileDisk;
+pub use crate::image_file::{ImageFile, LockHolder, lock_holder};
 pub use crate::memory_disk::MemoryDisk;
 pub use crate::recording_disk::{Loss, Record, RecordingDisk};
 

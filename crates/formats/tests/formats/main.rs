@@ -1,0 +1,7 @@
+//! Images as qemu-img makes them, and servers as their users run them.
+//!
+//! Needs qemu-img, qemu-nbd and nbdkit; a missing one fails a test, it does not
+//! skip it.
+
+mod lab;
+mod qcow2;
