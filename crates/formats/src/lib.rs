@@ -18,9 +18,11 @@ mod bytes;
 mod error;
 mod format;
 mod image;
+mod nbd;
 mod open;
 mod qcow2;
 
 pub use error::{Error, Result};
 pub use format::Format;
+pub use nbd::{is_uri, open_uri};
 pub use open::{Opened, Options, open};

@@ -30,7 +30,7 @@ pub struct Opened {
 }
 
 /// More bytes than a file offset (`loff_t`) can count are none of the kernel's.
-const MAX_SIZE: u64 = i64::MAX as u64 & !0xfff;
+pub(crate) const MAX_SIZE: u64 = i64::MAX as u64 & !0xfff;
 
 /// Opens the image file or block device at `path`, and locks it.
 ///

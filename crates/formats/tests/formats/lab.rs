@@ -3,8 +3,11 @@
 use std::error::Error;
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::Arc;
 
 use drupe_formats::{Options, open};
@@ -43,6 +46,34 @@ impl Lab {
         run(&mut command)
     }
 
+    /// Starts a server on a Unix socket in the directory.
+    pub(crate) fn serve_unix(&self, command: &str) -> Outcome<Server> {
+        let path = self.path("socket");
+        let _ = fs::remove_file(&path);
+        let listener = UnixListener::bind(&path)?;
+        let uri = format!("nbd+unix:///?socket={}", path.display());
+        self.serve(listener.into(), uri, command)
+    }
+
+    /// Starts a server on a TCP port of its own.
+    pub(crate) fn serve_tcp(&self, command: &str) -> Outcome<Server> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let uri = format!("nbd://{}", listener.local_addr()?);
+        self.serve(listener.into(), uri, command)
+    }
+
+    /// The socket is there before the server is, as systemd has it
+    /// (sd_listen_fds(3)): who connects need not wait for it.
+    fn serve(&self, socket: OwnedFd, uri: String, command: &str) -> Outcome<Server> {
+        let script = format!("LISTEN_PID=$$ LISTEN_FDS=1 exec {command} 3<&0 </dev/null");
+        let child = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(self.dir.path())
+            .stdin(socket)
+            .spawn()?;
+        Ok(Server { child, uri })
+    }
+
     /// The disk in the image `name`, as qemu-img reads it.
     pub(crate) fn converted(&self, name: &str) -> Outcome<Vec<u8>> {
         self.qemu_img(&format!("convert -O raw {name} converted"))?;
@@ -64,6 +95,27 @@ impl Lab {
                 Ok(text)
             }
         }
+    }
+}
+
+/// A server, which is killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// Its address, with the default export.
+    pub(crate) uri: String,
+}
+
+impl Server {
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -4,4 +4,5 @@
 //! skip it.
 
 mod lab;
+mod nbd;
 mod qcow2;
