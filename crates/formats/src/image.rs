@@ -11,6 +11,11 @@ pub(crate) trait Image: Send + Sync {
     /// Bytes of the disk.
     fn size(&self) -> u64;
 
+    /// Bytes of a logical block.
+    fn block_size(&self) -> u32 {
+        512
+    }
+
     /// Fills `bytes`, which are within the disk, from `offset` on.
     fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 
@@ -43,7 +48,7 @@ impl<I: Image> Disk for ImageDisk<I> {
     fn geometry(&self) -> Geometry {
         Geometry {
             size: self.image.size(),
-            block_size: 512,
+            block_size: self.image.block_size(),
             read_only: self.read_only,
             discard: false,
         }

@@ -15,12 +15,15 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod cache;
 mod error;
 mod format;
 mod image;
 mod nbd;
 mod open;
 mod qcow2;
+mod vhdx;
+mod vmdk;
 
 pub use error::{Error, Result};
 pub use format::Format;

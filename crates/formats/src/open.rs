@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use drupe_host::disk::{Disk, FileDisk, ImageFile, lock_holder};
 
-use crate::{Error, Format, Result, qcow2};
+use crate::{Error, Format, Result, qcow2, vhdx, vmdk};
 
 /// How to open an image.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +47,8 @@ pub fn open(path: &Path, options: &Options) -> Result<Opened> {
     let disk: Arc<dyn Disk> = match format {
         Format::Raw => Arc::new(FileDisk::new(file, options.read_only)),
         Format::Qcow2 => Arc::new(qcow2::open(path, file, options)?),
-        Format::Vmdk | Format::Vhdx => return Err(Error::unsupported(format, "it")),
+        Format::Vmdk => Arc::new(vmdk::open(path, file, options)?),
+        Format::Vhdx => Arc::new(vhdx::open(file, options)?),
         Format::Nbd => return Err(Error::Address("nbd is no format of a file".into())),
     };
     if disk.geometry().size > MAX_SIZE {

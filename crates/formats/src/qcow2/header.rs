@@ -2,10 +2,10 @@
 //!
 //! Layout and limits: QEMU's `docs/interop/qcow2.txt` and `block/qcow2.h`.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 
+use super::references::Layout;
 use crate::bytes::{be32, be64, read_head, read_table};
 use crate::{Error, Format, Result};
 
@@ -43,8 +43,8 @@ fn unsupported(what: impl Into<String>) -> Error {
 }
 
 impl Header {
-    /// Reads and checks the header of an image, and its refcount table if it is
-    /// to be written to.
+    /// Reads and checks the header of an image, and its tables if it is to be
+    /// written to.
     pub(super) fn read(file: &File, size: u64, read_only: bool) -> Result<Header> {
         let mut head = read_head(file, LEN)?;
         if head.len() < 72 || !head.starts_with(b"QFI\xfb") {
@@ -138,26 +138,24 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
         return Err(damaged("its refcount table is not where it should be"));
     }
     let table = read_table(file, offset, len as usize)?;
-    let table = table.ok_or_else(|| damaged("its refcount table is incomplete"))?;
-    check_refcounts(&table, cluster, size)
-}
-
-/// Whether each block of refcounts is in the file, and named once: who looks for
-/// a free cluster goes through all of them.
-fn check_refcounts(table: &[u8], cluster: u64, size: u64) -> Result<()> {
-    let mut seen = HashSet::new();
-    for block in table.chunks_exact(8).map(|entry| be64(entry, 0)) {
-        if block == 0 {
-            continue;
-        }
-        // The last cluster of a file may be incomplete.
-        if block % cluster != 0 || block >= size || !seen.insert(block) {
-            return Err(damaged(format!(
-                "its refcount table names a wrong block, {block:#x}"
-            )));
-        }
+    let refcount_order = match be32(head, 4) {
+        2 => 4,
+        _ => be32(head, 96),
+    };
+    if refcount_order > 6 {
+        return Err(damaged("the size of its refcounts is wrong"));
     }
-    Ok(())
+    let layout = Layout {
+        cluster_bits: be32(head, 20),
+        refcount_order,
+        l1: be64(head, 40),
+        l1_entries: entries as usize,
+        refcounts: offset,
+        refcount_table: table.ok_or_else(|| damaged("its refcount table is incomplete"))?,
+        external_data: be32(head, 4) > 2 && be64(head, 72) & EXTERNAL_DATA != 0,
+        size,
+    };
+    layout.check(file)
 }
 
 /// The name of the backing file.

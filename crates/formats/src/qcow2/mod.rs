@@ -1,8 +1,9 @@
 //! qcow2, versions 2 and 3, read and written through the crate `imago`.
 //!
 //! [`header`] looks at an image first: it refuses by name what is not
-//! supported, and bounds what `imago` would believe. What remains is [`Guard`]ed:
-//! a panic over a damaged image is an I/O error, and the end of that disk.
+//! supported, and bounds what `imago` would believe; [`references`] goes through
+//! the tables of one that is to be written to. What remains is [`Guard`]ed: a
+//! panic over a damaged image is an I/O error, and the end of that disk.
 //!
 //! Durability is that of a disk with a write-back cache: `imago` keeps tables in
 //! memory, writes them in an order that never leaves a cluster in use that is
@@ -13,6 +14,7 @@
 mod chain;
 mod guard;
 mod header;
+mod references;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;

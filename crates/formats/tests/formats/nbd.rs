@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 

@@ -282,3 +282,28 @@ fn locks_and_says_who_has_locked() -> Outcome {
     lab.open("disk", &Options::default())?;
     Ok(())
 }
+
+/// A cluster in a range without refcounts: discarding it made the search for a
+/// free one recurse without end.
+#[test]
+fn clusters_that_are_not_counted_are_told() -> Outcome {
+    let lab = Lab::new()?;
+    lab.qemu_img("convert -O qcow2 -o cluster_size=4096 raw disk")?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(lab.path("disk"))?;
+    let number = |at| -> Outcome<u64> {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, at)?;
+        Ok(u64::from_be_bytes(bytes))
+    };
+    let l2_table = number(number(40)?)? & 0x00ff_ffff_ffff_fe00;
+    // A block of refcounts is for 8 MiB.
+    let entry: u64 = 1 << 63 | 16 << 20;
+    file.write_all_at(&entry.to_be_bytes(), l2_table)?;
+    let said = lab.refused("disk", &Options::default())?;
+    assert!(said.contains("has no refcounts"), "{said}");
+    lab.open("disk", &read_only())?;
+    Ok(())
+}
