@@ -63,6 +63,9 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// Blocks of another size are wanted, and cannot be had.
+    #[error("its blocks have {0} bytes, and can only be made larger, up to 4096")]
+    BlockSize(u32),
     /// The address of a network disk makes no sense.
     #[error("{0}")]
     Address(String),
