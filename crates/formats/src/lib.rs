@@ -1,7 +1,7 @@
 //! Disk image containers and network disks: what a user names becomes a
 //! [`drupe_host::disk::Disk`].
 //!
-//! - [`open`]: a file of the host, by its [`Format`]: raw, qcow2 (through the
+//! - [`open()`]: a file of the host, by its [`Format`]: raw, qcow2 (through the
 //!   crate `imago`), vmdk and vhdx (readers of our own).
 //! - [`open_uri`]: a disk that an NBD server exports.
 //!

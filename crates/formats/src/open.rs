@@ -1,4 +1,4 @@
-//! [`open`]: an image file, whatever its format.
+//! [`open()`]: an image file, whatever its format.
 
 use std::io;
 use std::path::Path;

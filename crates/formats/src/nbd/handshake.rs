@@ -74,9 +74,13 @@ impl Talk {
     }
 
     fn receive(&self, len: usize) -> io::Result<Vec<u8>> {
-        self.in_time()?;
         let mut bytes = vec![0; len];
-        self.socket.receive(&mut [IoSliceMut::new(&mut bytes)])?;
+        let mut filled = 0;
+        while filled < len {
+            self.in_time()?;
+            let rest = &mut [IoSliceMut::new(&mut bytes[filled..])];
+            filled += self.socket.receive_some(rest)?;
+        }
         Ok(bytes)
     }
 

@@ -84,17 +84,25 @@ impl Socket {
         IoSliceMut::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
             let count = parts.len().min(1024);
+            let len = self.receive_some(&mut parts[..count])?;
+            IoSliceMut::advance_slices(&mut parts, len);
+        }
+        Ok(())
+    }
+
+    /// Receives at least one byte; how many.
+    pub(super) fn receive_some(&self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        loop {
             let mut none = RecvAncillaryBuffer::default();
-            match recvmsg(&self.0, &mut parts[..count], &mut none, RecvFlags::empty()) {
+            match recvmsg(&self.0, parts, &mut none, RecvFlags::empty()) {
                 Ok(message) if message.bytes == 0 => {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-                Ok(message) => IoSliceMut::advance_slices(&mut parts, message.bytes),
+                Ok(message) => return Ok(message.bytes),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(timed_out(error)),
             }
         }
-        Ok(())
     }
 
     /// Ends what other threads send and receive.

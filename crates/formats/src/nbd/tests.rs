@@ -36,6 +36,11 @@ fn said(
 
 /// The handshake of a server whose export has 1 MiB.
 fn greet(stream: &mut TcpStream, blocks: Option<[u32; 3]>) -> io::Result<()> {
+    greet_with(stream, 0x7d, blocks)
+}
+
+/// The same of one whose export has these flags.
+fn greet_with(stream: &mut TcpStream, flags: u8, blocks: Option<[u32; 3]>) -> io::Result<()> {
     stream.write_all(b"NBDMAGICIHAVEOPT\0\x03")?;
     stream.read_exact(&mut [0; 28])?;
     let mut answer = |kind: u32, data: &[u8]| {
@@ -50,7 +55,7 @@ fn greet(stream: &mut TcpStream, blocks: Option<[u32; 3]>) -> io::Result<()> {
         stream.write_all(data)
     };
     let size = (1_u64 << 20).to_be_bytes();
-    answer(3, &[&[0, 0], &size[..], &[0, 0x7d]].concat())?;
+    answer(3, &[&[0, 0], &size[..], &[0, flags]].concat())?;
     if let Some(blocks) = blocks {
         let sizes: Vec<u8> = blocks.iter().flat_map(|size| size.to_be_bytes()).collect();
         answer(3, &[&[0, 3], &sizes[..]].concat())?;
@@ -74,6 +79,13 @@ fn silence_and_nonsense_are_told() {
     let listens = |mut stream: TcpStream| stream.read_to_end(&mut Vec::new()).map(drop);
     let silent = said(listens, SHORT);
     assert!(silent.contains("does not answer within 0.3 s"), "{silent}");
+    // A byte now and then is no answer.
+    let slow = |mut stream: TcpStream| loop {
+        stream.write_all(b"N")?;
+        thread::sleep(SHORT.handshake / 6);
+    };
+    let slow = said(slow, SHORT);
+    assert!(slow.contains("does not answer within 0.3 s"), "{slow}");
     let told = |what: &str, says: &'static [u8]| {
         let said = said(
             move |mut stream| {
@@ -176,6 +188,38 @@ fn what_is_too_long_is_cut() {
     // 1000 bytes are a block of 512, and no other.
     assert_eq!(sent[0], (512, [vec![1; 300], vec![2; 212]].concat()));
     assert_eq!(sent[1], (1024, vec![2; 512]));
+}
+
+/// Where the server can't make one write durable, it makes all of them.
+#[test]
+fn a_durable_write_is_flushed_one_way_or_the_other() {
+    const HAS_FLUSH: u8 = 0b101;
+    const HAS_FUA: u8 = 0b1000;
+    for (flags, expected) in [
+        (HAS_FLUSH, vec![(1, 0), (3, 0)]),
+        (HAS_FLUSH | HAS_FUA, vec![(1, 1)]),
+    ] {
+        let (sender, receiver) = mpsc::channel();
+        let disk = with_server(
+            move |mut stream| {
+                greet_with(&mut stream, flags, None)?;
+                loop {
+                    let request = request(&mut stream)?;
+                    let _ = sender.send((request[7], request[5]));
+                    if request[7] == 1 {
+                        stream.read_exact(&mut [0; 512])?;
+                    }
+                    reply(&mut stream, 0, &request[8..16], &[])?;
+                }
+            },
+            PATIENCE,
+        )
+        .unwrap();
+        disk.write_at(&[IoSlice::new(&[1; 512])], 0, true).unwrap();
+        let sent: Vec<(u8, u8)> = receiver.iter().take(expected.len()).collect();
+        assert_eq!(sent, expected);
+        assert!(receiver.try_recv().is_err(), "more was sent");
+    }
 }
 
 /// All who wait and all who come later get an error, whatever ends it.

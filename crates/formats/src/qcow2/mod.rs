@@ -6,10 +6,11 @@
 //! panic over a damaged image is an I/O error, and the end of that disk.
 //!
 //! Durability is that of a disk with a write-back cache: `imago` keeps tables in
-//! memory, writes them in an order that never leaves a cluster in use that is
-//! counted as free, and [`Disk::flush`] writes all of them and then syncs the
-//! file. A power failure can leak clusters, as with QEMU, whose
-//! `qemu-img check -r leaks` finds them.
+//! memory, and [`Disk::flush`] writes all of them and then syncs the file, once.
+//! Refcounts are written before what refers to their clusters, so a program that
+//! is killed leaks clusters at worst. When the power fails in the middle of a
+//! flush, the host may have written them in any order, and refcounts may be too
+//! low too: `qemu-img check -r all` repairs that.
 
 mod chain;
 mod guard;
