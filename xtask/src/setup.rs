@@ -28,6 +28,8 @@ const TESTS: &[Requirement] = &[
     Requirement::program("cryptsetup", "cryptsetup-bin"),
     Requirement::program("mdadm", "mdadm"),
     Requirement::program("thin_restore", "thin-provisioning-tools"),
+    Requirement::program("qemu-img", "qemu-utils"),
+    Requirement::program("nbdkit", "nbdkit"),
     Requirement::program("getfacl", "acl"),
     Requirement::program("getfattr", "attr"),
     // Archives, terminals and manual pages of the command.

@@ -14,7 +14,7 @@ use crate::run::{cargo, output, root};
 const LAYERS: &[&[&str]] = &[
     &["drupe-abi", "drupe-cpu", "drupe-kbuild", "drupe-volumes"],
     &["drupe-host", "drupe-image"],
-    &["drupe-machine"],
+    &["drupe-formats", "drupe-machine"],
     &["drupe"],
     &["drupe-bench", "drupe-cli", "xtask"],
 ];

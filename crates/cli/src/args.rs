@@ -42,9 +42,14 @@ Paths in images:
                    volume; @0 is the whole of IMAGE
   IMAGE@VG/LV:/    the logical volume LV of group VG
   IMAGE@md/NAME:/  the RAID array of this name
+  In place of IMAGE there may be a disk of an NBD server: nbd://HOST[:PORT]/EXPORT
+  or nbd+unix:///EXPORT?socket=SOCKET
   An argument that names an existing file of the host is that file; any other
   with \":/\" in it is a path in an image. To create a host file whose name has
   \":/\" in it, change to its directory first.
+
+Images may be raw, qcow2, vmdk or vhdx; raw, qcow2 and vmdk with flat extents
+can be written to.
 
 Exit codes:
   0    all was done
@@ -89,6 +94,19 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) sandbox: Sandbox,
+
+    /// What the images are, instead of detection: raw, qcow2, vmdk or vhdx
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) image_format: Option<drupe::Format>,
+
+    /// Open other files that an image names, such as backing files: only for
+    /// images that you trust
+    #[arg(long, global = true)]
+    pub(crate) backing: bool,
+
+    /// Bytes of a disk's blocks, 512 or 4096, instead of detection
+    #[arg(long, global = true, value_name = "BYTES", value_parser = block_size)]
+    pub(crate) block_size: Option<u32>,
 
     /// Memory of the kernel, in bytes or with K, M or G
     #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size::memory)]
@@ -169,7 +187,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Info {
-    /// Disk images or block devices
+    /// Disk images, block devices or network disks
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
 }
@@ -251,6 +269,15 @@ impl Cp {
     /// Directories are copied, and links as links.
     pub(crate) fn is_recursive(&self) -> bool {
         self.recursive || self.archive
+    }
+}
+
+/// Parses "4096".
+fn block_size(text: &str) -> Result<u32, String> {
+    match text {
+        "512" => Ok(512),
+        "4096" => Ok(4096),
+        _ => Err("blocks have 512 or 4096 bytes".into()),
     }
 }
 

@@ -4,20 +4,25 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use drupe::probe::Probe;
-use drupe::{Partition, PartitionInfo, Volume, VolumeKind};
+use drupe::{Format, Partition, PartitionInfo, Volume, VolumeKind};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::Info;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
-use crate::session::{self, Session};
+use crate::session::{self, Session, cut_short};
 
 /// An image; the JSON output is an array of these. Sizes are in bytes.
 #[derive(Serialize)]
 struct Image {
     image: String,
+    /// "raw", "qcow2", "nbd" and so on.
+    format: Option<&'static str>,
+    /// Of the disk, not of the file.
     size: u64,
+    /// Of a logical block.
+    block_size: u32,
     /// "gpt", "dos" or null.
     partition_table: Option<&'static str>,
     /// Of the whole image.
@@ -84,8 +89,11 @@ impl From<Option<Probe>> for Content {
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode, Failure> {
     let mut images = Vec::new();
+    let mut cut = Vec::new();
     for image in &command.images {
         images.push(inspect(&mut context.session, image)?);
+        let disk = context.session.disk(image)?;
+        cut.extend(cut_short(image, &disk)?);
     }
     let mut stdout = io::stdout().lock();
     if context.options.json {
@@ -99,7 +107,14 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode,
             print(&mut stdout, image)?;
         }
     }
-    Ok(ExitCode::Success)
+    // What there is was shown; it is not all.
+    for failure in &cut {
+        eprintln!("drupe: {:#}", failure.error);
+    }
+    Ok(match cut.is_empty() {
+        true => ExitCode::Success,
+        false => ExitCode::Image,
+    })
 }
 
 fn inspect(session: &mut Session<'_>, image: &Path) -> Result<Image, Failure> {
@@ -118,7 +133,9 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<Image, Failure> {
     }
     Ok(Image {
         image: image.display().to_string(),
+        format: disk.format().map(Format::name),
         size: disk.size(),
+        block_size: disk.block_size(),
         partition_table: table,
         content: disk.whole().probe().map_err(failed)?.into(),
         partitions,
@@ -193,6 +210,12 @@ fn part(partition: &Partition, info: Option<PartitionInfo>) -> drupe::Result<Par
 
 fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
     write!(out, "{}: {}", image.image, BinaryBytes(image.size))?;
+    if let Some(format) = image.format.filter(|format| *format != "raw") {
+        write!(out, ", {format}")?;
+    }
+    if image.block_size != 512 {
+        write!(out, ", blocks of {} bytes", image.block_size)?;
+    }
     if let Some(table) = image.partition_table {
         write!(out, ", {table} partition table")?;
     }

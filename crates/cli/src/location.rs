@@ -31,10 +31,12 @@ impl Location {
     /// What an argument means, by the files there are:
     ///
     /// 1. It names an existing file: that file of the host.
-    /// 2. What is in front of a `:/` names an existing file, with or without
+    /// 2. It begins like the address of a network disk: a path in that, from the
+    ///    first `:/` behind the `://` on, or else its root.
+    /// 3. What is in front of a `:/` names an existing file, with or without
     ///    `@PART`: a path in that image. The last such `:/` counts.
-    /// 3. It has a `:/`: a path in an image that will not be found.
-    /// 4. Anything else is a file of the host, yet to be made.
+    /// 4. It has a `:/`: a path in an image that will not be found.
+    /// 5. Anything else is a file of the host, yet to be made.
     pub(crate) fn parse(argument: &OsStr) -> Location {
         Location::parse_with(argument, |path| path.symlink_metadata().is_ok())
     }
@@ -42,6 +44,9 @@ impl Location {
     fn parse_with(argument: &OsStr, exists: impl Fn(&Path) -> bool) -> Location {
         if exists(Path::new(argument)) {
             return Location::Host(argument.into());
+        }
+        if let Some(image) = ImagePath::parse_uri(argument) {
+            return Location::Image(image);
         }
         let bytes = argument.as_bytes();
         let colons = bytes
@@ -112,6 +117,22 @@ impl Volume {
 }
 
 impl ImagePath {
+    /// A path on a network disk; `None`: it is none.
+    fn parse_uri(argument: &OsStr) -> Option<ImagePath> {
+        let text = argument.to_str().filter(|text| drupe::is_uri(text))?;
+        let rest = text.find("://")? + 3;
+        let colon = text[rest..].find(":/").map(|at| rest + at);
+        let (volume, path) = match colon.or(text.ends_with(':').then(|| text.len() - 1)) {
+            Some(colon) => (&text[..colon], &text[colon + 1..]),
+            None => (text, ""),
+        };
+        Some(ImagePath {
+            // With a part, the address is what is in front of it.
+            volume: Volume::parse_with(volume.as_ref(), |path| path != Path::new(volume)),
+            path: if path.is_empty() { "/" } else { path }.into(),
+        })
+    }
+
     /// The argument of a command that only takes paths in images: a host file is
     /// an image, and its root is meant.
     pub(crate) fn parse(argument: &OsString) -> ImagePath {
@@ -180,6 +201,26 @@ mod tests {
             parse("missing.img@3:/x"),
             image("missing.img", Some("3"), "/x")
         );
+    }
+
+    #[test]
+    fn paths_on_network_disks() {
+        let uri = "nbd://127.0.0.1:10809/export";
+        let of = |text: &str| parse(&format!("{uri}{text}"));
+        assert_eq!(of("@1:/etc:/a"), image(uri, Some("1"), "/etc:/a"));
+        for root in ["", ":", ":/"] {
+            assert_eq!(of(root), image(uri, None, "/"), "{root}");
+        }
+        let uri = "nbd+unix:///e?socket=/run/s";
+        assert_eq!(parse(&format!("{uri}@0:/a")), image(uri, Some("0"), "/a"));
+        assert_eq!(
+            parse("nbd://h/e@vg/lv:/a"),
+            image("nbd://h/e", Some("vg/lv"), "/a")
+        );
+        let uri = "nbd://[::1]/e";
+        assert_eq!(parse(&format!("{uri}:/a")), image(uri, None, "/a"));
+        // Refused later, with a better reason than that it is no file.
+        assert_eq!(parse("nbds://h/e:/a"), image("nbds://h/e", None, "/a"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn main() -> std::process::ExitCode {
     let outcome = match &args.command {
         Command::Completions(command) => generate::completions(command),
         Command::Man(command) => generate::man(command),
-        command => sandbox::confine(args.global.sandbox, command)
+        command => sandbox::confine(&args.global, command)
             .and_then(|()| Context::new(&args.global))
             .and_then(|mut context| {
                 let outcome = run(&mut context, command);

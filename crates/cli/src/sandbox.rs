@@ -20,7 +20,7 @@ use landlock::{
     RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use crate::args::Command;
+use crate::args::{Command, Global};
 use crate::exit::{ExitCode, Failure};
 use crate::location::{Location, Volume};
 use crate::output;
@@ -42,6 +42,8 @@ struct Needs {
     /// Files and directories, with all that is in them.
     paths: Vec<PathBuf>,
     write: bool,
+    /// An image is on the network.
+    network: bool,
     /// An image belongs to somebody else.
     foreign: bool,
 }
@@ -56,9 +58,21 @@ const COMMON: &[&str] = &[
     "/proc/self/exe",
 ];
 
+/// The same for images on the network: how names of hosts are looked up.
+const NAMES: &[&str] = &[
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/etc/gai.conf",
+    "/usr/lib",
+    "/lib",
+];
+
 /// Gives up what `command` does not need, if it is to be. There must be no other
 /// threads yet.
-pub(crate) fn confine(when: Sandbox, command: &Command) -> Result<(), Failure> {
+pub(crate) fn confine(options: &Global, command: &Command) -> Result<(), Failure> {
+    let when = options.sandbox;
     let write = match command {
         // They may name any image later, or start programs of the host.
         Command::Shell(_) | Command::Script(_) if when == Sandbox::Always => {
@@ -79,13 +93,15 @@ pub(crate) fn confine(when: Sandbox, command: &Command) -> Result<(), Failure> {
     };
     let needs = Needs::of(std::env::args_os().skip(1), write);
     match when {
+        // What it opens is anywhere.
+        Sandbox::Auto if options.backing => return Ok(()),
         Sandbox::Never => return Ok(()),
         Sandbox::Auto if !needs.foreign => return Ok(()),
         Sandbox::Auto | Sandbox::Always => {}
     }
     let confined = files(&needs, when == Sandbox::Always)
         .context("Landlock")
-        .and_then(|()| calls::confine().context("seccomp"));
+        .and_then(|()| calls::confine(needs.network).context("seccomp"));
     match confined {
         Err(error) if when == Sandbox::Always => Err(Failure::new(
             ExitCode::Failed,
@@ -115,7 +131,13 @@ impl Needs {
                 }
                 _ => &word,
             };
+            let uri = |path: &Path| path.to_str().is_some_and(drupe::is_uri);
             let (path, image) = match Location::parse(value) {
+                Location::Image(path) if uri(&path.volume.image) => {
+                    needs.network = true;
+                    needs.foreign = true;
+                    continue;
+                }
                 Location::Image(path) => (path.volume.image, true),
                 Location::Host(path) if path.exists() => (path, !write),
                 Location::Host(path) => match Volume::parse(value) {
@@ -125,7 +147,11 @@ impl Needs {
             };
             let file = path.metadata().ok();
             needs.foreign |= image && file.is_some_and(|file| file.uid() != own);
-            if write && let Some(parent) = path.parent().filter(|_| !image) {
+            // An image may be in several files.
+            let several = image && path.extension().is_some_and(|suffix| suffix == "vmdk");
+            if (several || write && !image)
+                && let Some(parent) = path.parent()
+            {
                 // It may be made, or replaced.
                 let empty = parent.as_os_str().is_empty();
                 let parent = if empty { Path::new(".") } else { parent };
@@ -142,13 +168,17 @@ fn files(needs: &Needs, required: bool) -> anyhow::Result<()> {
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))?
-        .handle_access(AccessNet::from_all(abi))?
-        .scope(Scope::from_all(abi))?
-        .create()?;
+        .scope(Scope::from_all(abi))?;
+    let ruleset = match needs.network {
+        true => ruleset.create()?,
+        false => ruleset.handle_access(AccessNet::from_all(abi))?.create()?,
+    };
     let read = AccessFs::from_read(abi) & !AccessFs::Execute;
     let all = AccessFs::from_all(abi) & !AccessFs::Execute;
     let own = if needs.write { all } else { read };
-    let common = COMMON.iter().map(|path| (Path::new(path), read));
+    let names = if needs.network { NAMES } else { &[] };
+    let common = COMMON.iter().chain(names);
+    let common = common.map(|path| (Path::new(path), read));
     let named = needs.paths.iter().map(|path| (path.as_path(), own));
     // What is not there cannot be opened anyway, and is named when that is tried.
     let rules = common

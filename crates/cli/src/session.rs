@@ -5,7 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use drupe::{AttachedDisk, Cause, Disk, Kernel, Mount, MountOptions, Partition, Volumes};
+use drupe::{
+    AttachedDisk, Cause, Disk, ImageError, Kernel, Mount, MountOptions, Partition, Volumes,
+};
 
 use crate::args::Global;
 use crate::epoch::{self, Still};
@@ -17,34 +19,41 @@ use crate::passphrase::Passphrase;
 pub(crate) struct Session<'a> {
     options: &'a Global,
     /// The images that are opened for writing.
-    writable: HashSet<FileId>,
+    writable: HashSet<ImageId>,
     // In the order of dropping, though they would hold each other anyway.
-    mounts: HashMap<(FileId, String), Mount>,
+    mounts: HashMap<(ImageId, String), Mount>,
     /// All that is on an image and the images that go with it.
-    volumes: HashMap<FileId, Volumes>,
-    disks: HashMap<FileId, AttachedDisk>,
+    volumes: HashMap<ImageId, Volumes>,
+    disks: HashMap<ImageId, AttachedDisk>,
     kernel: Kernel,
 }
 
-/// A file of the host, whatever name it goes by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct FileId {
-    dev: u64,
-    ino: u64,
+/// What an image is, whatever name it goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum ImageId {
+    /// A file of the host, by device and inode.
+    File(u64, u64),
+    /// A network disk, by its address.
+    Uri(String),
 }
 
-impl FileId {
-    fn of(path: &Path) -> Result<FileId, Failure> {
+/// The address of a network disk, if that is what is named.
+fn uri(image: &Path) -> Option<&str> {
+    image.to_str().filter(|text| drupe::is_uri(text))
+}
+
+impl ImageId {
+    fn of(path: &Path) -> Result<ImageId, Failure> {
+        if let Some(uri) = uri(path) {
+            return Ok(ImageId::Uri(uri.to_owned()));
+        }
         let metadata = path
             .metadata()
             .map_err(|error| failure(path, host_error(&error)))?;
         if metadata.is_dir() {
             return Err(failure(path, "is a directory, not a disk image".into()));
         }
-        Ok(FileId {
-            dev: metadata.dev(),
-            ino: metadata.ino(),
-        })
+        Ok(ImageId::File(metadata.dev(), metadata.ino()))
     }
 }
 
@@ -73,9 +82,19 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
         Cause::Volume(drupe::VolumeError::ReadOnly(_)) => {
             format!("{}: use --replay", error.cause())
         }
-        cause @ (Cause::NoPartition { .. } | Cause::Host(_) | Cause::Volume(_)) => {
-            cause.to_string()
-        }
+        Cause::Image(ImageError::NotAllowed { role, name }) => format!(
+            "its {role} {name:?} is another file, which is only opened with --backing: \
+             use it if you trust the image"
+        ),
+        Cause::Image(ImageError::ReadOnly { what }) => format!(
+            "{what} is a read-only format: convert it with qemu-img, to qcow2 for example; \
+             --replay replays its journal in memory"
+        ),
+        cause @ (Cause::NoPartition { .. }
+        | Cause::Host(_)
+        | Cause::Image(_)
+        | Cause::CutShort(_)
+        | Cause::Volume(_)) => cause.to_string(),
         Cause::NoFilesystem(Some(found)) => format!("holds {found}, not a filesystem"),
         Cause::NoFilesystem(None) => "holds no partition table and no filesystem \
                                       that this kernel knows: is it a disk image?"
@@ -126,8 +145,8 @@ impl<'a> Session<'a> {
             let message = format!("{} can't be written with --read-only", image.display());
             return Err(Failure::usage(message));
         }
-        let id = FileId::of(image)?;
-        if !self.writable.insert(id) {
+        let id = ImageId::of(image)?;
+        if !self.writable.insert(id.clone()) {
             return Ok(());
         }
         self.volumes.clear();
@@ -142,29 +161,47 @@ impl<'a> Session<'a> {
 
     /// Adds an image to the kernel, once.
     pub(crate) fn disk(&mut self, image: &Path) -> Result<AttachedDisk, Failure> {
-        let id = FileId::of(image)?;
+        let id = ImageId::of(image)?;
         if let Some(disk) = self.disks.get(&id) {
             return Ok(disk.clone());
         }
-        let mut options = Disk::options();
-        if !self.writable.contains(&id) {
-            options.read_only(true).copy_on_write(self.options.replay);
-        }
-        let disk = options
-            .open(image)
+        let writable = self.writable.contains(&id);
+        let disk = self
+            .open(image, writable)
             .and_then(|disk| self.kernel.add_disk(disk))
             .map_err(|error| explain(image, &error))?;
+        if writable && let Some(cut) = cut_short(image, &disk)? {
+            return Err(cut);
+        }
         self.disks.insert(id, disk.clone());
         Ok(disk)
+    }
+
+    fn open(&self, image: &Path, writable: bool) -> drupe::Result<Disk> {
+        let mut options = Disk::options();
+        if !writable {
+            options.read_only(true).copy_on_write(self.options.replay);
+        }
+        if let Some(format) = self.options.image_format {
+            options.format(format);
+        }
+        if let Some(bytes) = self.options.block_size {
+            options.block_size(bytes);
+        }
+        options.backing(self.options.backing);
+        match uri(image) {
+            Some(uri) => options.open_uri(uri),
+            None => options.open(image),
+        }
     }
 
     /// Mounts a volume, once.
     pub(crate) fn mount(&mut self, volume: &Volume) -> Result<Mount, Failure> {
         let image = &volume.image;
         let disk = self.disk(image)?;
-        let id = FileId::of(image)?;
+        let id = ImageId::of(image)?;
         let partition = self.pick(&disk, volume)?;
-        let key = (id, partition.name().to_owned());
+        let key = (id.clone(), partition.name().to_owned());
         if let Some(mount) = self.mounts.get(&key) {
             return Ok(mount.clone());
         }
@@ -185,12 +222,12 @@ impl<'a> Session<'a> {
     /// All that is on an image, in the order of its making; `ask`: a terminal
     /// may be asked for passphrases.
     pub(crate) fn volumes(&mut self, image: &Path, ask: bool) -> Result<&Volumes, Failure> {
-        let id = FileId::of(image)?;
+        let id = ImageId::of(image)?;
         if !self.volumes.contains_key(&id) {
             let mut disks = vec![self.disk(image)?];
             for other in &self.options.with {
                 if self.writable.contains(&id) {
-                    self.writable.insert(FileId::of(other)?);
+                    self.writable.insert(ImageId::of(other)?);
                 }
                 disks.push(self.disk(other)?);
             }
@@ -202,14 +239,20 @@ impl<'a> Session<'a> {
             };
             let found = self.kernel.volumes(&disks, &mut get);
             let found = found.map_err(|error| explain(image, &error))?;
-            self.volumes.insert(id, found);
+            self.volumes.insert(id.clone(), found);
         }
         Ok(&self.volumes[&id])
     }
 
-    /// Which part of a disk is meant.
+    /// Which part of a disk is meant. The kernel may know nothing of partitions on
+    /// a disk that was cut short.
     fn pick(&mut self, disk: &AttachedDisk, volume: &Volume) -> Result<Partition, Failure> {
-        if let Some(found) = pick_plain(disk, volume)? {
+        let plain = pick_plain(disk, volume);
+        let plain = plain.or_else(|failure| match cut_short(&volume.image, disk)? {
+            Some(cut) => Err(cut),
+            None => Err(failure),
+        });
+        if let Some(found) = plain? {
             return Ok(found);
         }
         let volumes = self.volumes(&volume.image, true)?;
@@ -236,6 +279,12 @@ impl<'a> Session<'a> {
         }
         Ok(self.kernel.halt()?)
     }
+}
+
+/// What of a disk is not all there.
+pub(crate) fn cut_short(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
+    let cut = disk.cut_short().map_err(|error| explain(image, &error))?;
+    Ok(cut.map(|cut| failure(image, cut.to_string())))
 }
 
 /// The part that is meant, if it is a partition or the whole with a filesystem
@@ -275,7 +324,10 @@ fn pick_plain(disk: &AttachedDisk, volume: &Volume) -> Result<Option<Partition>,
     match (&mountable[..], &candidates[..]) {
         // Mounting says best what is wrong with it.
         ([only], _) => Ok(Some((*only).clone())),
-        ([], [only]) => Ok(Some(only.clone())),
+        ([], [only]) => match cut_short(image, disk)? {
+            Some(cut) => Err(cut),
+            None => Ok(Some(only.clone())),
+        },
         ([], _) => Err(failure(
             image,
             "no partition holds a filesystem; drupe info shows what there is".into(),

@@ -4,19 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use drupe_host::disk::FileDisk;
+use drupe_formats::Opened;
+use drupe_host::disk::WithBlockSize;
 use drupe_machine::{DiskId, without_deadline};
 
-use crate::BlockDevice;
 use crate::cow::CopyOnWrite;
 use crate::error::{Cause, Error, Result};
 use crate::kernel::KernelInner;
 use crate::partition::Partition;
+use crate::{BlockDevice, CutShort, Format, cut_short, sector};
 
-/// A disk that can be added to a kernel: an image file, a block device of the
-/// host, or any [`BlockDevice`].
+/// A disk that can be added to a kernel: an image file of any [`Format`], a
+/// block device of the host, a disk of an NBD server, or any [`BlockDevice`].
 pub struct Disk {
     backend: Arc<dyn BlockDevice>,
+    format: Option<Format>,
 }
 
 /// How to open a disk. From [`Disk::options`].
@@ -24,6 +26,9 @@ pub struct Disk {
 pub struct DiskOptions {
     read_only: bool,
     copy_on_write: bool,
+    format: Option<Format>,
+    backing: bool,
+    block_size: Option<u32>,
 }
 
 impl DiskOptions {
@@ -42,15 +47,78 @@ impl DiskOptions {
         self
     }
 
-    /// Opens an image file or a block device of the host, whose size must be a
-    /// multiple of 512 bytes. It is locked against other users (flock(2)).
+    /// What an image file is. Otherwise its first bytes tell, and whoever has
+    /// written them decides.
+    pub fn format(&mut self, format: Format) -> &mut DiskOptions {
+        self.format = Some(format);
+        self
+    }
+
+    /// Open other files that an image names: backing files, external data files,
+    /// extents in other directories. Whoever has made the image can so make this
+    /// program read any file that it may read, and write to external data files
+    /// and extents; without it, an image that needs one is an error.
+    pub fn backing(&mut self, yes: bool) -> &mut DiskOptions {
+        self.backing = yes;
+        self
+    }
+
+    /// Bytes of a logical block: a power of two from 512 to 4096. Otherwise it
+    /// is that of the image's format, or 4096 if its partition table was made
+    /// for such a disk, or 512.
+    pub fn block_size(&mut self, bytes: u32) -> &mut DiskOptions {
+        self.block_size = Some(bytes);
+        self
+    }
+
+    /// Opens an image file or a block device of the host. What does not fill a
+    /// block at its end is not used. It is locked against other users (flock(2)).
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Disk> {
         let path = path.as_ref();
-        let read_only = self.read_only || self.copy_on_write;
-        let file = FileDisk::open(path, read_only).map_err(|e| Error::at("open disk", path, e))?;
-        Ok(match self.copy_on_write {
-            true => Disk::new(CopyOnWrite::new(file)),
-            false => Disk::new(file),
+        self.finish(drupe_formats::open(path, &self.options()))
+            .map_err(|cause| Error::at("open disk", path, cause))
+    }
+
+    /// Opens the disk that an NBD server exports: `nbd://HOST[:PORT]/EXPORT` or
+    /// `nbd+unix:///EXPORT?socket=PATH`. When the server is gone, all requests
+    /// are I/O errors; there is no second connection.
+    pub fn open_uri(&self, uri: &str) -> Result<Disk> {
+        self.finish(drupe_formats::open_uri(uri, &self.options()))
+            .map_err(|cause| Error::at("open disk", uri, cause))
+    }
+
+    fn options(&self) -> drupe_formats::Options {
+        drupe_formats::Options {
+            read_only: self.read_only || self.copy_on_write,
+            format: self.format,
+            backing: self.backing,
+        }
+    }
+
+    fn finish(&self, opened: drupe_formats::Result<Opened>) -> Result<Disk, Cause> {
+        let Opened { disk, format } = opened?;
+        let backend = self.with_block_size(disk)?;
+        Ok(Disk {
+            backend: match self.copy_on_write {
+                true => Arc::new(CopyOnWrite::new(backend)),
+                false => backend,
+            },
+            format: Some(format),
+        })
+    }
+
+    fn with_block_size(&self, disk: Arc<dyn BlockDevice>) -> Result<Arc<dyn BlockDevice>, Cause> {
+        let own = disk.geometry().block_size;
+        let wanted = match self.block_size {
+            Some(wanted) => wanted,
+            None => sector::detect(&*disk)?.unwrap_or(own),
+        };
+        if wanted < own || wanted > 4096 || !wanted.is_power_of_two() {
+            return Err(drupe_formats::Error::BlockSize(own).into());
+        }
+        Ok(match wanted == own {
+            true => disk,
+            false => Arc::new(WithBlockSize::new(disk, wanted)),
         })
     }
 }
@@ -59,6 +127,11 @@ impl Disk {
     /// Opens an image file or a block device of the host for reading and writing.
     pub fn open(path: impl AsRef<Path>) -> Result<Disk> {
         Disk::options().open(path)
+    }
+
+    /// Opens the disk that an NBD server exports; see [`DiskOptions::open_uri`].
+    pub fn open_uri(uri: &str) -> Result<Disk> {
+        Disk::options().open_uri(uri)
     }
 
     /// Options to change before opening.
@@ -70,6 +143,7 @@ impl Disk {
     pub fn new(backend: impl BlockDevice + 'static) -> Disk {
         Disk {
             backend: Arc::new(backend),
+            format: None,
         }
     }
 }
@@ -86,6 +160,7 @@ pub struct AttachedDisk {
 pub(crate) struct DiskInner {
     pub(crate) kernel: Arc<KernelInner>,
     pub(crate) backend: Arc<dyn BlockDevice>,
+    format: Option<Format>,
     id: DiskId,
     /// "vda" for the first.
     pub(crate) name: String,
@@ -100,6 +175,7 @@ impl AttachedDisk {
             inner: Arc::new(DiskInner {
                 kernel: Arc::clone(kernel),
                 backend: disk.backend,
+                format: disk.format,
                 id,
                 name: id.name(),
                 removed: AtomicBool::new(false),
@@ -110,6 +186,23 @@ impl AttachedDisk {
     /// The name of its device: "vda" for the kernel's first disk.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// What kind of image it is in; `None`: a disk of the program's own.
+    pub fn format(&self) -> Option<Format> {
+        self.inner.format
+    }
+
+    /// Bytes of a logical block.
+    pub fn block_size(&self) -> u32 {
+        self.inner.backend.geometry().block_size
+    }
+
+    /// What of it is not all there: a partition or a filesystem ends behind the
+    /// disk's end. It should not be written to.
+    pub fn cut_short(&self) -> Result<Option<CutShort>> {
+        cut_short::find(&*self.inner.backend)
+            .map_err(|e| Error::at("read partition table", &self.inner.name, e))
     }
 
     /// Size in bytes.

@@ -9,6 +9,8 @@ use drupe_abi::Errno;
 use drupe_machine::DeathReport;
 use drupe_volumes::Error as VolumeError;
 
+use crate::CutShort;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -60,6 +62,20 @@ pub enum Cause {
     /// The host could not do its part.
     #[error("{}", describe_host(.0))]
     Host(#[source] io::Error),
+    /// The kernel does not mount a filesystem, and has said why in its log.
+    #[error("{}: {log}", describe(*.errno))]
+    Mount {
+        /// Its answer to the system call.
+        errno: Errno,
+        /// What it has logged about it, on one line.
+        log: String,
+    },
+    /// The image is damaged, or is none that can be opened.
+    #[error("{0}")]
+    Image(drupe_formats::Error),
+    /// The disk ends before what is on it does.
+    #[error("{0}")]
+    CutShort(CutShort),
     /// The disk has no partition of this number.
     #[error("there is no partition {number}; {}", list(.present))]
     NoPartition {
@@ -183,7 +199,7 @@ impl Error {
     /// The errno value, if the kernel answered with one.
     pub fn errno(&self) -> Option<Errno> {
         match self.0.cause {
-            Cause::Errno(errno) => Some(errno),
+            Cause::Errno(errno) | Cause::Mount { errno, .. } => Some(errno),
             _ => None,
         }
     }
@@ -191,7 +207,9 @@ impl Error {
     /// The kind that `std::io` would give this error.
     pub fn kind(&self) -> io::ErrorKind {
         match &self.0.cause {
-            Cause::Errno(errno) => errno.kind(),
+            Cause::Errno(errno) | Cause::Mount { errno, .. } => errno.kind(),
+            Cause::Image(drupe_formats::Error::InUse(_)) => io::ErrorKind::ResourceBusy,
+            Cause::Image(_) | Cause::CutShort(_) => io::ErrorKind::InvalidData,
             Cause::Host(error) => error.kind(),
             Cause::TimedOut => io::ErrorKind::TimedOut,
             Cause::NoPartition { .. } => io::ErrorKind::NotFound,
@@ -226,6 +244,15 @@ impl From<Errno> for Cause {
 impl From<io::Error> for Cause {
     fn from(error: io::Error) -> Cause {
         Cause::Host(error)
+    }
+}
+
+impl From<drupe_formats::Error> for Cause {
+    fn from(error: drupe_formats::Error) -> Cause {
+        match error {
+            drupe_formats::Error::Io(error) => Cause::Host(error),
+            error => Cause::Image(error),
+        }
     }
 }
 

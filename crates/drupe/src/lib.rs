@@ -24,6 +24,7 @@
 //! `drupe_machine`; the private module `sys` is the one that makes them.
 
 mod cow;
+mod cut_short;
 mod disk;
 mod error;
 mod fs;
@@ -31,12 +32,16 @@ mod kernel;
 mod mount;
 mod partition;
 pub mod probe;
+mod sector;
 mod sys;
 mod table;
 mod volume;
+mod window;
 
+pub use cut_short::CutShort;
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
+pub use drupe_formats::{Error as ImageError, Format, is_uri};
 pub use drupe_host::disk::{
     Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, Loss, MemoryDisk, Record,
     RecordingDisk,

@@ -199,10 +199,14 @@ pub(crate) fn mount_partition(partition: &Partition, options: &MountOptions) -> 
     let kernel = partition.kernel();
     let read_only = partition.is_read_only();
 
+    if let Some(cut) = partition.cut_short()? {
+        return Err(failed(Cause::CutShort(cut)));
+    }
     let candidates = candidates(partition, options)?;
     let device = kernel.device(partition.name());
     let device = device.map_err(|e| failed(e.into()))?;
     let flags = options.flags(read_only);
+    let mark = kernel.sys.machine().logged();
     match attach(kernel, &device, &candidates, flags, options) {
         Ok(attached) => {
             finish(kernel, attached, Some(partition.clone())).map_err(|e| failed(e.into()))
@@ -213,10 +217,39 @@ pub(crate) fn mount_partition(partition: &Partition, options: &MountOptions) -> 
             },
             // None of all that were tried.
             (_, [] | [_, _, ..]) => Cause::NoFilesystem(None),
-            (errno, [_]) => Cause::Errno(errno),
+            (errno, [_]) => {
+                let log = kernel.sys.machine().log_since(mark);
+                match said_about(partition.name(), &log) {
+                    Some(log) => Cause::Mount { errno, log },
+                    None => Cause::Errno(errno),
+                }
+            }
         })),
         Err(error) => Err(failed(error.into())),
     }
+}
+
+/// The last lines of a log that name a device, or else its very last, without
+/// their times, as one.
+fn said_about(device: &str, log: &str) -> Option<String> {
+    let lines = log.lines().map(|line| {
+        let (time, rest) = line.split_once("] ").unwrap_or(("", line));
+        match time.starts_with('[') {
+            true => rest.trim(),
+            false => line.trim(),
+        }
+    });
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let about = |line: &&&str| {
+        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
+        words.any(|word| word == device)
+    };
+    let mut about: Vec<&str> = lines.iter().rev().filter(about).take(2).copied().collect();
+    about.reverse();
+    if about.is_empty() {
+        about.extend(lines.last());
+    }
+    (!about.is_empty()).then(|| about.join("; ").replace(char::is_control, "?"))
 }
 
 /// The types to try: the one given, the one found, or all that the kernel has.
@@ -306,5 +339,25 @@ impl MountInner {
     pub(crate) fn target(&self) -> &Path {
         use std::os::unix::ffi::OsStrExt;
         Path::new(std::ffi::OsStr::from_bytes(self.attached.target.to_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_words_are_one_line() {
+        let log = "[    0.1] EXT4-fs (vda1): the first of three\n\
+            [    0.2] EXT4-fs (vda): another one's\n\
+            [    0.3] EXT4-fs (vda1): couldn't mount \u{1b}\n\
+            [    0.4] EXT4-fs (vda1): because [x] of it\n\
+            [    0.5] something else\n";
+        assert_eq!(
+            said_about("vda1", log).as_deref(),
+            Some("EXT4-fs (vda1): couldn't mount ?; EXT4-fs (vda1): because [x] of it")
+        );
+        assert_eq!(said_about("vdb", log).as_deref(), Some("something else"));
+        assert_eq!(said_about("vdb", ""), None);
     }
 }

@@ -1,6 +1,6 @@
 //! [`Partition`]: a part of a disk that can hold a filesystem.
 
-use std::io::{self, IoSliceMut, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 use std::sync::Arc;
 
 use crate::disk::DiskInner;
@@ -9,8 +9,9 @@ use crate::kernel::{KernelInner, Pseudo};
 use crate::mount::{self, Mount, MountOptions};
 use crate::probe::{self, Probe};
 use crate::sys;
-use crate::table;
 use crate::volume::{self, Mapped};
+use crate::window::Window;
+use crate::{CutShort, cut_short, table};
 
 /// A block device of a kernel: a partition of a disk, the whole of it, or a
 /// volume made of such. Keeps its disk, or what the volume is made of.
@@ -139,6 +140,27 @@ impl Partition {
         scan(self).map_err(|e| Error::at("list partitions", &self.name, e))
     }
 
+    /// What of it is not on the disk, or not in the partition.
+    pub(crate) fn cut_short(&self) -> Result<Option<CutShort>> {
+        let find = || -> io::Result<Option<CutShort>> {
+            let (Some(number), Device::Disk(disk)) = (self.number, &self.device) else {
+                return Ok(None);
+            };
+            let geometry = disk.backend.geometry();
+            let mut all = window(disk, 0, u64::MAX);
+            let table = table::extents(&mut all, geometry.block_size.into())?;
+            let own = table.iter().find(|extent| extent.number == number);
+            let cut = own.filter(|own| own.end > geometry.size);
+            Ok(cut.map(|own| cut_short::of_partition(*own, geometry.size)))
+        };
+        if let Some(cut) = find().map_err(|e| Error::at("probe", &self.name, e))? {
+            return Ok(Some(cut));
+        }
+        let found = self.probe()?.filter(|found| found.driver.is_some());
+        Ok(found
+            .and_then(|found| cut_short::filesystem(&found, self.size, self.number, self.start)))
+    }
+
     /// Mounts the filesystem on it.
     pub fn mount(&self, options: MountOptions) -> Result<Mount> {
         mount::mount_partition(self, &options)
@@ -150,13 +172,7 @@ pub(crate) trait ReadSeek: Read + Seek {}
 impl<T: Read + Seek> ReadSeek for T {}
 
 fn window(disk: &DiskInner, start: u64, size: u64) -> Window<'_> {
-    let all = disk.backend.geometry().size;
-    Window {
-        disk,
-        start: start.min(all),
-        size: size.min(all.saturating_sub(start)),
-        position: 0,
-    }
+    Window::new(&*disk.backend, start, size)
 }
 
 /// Asks the kernel for the partitions it has found on a device.
@@ -181,54 +197,4 @@ fn scan(whole: &Partition) -> sys::Result<Vec<Partition>> {
     }
     partitions.sort_by_key(|partition| partition.number);
     Ok(partitions)
-}
-
-/// A part of a disk, read straight from its backend.
-struct Window<'a> {
-    disk: &'a DiskInner,
-    start: u64,
-    size: u64,
-    position: u64,
-}
-
-impl Read for Window<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let left = self.size.saturating_sub(self.position);
-        let len = left.min(bytes.len() as u64) as usize;
-        if len == 0 {
-            return Ok(0);
-        }
-        // A backend may insist on whole blocks.
-        let backend = &self.disk.backend;
-        let geometry = backend.geometry();
-        let block = u64::from(geometry.block_size);
-        let from = self.start + self.position;
-        let (first, end) = (
-            from / block * block,
-            (from + len as u64).next_multiple_of(block),
-        );
-        let mut blocks = vec![0; (end.min(geometry.size) - first) as usize];
-        backend.read_at(&mut [IoSliceMut::new(&mut blocks)], first)?;
-        let skip = (from - first) as usize;
-        bytes[..len].copy_from_slice(&blocks[skip..skip + len]);
-        self.position += len as u64;
-        Ok(len)
-    }
-}
-
-impl Seek for Window<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.position = seek(to, self.position, self.size)?;
-        Ok(self.position)
-    }
-}
-
-/// Where `to` is in `size` bytes when one is at `position`.
-pub(crate) fn seek(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
-    let position = match to {
-        SeekFrom::Start(position) => Some(position),
-        SeekFrom::Current(by) => position.checked_add_signed(by),
-        SeekFrom::End(by) => size.checked_add_signed(by),
-    };
-    position.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }

@@ -1,8 +1,8 @@
 //! What GPT and MBR say of a partition beyond what the kernel tells: its type,
-//! name and UUID.
+//! name and UUID, and where it would be on a disk that is all there.
 //!
 //! The kernel has read the table and decides which partitions there are; this
-//! only looks one of them up. It is our own because the readers on crates.io
+//! only looks them up. It is our own because the readers on crates.io
 //! allocate what a header asks for and follow a looping chain of extended
 //! boot records for ever, and images here may be hostile.
 
@@ -19,6 +19,10 @@ const ENTRIES: usize = 446;
 /// As many logical partitions as the kernel follows (`block/partitions/msdos.c`).
 const MOST_LOGICAL: u32 = 256;
 
+/// Entries of a GPT that are looked at, of the usual 128; the kernel makes no
+/// more than 256 partitions.
+const MOST_GPT: u32 = 256;
+
 /// Looks partition `number` up in the table of a disk with blocks of
 /// `block_size` bytes.
 pub(crate) fn find<R: Read + Seek>(
@@ -26,6 +30,20 @@ pub(crate) fn find<R: Read + Seek>(
     block_size: u64,
     number: u32,
 ) -> io::Result<Option<PartitionInfo>> {
+    match layout(disk, block_size)? {
+        None => Ok(None),
+        Some(Layout::Gpt(header)) => gpt(disk, block_size, &header, number),
+        Some(Layout::Dos(mbr)) => dos(disk, block_size, &mbr, number),
+    }
+}
+
+/// Which kind of table a disk has: its header or its first sector.
+enum Layout {
+    Gpt(Vec<u8>),
+    Dos(Vec<u8>),
+}
+
+fn layout<R: Read + Seek>(disk: &mut R, block_size: u64) -> io::Result<Option<Layout>> {
     let Some(mbr) = read(disk, 0, 512)?.filter(|mbr| mbr[510..] == [0x55, 0xaa]) else {
         return Ok(None);
     };
@@ -34,10 +52,10 @@ pub(crate) fn find<R: Read + Seek>(
         true => read(disk, block_size, 92)?.filter(|header| header.starts_with(b"EFI PART")),
         false => None,
     };
-    match header {
-        Some(header) => gpt(disk, block_size, &header, number),
-        None => dos(disk, block_size, &mbr, number),
-    }
+    Ok(Some(match header {
+        Some(header) => Layout::Gpt(header),
+        None => Layout::Dos(mbr),
+    }))
 }
 
 /// Bytes at an offset; `None` where the disk has none.
@@ -91,7 +109,11 @@ fn dos<R: Read + Seek>(
 ) -> io::Result<Option<PartitionInfo>> {
     let kind = match number {
         1..=4 => Some(mbr[ENTRIES + 16 * (number as usize - 1) + 4]),
-        _ => logical(disk, block_size, mbr, number)?,
+        _ => {
+            let found = logical(disk, block_size, mbr)?.into_iter();
+            let mut kinds = found.map(|entry| (entry.number, entry.kind));
+            kinds.find(|(n, _)| *n == number).map(|(_, kind)| kind)
+        }
     };
     Ok(kind.map(|kind| PartitionInfo {
         table: "dos",
@@ -102,44 +124,123 @@ fn dos<R: Read + Seek>(
     }))
 }
 
-/// Type of a logical partition: one is described in each extended boot record,
-/// which also tells where the next one is.
-fn logical<R: Read + Seek>(
-    disk: &mut R,
-    block_size: u64,
-    mbr: &[u8],
+/// An entry of an MBR or an extended boot record.
+struct DosEntry {
     number: u32,
-) -> io::Result<Option<u8>> {
-    let is_extended = |kind| matches!(kind, 0x05 | 0x0f | 0x85);
-    let extended = (0..4)
-        .map(|n| &mbr[ENTRIES + 16 * n..])
-        .find(|entry| is_extended(entry[4]));
-    let Some(extended) = extended else {
-        return Ok(None);
+    kind: u8,
+    /// Blocks from the start of the disk.
+    start: u64,
+    /// Blocks.
+    len: u64,
+}
+
+fn is_extended(kind: u8) -> bool {
+    matches!(kind, 0x05 | 0x0f | 0x85)
+}
+
+/// The four primary partitions; a type of 0 is none.
+fn primary(mbr: &[u8]) -> [DosEntry; 4] {
+    [0, 1, 2, 3].map(|n| dos_entry(&mbr[ENTRIES + 16 * n..], n as u32 + 1, 0))
+}
+
+/// An entry whose start is counted from `base`.
+fn dos_entry(entry: &[u8], number: u32, base: u64) -> DosEntry {
+    DosEntry {
+        number,
+        kind: entry[4],
+        start: base + u64::from(le32(entry, 8)),
+        len: u64::from(le32(entry, 12)),
+    }
+}
+
+/// The logical partitions: one is described in each extended boot record, which
+/// also tells where the next one is.
+fn logical<R: Read + Seek>(disk: &mut R, block_size: u64, mbr: &[u8]) -> io::Result<Vec<DosEntry>> {
+    let mut found = Vec::new();
+    let entries = primary(mbr);
+    let Some(extended) = entries.iter().find(|entry| is_extended(entry.kind)) else {
+        return Ok(found);
     };
-    let base = u64::from(le32(extended, 8));
+    let base = extended.start;
     let mut at = base;
-    let mut current = 5;
     for _ in 0..MOST_LOGICAL {
         let record = read(disk, at * block_size, 512)?;
         let Some(record) = record.filter(|record| record[510..] == [0x55, 0xaa]) else {
             break;
         };
-        let entries = [0, 1, 2, 3].map(|n| &record[ENTRIES + 16 * n..][..16]);
-        for entry in entries {
-            if !is_extended(entry[4]) && le32(entry, 12) != 0 {
-                if current == number {
-                    return Ok(Some(entry[4]));
-                }
-                current += 1;
+        let mut next = None;
+        for entry in [0, 1, 2, 3].map(|n| &record[ENTRIES + 16 * n..][..16]) {
+            if is_extended(entry[4]) {
+                next = next.or(Some(base + u64::from(le32(entry, 8))));
+            } else if le32(entry, 12) != 0 {
+                found.push(dos_entry(entry, 5 + found.len() as u32, at));
             }
         }
-        match entries.iter().find(|entry| is_extended(entry[4])) {
-            Some(next) => at = base + u64::from(le32(next, 8)),
+        match next {
+            Some(next) => at = next,
             None => break,
         }
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// Where a partition is, as its table says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) number: u32,
+    /// Bytes from the start of the disk.
+    pub(crate) start: u64,
+    /// Where it ends.
+    pub(crate) end: u64,
+}
+
+/// All partitions of a disk with blocks of `block_size` bytes, also those that
+/// are not on it.
+pub(crate) fn extents<R: Read + Seek>(disk: &mut R, block_size: u64) -> io::Result<Vec<Extent>> {
+    match layout(disk, block_size)? {
+        None => Ok(Vec::new()),
+        Some(Layout::Gpt(header)) => gpt_extents(disk, block_size, &header),
+        Some(Layout::Dos(mbr)) => {
+            let entries = primary(&mbr).into_iter();
+            let entries = entries.chain(logical(disk, block_size, &mbr)?);
+            // What the kernel makes no partition of, or one of two sectors.
+            let real = entries.filter(|entry| {
+                entry.len > 0 && entry.kind != 0 && !is_extended(entry.kind) && entry.kind != 0xee
+            });
+            let extent = |entry: DosEntry| Extent {
+                number: entry.number,
+                start: entry.start * block_size,
+                end: (entry.start + entry.len) * block_size,
+            };
+            Ok(real.map(extent).collect())
+        }
+    }
+}
+
+fn gpt_extents<R: Read + Seek>(
+    disk: &mut R,
+    block_size: u64,
+    header: &[u8],
+) -> io::Result<Vec<Extent>> {
+    let (count, size) = (le32(header, 80).min(MOST_GPT), le32(header, 84));
+    let offset = le64(header, 72).checked_mul(block_size);
+    let (Some(offset), 128..=4096) = (offset, size) else {
+        return Ok(Vec::new());
+    };
+    let table = read(disk, offset, (count * size) as usize)?.unwrap_or_default();
+    let entries = table.chunks_exact(size as usize).zip(1..);
+    Ok(entries
+        .filter(|(entry, _)| entry[..16] != [0; 16])
+        .filter_map(|(entry, number)| {
+            let (first, last) = (le64(entry, 32), le64(entry, 40));
+            Some(Extent {
+                number,
+                start: first.checked_mul(block_size)?,
+                end: last.checked_add(1)?.checked_mul(block_size)?,
+            })
+        })
+        .filter(|extent| extent.start < extent.end)
+        .collect())
 }
 
 fn name_of<K: PartialEq>(names: &[(K, &'static str)], kind: &K) -> Option<&'static str> {

@@ -75,3 +75,21 @@ fn gpt_names_and_uuids() {
     // Beyond the disk: no entry, no panic.
     assert_eq!(lookup(&image, 4_000_000), None);
 }
+
+#[test]
+fn extents_of_what_is_and_is_not_there() {
+    let mut image = vec![0; 64 * 512];
+    let mut put = |at: usize, sector: Vec<u8>| image[at * 512..][..512].copy_from_slice(&sector);
+    put(
+        0,
+        record(&[(0x0c, 1, 4), (0x05, 10, 40), (0, 5, 5), (0x83, 60, 9000)]),
+    );
+    put(10, record(&[(0x83, 1, 4), (0x05, 10, 5)]));
+    put(20, record(&[(0x82, 2, 4)]));
+    let found = extents(&mut Cursor::new(&image), 512).expect("a cursor reads");
+    let found: Vec<_> = found
+        .iter()
+        .map(|extent| (extent.number, extent.start / 512, extent.end / 512))
+        .collect();
+    assert_eq!(found, [(1, 1, 5), (4, 60, 9060), (5, 11, 15), (6, 22, 26)]);
+}

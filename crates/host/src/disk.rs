@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 pub use crate::faulty_disk::{DiskOp, Fault, Faults, FaultyDisk};
 pub use crate::file_disk::FileDisk;
+pub use crate::image_file::{ImageFile, LockHolder, lock_holder};
 pub use crate::memory_disk::MemoryDisk;
 pub use crate::recording_disk::{Loss, Record, RecordingDisk};
 
@@ -105,35 +106,64 @@ pub trait Disk: Send + Sync {
     fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()>;
 }
 
+/// The methods of [`Disk`] but for `geometry`, done by the disk `$inner`.
+macro_rules! forward {
+    ($self:ident => $inner:expr) => {
+        fn read_at(&$self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
+            $inner.read_at(buffers, offset)
+        }
+        fn read_cached(&$self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
+            $inner.read_cached(buffers, offset)
+        }
+        fn write_at(&$self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()> {
+            $inner.write_at(buffers, offset, durable)
+        }
+        fn write_cached(&$self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<bool> {
+            $inner.write_cached(buffers, offset)
+        }
+        fn stable_writes(&$self) -> bool {
+            $inner.stable_writes()
+        }
+        fn flush(&$self) -> io::Result<()> {
+            $inner.flush()
+        }
+        fn discard(&$self, offset: u64, len: u64) -> io::Result<()> {
+            $inner.discard(offset, len)
+        }
+        fn write_zeroes(&$self, offset: u64, len: u64) -> io::Result<()> {
+            $inner.write_zeroes(offset, len)
+        }
+    };
+}
+
 /// A disk that the program keeps a handle to.
 impl<D: Disk + ?Sized> Disk for Arc<D> {
     fn geometry(&self) -> Geometry {
         (**self).geometry()
     }
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
-        (**self).read_at(buffers, offset)
-    }
-    fn read_cached(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
-        (**self).read_cached(buffers, offset)
-    }
-    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()> {
-        (**self).write_at(buffers, offset, durable)
-    }
-    fn write_cached(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<bool> {
-        (**self).write_cached(buffers, offset)
-    }
+    forward!(self => **self);
+}
 
-    fn stable_writes(&self) -> bool {
-        (**self).stable_writes()
-    }
+/// A disk with another [`Geometry::block_size`] than its own.
+#[derive(Debug)]
+pub struct WithBlockSize<D> {
+    disk: D,
+    block_size: u32,
+}
 
-    fn flush(&self) -> io::Result<()> {
-        (**self).flush()
+impl<D: Disk> WithBlockSize<D> {
+    /// `block_size`: bytes, a power of two, and no fewer than the disk's own.
+    pub fn new(disk: D, block_size: u32) -> WithBlockSize<D> {
+        WithBlockSize { disk, block_size }
     }
-    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
-        (**self).discard(offset, len)
+}
+
+impl<D: Disk> Disk for WithBlockSize<D> {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            block_size: self.block_size,
+            ..self.disk.geometry()
+        }
     }
-    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
-        (**self).write_zeroes(offset, len)
-    }
+    forward!(self => self.disk);
 }

@@ -1,10 +1,10 @@
 //! A disk in a file or block device of the host.
 
-use crate::disk::{Disk, Geometry};
-use rustix::fs::{FallocateFlags, FileType, FlockOperation, fallocate, flock, fstat};
+use crate::disk::{Disk, Geometry, ImageFile};
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::{Errno, ReadWriteFlags, preadv, preadv2, pwritev2};
-use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, IoSliceMut, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 
 /// Bytes that are written by the thread that runs the kernel, rather than by
@@ -19,25 +19,20 @@ const MAX_AT_ONCE: usize = 256 << 10;
 /// punch holes.
 #[derive(Debug)]
 pub struct FileDisk {
-    file: File,
+    image: ImageFile,
     geometry: Geometry,
-    /// The process that has locked the file: a child of fork(2) has it too.
-    owner: u32,
 }
 
 impl FileDisk {
     /// Opens the image at `path`.
     ///
-    /// The file is locked (`flock(2)`): any number of read-only users, or one
-    /// that writes.
+    /// The file is locked: see [`ImageFile`].
     ///
     /// # Errors
     ///
-    /// Those of `open(2)`; `EWOULDBLOCK` when another process, or this one,
-    /// uses the image; `EINVAL` when it is not a file or block device.
+    /// Those of [`ImageFile::open`].
     pub fn open(path: &Path, read_only: bool) -> io::Result<FileDisk> {
-        let file = OpenOptions::new().read(true).write(!read_only).open(path)?;
-        FileDisk::from_file(file, read_only)
+        ImageFile::open(path, read_only).map(|image| FileDisk::new(image, read_only))
     }
 
     /// Like [`FileDisk::open`], for a file that is open already.
@@ -45,41 +40,23 @@ impl FileDisk {
     /// # Errors
     ///
     /// See [`FileDisk::open`].
-    pub fn from_file(mut file: File, read_only: bool) -> io::Result<FileDisk> {
-        let regular = match FileType::from_raw_mode(fstat(&file)?.st_mode) {
-            FileType::RegularFile => true,
-            FileType::BlockDevice => false,
-            _ => return Err(Errno::INVAL.into()),
-        };
-        flock(
-            &file,
-            if read_only {
-                FlockOperation::NonBlockingLockShared
-            } else {
-                FlockOperation::NonBlockingLockExclusive
-            },
-        )?;
+    pub fn from_file(file: File, read_only: bool) -> io::Result<FileDisk> {
+        ImageFile::from_file(file, read_only).map(|image| FileDisk::new(image, read_only))
+    }
+
+    /// A disk in a file that was opened with the same `read_only`.
+    pub fn new(image: ImageFile, read_only: bool) -> FileDisk {
         let geometry = Geometry {
-            size: file.seek(SeekFrom::End(0))?,
+            size: image.size(),
             block_size: 512,
             read_only,
-            discard: regular && !read_only,
+            discard: image.is_regular() && !read_only,
         };
-        Ok(FileDisk {
-            file,
-            geometry,
-            owner: std::process::id(),
-        })
+        FileDisk { image, geometry }
     }
-}
 
-impl Drop for FileDisk {
-    fn drop(&mut self) {
-        // Closing does not do if a process that was started meanwhile holds the
-        // file too, until it executes its program. Closing follows anyway.
-        if self.owner == std::process::id() {
-            let _ = flock(&self.file, FlockOperation::Unlock);
-        }
+    fn file(&self) -> &File {
+        self.image.file()
     }
 }
 
@@ -90,7 +67,7 @@ impl Disk for FileDisk {
 
     fn read_at(&self, mut buffers: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
         while !buffers.is_empty() {
-            match preadv(&self.file, buffers, offset) {
+            match preadv(self.file(), buffers, offset) {
                 // The image became shorter while it was in use.
                 Ok(0) => return Err(Errno::IO.into()),
                 Ok(n) => {
@@ -106,7 +83,7 @@ impl Disk for FileDisk {
 
     fn read_cached(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
         let wanted: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-        match preadv2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT) {
+        match preadv2(self.file(), buffers, offset, ReadWriteFlags::NOWAIT) {
             Ok(n) => Ok(n == wanted),
             Err(Errno::AGAIN | Errno::INTR) => Ok(false),
             // A filesystem of the host that cannot tell.
@@ -123,7 +100,7 @@ impl Disk for FileDisk {
         };
         let mut rest: &mut [IoSlice<'_>] = &mut buffers.to_vec();
         while !rest.is_empty() {
-            match pwritev2(&self.file, rest, offset, flags) {
+            match pwritev2(self.file(), rest, offset, flags) {
                 Ok(0) => return Err(Errno::IO.into()),
                 Ok(n) => {
                     offset += n as u64;
@@ -141,7 +118,7 @@ impl Disk for FileDisk {
         if wanted > MAX_AT_ONCE {
             return Ok(false);
         }
-        match pwritev2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT) {
+        match pwritev2(self.file(), buffers, offset, ReadWriteFlags::NOWAIT) {
             Ok(n) => Ok(n == wanted),
             Err(Errno::AGAIN | Errno::INTR) => Ok(false),
             // A filesystem of the host that cannot tell.
@@ -156,12 +133,12 @@ impl Disk for FileDisk {
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file().sync_data()
     }
 
     fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        Ok(fallocate(&self.file, punch, offset, len)?)
+        Ok(fallocate(self.file(), punch, offset, len)?)
     }
 
     fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {

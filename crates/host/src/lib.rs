@@ -17,6 +17,7 @@ mod faulty_disk;
 mod file_disk;
 pub mod futex;
 mod host;
+mod image_file;
 pub mod log;
 mod manual_clock;
 mod memory_disk;

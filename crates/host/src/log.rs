@@ -1,6 +1,6 @@
 //! The kernel log: the newest text is kept, all of it can be listened to.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes that are kept.
 const CAPACITY: usize = 256 << 10;
@@ -11,9 +11,17 @@ const CAPACITY: usize = 256 << 10;
 /// into the same kernel from here fails.
 pub type Listener = Box<dyn Fn(&[u8]) + Send + Sync>;
 
+/// The newest text, and how much there was.
+#[derive(Default)]
+struct Kept {
+    text: Vec<u8>,
+    /// Bytes written so far.
+    written: u64,
+}
+
 /// A kernel's log.
 pub struct Log {
-    text: Mutex<Vec<u8>>,
+    kept: Mutex<Kept>,
     listener: Option<Listener>,
 }
 
@@ -21,7 +29,7 @@ impl Log {
     /// An empty log.
     pub fn new(listener: Option<Listener>) -> Log {
         Log {
-            text: Mutex::new(Vec::new()),
+            kept: Mutex::default(),
             listener,
         }
     }
@@ -29,7 +37,9 @@ impl Log {
     /// Appends `text`, dropping the oldest lines when there are too many.
     pub fn write(&self, text: &[u8]) {
         {
-            let mut kept = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.kept();
+            kept.written += text.len() as u64;
+            let kept = &mut kept.text;
             kept.extend_from_slice(text);
             if kept.len() > CAPACITY {
                 let cut = kept.len() - CAPACITY / 2;
@@ -44,13 +54,49 @@ impl Log {
 
     /// What is kept. Bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
-        let kept = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).into_owned()
+        self.text_since(0)
+    }
+
+    /// Bytes written so far, for [`Log::text_since`].
+    pub fn written(&self) -> u64 {
+        self.kept().written
+    }
+
+    /// What is kept of the text behind the first `mark` bytes.
+    pub fn text_since(&self, mark: u64) -> String {
+        let kept = self.kept();
+        let new = kept.written.saturating_sub(mark);
+        let start = (kept.text.len() as u64).saturating_sub(new);
+        String::from_utf8_lossy(&kept.text[start as usize..]).into_owned()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Log").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_is_new() {
+        let log = Log::new(None);
+        log.write(b"one\n");
+        let mark = log.written();
+        assert_eq!(log.text_since(mark), "");
+        log.write(b"two\n");
+        assert_eq!(log.text_since(mark), "two\n");
+        assert_eq!(log.text(), "one\ntwo\n");
+        // What is dropped meanwhile is missing.
+        log.write(&b"a line that fills\n".repeat(CAPACITY / 10));
+        assert!(log.text().starts_with("a line"));
+        assert_eq!(log.text_since(mark), log.text());
     }
 }

@@ -217,6 +217,16 @@ impl Machine {
         self.kernel.log.text()
     }
 
+    /// Bytes logged so far, for [`Machine::log_since`].
+    pub fn logged(&self) -> u64 {
+        self.kernel.log.written()
+    }
+
+    /// What the kernel has logged since [`Machine::logged`] was `mark`.
+    pub fn log_since(&self, mark: u64) -> String {
+        self.kernel.log.text_since(mark)
+    }
+
     /// Breaks the kernel, to see that the program survives it.
     ///
     /// # Errors

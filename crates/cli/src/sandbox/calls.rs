@@ -152,6 +152,22 @@ const ALLOWED: &[i64] = &[
     libc::SYS_epoll_pwait,
 ];
 
+/// For images on the network.
+const NETWORK: &[i64] = &[
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_setsockopt,
+    libc::SYS_sendto,
+    libc::SYS_recvfrom,
+    libc::SYS_sendmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_shutdown,
+];
+
 /// libc does not have it for this target yet.
 const SYS_FCHMODAT2: i64 = 452;
 
@@ -173,13 +189,15 @@ const BLKSSZGET: u64 = 0x1268;
 const BLKGETSIZE64: u64 = 0x8008_1272;
 
 /// Refuses all others with EPERM, in all threads.
-pub(super) fn confine() -> Result<()> {
+pub(super) fn confine(network: bool) -> Result<()> {
     // Its flags are in memory, where a filter cannot look: with ENOSYS, callers
     // take clone instead.
     let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
     let missing = SeccompAction::Errno(libc::ENOSYS as u32);
     install(clone3, SeccompAction::Allow, missing)?;
-    let mut rules: Rules = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    let network = if network { NETWORK } else { &[] };
+    let calls = ALLOWED.iter().chain(network);
+    let mut rules: Rules = calls.map(|call| (*call, Vec::new())).collect();
     let equal = |number, value| argument(number, SeccompCmpOp::Eq, value);
     let ioctls: Result<_> = IOCTLS.iter().map(|request| equal(1, *request)).collect();
     rules.insert(libc::SYS_ioctl, ioctls?);

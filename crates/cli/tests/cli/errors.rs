@@ -260,10 +260,8 @@ fn cut_off_and_unknown() -> Outcome {
             (Some(3), 1),
             "{command}: {run:?}"
         );
-        assert!(run.stderr.starts_with("drupe: d.img: "), "{run:?}");
+        assert!(run.stderr.ends_with(": it was cut short\n"), "{run:?}");
     }
-    let run = place.drupe(&strings(&["check-log", "d.img"]))?;
-    assert!(run.stdout.contains("exceeds size of device"), "{run:?}");
     assert_eq!(before, digest(&fs::read(&image)?));
 
     let image = place.ext4("u.img", SIZE, &["-O", "^metadata_csum"])?;

@@ -1,12 +1,13 @@
 //! The command as its users run it: processes, images, exit codes.
 //!
 //! Needs the tools that make and check filesystems (e2fsprogs, fdisk,
-//! dosfstools, acl, attr); a missing one fails a test, it does not skip it.
+//! dosfstools, acl, attr, qemu-utils); a missing one fails a test, it does not skip it.
 
 mod archive;
 mod build;
 mod commands;
 mod errors;
+mod formats;
 mod harness;
 mod info;
 mod interrupt;

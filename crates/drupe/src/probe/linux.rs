@@ -129,7 +129,8 @@ fn btrfs(source: &mut Source<'_>) -> Found {
     Ok(sb.map(|sb| Detail {
         label: text(&sb[0x12b..0x22b]),
         uuid: uuid(&sb, 0x20),
-        size: Some(le64(&sb, 0x70)),
+        // Of several devices it is the size of all together.
+        size: (le64(&sb, 0x88) == 1).then(|| le64(&sb, 0x70)),
         ..Detail::default()
     }))
 }

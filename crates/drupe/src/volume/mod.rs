@@ -17,8 +17,9 @@ use drupe_volumes::{Error as VolumeError, Target};
 
 use crate::error::{Cause, Error, Result};
 use crate::kernel::{KernelInner, Pseudo};
-use crate::partition::{Partition, seek};
+use crate::partition::Partition;
 use crate::sys::{self, AT_FDCWD, OwnedFd};
+use crate::window::seek;
 pub use stack::{Passphrases, Volume, VolumeKind, Volumes};
 
 /// A device that the kernel made of others.

@@ -1,0 +1,68 @@
+//! [`Window`]: a part of a disk as a file to read, for what looks at tables.
+
+use std::io::{self, IoSliceMut, Read, Seek, SeekFrom};
+
+use crate::BlockDevice;
+
+/// A part of a disk, read straight from its backend.
+pub(crate) struct Window<'a> {
+    backend: &'a dyn BlockDevice,
+    start: u64,
+    size: u64,
+    position: u64,
+}
+
+impl<'a> Window<'a> {
+    /// `size` bytes from `start` on, as far as the disk has them.
+    pub(crate) fn new(backend: &'a dyn BlockDevice, start: u64, size: u64) -> Window<'a> {
+        let all = backend.geometry().size;
+        Window {
+            backend,
+            start: start.min(all),
+            size: size.min(all.saturating_sub(start)),
+            position: 0,
+        }
+    }
+}
+
+impl Read for Window<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = self.size.saturating_sub(self.position);
+        let len = left.min(bytes.len() as u64) as usize;
+        if len == 0 {
+            return Ok(0);
+        }
+        // A backend may insist on whole blocks.
+        let geometry = self.backend.geometry();
+        let block = u64::from(geometry.block_size);
+        let from = self.start + self.position;
+        let (first, end) = (
+            from / block * block,
+            (from + len as u64).next_multiple_of(block),
+        );
+        let mut blocks = vec![0; (end.min(geometry.size) - first) as usize];
+        self.backend
+            .read_at(&mut [IoSliceMut::new(&mut blocks)], first)?;
+        let skip = (from - first) as usize;
+        bytes[..len].copy_from_slice(&blocks[skip..skip + len]);
+        self.position += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for Window<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.position = seek(to, self.position, self.size)?;
+        Ok(self.position)
+    }
+}
+
+/// Where `to` is in `size` bytes when one is at `position`.
+pub(crate) fn seek(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
+    let position = match to {
+        SeekFrom::Start(position) => Some(position),
+        SeekFrom::Current(by) => position.checked_add_signed(by),
+        SeekFrom::End(by) => size.checked_add_signed(by),
+    };
+    position.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}

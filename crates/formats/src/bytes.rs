@@ -1,0 +1,61 @@
+//! Numbers in tables, and bounded reads of tables from files.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[at..at + N]);
+    array
+}
+
+macro_rules! readers {
+    ($($name:ident $type:ident $from:ident;)*) => {
+        $(
+            /// The number at `at`, which must be within `bytes`.
+            pub(crate) fn $name(bytes: &[u8], at: usize) -> $type {
+                $type::$from(array(bytes, at))
+            }
+        )*
+    };
+}
+
+readers! {
+    be16 u16 from_be_bytes;
+    be32 u32 from_be_bytes;
+    be64 u64 from_be_bytes;
+    le16 u16 from_le_bytes;
+    le32 u32 from_le_bytes;
+    le64 u64 from_le_bytes;
+}
+
+/// Reads a table of an image. `None`: the file ends before it does.
+///
+/// `len` is bounded by the caller, whatever the image says.
+pub(crate) fn read_table(file: &File, offset: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut table = vec![0; len];
+    match file.read_exact_at(&mut table, offset) {
+        Ok(()) => Ok(Some(table)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        // pread(2): an offset that is no loff_t.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The start of a file, as much of `len` bytes as there is.
+pub(crate) fn read_head(file: &File, len: usize) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        match file.read_at(&mut head[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    head.truncate(filled);
+    Ok(head)
+}

@@ -1,0 +1,101 @@
+//! [`Error`]: why an image cannot be opened, on one line.
+
+use std::io;
+
+use drupe_host::disk::LockHolder;
+
+use crate::Format;
+
+/// The result of opening an image.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an image cannot be opened. The image itself is not named: who opened it
+/// knows it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host's answer.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Somebody else uses the file: one who writes, or any if it is to be
+    /// written to.
+    #[error("is in use by {}", holder(.0.as_ref()))]
+    InUse(Option<LockHolder>),
+    /// The image names another file, and nobody has allowed to open it.
+    #[error("its {role} {name:?} is not opened unless that is allowed")]
+    NotAllowed {
+        /// "backing file" and the like.
+        role: &'static str,
+        /// As the image has it.
+        name: String,
+    },
+    /// Another file that the image names can't be opened.
+    #[error("its {role} {name:?}: {error}")]
+    Named {
+        /// "backing file" and the like.
+        role: &'static str,
+        /// As the image has it.
+        name: String,
+        /// What is wrong with it.
+        error: Box<Error>,
+    },
+    /// It is to be written to, and cannot be.
+    #[error(
+        "{what} is a read-only format; convert the image with qemu-img, or write to a copy in memory"
+    )]
+    ReadOnly {
+        /// The format.
+        what: String,
+    },
+    /// It is sound, for all we know, but uses what we don't have.
+    #[error("{format}: {what} is not supported")]
+    Unsupported {
+        /// What kind of image it is.
+        format: Format,
+        /// The feature.
+        what: String,
+    },
+    /// It contradicts itself, or is incomplete.
+    #[error("{format}: {what}; is the image damaged?")]
+    Damaged {
+        /// What kind of image it is.
+        format: Format,
+        /// What is wrong.
+        what: String,
+    },
+    /// Blocks of another size are wanted, and cannot be had.
+    #[error("its blocks have {0} bytes, and can only be made larger, up to 4096")]
+    BlockSize(u32),
+    /// The address of a network disk makes no sense.
+    #[error("{0}")]
+    Address(String),
+    /// A server does not answer, or not as it should.
+    #[error("{0}")]
+    Server(String),
+}
+
+impl Error {
+    pub(crate) fn damaged(format: Format, what: impl Into<String>) -> Error {
+        let what = what.into();
+        Error::Damaged { format, what }
+    }
+
+    pub(crate) fn unsupported(format: Format, what: impl Into<String>) -> Error {
+        let what = what.into();
+        Error::Unsupported { format, what }
+    }
+}
+
+fn holder(holder: Option<&LockHolder>) -> String {
+    match holder {
+        Some(holder) if holder.pid == std::process::id() => {
+            "this process, which has opened it already".into()
+        }
+        Some(LockHolder {
+            pid,
+            name: Some(name),
+        }) => format!("process {pid} ({name})"),
+        Some(LockHolder { pid, name: None }) => format!("process {pid}"),
+        None => "another process".into(),
+    }
+}

@@ -1,0 +1,75 @@
+//! [`Format`]: what kind of container a file is.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::str::FromStr;
+
+use crate::bytes::read_head;
+
+/// A kind of disk image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// The disk's own bytes, and nothing else.
+    Raw,
+    /// QEMU's copy-on-write format, versions 2 and 3.
+    Qcow2,
+    /// VMware's: a descriptor and its extents, or both in one file.
+    Vmdk,
+    /// Hyper-V's.
+    Vhdx,
+    /// Not a file: what an NBD server exports.
+    Nbd,
+}
+
+/// The kinds that a file can be, with the magic strings at its start.
+const MAGIC: &[(&[u8], Format)] = &[
+    (b"QFI\xfb", Format::Qcow2),
+    (b"KDMV", Format::Vmdk),
+    (b"COWD", Format::Vmdk),
+    (b"# Disk DescriptorFile", Format::Vmdk),
+    (b"vhdxfile", Format::Vhdx),
+];
+
+impl Format {
+    /// All that a file can be opened as.
+    pub const FILES: &[Format] = &[Format::Raw, Format::Qcow2, Format::Vmdk, Format::Vhdx];
+
+    /// Its name, as qemu-img has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Raw => "raw",
+            Format::Qcow2 => "qcow2",
+            Format::Vmdk => "vmdk",
+            Format::Vhdx => "vhdx",
+            Format::Nbd => "nbd",
+        }
+    }
+
+    /// What a file is by the magic string at its start; without one it is raw.
+    pub(crate) fn detect(file: &File) -> io::Result<Format> {
+        let head = read_head(file, 32)?;
+        let found = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
+        Ok(found.map_or(Format::Raw, |(_, format)| *format))
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    /// By the name of a format that a file can have.
+    fn from_str(name: &str) -> Result<Format, String> {
+        let names: Vec<&str> = Format::FILES.iter().map(|format| format.name()).collect();
+        match names.iter().position(|known| *known == name) {
+            Some(index) => Ok(Format::FILES[index]),
+            None => Err(format!("{name:?} is not one of: {}", names.join(", "))),
+        }
+    }
+}

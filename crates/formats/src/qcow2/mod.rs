@@ -1,0 +1,112 @@
+//! qcow2, versions 2 and 3, read and written through the crate `imago`.
+//!
+//! [`header`] looks at an image first: it refuses by name what is not
+//! supported, and bounds what `imago` would believe; [`references`] goes through
+//! the tables of one that is to be written to. What remains is [`Guard`]ed: a
+//! panic over a damaged image is an I/O error, and the end of that disk.
+//!
+//! Durability is that of a disk with a write-back cache: `imago` keeps tables in
+//! memory, and [`Disk::flush`] writes all of them and then syncs the file, once.
+//! Refcounts are written before what refers to their clusters, so a program that
+//! is killed leaks clusters at worst. When the power fails in the middle of a
+//! flush, the host may have written them in any order, and refcounts may be too
+//! low too: `qemu-img check -r all` repairs that.
+
+mod chain;
+mod guard;
+mod header;
+mod references;
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::path::Path;
+
+use drupe_host::disk::{Disk, Geometry, ImageFile};
+use imago::FormatAccess;
+use imago::file::File;
+use imago::io_buffers::{IoVector, IoVectorMut};
+
+use crate::image::check_range;
+use crate::{Options, Result};
+use guard::Guard;
+
+type Access = FormatAccess<File>;
+
+/// A disk in a qcow2 image.
+pub(crate) struct Qcow2 {
+    /// Before the files, which are locked until it has been written out.
+    access: Guard<Access>,
+    geometry: Geometry,
+    /// The image, and the other files of it.
+    _files: Vec<ImageFile>,
+}
+
+/// Opens the image in `file`, which is at `path`, with its backing files.
+pub(crate) fn open(path: &Path, file: ImageFile, options: &Options) -> Result<Qcow2> {
+    let mut files = Vec::new();
+    let access = chain::open(path, file, options, &mut files)?;
+    let geometry = Geometry {
+        size: access.size(),
+        block_size: 512,
+        read_only: options.read_only,
+        // Version 2 has no clusters of zeroes.
+        discard: !options.read_only && access.inner().zero_granularity().is_some(),
+    };
+    Ok(Qcow2 {
+        access: Guard::new(access),
+        geometry,
+        _files: files,
+    })
+}
+
+impl Qcow2 {
+    fn check(&self, offset: u64, len: usize) -> io::Result<()> {
+        check_range(self.geometry.size, offset, len as u64)
+    }
+
+    /// Writes what `imago` keeps in memory, and makes all of it durable.
+    fn sync(access: &Access) -> io::Result<()> {
+        access.flush()?;
+        access.sync()
+    }
+}
+
+impl Disk for Qcow2 {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
+        self.check(offset, buffers.iter().map(|buffer| buffer.len()).sum())?;
+        let slices = buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
+        let vector = IoVectorMut::from(slices.collect::<Vec<_>>());
+        self.access.shared(|access| access.readv(vector, offset))
+    }
+
+    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()> {
+        self.check(offset, buffers.iter().map(|buffer| buffer.len()).sum())?;
+        let vector = IoVector::from(buffers.to_vec());
+        self.access.shared(|access| {
+            access.writev(vector, offset)?;
+            match durable {
+                true => Qcow2::sync(access),
+                false => Ok(()),
+            }
+        })
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.access.shared(Qcow2::sync)
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        check_range(self.geometry.size, offset, len)?;
+        self.access
+            .exclusive(|access| access.discard_to_any(offset, len))
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        check_range(self.geometry.size, offset, len)?;
+        self.access
+            .exclusive(|access| access.discard_to_zero(offset, len))
+    }
+}

@@ -1,0 +1,131 @@
+//! Whether all clusters in use are counted, looked at before an image is
+//! written to.
+//!
+//! A cluster that is in use, but in a range that has no refcounts at all, would
+//! be freed and then allocated again, and `imago` 0.2.6 would not come back: it
+//! looks for a place for the refcounts of the range in the range itself, until
+//! the stack is full.
+
+use std::collections::HashSet;
+use std::fs::File;
+
+use crate::bytes::{be64, read_table};
+use crate::{Error, Format, Result};
+
+const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+const COMPRESSED: u64 = 1 << 62;
+
+/// What is needed of the header.
+pub(super) struct Layout {
+    pub(super) cluster_bits: u32,
+    /// Refcounts have `1 << refcount_order` bits.
+    pub(super) refcount_order: u32,
+    /// Where the L1 table is.
+    pub(super) l1: u64,
+    pub(super) l1_entries: usize,
+    /// Where the refcount table is, and the table.
+    pub(super) refcounts: u64,
+    pub(super) refcount_table: Vec<u8>,
+    /// Clusters are in another file, and not counted.
+    pub(super) external_data: bool,
+    /// Bytes of the file.
+    pub(super) size: u64,
+}
+
+fn damaged(what: impl Into<String>) -> Error {
+    Error::damaged(Format::Qcow2, what)
+}
+
+impl Layout {
+    fn cluster(&self) -> u64 {
+        1 << self.cluster_bits
+    }
+
+    /// Goes through all tables.
+    pub(super) fn check(&self, file: &File) -> Result<()> {
+        self.check_blocks()?;
+        let l1_len = self.l1_entries as u64 * 8;
+        self.counted(0, 1)?;
+        self.counted(self.l1, l1_len)?;
+        self.counted(self.refcounts, self.refcount_table.len() as u64)?;
+
+        let l1 = read_table(file, self.l1, l1_len as usize)?;
+        let l1 = l1.ok_or_else(|| damaged("its L1 table is incomplete"))?;
+        let mut seen = HashSet::new();
+        for entry in l1.chunks_exact(8).map(|entry| be64(entry, 0)) {
+            let table = entry & OFFSET;
+            if table == 0 {
+                continue;
+            }
+            // Each is read once: they are in the file, and so bounded by it.
+            let aligned = table.is_multiple_of(self.cluster());
+            if !aligned || table >= self.size || !seen.insert(table) {
+                return Err(damaged(format!(
+                    "its L1 table names a wrong table, {table:#x}"
+                )));
+            }
+            self.counted(table, 1)?;
+            let table = read_table(file, table, self.cluster() as usize)?;
+            let table = table.ok_or_else(|| damaged("an L2 table is incomplete"))?;
+            for entry in table.chunks_exact(8).map(|entry| be64(entry, 0)) {
+                self.check_entry(entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether each block of refcounts is in the file, and named once: who looks
+    /// for a free cluster goes through all of them.
+    fn check_blocks(&self) -> Result<()> {
+        let mut seen = HashSet::new();
+        for block in self
+            .refcount_table
+            .chunks_exact(8)
+            .map(|entry| be64(entry, 0))
+        {
+            if block == 0 {
+                continue;
+            }
+            let aligned = block.is_multiple_of(self.cluster());
+            if !aligned || block >= self.size || !seen.insert(block) {
+                let what = format!("its refcount table names a wrong block, {block:#x}");
+                return Err(damaged(what));
+            }
+            self.counted(block, 1)?;
+        }
+        Ok(())
+    }
+
+    /// An entry of an L2 table.
+    fn check_entry(&self, entry: u64) -> Result<()> {
+        if self.external_data {
+            return Ok(());
+        }
+        if entry & COMPRESSED == 0 {
+            return match entry & OFFSET {
+                0 => Ok(()),
+                offset => self.counted(offset, 1),
+            };
+        }
+        // Sectors behind the first one are counted above the offset.
+        let bits = 62 - (self.cluster_bits - 8);
+        let offset = entry & ((1 << bits) - 1);
+        let sectors = (entry & (COMPRESSED - 1)) >> bits;
+        self.counted(offset, 512 * (sectors + 1) - offset % 512)
+    }
+
+    /// Whether the clusters of a range have refcounts.
+    fn counted(&self, offset: u64, len: u64) -> Result<()> {
+        // Clusters that one block of refcounts counts.
+        let per_block = (self.cluster() * 8) >> self.refcount_order;
+        let block = |offset: u64| offset / self.cluster() / per_block;
+        for block in block(offset)..=block(offset + len.max(1) - 1) {
+            let entry = self.refcount_table.chunks_exact(8).nth(block as usize);
+            if entry.is_none_or(|entry| be64(entry, 0) == 0) {
+                let what = format!("what is at {offset:#x} of the file has no refcounts");
+                return Err(damaged(what));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! vmdk: a disk made of extents, which a descriptor lists.
+//!
+//! The descriptor is text in a file of its own, or in the only extent.
+//! [`descriptor`] parses it; an extent is [`sparse`], maybe compressed, or flat.
+//! Flat ones are written too: there are no tables to keep true.
+//!
+//! Layout: VMware's "Virtual Disk Format 5.0".
+
+mod descriptor;
+mod sparse;
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use drupe_host::disk::ImageFile;
+use rustix::io::Errno;
+
+use crate::bytes::{read_head, read_table};
+use crate::image::{Image, ImageDisk};
+use crate::open::open_file;
+use crate::{Error, Format, Options, Result};
+use descriptor::{Descriptor, Kind, Line};
+use sparse::Sparse;
+
+/// Bytes of a descriptor: more are none.
+const MAX_DESCRIPTOR: u64 = 1 << 20;
+
+const EXTENT: &str = "extent";
+
+pub(crate) const SECTOR: u64 = 512;
+
+/// A disk in a vmdk.
+pub(crate) struct Vmdk {
+    /// In their order on the disk.
+    extents: Vec<Extent>,
+    /// Bytes.
+    size: u64,
+    /// Locked; without the extents.
+    _descriptor: Option<ImageFile>,
+}
+
+struct Extent {
+    /// Bytes from the start of the disk.
+    start: u64,
+    /// Bytes.
+    len: u64,
+    data: Data,
+}
+
+enum Data {
+    Zero,
+    /// From this byte of the file on.
+    Flat(ImageFile, u64),
+    Sparse(Box<Sparse>),
+}
+
+/// Opens the image in `file`, which is at `path`.
+pub(crate) fn open(path: &Path, file: ImageFile, options: &Options) -> Result<ImageDisk<Vmdk>> {
+    let magic = read_head(file.file(), 4)?;
+    let image = match &magic[..] {
+        b"KDMV" => monolithic(file)?,
+        b"COWD" => {
+            let what = "a sparse extent of an ESX server (COWD)";
+            return Err(Error::unsupported(Format::Vmdk, what));
+        }
+        _ => described(path, file, options)?,
+    };
+    if !options.read_only && !image.is_flat() {
+        let what = "vmdk with sparse extents".into();
+        return Err(Error::ReadOnly { what });
+    }
+    Ok(ImageDisk {
+        image,
+        read_only: options.read_only,
+    })
+}
+
+/// One sparse extent with its descriptor in it.
+fn monolithic(file: ImageFile) -> Result<Vmdk> {
+    let sparse = Sparse::open(file)?;
+    if let Some((offset, len)) = sparse.descriptor() {
+        if len > MAX_DESCRIPTOR {
+            return Err(Error::damaged(Format::Vmdk, "its descriptor is too long"));
+        }
+        let text = read_table(sparse.file(), offset, len as usize)?;
+        let text = text.ok_or_else(|| Error::damaged(Format::Vmdk, "it has no descriptor"))?;
+        // Only what else it needs: the disk is all here.
+        Descriptor::parse(&text)?;
+    }
+    let size = sparse.size();
+    let data = Data::Sparse(Box::new(sparse));
+    let extent = Extent {
+        start: 0,
+        len: size,
+        data,
+    };
+    Ok(Vmdk {
+        extents: vec![extent],
+        size,
+        _descriptor: None,
+    })
+}
+
+/// A descriptor that names its extents.
+fn described(path: &Path, file: ImageFile, options: &Options) -> Result<Vmdk> {
+    if file.size() > MAX_DESCRIPTOR {
+        return Err(Error::damaged(Format::Vmdk, "its descriptor is too long"));
+    }
+    let text = read_head(file.file(), file.size() as usize)?;
+    let descriptor = Descriptor::parse(&text)?;
+    let mut extents = Vec::new();
+    let mut start = 0_u64;
+    for line in &descriptor.extents {
+        let len = line.sectors.saturating_mul(SECTOR);
+        let data = match (&line.kind, &line.name) {
+            (Kind::Zero, _) => Data::Zero,
+            (kind, Some(name)) => {
+                let open = || extent(path, kind, name, line, options);
+                open().map_err(|error| match error {
+                    error @ Error::NotAllowed { .. } => error,
+                    error => Error::Named {
+                        role: EXTENT,
+                        name: name.clone(),
+                        error: Box::new(error),
+                    },
+                })?
+            }
+            (_, None) => return Err(Error::damaged(Format::Vmdk, "an extent has no name")),
+        };
+        extents.push(Extent { start, len, data });
+        start = start.saturating_add(len);
+    }
+    Ok(Vmdk {
+        extents,
+        size: start,
+        _descriptor: Some(file),
+    })
+}
+
+/// Opens the file of an extent: one in the directory of the descriptor is part
+/// of the image, any other must be allowed.
+fn extent(path: &Path, kind: &Kind, name: &str, line: &Line, options: &Options) -> Result<Data> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let beside = !name.contains('/') && name != ".." && name != ".";
+    if !beside && !options.backing {
+        return Err(Error::NotAllowed {
+            role: EXTENT,
+            name: name.to_owned(),
+        });
+    }
+    let path = directory.join(name);
+    let file = open_file(&path, || match options.backing {
+        true => ImageFile::open(&path, options.read_only),
+        // A link would be a way out of the directory.
+        false => ImageFile::open_no_follow(&path, options.read_only),
+    })?;
+    let len = line.sectors.saturating_mul(SECTOR);
+    let short = || Error::damaged(Format::Vmdk, "it is shorter than the descriptor says");
+    match kind {
+        Kind::Sparse => {
+            let sparse = Sparse::open(file)?;
+            match sparse.size() >= len {
+                true => Ok(Data::Sparse(Box::new(sparse))),
+                false => Err(short()),
+            }
+        }
+        _ => {
+            let start = line.offset.saturating_mul(SECTOR);
+            match start.saturating_add(len) <= file.size() {
+                true => Ok(Data::Flat(file, start)),
+                false => Err(short()),
+            }
+        }
+    }
+}
+
+impl Vmdk {
+    fn is_flat(&self) -> bool {
+        let mut extents = self.extents.iter();
+        extents.all(|extent| matches!(extent.data, Data::Flat(..)))
+    }
+
+    /// The extent at an offset, and the offset in it. There is one: the caller
+    /// stays within the disk.
+    fn at(&self, offset: u64) -> io::Result<(&Extent, u64)> {
+        let behind = self
+            .extents
+            .partition_point(|extent| extent.start + extent.len <= offset);
+        let extent = self.extents.get(behind).ok_or(Errno::IO)?;
+        Ok((extent, offset - extent.start))
+    }
+
+    /// Cuts a range of `len` bytes at the borders of extents: the first part.
+    fn part(&self, offset: u64, len: usize) -> io::Result<(&Extent, u64, usize)> {
+        let (extent, within) = self.at(offset)?;
+        let left = (extent.len - within).min(len as u64);
+        Ok((extent, within, left as usize))
+    }
+}
+
+impl Image for Vmdk {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (extent, within, len) = self.part(offset, bytes.len())?;
+            let (head, tail) = bytes.split_at_mut(len);
+            match &extent.data {
+                Data::Zero => head.fill(0),
+                Data::Flat(file, start) => file.file().read_exact_at(head, start + within)?,
+                Data::Sparse(sparse) => sparse.read(head, within)?,
+            }
+            bytes = tail;
+            offset += len as u64;
+        }
+        Ok(())
+    }
+
+    fn write(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (extent, within, len) = self.part(offset, bytes.len())?;
+            let (head, tail) = bytes.split_at(len);
+            match &extent.data {
+                Data::Flat(file, start) => file.file().write_all_at(head, start + within)?,
+                _ => return Err(Errno::ROFS.into()),
+            }
+            bytes = tail;
+            offset += len as u64;
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        for extent in &self.extents {
+            if let Data::Flat(file, _) = &extent.data {
+                file.file().sync_data()?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! [`ImageFile`]: a file or block device of the host that holds a disk, locked.
+
+use rustix::fs::{FileType, FlockOperation, OFlags, flock, fstat};
+use rustix::io::Errno;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// A file or block device of the host that holds a disk, or a part of one.
+///
+/// It is locked (`flock(2)`) until dropped: any number of read-only users, or
+/// one that writes.
+#[derive(Debug)]
+pub struct ImageFile {
+    file: File,
+    size: u64,
+    regular: bool,
+    /// The process that has locked the file: a child of fork(2) has it too.
+    owner: u32,
+}
+
+impl ImageFile {
+    /// Opens and locks the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)`; `EWOULDBLOCK` when another process, or this one,
+    /// uses the file; `EINVAL` when it is not a file or block device.
+    pub fn open(path: &Path, read_only: bool) -> io::Result<ImageFile> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(!read_only).open(path)?;
+        ImageFile::from_file(file, read_only)
+    }
+
+    /// Like [`ImageFile::open`], for a path that somebody else has chosen: it
+    /// must not end in a symbolic link, and nothing is waited for.
+    ///
+    /// # Errors
+    ///
+    /// See [`ImageFile::open`]; `ELOOP` when it is a symbolic link.
+    pub fn open_no_follow(path: &Path, read_only: bool) -> io::Result<ImageFile> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let mut options = OpenOptions::new();
+        options.read(true).write(!read_only);
+        let file = options.custom_flags(flags.bits().cast_signed());
+        ImageFile::from_file(file.open(path)?, read_only)
+    }
+
+    /// Like [`ImageFile::open`], for a file that is open already.
+    ///
+    /// # Errors
+    ///
+    /// See [`ImageFile::open`].
+    pub fn from_file(mut file: File, read_only: bool) -> io::Result<ImageFile> {
+        let regular = match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+            FileType::RegularFile => true,
+            FileType::BlockDevice => false,
+            _ => return Err(Errno::INVAL.into()),
+        };
+        let lock = match read_only {
+            true => FlockOperation::NonBlockingLockShared,
+            false => FlockOperation::NonBlockingLockExclusive,
+        };
+        flock(&file, lock)?;
+        Ok(ImageFile {
+            size: file.seek(SeekFrom::End(0))?,
+            file,
+            regular,
+            owner: std::process::id(),
+        })
+    }
+
+    /// The file itself. A duplicate of it shares the lock.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Bytes when it was opened.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Not a block device.
+    pub fn is_regular(&self) -> bool {
+        self.regular
+    }
+}
+
+impl Drop for ImageFile {
+    fn drop(&mut self) {
+        // Closing does not do if a process that was started meanwhile holds the
+        // file too, until it executes its program. Closing follows anyway.
+        if self.owner == std::process::id() {
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
+    }
+}
+
+/// A process that has locked a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockHolder {
+    /// Its number.
+    pub pid: u32,
+    /// What it is called (`/proc/PID/comm`), if that can be read.
+    pub name: Option<String>,
+}
+
+/// Who holds a lock (`flock(2)`) on the file at `path`, as far as /proc tells: a
+/// process of another PID namespace is not seen.
+pub fn lock_holder(path: &Path) -> Option<LockHolder> {
+    let file = fs::metadata(path).ok()?;
+    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    let id = format!("{major:02x}:{minor:02x}:{}", file.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let pid = locks.lines().find_map(|line| holder(line, &id))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    Some(LockHolder {
+        pid,
+        name: name.map(|name| name.trim_end().escape_debug().to_string()),
+    })
+}
+
+/// The process of a line like
+/// `1: FLOCK  ADVISORY  WRITE 708 08:02:1572871 0 EOF` (`proc_locks(5)`), if it
+/// is about the file `id` and not about one who waits ("1: -> FLOCK ...").
+fn holder(line: &str, id: &str) -> Option<u32> {
+    let mut fields = line.split_whitespace().skip(1);
+    if fields.next()? != "FLOCK" {
+        return None;
+    }
+    let pid = fields.nth(2)?.parse().ok()?;
+    (fields.next()? == id && pid != 0).then_some(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_is_found_by_its_file() {
+        let id = "08:02:42";
+        let line = "3: FLOCK  ADVISORY  WRITE 708 08:02:42 0 EOF";
+        assert_eq!(holder(line, id), Some(708));
+        assert_eq!(holder(line, "08:02:4"), None);
+        for other in [
+            "3: POSIX  ADVISORY  WRITE 708 08:02:42 0 EOF",
+            "3: -> FLOCK  ADVISORY  WRITE 708 08:02:42 0 EOF",
+            "3: FLOCK  ADVISORY  WRITE 0 08:02:42 0 EOF",
+            "",
+        ] {
+            assert_eq!(holder(other, id), None, "{other}");
+        }
+    }
+}
