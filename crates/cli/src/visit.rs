@@ -151,13 +151,13 @@ pub(crate) trait Visitor {
 
 /// How to walk.
 pub(crate) struct Walk<'a> {
-    pub(crate) mount: &'a Mount,
-    pub(crate) interrupt: &'a Interrupt,
-    pub(crate) report: &'a mut Report,
+    mount: &'a Mount,
+    top: &'a ImagePath,
+    interrupt: &'a Interrupt,
+    report: &'a mut Report,
     /// In front of paths in messages.
-    pub(crate) label: String,
-    /// A symbolic link at the top stands for what it leads to.
-    pub(crate) follow_top: bool,
+    label: String,
+    follow_top: bool,
 }
 
 /// A directory that is being visited.
@@ -171,14 +171,33 @@ struct Level {
     last: bool,
 }
 
-impl Walk<'_> {
-    /// Visits a file and all below it, entries in the order of their names.
-    pub(crate) fn run(
-        mut self,
-        top: &ImagePath,
-        visitor: &mut impl Visitor,
-    ) -> Result<(), Failure> {
-        let path = top.path.clone();
+impl<'a> Walk<'a> {
+    /// From `top`; if that is a symbolic link, from what it leads to.
+    pub(crate) fn new(
+        mount: &'a Mount,
+        top: &'a ImagePath,
+        interrupt: &'a Interrupt,
+        report: &'a mut Report,
+    ) -> Walk<'a> {
+        Walk {
+            mount,
+            top,
+            interrupt,
+            report,
+            label: top.volume.label(),
+            follow_top: true,
+        }
+    }
+
+    /// A symbolic link at the top is itself.
+    pub(crate) fn nofollow(mut self) -> Walk<'a> {
+        self.follow_top = false;
+        self
+    }
+
+    /// Visits the top and all below it, entries in the order of their names.
+    pub(crate) fn run(mut self, visitor: &mut impl Visitor) -> Result<(), Failure> {
+        let path = self.top.path.clone();
         let metadata = match self.follow_top {
             true => self.mount.metadata(&path),
             false => self.mount.symlink_metadata(&path),

@@ -16,14 +16,7 @@ pub(crate) fn chmod(context: &mut Context<'_>, command: &Chmod) -> Result<ExitCo
         recursive: command.recursive,
     };
     for (path, mount) in context.targets(&command.paths)? {
-        let walk = Walk {
-            mount: &mount,
-            interrupt: &context.interrupt,
-            report: &mut report,
-            label: path.volume.label(),
-            follow_top: true,
-        };
-        walk.run(&path, &mut visitor)?;
+        Walk::new(&mount, &path, &context.interrupt, &mut report).run(&mut visitor)?;
     }
     Ok(report.code())
 }
@@ -58,19 +51,14 @@ pub(crate) fn chown(context: &mut Context<'_>, command: &Chown) -> Result<ExitCo
             report.accept(path.label(), done.map_err(Into::into));
             continue;
         }
-        let walk = Walk {
-            mount: &mount,
-            interrupt: &context.interrupt,
-            report: &mut report,
-            label: path.volume.label(),
-            follow_top: false,
-        };
         let mut visitor = Owner {
             uid,
             gid,
             recursive: command.recursive,
         };
-        walk.run(&path, &mut visitor)?;
+        Walk::new(&mount, &path, &context.interrupt, &mut report)
+            .nofollow()
+            .run(&mut visitor)?;
     }
     Ok(report.code())
 }

@@ -70,14 +70,7 @@ fn read_all(
         interrupt: &context.interrupt,
         chunk: vec![0; CHUNK],
     };
-    let walk = Walk {
-        mount: &mount,
-        interrupt: &context.interrupt,
-        report: &mut report,
-        label: path.volume.label(),
-        follow_top: true,
-    };
-    walk.run(path, &mut reader)?;
+    Walk::new(&mount, path, &context.interrupt, &mut report).run(&mut reader)?;
     Ok(report.code())
 }
 

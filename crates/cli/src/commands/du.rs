@@ -47,14 +47,9 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
     for argument in &command.paths {
         let path = context.path(argument)?;
         let mount = context.session.mount(&path.volume)?;
-        let walk = Walk {
-            mount: &mount,
-            interrupt: &context.interrupt,
-            report: &mut report,
-            label: path.volume.label(),
-            follow_top: false,
-        };
-        walk.run(&path, &mut adder)?;
+        Walk::new(&mount, &path, &context.interrupt, &mut report)
+            .nofollow()
+            .run(&mut adder)?;
     }
     if command.total {
         let total = adder.total;

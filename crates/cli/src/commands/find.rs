@@ -50,14 +50,9 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
             names: Names::for_stdout(),
             out: &mut out,
         };
-        let walk = Walk {
-            mount: &mount,
-            interrupt: &context.interrupt,
-            report: &mut report,
-            label: path.volume.label(),
-            follow_top: false,
-        };
-        walk.run(&path, &mut finder)?;
+        Walk::new(&mount, &path, &context.interrupt, &mut report)
+            .nofollow()
+            .run(&mut finder)?;
     }
     out.flush()?;
     Ok(report.code())

@@ -28,14 +28,9 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Rm) -> Result<ExitCode, F
                 if command.force && matches!(error.errno(), Some(Errno::NOENT | Errno::NOTDIR)) => {
             }
             Ok(found) if found.is_dir() && command.recursive => {
-                let walk = Walk {
-                    mount: &mount,
-                    interrupt: &context.interrupt,
-                    report: &mut report,
-                    label: path.volume.label(),
-                    follow_top: false,
-                };
-                walk.run(&path, &mut Remover)?;
+                Walk::new(&mount, &path, &context.interrupt, &mut report)
+                    .nofollow()
+                    .run(&mut Remover)?;
             }
             Ok(found) if found.is_dir() => {
                 let removed = match command.dir {
