@@ -9,6 +9,7 @@ mod check;
 mod demo;
 mod kernel;
 mod licences;
+mod pjdfstest;
 mod progress;
 mod run;
 mod setup;
@@ -95,6 +96,12 @@ const TASKS: &[Task] = &[
         arguments: "[ARGUMENTS]",
         help: "run the long tests, those marked #[ignore], in a release build",
         run: test::soak,
+    },
+    Task {
+        name: "pjdfstest",
+        arguments: "[--fs ext4|xfs|btrfs]",
+        help: "that suite over drupe mount and over a loop mount, compared (as root)",
+        run: pjdfstest::run,
     },
     Task {
         name: "bench",

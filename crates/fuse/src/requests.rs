@@ -246,11 +246,7 @@ impl Filesystem for Served {
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let flags = flags.0;
-        let who = match flags & libc::O_TRUNC {
-            0 => caller(request),
-            _ => killing(request),
-        };
-        let result = self.shared.serve_as(&who, |state| {
+        let result = self.shared.serve_as(&caller(request), |state| {
             let node = state.node(ino.0)?;
             let serving = serving_flags(flags, state.writeback);
             let file = match node.open(serving) {

@@ -27,8 +27,9 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn init_flags(state: &State) -> InitFlags {
-        let mut flags = InitFlags::FUSE_ATOMIC_O_TRUNC
-            | InitFlags::FUSE_DONT_MASK
+        // Not FUSE_ATOMIC_O_TRUNC: the host looks only after the file was opened, and
+        // so emptied, whether it is being executed (ETXTBSY).
+        let mut flags = InitFlags::FUSE_DONT_MASK
             | InitFlags::FUSE_DO_READDIRPLUS
             | InitFlags::FUSE_READDIRPLUS_AUTO
             | InitFlags::FUSE_ASYNC_DIO

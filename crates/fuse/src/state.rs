@@ -168,6 +168,9 @@ impl State {
         }
         match (change.size, file) {
             (Some(size), Some(file)) => file.set_len(size)?,
+            // O_TRUNC, which renews the times of an empty file too; or truncate(2),
+            // which need not.
+            (Some(0), None) => node.open(libc::O_WRONLY)?.set_len(0)?,
             (Some(size), None) => node.set_len(size)?,
             (None, _) => {}
         }

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::process::{Command, Stdio};
 use std::ptr;
 
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
@@ -113,6 +114,29 @@ fn memory_maps() -> Outcome {
             (bytes.len(), bytes[10_000], bytes[20_000]),
             (20_001, 2, b'x')
         );
+        Ok(())
+    })
+}
+
+/// What is being executed cannot be written to, and is not emptied by trying.
+#[test]
+fn programs() -> Outcome {
+    on(&EXT4, |mounted| {
+        let path = mounted.path("cat");
+        fs::copy("/bin/cat", &path)?;
+        let mut cat = Command::new(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut truncating = OpenOptions::new();
+        truncating.read(true).custom_flags(libc::O_TRUNC);
+        let error = truncating.open(&path).expect_err("it runs");
+        assert_eq!(error.raw_os_error(), Some(libc::ETXTBSY));
+        assert_eq!(path.metadata()?.len(), fs::metadata("/bin/cat")?.len());
+        let mut stdin = cat.stdin.take().ok_or("no standard input")?;
+        stdin.write_all(b"still there")?;
+        drop(stdin);
+        assert_eq!(cat.wait_with_output()?.stdout, b"still there");
         Ok(())
     })
 }
