@@ -16,6 +16,7 @@
 //! - `handles`: files and directories that are open.
 //! - `caller`: in whose name a request is done.
 //! - `attr`: attributes, translated.
+//! - `workers`: threads for what takes long.
 //!
 //! **The host's kernel checks permissions** (`default_permissions`, POSIX ACLs):
 //! it knows the caller's groups and capabilities, we don't. The drupe kernel does
@@ -34,5 +35,6 @@ mod served;
 mod server;
 mod state;
 mod table;
+mod workers;
 
 pub use server::{Error, Event, Options, Server};

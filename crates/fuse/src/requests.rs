@@ -5,7 +5,6 @@
 //! lookups, is done with whatever credentials the thread had last: all of them
 //! may look everywhere.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -22,16 +21,11 @@ use fuser::{
 use crate::attr::{attr, kind as file_kind, times};
 use crate::caller::{caller, is_in_group, killing, without_fsetid};
 use crate::served::{
-    GENERATION, LARGEST, Served, attr_of, attributes, each_entry, empty, entry, group_of,
-    read_fully, serving_flags, sized, write_fully,
+    GENERATION, LARGEST, Served, attr_of, attributes, each_entry, empty, entry, group_of, read,
+    serving_flags, sized, with_file, write,
 };
 use crate::state::{ATTRIBUTES, Change, Found, OpenDir, maker};
 use crate::table::lock;
-
-thread_local! {
-    /// What is read goes through here.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Sends `$reply` what `$result` is, by `$ok`, or its error.
 macro_rules! answer {
@@ -280,15 +274,7 @@ impl Filesystem for Served {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        BUFFER.with_borrow_mut(|buffer| {
-            let size = size as usize;
-            if buffer.len() < size {
-                buffer.resize(size, 0);
-            }
-            let result =
-                self.with_file(handle, |file| read_fully(file, &mut buffer[..size], offset));
-            answer!(reply, result, |len| reply.data(&buffer[..len]));
-        });
+        self.serve_data(move |shared| read(shared, reply, handle, offset, size as usize));
     }
 
     fn write(
@@ -307,10 +293,15 @@ impl Filesystem for Served {
             true => without_fsetid(caller(request)),
             false => caller(request),
         };
-        let result = self.shared.serve_as(&who, |state| {
-            Ok(write_fully(&*state.files.get(handle)?, data, offset)?)
-        });
-        answer!(reply, result, |len| reply.written(len));
+        match self.workers.is_slow() {
+            true => {
+                let data = data.to_vec();
+                self.offload(move |shared| write(shared, reply, &who, (handle, offset), &data));
+            }
+            false => self.workers.timed(|| {
+                write(&self.shared, reply, &who, (handle, offset), data);
+            }),
+        }
     }
 
     fn flush(
@@ -350,11 +341,13 @@ impl Filesystem for Served {
         data_only: bool,
         reply: ReplyEmpty,
     ) {
-        let result = self.with_file(handle, |file| match data_only {
-            true => file.sync_data(),
-            false => file.sync_all(),
+        self.offload(move |shared| {
+            let result = with_file(shared, handle, |file| match data_only {
+                true => file.sync_data(),
+                false => file.sync_all(),
+            });
+            empty(reply, result);
         });
-        empty(reply, result);
     }
 
     fn opendir(&self, _request: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
@@ -441,11 +434,13 @@ impl Filesystem for Served {
         _data_only: bool,
         reply: ReplyEmpty,
     ) {
-        let result = self.shared.serve(|state| {
-            let dir = state.dirs.get(handle)?;
-            Ok(lock(&dir.stream).sync_all()?)
+        self.offload(move |shared| {
+            let result = shared.serve(|state| {
+                let dir = state.dirs.get(handle)?;
+                Ok(lock(&dir.stream).sync_all()?)
+            });
+            empty(reply, result);
         });
-        empty(reply, result);
     }
 
     fn statfs(&self, _request: &Request, _ino: INodeNo, reply: ReplyStatfs) {
@@ -528,10 +523,13 @@ impl Filesystem for Served {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let result = self.shared.serve_as(&killing(request), |state| {
-            Ok(state.files.get(handle)?.fallocate(mode, offset, length)?)
+        let who = killing(request);
+        self.offload(move |shared| {
+            let result = shared.serve_as(&who, |state| {
+                Ok(state.files.get(handle)?.fallocate(mode, offset, length)?)
+            });
+            empty(reply, result);
         });
-        empty(reply, result);
     }
 
     fn lseek(
@@ -545,8 +543,8 @@ impl Filesystem for Served {
     ) {
         let from = offset as u64;
         let result = match whence {
-            libc::SEEK_DATA => self.with_file(handle, |file| file.seek_data(from)),
-            libc::SEEK_HOLE => self.with_file(handle, |file| file.seek_hole(from)),
+            libc::SEEK_DATA => with_file(&self.shared, handle, |file| file.seek_data(from)),
+            libc::SEEK_HOLE => with_file(&self.shared, handle, |file| file.seek_hole(from)),
             _ => Err(Errno::EINVAL),
         };
         let result = result.and_then(|found| found.ok_or(Errno::ENXIO));
@@ -566,12 +564,15 @@ impl Filesystem for Served {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let result = self.shared.serve_as(&killing(request), |state| {
-            let (from, to) = (state.files.get(from)?, state.files.get(to)?);
-            // The answer has 32 bits.
-            let len = len.min(1 << 30) as usize;
-            Ok(from.copy_range_to(offset, &to, to_offset, len)?)
+        let who = killing(request);
+        self.offload(move |shared| {
+            let result = shared.serve_as(&who, |state| {
+                let (from, to) = (state.files.get(from)?, state.files.get(to)?);
+                // The answer has 32 bits.
+                let len = len.min(1 << 30) as usize;
+                Ok(from.copy_range_to(offset, &to, to_offset, len)?)
+            });
+            answer!(reply, result, |len| reply.written(len as u32));
         });
-        answer!(reply, result, |len| reply.written(len as u32));
     }
 }

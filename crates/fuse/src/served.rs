@@ -1,18 +1,20 @@
 //! What requests have in common: [`Served`], which fuser serves, and its helpers.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drupe::File;
+use drupe::{Credentials, File};
 use fuser::{
-    Errno, FileAttr, FileHandle, Generation, INodeNo, InitFlags, ReplyAttr, ReplyEmpty, ReplyEntry,
-    ReplyXattr, Request,
+    Errno, FileAttr, FileHandle, Generation, INodeNo, InitFlags, ReplyAttr, ReplyData, ReplyEmpty,
+    ReplyEntry, ReplyWrite, ReplyXattr, Request,
 };
 
 use crate::attr::attr;
 use crate::state::{ATTRIBUTES, Answer, Found, Shared, State, maker};
 use crate::table::{Key, ROOT, lock};
+use crate::workers::Workers;
 
 /// Most bytes of one read or write.
 pub(crate) const LARGEST: u32 = 1 << 20;
@@ -23,6 +25,7 @@ pub(crate) const GENERATION: Generation = Generation(0);
 /// The filesystem that fuser serves.
 pub(crate) struct Served {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) workers: Arc<Workers>,
 }
 
 impl Served {
@@ -79,14 +82,69 @@ impl Served {
         empty(reply, result);
     }
 
-    /// Does something with an open file.
-    pub(crate) fn with_file<T>(
-        &self,
-        handle: FileHandle,
-        work: impl FnOnce(&File) -> drupe::Result<T>,
-    ) -> Result<T, Errno> {
-        self.shared
-            .serve(|state| Ok(work(&*state.files.get(handle)?)?))
+    /// Has a worker serve it.
+    pub(crate) fn offload(&self, work: impl FnOnce(&Shared) + Send + 'static) {
+        let shared = Arc::clone(&self.shared);
+        self.workers.run(move || work(&shared));
+    }
+
+    /// Serves a read or write: a worker, if they are slow just now.
+    pub(crate) fn serve_data(&self, work: impl FnOnce(&Shared) + Send + 'static) {
+        match self.workers.is_slow() {
+            true => self.offload(work),
+            false => self.workers.timed(|| work(&self.shared)),
+        }
+    }
+}
+
+thread_local! {
+    /// What is read goes through here.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does something with an open file.
+pub(crate) fn with_file<T>(
+    shared: &Shared,
+    handle: FileHandle,
+    work: impl FnOnce(&File) -> drupe::Result<T>,
+) -> Result<T, Errno> {
+    shared.serve(|state| Ok(work(&*state.files.get(handle)?)?))
+}
+
+/// Answers with what a file has at an offset.
+pub(crate) fn read(
+    shared: &Shared,
+    reply: ReplyData,
+    handle: FileHandle,
+    offset: u64,
+    size: usize,
+) {
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        let bytes = &mut buffer[..size];
+        match with_file(shared, handle, |file| read_fully(file, bytes, offset)) {
+            Ok(len) => reply.data(&buffer[..len]),
+            Err(errno) => reply.error(errno),
+        }
+    });
+}
+
+/// Writes to a file, in somebody's name.
+pub(crate) fn write(
+    shared: &Shared,
+    reply: ReplyWrite,
+    who: &Credentials,
+    (handle, offset): (FileHandle, u64),
+    bytes: &[u8],
+) {
+    let result = shared.serve_as(who, |state| {
+        Ok(write_fully(&*state.files.get(handle)?, bytes, offset)?)
+    });
+    match result {
+        Ok(len) => reply.written(len),
+        Err(errno) => reply.error(errno),
     }
 }
 
@@ -137,7 +195,7 @@ pub(crate) fn serving_flags(flags: i32, writeback: bool) -> i32 {
 }
 
 /// Reads as much as there is: what is missing is the end of the file.
-pub(crate) fn read_fully(file: &File, bytes: &mut [u8], offset: u64) -> drupe::Result<usize> {
+fn read_fully(file: &File, bytes: &mut [u8], offset: u64) -> drupe::Result<usize> {
     let mut done = 0;
     while done < bytes.len() {
         match file.read_at(&mut bytes[done..], offset + done as u64) {
@@ -151,7 +209,7 @@ pub(crate) fn read_fully(file: &File, bytes: &mut [u8], offset: u64) -> drupe::R
 }
 
 /// Writes it all, or as much as can be.
-pub(crate) fn write_fully(file: &File, bytes: &[u8], offset: u64) -> drupe::Result<u32> {
+fn write_fully(file: &File, bytes: &[u8], offset: u64) -> drupe::Result<u32> {
     let mut done = 0;
     while done < bytes.len() {
         match file.write_at(&bytes[done..], offset + done as u64) {

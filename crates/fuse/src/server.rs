@@ -26,6 +26,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::served::Served;
 use crate::state::{Shared, State};
+use crate::workers::Workers;
 
 /// Where the host's kernel is asked to serve a filesystem.
 const DEVICE: &str = "/dev/fuse";
@@ -44,7 +45,8 @@ pub struct Options {
     /// The host gathers what is written in its page cache before it sends it.
     /// Many small writes are faster then; times of modification are the host's.
     pub writeback: bool,
-    /// Threads that serve requests; at least 1.
+    /// Threads for requests that take long, beside the one that reads requests;
+    /// at least 1, and started when needed.
     pub threads: usize,
 }
 
@@ -55,7 +57,7 @@ impl Default for Options {
             read_only: false,
             allow_other: false,
             writeback: false,
-            threads: 4,
+            threads: 16,
         }
     }
 }
@@ -179,6 +181,7 @@ impl Server {
         let shared = Arc::new(Shared::new(state, sender.clone()));
         let served = Served {
             shared: Arc::clone(&shared),
+            workers: Workers::new(options.threads.max(1)),
         };
         let failed = |error: io::Error| Error::Mount {
             dir: given.to_owned(),
@@ -278,7 +281,8 @@ fn config(options: &Options) -> Config {
         true => SessionACL::All,
         false => SessionACL::Owner,
     };
-    config.n_threads = Some(options.threads.max(1));
+    // The one that reads requests; the others are workers.
+    config.n_threads = Some(1);
     config
 }
 
