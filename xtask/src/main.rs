@@ -7,8 +7,10 @@
 
 mod check;
 mod demo;
+mod fsx;
 mod kernel;
 mod licences;
+mod mounts;
 mod pjdfstest;
 mod progress;
 mod run;
@@ -102,6 +104,12 @@ const TASKS: &[Task] = &[
         arguments: "[--fs ext4|xfs|btrfs]",
         help: "that suite over drupe mount and over a loop mount, compared (as root)",
         run: pjdfstest::run,
+    },
+    Task {
+        name: "fsx",
+        arguments: "[--operations NUMBER]",
+        help: "100,000 random operations on a file in each of four mounts, compared (as root)",
+        run: fsx::run,
     },
     Task {
         name: "bench",

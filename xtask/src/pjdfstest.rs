@@ -2,20 +2,18 @@
 //! equal image, and beside the list of what is expected to fail.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{cargo, output, root, run as run_command};
+use crate::mounts::{self, Mounted};
+use crate::run::root;
 
 /// The version that the lists were made with.
 const VERSION: &str = "0.2.2";
-
-/// What fits the filesystems' least sizes.
-const SIZE: u64 = 512 << 20;
 
 /// Remounting is for what must be read-only; a naptime of several ticks.
 const CONFIGURATION: &str = "\
@@ -32,76 +30,27 @@ allow_remount = true
 entries = [[\"nobody\", \"nogroup\"], [\"daemon\", \"daemon\"]]
 ";
 
-/// A filesystem, and what checks an image of it.
-struct Kind {
-    name: &'static str,
-    check: &'static [&'static str],
-}
-
-const KINDS: &[Kind] = &[
-    Kind {
-        name: "ext4",
-        check: &["e2fsck", "-fn"],
-    },
-    Kind {
-        name: "xfs",
-        check: &["xfs_repair", "-n"],
-    },
-    Kind {
-        name: "btrfs",
-        check: &["btrfs", "check"],
-    },
-];
-
 /// What became of each test that is not `ok`.
 type Outcomes = BTreeMap<String, String>;
 
+/// The filesystems that there are lists for.
+const KINDS: [&str; 3] = ["ext4", "xfs", "btrfs"];
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let kinds: Vec<&Kind> = match arguments {
-        [] => KINDS.iter().collect(),
-        [option, name] if option == "--fs" => {
-            let known = KINDS.iter().find(|kind| kind.name == name);
-            vec![known.with_context(|| format!("no filesystem {name:?}: ext4, xfs or btrfs"))?]
-        }
+    let kinds: Vec<&str> = match arguments {
+        [] => KINDS.into(),
+        [option, name] if option == "--fs" && KINDS.contains(&&**name) => vec![&**name],
         _ => bail!("usage: cargo xtask pjdfstest [--fs ext4|xfs|btrfs]"),
     };
-    let suite = install()?;
-    run_command(cargo().args(["build", "--locked", "--package", "drupe-cli"]))?;
-    let own = std::env::current_exe().context("where is this program?")?;
-    let drupe = own.with_file_name("drupe");
+    let suite = mounts::install("pjdfstest", VERSION)?;
+    let drupe = mounts::command()?;
     for kind in kinds {
-        one(kind, &suite, &drupe).with_context(|| format!("pjdfstest on {}", kind.name))?;
+        one(kind, &suite, &drupe).with_context(|| format!("pjdfstest on {kind}"))?;
     }
     Ok(())
 }
 
-/// The suite, installed below `target` if it is not there.
-fn install() -> Result<PathBuf> {
-    let tools = root().join("target/tools");
-    let suite = tools.join("bin/pjdfstest");
-    let version = Command::new(&suite).arg("--version").output();
-    let there = version.is_ok_and(|said| said.stdout.ends_with(format!("{VERSION}\n").as_bytes()));
-    if !there {
-        run_command(
-            cargo()
-                .args(["install", "--locked", "--force", "--root"])
-                .arg(&tools)
-                .arg(format!("pjdfstest@{VERSION}")),
-        )?;
-    }
-    Ok(suite)
-}
-
-/// A directory with something mounted on it, until dropped.
-struct Mounted(PathBuf);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
-fn one(kind: &Kind, suite: &Path, drupe: &Path) -> Result<()> {
+fn one(kind: &str, suite: &Path, drupe: &Path) -> Result<()> {
     let place = tempfile::tempdir()?;
     // Its tests change users, who have to get there.
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755))?;
@@ -116,57 +65,33 @@ fn one(kind: &Kind, suite: &Path, drupe: &Path) -> Result<()> {
         "#!/bin/sh\nexec /bin/mount -i \"$@\"\n",
     )?;
     fs::set_permissions(wrapper.join("mount"), fs::Permissions::from_mode(0o755))?;
-    let image = |name: &str| -> Result<(PathBuf, PathBuf)> {
-        let image = place.path().join(format!("{name}.img"));
-        File::create(&image)?.set_len(SIZE)?;
-        output(
-            Command::new(format!("mkfs.{}", kind.name))
-                .arg("-q")
-                .arg(&image),
-        )?;
-        let dir = place.path().join(name);
-        fs::create_dir(&dir)?;
-        Ok((image, dir))
-    };
-    let test = |dir: PathBuf| -> Result<(Outcomes, usize)> {
+    let test = |mounted: Mounted| -> Result<(Outcomes, usize)> {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(suite);
         command
             .arg("--configuration-file")
             .arg(&configuration)
             .arg("--path")
-            .arg(&dir)
+            .arg(mounted.dir())
             .env("PATH", format!("{}:{path}", wrapper.display()))
             .stderr(Stdio::null());
         let said = command.output()?;
-        let _unmounted = Mounted(dir);
         parse(&String::from_utf8_lossy(&said.stdout))
     };
 
-    let (looped, dir) = image("loop")?;
-    output(
-        Command::new("mount")
-            .args(["-o", "loop"])
-            .args([&looped, &dir]),
-    )?;
-    let (host, host_passed) = test(dir)?;
-    let (image, dir) = image("drupe")?;
-    output(Command::new(drupe).arg("mount").args([&image, &dir]))?;
-    let (ours, passed) = test(dir)?;
-    // In use until it is clean.
-    output(
-        Command::new("flock")
-            .arg(&image)
-            .args(kind.check)
-            .arg(&image),
-    )?;
+    let (image, dir) = mounts::image(kind, place.path(), "loop")?;
+    let mut mount = Command::new("mount");
+    mount.args(["-o", "loop"]);
+    let (host, host_passed) = test(Mounted::new(&mut mount, &image, &dir)?)?;
+    let (image, dir) = mounts::image(kind, place.path(), "drupe")?;
+    let mut mount = Command::new(drupe);
+    mount.arg("mount");
+    let (ours, passed) = test(Mounted::new(&mut mount, &image, &dir)?)?;
+    mounts::check(kind, &image)?;
 
-    println!(
-        "pjdfstest on {}: {passed} passed, {host_passed} on a loop device",
-        kind.name
-    );
+    println!("pjdfstest on {kind}: {passed} passed, {host_passed} on a loop device");
     compare(&ours, &host, "on a loop device")?;
-    let list = format!("tests/expected/pjdfstest-{}.txt", kind.name);
+    let list = format!("tests/expected/pjdfstest-{kind}.txt");
     let expected = fs::read_to_string(root().join(&list)).context(list.clone())?;
     let expected = expectations(&expected);
     compare(&ours, &expected, &list)?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use drupe_kbuild::Flavour;
 
 use crate::run::{cargo, run as run_command};
-use crate::{check, kernel, licences, pjdfstest, setup, tidy};
+use crate::{check, fsx, kernel, licences, pjdfstest, setup, tidy};
 
 /// `test`: the README's second command.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -45,7 +45,8 @@ pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     kernel::build(Flavour::MMU, false)?;
     check::run(&[])?;
     run(&[])?;
-    pjdfstest::run(&[])
+    pjdfstest::run(&[])?;
+    fsx::run(&["--operations".into(), "1000".into()])
 }
 
 /// `loom`: the CPU's ownership, under every interleaving of its steps.
