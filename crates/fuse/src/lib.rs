@@ -12,7 +12,7 @@
 //! - `requests`: what each request becomes; `served`: what they have in common.
 //! - `table`: which inode a number of FUSE's stands for. Inodes are kept by file
 //!   handle, so that the host may remember many more of them than fit into the
-//!   drupe kernel's memory.
+//!   drupe kernel's memory; `prune` is for filesystems without handles.
 //! - `handles`: files and directories that are open.
 //! - `caller`: in whose name a request is done.
 //! - `attr`: attributes, translated.
@@ -30,6 +30,7 @@
 mod attr;
 mod caller;
 mod handles;
+mod prune;
 mod requests;
 mod served;
 mod server;

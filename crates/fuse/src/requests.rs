@@ -55,7 +55,7 @@ impl Filesystem for Served {
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let result = self.shared.serve(|state| {
             let dir = state.node(parent.0)?;
-            Ok((state.enter(&dir, name)?, state.names))
+            Ok((state.enter(parent.0, &dir, name)?, state.names))
         });
         entry(reply, result);
     }
@@ -177,7 +177,7 @@ impl Filesystem for Served {
         let result = self.shared.serve_as(&caller(request), |state| {
             let (original, dir) = (state.node(ino.0)?, state.node(parent.0)?);
             dir.hard_link(&original, name)?;
-            Ok((state.enter(&dir, name)?, state.names))
+            Ok((state.enter(parent.0, &dir, name)?, state.names))
         });
         entry(reply, result);
     }
@@ -202,11 +202,13 @@ impl Filesystem for Served {
     ) {
         // A whiteout is made in the caller's name.
         let result = self.shared.serve_as(&caller(request), |state| {
-            let (from, to) = (state.node(parent.0)?, state.node(to.0)?);
+            let (from, dir) = (state.node(parent.0)?, state.node(to.0)?);
             if !flags.contains(RenameFlags::RENAME_EXCHANGE) {
-                state.pin(&to, new);
+                state.pin(&dir, new);
             }
-            Ok(from.rename(name, &to, new, flags.bits())?)
+            from.rename(name, &dir, new, flags.bits())?;
+            state.renamed(to.0, &dir, new);
+            Ok(())
         });
         empty(reply, result);
     }
@@ -226,7 +228,7 @@ impl Filesystem for Served {
             let dir = state.directory(parent.0, &who)?;
             let flags = serving_flags(flags, state.writeback);
             let file = dir.create(name, flags, mode & 0o7777)?;
-            let found = state.enter(&dir, name)?;
+            let found = state.enter(parent.0, &dir, name)?;
             Ok((found, state.files.insert(file)))
         });
         answer!(reply, result, |(found, handle): (Found, _)| reply.created(
@@ -382,7 +384,7 @@ impl Filesystem for Served {
     fn readdirplus(
         &self,
         _request: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         offset: u64,
         mut reply: ReplyDirectoryPlus,
@@ -396,7 +398,7 @@ impl Filesystem for Served {
                     let attr = attr(number.0, &node.metadata()?);
                     return Ok(reply.add(number, next, name, ttl, &attr, GENERATION));
                 }
-                let found = match state.enter(node, name) {
+                let found = match state.enter(ino.0, node, name) {
                     Ok(found) => found,
                     // Removed meanwhile.
                     Err(_) => return Ok(false),

@@ -62,7 +62,7 @@ impl Served {
             let who = maker(request, umask, mode, || group_of(state, parent));
             let dir = state.directory(parent.0, &who)?;
             work(&dir)?;
-            Ok((state.enter(&dir, name)?, state.names))
+            Ok((state.enter(parent.0, &dir, name)?, state.names))
         });
         entry(reply, result);
     }

@@ -24,6 +24,7 @@ use fuser::{Config, MountOption, Session, SessionACL};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{UnmountFlags, unmount};
 
+use crate::prune;
 use crate::served::Served;
 use crate::state::{Shared, State};
 use crate::workers::Workers;
@@ -177,7 +178,8 @@ impl Server {
         let dir = check_directory(dir)?;
         check_device()?;
         let (sender, events) = mpsc::channel();
-        let state = State::new(mount, options.writeback, options.read_only)?;
+        let (prune, names) = mpsc::channel();
+        let state = State::new(mount, options, prune)?;
         let shared = Arc::new(Shared::new(state, sender.clone()));
         let served = Served {
             shared: Arc::clone(&shared),
@@ -189,6 +191,11 @@ impl Server {
         };
         let session = Session::new(served, &dir, &config(options)).map_err(failed)?;
         let session = session.spawn().map_err(failed)?;
+        let (notifier, pruned) = (session.notifier(), Arc::clone(&shared));
+        thread::Builder::new()
+            .name("fuse-prune".into())
+            .spawn(move || prune::serve(&names, &notifier, &pruned))
+            .map_err(failed)?;
         let ended = sender.clone();
         thread::Builder::new()
             .name("fuse-end".into())

@@ -11,8 +11,9 @@ use fuser::{Errno, FileAttr, Request};
 
 use crate::attr::attr;
 use crate::handles::Handles;
-use crate::server::Event;
-use crate::table::{Inode, Key, Table};
+use crate::prune::Name;
+use crate::server::{Event, Options};
+use crate::table::{Inode, Key, Table, lock};
 
 /// The result of a request.
 pub(crate) type Answer<T> = Result<T, Failure>;
@@ -67,6 +68,7 @@ pub(crate) struct State {
     pub(crate) names: Duration,
     pub(crate) writeback: bool,
     read_only: bool,
+    prune: Mutex<mpsc::Sender<Name>>,
 }
 
 /// A file and its attributes, for the host.
@@ -82,7 +84,12 @@ impl Found {
 }
 
 impl State {
-    pub(crate) fn new(mount: Mount, writeback: bool, read_only: bool) -> drupe::Result<State> {
+    /// Names of files that have to stay open go to `prune`.
+    pub(crate) fn new(
+        mount: Mount,
+        options: &Options,
+        prune: mpsc::Sender<Name>,
+    ) -> drupe::Result<State> {
         let magic = mount.statfs()?.magic();
         // On others, a name may lead to a file under several spellings, and the
         // host would not know that all of them go with one.
@@ -96,8 +103,9 @@ impl State {
             files: Handles::new(),
             dirs: Handles::new(),
             names,
-            writeback,
-            read_only,
+            writeback: options.writeback,
+            read_only: options.read_only,
+            prune: Mutex::new(prune),
         })
     }
 
@@ -112,7 +120,7 @@ impl State {
     }
 
     /// An entry of a directory, which the host will be told of.
-    pub(crate) fn enter(&self, dir: &Node, name: &OsStr) -> Answer<Found> {
+    pub(crate) fn enter(&self, parent: u64, dir: &Node, name: &OsStr) -> Answer<Found> {
         let metadata = dir.metadata_of(name)?;
         if let Some(inode) = self.table.again(Key::of(&metadata)) {
             return Ok(Found { inode, metadata });
@@ -123,7 +131,26 @@ impl State {
         let metadata = node.metadata()?;
         let inode = self.table.insert(node, &metadata)?;
         let inode = inode.ok_or(Errno::EOVERFLOW)?;
+        if inode.needs_to_stay_open() {
+            self.named(parent, name);
+        }
         Ok(Found { inode, metadata })
+    }
+
+    /// A file that has to stay open got a name.
+    fn named(&self, parent: u64, name: &OsStr) {
+        // Nobody listens any more: it ends.
+        let _ = lock(&self.prune).send((parent, name.to_owned()));
+    }
+
+    /// A file was renamed.
+    pub(crate) fn renamed(&self, parent: u64, dir: &Node, name: &OsStr) {
+        if !self.table.has_handles()
+            && let Ok(metadata) = dir.metadata_of(name)
+            && self.table.knows(Key::of(&metadata))
+        {
+            self.named(parent, name);
+        }
     }
 
     /// The entry that is about to be removed or replaced stays for those who

@@ -65,6 +65,11 @@ impl Inode {
         }
     }
 
+    /// It stays open as long as the host knows it, for want of a handle.
+    pub(crate) fn needs_to_stay_open(&self) -> bool {
+        self.handle.is_none()
+    }
+
     /// The device it is on.
     pub(crate) fn dev(&self) -> u64 {
         self.key.dev
@@ -90,10 +95,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// `lasting`: handles find a file again as long as it exists.
+    /// `lasting`: handles, if there are any, find a file again as long as it exists.
     pub(crate) fn new(mount: &Mount, lasting: bool) -> Result<Table> {
         let node = mount.root()?;
         let key = Key::of(&node.metadata()?);
+        let lasting = lasting && node.handle()?.is_some();
         Ok(Table {
             mount: mount.clone(),
             lasting,
@@ -151,6 +157,16 @@ impl Table {
         Some(Arc::clone(&known.inode))
     }
 
+    /// Whether files are known by handle: if the root can be.
+    pub(crate) fn has_handles(&self) -> bool {
+        self.lasting
+    }
+
+    /// Whether the host knows an inode.
+    pub(crate) fn knows(&self, key: Key) -> bool {
+        self.find(key).is_some()
+    }
+
     /// The same without telling the host.
     fn find(&self, key: Key) -> Option<Arc<Inode>> {
         let inode = self.get(self.number(key))?;
@@ -200,6 +216,11 @@ impl Table {
             // Closing is a system call: not under the lock.
             drop(gone);
         }
+    }
+
+    /// How many the host knows.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.known).len()
     }
 
     /// The file of an inode; ESTALE if it is gone.

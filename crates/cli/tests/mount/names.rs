@@ -135,6 +135,36 @@ fn big_directories() -> Outcome {
     on(&BTRFS, |mounted| many(mounted, 3000))
 }
 
+/// What the host remembers must not fill the memory of the kernel, which is less
+/// than these need when they are all kept open.
+#[test]
+fn more_files_than_fit_into_memory() -> Outcome {
+    if crate::mounted::left_out() {
+        return Ok(());
+    }
+    for kind in [&EXT4, &VFAT] {
+        let place = crate::harness::Place::new()?;
+        let image = kind.image(&place)?;
+        let mounted = Mounted::new(&place, &image, &["--memory", "40M"])?;
+        for dir in 0..10 {
+            fs::create_dir(mounted.path(format!("{dir}")))?;
+            for file in 0..2000 {
+                File::create(mounted.path(format!("{dir}/{file}")))?;
+            }
+        }
+        // Its output would be the error's.
+        let count = "find . -ls | wc -l";
+        let found = crate::harness::tool("sh", |find| {
+            find.args(["-c", count]).current_dir(&mounted.dir)
+        })?;
+        let found: usize = found.trim().parse()?;
+        assert!(found >= 20_011, "{}: {found}", kind.name);
+        mounted.unmount()?;
+        kind.check(&image)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn times_are_kept_to_the_nanosecond() -> Outcome {
     let set = |mounted: &Mounted| -> Outcome {
