@@ -7,8 +7,11 @@
 
 mod check;
 mod demo;
+mod fsx;
 mod kernel;
 mod licences;
+mod mounts;
+mod pjdfstest;
 mod progress;
 mod run;
 mod setup;
@@ -95,6 +98,18 @@ const TASKS: &[Task] = &[
         arguments: "[ARGUMENTS]",
         help: "run the long tests, those marked #[ignore], in a release build",
         run: test::soak,
+    },
+    Task {
+        name: "pjdfstest",
+        arguments: "[--fs ext4|xfs|btrfs]",
+        help: "that suite over drupe mount and over a loop mount, compared (as root)",
+        run: pjdfstest::run,
+    },
+    Task {
+        name: "fsx",
+        arguments: "[--operations NUMBER]",
+        help: "100,000 random operations on a file in each of four mounts, compared (as root)",
+        run: fsx::run,
     },
     Task {
         name: "bench",

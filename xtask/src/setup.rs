@@ -40,6 +40,7 @@ const TESTS: &[Requirement] = &[
     Requirement::program("script", "bsdutils"),
     Requirement::program("setpriv", "util-linux"),
     Requirement::program("mandoc", "mandoc"),
+    Requirement::program("fusermount3", "fuse3"),
     // checkpatch.pl wants modules that perl-base lacks.
     Requirement::program("prove", "perl"),
 ];

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use drupe_kbuild::Flavour;
 
 use crate::run::{cargo, run as run_command};
-use crate::{check, kernel, licences, setup, tidy};
+use crate::{check, fsx, kernel, licences, pjdfstest, setup, tidy};
 
 /// `test`: the README's second command.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -44,7 +44,9 @@ pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     setup::install(&setup::everything()?)?;
     kernel::build(Flavour::MMU, false)?;
     check::run(&[])?;
-    run(&[])
+    run(&[])?;
+    pjdfstest::run(&[])?;
+    fsx::run(&["--operations".into(), "1000".into()])
 }
 
 /// `loom`: the CPU's ownership, under every interleaving of its steps.

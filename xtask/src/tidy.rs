@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["drupe-host", "drupe-image"],
     &["drupe-formats", "drupe-machine"],
     &["drupe"],
+    &["drupe-fuse"],
     &["drupe-bench", "drupe-cli", "xtask"],
 ];
 

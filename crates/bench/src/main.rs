@@ -12,6 +12,7 @@
 //! - `kernels`: many kernels in one process.
 //! - `disks`: threads that wait for disks, beside io_uring.
 //! - `copies`: whole processes that copy files into and out of an ext4 image.
+//! - `mounts`: fio in a mounted ext4 image.
 //!
 //! What they share: `system` (the two that are compared), `measure`,
 //! `histogram`, `table` (how rows are printed).
@@ -24,6 +25,7 @@ mod histogram;
 mod hog;
 mod kernels;
 mod measure;
+mod mounts;
 mod system;
 mod table;
 mod threads;
@@ -89,6 +91,11 @@ const GROUPS: &[Group] = &[
         "copies",
         "files into ext4 images and out, by the command (--command)",
         Run::Command(copies::run),
+    ),
+    group(
+        "mounts",
+        "a file in a mounted ext4 image: drupe mount, fuse2fs, loop (--command)",
+        Run::Command(mounts::run),
     ),
 ];
 
@@ -226,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn only_copies_need_the_command() {
+    fn some_need_the_command() {
         let options = parse(&["--only", "copies"]).unwrap();
         let error = options.run(&mut Table::new(true)).unwrap_err();
         assert!(error.to_string().contains("--command"), "{error}");

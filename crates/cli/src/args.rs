@@ -183,6 +183,9 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print or write manual pages
     Man(Man),
+    /// Mount a filesystem of an image on a directory, through FUSE
+    #[command(long_about = MOUNT, after_long_help = MOUNT_NOTES)]
+    Mount(Mount),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -263,6 +266,49 @@ pub(crate) struct Cp {
     /// host; at least one of them is in an image
     #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,
+}
+
+const MOUNT: &str = "\
+Mount a filesystem of an image on a directory, through FUSE
+
+Any program can use its files then. The real filesystem does the work; the \
+host's kernel checks permissions and caches. Unmount with fusermount3 -u DIR (or \
+umount, as root).";
+
+const MOUNT_NOTES: &str = "\
+SIGTERM, SIGINT and SIGHUP unmount too; files that are still open give ENOTCONN
+then. After `fusermount3 -u`, the image is in use until it is clean: wait for
+that with `flock IMAGE true`. What fsync has acknowledged survives a crash of
+anything.
+
+Files keep their owners: as an ordinary user, you can change what belongs to you
+in the image. Other users, root included, see nothing without --allow-other.
+
+Needs /dev/fuse, and fusermount3 (Debian: fuse3) unless you are root.";
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Mount {
+    /// Stay in the foreground; otherwise the command returns when it is mounted
+    #[arg(short, long)]
+    pub(crate) foreground: bool,
+
+    /// Let other users in, as far as permissions allow; always so for root, else
+    /// it needs user_allow_other in /etc/fuse.conf
+    #[arg(long)]
+    pub(crate) allow_other: bool,
+
+    /// Let the host gather small writes in its page cache: faster, but times of
+    /// modification are then the host's, and a full disk shows late
+    #[arg(long)]
+    pub(crate) writeback: bool,
+
+    /// What to mount: IMAGE[@PARTITION]
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: OsString,
+
+    /// Where: an empty directory
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
 }
 
 impl Cp {

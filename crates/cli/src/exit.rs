@@ -15,6 +15,15 @@ pub(crate) enum ExitCode {
     Interrupted = 130,
 }
 
+impl ExitCode {
+    /// What another run of this command meant.
+    pub(crate) fn from_code(code: i32) -> Option<ExitCode> {
+        use ExitCode::{Failed, Image, Interrupted, Success, Usage};
+        let all = [Success, Failed, Usage, Image, Interrupted];
+        all.into_iter().find(|&known| known as i32 == code)
+    }
+}
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> std::process::ExitCode {
         (code as u8).into()

@@ -2,7 +2,7 @@
 //!
 //! [`args`] defines what may be said, [`location`] what an argument means,
 //! [`session`] boots the kernel and mounts what is named; then one module for
-//! each command: [`info`], [`ls`], [`cat`], [`copy`].
+//! each command: [`info`], [`ls`], [`cat`], [`copy`], [`mount`].
 #![forbid(unsafe_code)]
 
 mod args;
@@ -21,6 +21,7 @@ mod location;
 mod ls;
 mod manifest;
 mod mode;
+mod mount;
 mod output;
 mod passphrase;
 mod paths;
@@ -45,6 +46,8 @@ fn main() -> std::process::ExitCode {
     let outcome = match &args.command {
         Command::Completions(command) => generate::completions(command),
         Command::Man(command) => generate::man(command),
+        Command::Mount(command) => sandbox::confine(&args.global, &args.command)
+            .and_then(|()| mount::run(&args.global, command)),
         command => sandbox::confine(&args.global, command)
             .and_then(|()| Context::new(&args.global))
             .and_then(|mut context| {
@@ -96,5 +99,8 @@ fn run(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure
         Command::Script(command) => shell::script(context, command),
         Command::Completions(command) => generate::completions(command),
         Command::Man(command) => generate::man(command),
+        Command::Mount(_) => Err(Failure::usage(
+            "mount needs a kernel of its own: not in a shell or script",
+        )),
     }
 }

@@ -79,7 +79,11 @@ pub(crate) fn confine(options: &Global, command: &Command) -> Result<(), Failure
             let message = "a shell or script can't be confined: it may name any file";
             return Err(Failure::usage(message));
         }
-        Command::Shell(_) | Command::Script(_) => return Ok(()),
+        // It starts fusermount3, and serves any program.
+        Command::Mount(_) if when == Sandbox::Always => {
+            return Err(Failure::usage("a mount can't be confined"));
+        }
+        Command::Shell(_) | Command::Script(_) | Command::Mount(_) => return Ok(()),
         Command::Info(_)
         | Command::Ls(_)
         | Command::Cat(_)

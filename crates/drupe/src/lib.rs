@@ -51,7 +51,8 @@ pub use drupe_machine::{DeathReport, with_deadline, without_deadline};
 pub use drupe_volumes::Error as VolumeError;
 pub use error::{Cause, Error, Result};
 pub use fs::{
-    Dir, DirEntry, File, FileTimes, FileType, Metadata, OpenOptions, ReadDir, StatFs, makedev,
+    Credentials, Dir, DirEntry, DirStream, File, FileTimes, FileType, Handle, Metadata, Node,
+    OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
 pub use kernel::{Buffer, Builder, Interrupter, Kernel};
 pub use mount::{Mount, MountOptions};

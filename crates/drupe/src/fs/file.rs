@@ -166,6 +166,26 @@ impl File {
         )
     }
 
+    /// fallocate(2) with a mode of its own (`FALLOC_FL_*`).
+    pub fn fallocate(&self, mode: i32, offset: u64, len: u64) -> Result<()> {
+        let done = self.sys().fallocate(self.fd.raw(), mode, offset, len);
+        named("fallocate", done)
+    }
+
+    /// Copies within the kernel, where the filesystem can without reading
+    /// (copy_file_range(2)). How much was copied: less than `len` not only at
+    /// the end.
+    pub fn copy_range_to(
+        &self,
+        offset: u64,
+        to: &File,
+        to_offset: u64,
+        len: usize,
+    ) -> Result<usize> {
+        let (from, to) = ((self.fd.raw(), offset), (to.fd.raw(), to_offset));
+        named("copy", self.sys().copy_file_range_at(from, to, len))
+    }
+
     /// Where data begins at or after `offset`; `None`: only a hole follows.
     /// Moves the position.
     pub fn seek_data(&self, offset: u64) -> Result<Option<u64>> {

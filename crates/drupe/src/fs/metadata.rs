@@ -259,6 +259,11 @@ impl StatFs {
         blocks.saturating_mul(unit as u64)
     }
 
+    /// Bytes of the unit that room is counted in.
+    pub fn block_size(&self) -> u64 {
+        self.bytes(1)
+    }
+
     /// Bytes in all.
     pub fn total(&self) -> u64 {
         self.bytes(self.0.f_blocks)

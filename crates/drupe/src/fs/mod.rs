@@ -2,14 +2,19 @@
 //!
 //! - [`path`]: how a path stays inside its mount; everything else builds on it.
 //! - [`contents`], [`tree`], [`attributes`]: the methods of `Mount`.
-//! - [`mod@file`], [`dir`], [`read_dir`]: what is opened.
+//! - [`mod@file`], [`dir`], [`read_dir`], [`dir_stream`]: what is opened.
+//! - [`node`], [`credentials`]: for a file server: files without paths, and in
+//!   whose name things are done.
 //! - [`open`], [`metadata`], [`times`]: plain data.
 
 mod attributes;
 mod contents;
+mod credentials;
 mod dir;
+mod dir_stream;
 mod file;
 mod metadata;
+mod node;
 mod open;
 mod path;
 mod read_dir;
@@ -19,9 +24,12 @@ mod tree;
 use std::ffi::CString;
 use std::sync::Arc;
 
+pub use credentials::{Credentials, capability};
 pub use dir::Dir;
+pub use dir_stream::{DirStream, StreamEntry};
 pub use file::File;
 pub use metadata::{FileType, Metadata, StatFs, makedev};
+pub use node::{Handle, Node};
 pub use open::OpenOptions;
 pub use read_dir::{DirEntry, ReadDir};
 pub use times::FileTimes;

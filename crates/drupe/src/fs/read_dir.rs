@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,6 +140,8 @@ impl fmt::Debug for DirEntry {
 /// A `struct linux_dirent64`.
 pub(super) struct Record<'a> {
     pub(super) ino: u64,
+    /// Where the next one begins, for lseek(2).
+    pub(super) next: i64,
     pub(super) d_type: u8,
     pub(super) name: &'a [u8],
 }
@@ -147,6 +150,8 @@ pub(super) struct Record<'a> {
 pub(super) struct Records {
     chunk: Vec<u8>,
     at: usize,
+    /// Where the last one began.
+    last: usize,
 }
 
 impl Records {
@@ -154,29 +159,55 @@ impl Records {
         Records {
             chunk: Vec::with_capacity(CHUNK),
             at: 0,
+            last: 0,
         }
     }
 
     /// The next one that is not `.` or `..`.
     pub(super) fn next(&mut self, sys: &Sys, dir: i32) -> sys::Result<Option<Record<'_>>> {
-        let range = loop {
-            if self.at == self.chunk.len() {
-                sys.getdents(dir, &mut self.chunk)?;
-                self.at = 0;
-                if self.chunk.is_empty() {
-                    return Ok(None);
-                }
-            }
-            let start = self.at;
-            let record = parse(&self.chunk[start..]);
-            let (record, len) = record.ok_or(MachineError::Errno(Errno::IO))?;
-            self.at += len;
+        loop {
+            let Some(range) = self.advance(sys, dir)? else {
+                return Ok(None);
+            };
             // Parsed again below: a borrow that is returned can't be one of a loop.
-            if !matches!(record.name, b"." | b"..") {
-                break start..start + len;
+            let record = parse(&self.chunk[range.clone()]);
+            if record.is_some_and(|(record, _)| !matches!(record.name, b"." | b"..")) {
+                return Ok(parse(&self.chunk[range]).map(|(record, _)| record));
             }
-        };
-        Ok(parse(&self.chunk[range]).map(|(record, _)| record))
+        }
+    }
+
+    /// The next one, whatever it is.
+    pub(super) fn next_of_all(&mut self, sys: &Sys, dir: i32) -> sys::Result<Option<Record<'_>>> {
+        let range = self.advance(sys, dir)?;
+        Ok(range.and_then(|range| parse(&self.chunk[range]).map(|(record, _)| record)))
+    }
+
+    /// Goes back by one record, the one that [`Records::next_of_all`] gave last.
+    pub(super) fn back(&mut self) {
+        self.at = self.last;
+    }
+
+    /// Forgets what was fetched: the directory's position has been changed.
+    pub(super) fn forget(&mut self) {
+        self.chunk.clear();
+        (self.at, self.last) = (0, 0);
+    }
+
+    /// Passes a record; where it is in the chunk.
+    fn advance(&mut self, sys: &Sys, dir: i32) -> sys::Result<Option<Range<usize>>> {
+        if self.at == self.chunk.len() {
+            sys.getdents(dir, &mut self.chunk)?;
+            self.at = 0;
+            if self.chunk.is_empty() {
+                return Ok(None);
+            }
+        }
+        let start = self.at;
+        self.last = start;
+        let (_, len) = parse(&self.chunk[start..]).ok_or(MachineError::Errno(Errno::IO))?;
+        self.at += len;
+        Ok(Some(start..self.at))
     }
 }
 
@@ -188,6 +219,7 @@ fn parse(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
     let end = name.iter().position(|&byte| byte == 0)?;
     let record = Record {
         ino: u64::from_ne_bytes(bytes.get(..8)?.try_into().ok()?),
+        next: i64::from_ne_bytes(bytes.get(8..16)?.try_into().ok()?),
         d_type: bytes[18],
         name: &name[..end],
     };

@@ -7,8 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// as the filesystem can.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FileTimes {
-    accessed: Option<SystemTime>,
-    modified: Option<SystemTime>,
+    accessed: Stamp,
+    modified: Stamp,
+}
+
+/// What to do with one of the times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Stamp {
+    #[default]
+    Keep,
+    At(SystemTime),
+    Now,
 }
 
 impl FileTimes {
@@ -19,24 +28,35 @@ impl FileTimes {
 
     /// When it was last read.
     pub fn set_accessed(mut self, time: SystemTime) -> FileTimes {
-        self.accessed = Some(time);
+        self.accessed = Stamp::At(time);
+        self
+    }
+
+    /// It was last read now, by the kernel's clock.
+    pub fn set_accessed_now(mut self) -> FileTimes {
+        self.accessed = Stamp::Now;
         self
     }
 
     /// When its contents last changed.
     pub fn set_modified(mut self, time: SystemTime) -> FileTimes {
-        self.modified = Some(time);
+        self.modified = Stamp::At(time);
+        self
+    }
+
+    /// Its contents last changed now, by the kernel's clock.
+    pub fn set_modified_now(mut self) -> FileTimes {
+        self.modified = Stamp::Now;
         self
     }
 
     /// The two arguments of utimensat(2).
     pub(super) fn timespecs(&self) -> [libc::timespec; 2] {
+        let special = |tv_nsec| libc::timespec { tv_sec: 0, tv_nsec };
         [self.accessed, self.modified].map(|time| match time {
-            Some(time) => timespec(time),
-            None => libc::timespec {
-                tv_sec: 0,
-                tv_nsec: libc::UTIME_OMIT,
-            },
+            Stamp::Keep => special(libc::UTIME_OMIT),
+            Stamp::At(time) => timespec(time),
+            Stamp::Now => special(libc::UTIME_NOW),
         })
     }
 }
@@ -93,5 +113,8 @@ mod tests {
         let times = FileTimes::new().set_modified(UNIX_EPOCH).timespecs();
         assert_eq!(times[0].tv_nsec, libc::UTIME_OMIT);
         assert_eq!((times[1].tv_sec, times[1].tv_nsec), (0, 0));
+        let times = FileTimes::new().set_accessed_now().timespecs();
+        assert_eq!(times[0].tv_nsec, libc::UTIME_NOW);
+        assert_eq!(times[1].tv_nsec, libc::UTIME_OMIT);
     }
 }

@@ -83,7 +83,7 @@ impl Mount {
         self.inner
             .with_parent(from, |old_dir, old| {
                 self.inner
-                    .with_parent(to, |dir, name| sys.renameat(old_dir, old, dir, name))
+                    .with_parent(to, |dir, name| sys.renameat(old_dir, old, dir, name, 0))
             })
             .map_err(|e| Error::between("rename", from, to, e))
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use drupe_machine::{Error, Machine};
 
@@ -11,11 +12,19 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 /// The system calls of one kernel.
 pub(crate) struct Sys {
     machine: Arc<Machine>,
+    /// Tells kernels of this process apart, also those that are gone.
+    id: u64,
 }
 
 impl Sys {
     pub(crate) fn new(machine: Arc<Machine>) -> Sys {
-        Sys { machine }
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Sys { machine, id }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(crate) fn machine(&self) -> &Arc<Machine> {

@@ -1,8 +1,9 @@
 //! Calls that move and arrange a file's data.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
-use super::call::{Result, Sys, fd};
+use super::call::{Result, Sys, fd, text};
 use super::nr;
 
 impl Sys {
@@ -60,6 +61,12 @@ impl Sys {
         self.plain(nr::FTRUNCATE, [fd(raw), len as usize]).map(drop)
     }
 
+    /// truncate(2) of a path of the kernel's own tree, links followed.
+    pub(crate) fn truncate(&self, path: &CStr, len: u64) -> Result<()> {
+        // SAFETY: reads a string.
+        unsafe { self.raw(nr::TRUNCATE, [text(path), len as usize]) }.map(drop)
+    }
+
     pub(crate) fn fallocate(&self, raw: i32, mode: i32, offset: u64, len: u64) -> Result<()> {
         let args = [fd(raw), mode as usize, offset as usize, len as usize];
         self.plain(nr::FALLOCATE, args).map(drop)
@@ -94,6 +101,25 @@ impl Sys {
         let args = [fd(raw), libc::F_DUPFD_CLOEXEC as usize, 0];
         let new = self.plain(nr::FCNTL, args)?;
         Ok(super::OwnedFd::new(self, new))
+    }
+
+    /// copy_file_range(2) from one offset to another.
+    pub(crate) fn copy_file_range_at(
+        &self,
+        (from, mut from_offset): (i32, u64),
+        (to, mut to_offset): (i32, u64),
+        len: usize,
+    ) -> Result<usize> {
+        let args = [
+            fd(from),
+            &raw mut from_offset as usize,
+            fd(to),
+            &raw mut to_offset as usize,
+            len,
+            0,
+        ];
+        // SAFETY: reads and writes two numbers that live until it returns.
+        unsafe { self.raw(nr::COPY_FILE_RANGE, args) }
     }
 
     /// copy_file_range(2) at and past the two files' own positions.

@@ -6,8 +6,10 @@
 
 mod attr;
 mod call;
+mod credentials;
 mod data;
 mod fd;
+mod handle;
 mod ioctl;
 mod mount;
 mod name;
@@ -16,6 +18,7 @@ pub mod nr;
 pub(crate) use attr::XattrOf;
 pub(crate) use call::{Result, Sys};
 pub(crate) use fd::OwnedFd;
+pub(crate) use handle::RawHandle;
 pub(crate) use ioctl::DM_HEADER;
 
 /// Stands for "no directory": the path is absolute, from the kernel's own `/`.

@@ -112,8 +112,17 @@ impl Sys {
         unsafe { self.raw(nr::UNLINKAT, [fd(dir), text(name), flags as usize]) }.map(drop)
     }
 
-    pub(crate) fn renameat(&self, old_dir: i32, old: &CStr, dir: i32, name: &CStr) -> Result<()> {
-        let args = [fd(old_dir), text(old), fd(dir), text(name), 0];
+    /// renameat2(2).
+    pub(crate) fn renameat(
+        &self,
+        old_dir: i32,
+        old: &CStr,
+        dir: i32,
+        name: &CStr,
+        flags: u32,
+    ) -> Result<()> {
+        let flags = flags as usize;
+        let args = [fd(old_dir), text(old), fd(dir), text(name), flags];
         // SAFETY: reads two strings.
         unsafe { self.raw(nr::RENAMEAT2, args) }.map(drop)
     }

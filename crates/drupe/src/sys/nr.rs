@@ -27,6 +27,7 @@ pub const LINKAT: usize = 37;
 pub const UMOUNT2: usize = 39;
 pub const MOUNT: usize = 40;
 pub const FSTATFS: usize = 44;
+pub const TRUNCATE: usize = 45;
 pub const FTRUNCATE: usize = 46;
 pub const FALLOCATE: usize = 47;
 pub const FCHMOD: usize = 52;
@@ -44,8 +45,15 @@ pub const READLINKAT: usize = 78;
 pub const FSYNC: usize = 82;
 pub const FDATASYNC: usize = 83;
 pub const UTIMENSAT: usize = 88;
+pub const CAPSET: usize = 91;
+pub const UNSHARE: usize = 97;
+pub const SETFSUID: usize = 151;
+pub const SETFSGID: usize = 152;
 pub const UMASK: usize = 166;
+pub const PRCTL: usize = 167;
 pub const PRLIMIT64: usize = 261;
+pub const NAME_TO_HANDLE_AT: usize = 264;
+pub const OPEN_BY_HANDLE_AT: usize = 265;
 pub const SYNCFS: usize = 267;
 pub const RENAMEAT2: usize = 276;
 pub const COPY_FILE_RANGE: usize = 285;
@@ -67,6 +75,10 @@ pub(crate) fn is_plain(nr: usize) -> bool {
             | FSYNC
             | FDATASYNC
             | UMASK
+            | UNSHARE
+            | SETFSUID
+            | SETFSGID
+            | PRCTL
             | SYNCFS
     )
 }

@@ -17,12 +17,15 @@ mod filesystems;
 mod fsx;
 mod host_made;
 mod hostile;
+#[path = "../image/mod.rs"]
+mod image;
 mod lab;
 mod manifest;
 mod mutate;
 mod partitions;
 mod round_trip;
 mod sample;
+mod server;
 mod sizes;
 mod threads;
 mod tools;

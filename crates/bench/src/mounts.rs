@@ -1,0 +1,150 @@
+//! A file in an ext4 image that is mounted: by `drupe mount`, by fuse2fs, and by
+//! the host on a loop device. fio does the same jobs on each, in turns.
+
+use crate::copies::{scratch, time};
+use crate::table::{Row, Table};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Rounds; the best of each counts.
+const ROUNDS: usize = 3;
+
+/// Bytes of the file: more than a kernel of 64 MiB has room for.
+const SIZE: &str = "200M";
+
+/// A job of fio's: its name here, `--rw`, `--bs`.
+const JOBS: [(&str, &str, &str); 4] = [
+    ("mounted ext4: write 1 MiB", "write", "1M"),
+    ("mounted ext4: read 1 MiB", "read", "1M"),
+    ("mounted ext4: random write 4 KiB", "randwrite", "4k"),
+    ("mounted ext4: random read 4 KiB", "randread", "4k"),
+];
+
+/// Who mounts.
+#[derive(Clone, Copy)]
+enum Who {
+    Drupe,
+    /// With `--writeback`.
+    Gathering,
+    Fuse2fs,
+    Loop,
+}
+
+impl Who {
+    const ALL: [Who; 4] = [Who::Drupe, Who::Gathering, Who::Fuse2fs, Who::Loop];
+
+    fn mount(self, drupe: &Path, image: &Path, dir: &Path) -> Command {
+        let mut command = match self {
+            Who::Drupe | Who::Gathering => Command::new(drupe),
+            Who::Fuse2fs => Command::new("fuse2fs"),
+            Who::Loop => Command::new("mount"),
+        };
+        match self {
+            Who::Drupe => command.args(["mount"]),
+            Who::Gathering => command.args(["mount", "--writeback"]),
+            Who::Fuse2fs => &mut command,
+            Who::Loop => command.args(["-o", "loop"]),
+        };
+        command.args([image, dir]);
+        command
+    }
+}
+
+/// The times of all jobs, each with a final fsync where it writes.
+fn jobs(dir: &Path) -> Result<Vec<Duration>> {
+    let file = dir.join("file");
+    let job = |&(_, rw, bs): &(&str, &str, &str)| {
+        let mut fio = Command::new("fio");
+        fio.args(["--name=job", "--ioengine=psync", "--end_fsync=1"])
+            .args(["--invalidate=1", "--randseed=1", "--output-format=json"])
+            .arg(format!("--filename={}", file.display()))
+            .arg(format!("--rw={rw}"))
+            .arg(format!("--bs={bs}"))
+            .arg(format!("--size={SIZE}"));
+        let output = fio.output().context("cannot run fio")?;
+        ensure!(output.status.success(), "fio failed on {}", dir.display());
+        let said: Value = serde_json::from_slice(&output.stdout).context("what fio said")?;
+        let millis = said["jobs"][0]["job_runtime"].as_u64();
+        Ok(Duration::from_millis(millis.context("fio gave no time")?))
+    };
+    JOBS.iter().map(job).collect()
+}
+
+/// Mounts a fresh image, runs the jobs, unmounts.
+fn round(who: Who, drupe: &Path, place: &Path) -> Result<Vec<Duration>> {
+    let (image, dir) = (place.join("image.ext4"), place.join("mnt"));
+    let _ = fs::remove_file(&image);
+    File::create(&image)?.set_len(600 << 20)?;
+    time(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image))?;
+    fs::create_dir_all(&dir)?;
+    time(&mut who.mount(drupe, &image, &dir))?;
+    let times = jobs(&dir);
+    time(Command::new("umount").arg(&dir))?;
+    // In use until it is written out.
+    time(Command::new("flock").arg(&image).arg("true"))?;
+    times
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// The best times of each who could be measured.
+fn best(drupe: &Path, place: &Path) -> Result<Vec<Option<Vec<Duration>>>> {
+    let mut best: Vec<Option<Vec<Duration>>> = vec![None; Who::ALL.len()];
+    for _ in 0..ROUNDS {
+        for (who, best) in Who::ALL.into_iter().zip(&mut best) {
+            let times = match (who, round(who, drupe, place)) {
+                (Who::Drupe | Who::Gathering, times) => times?,
+                (_, Ok(times)) => times,
+                // Not installed, or not allowed here.
+                (_, Err(_)) => continue,
+            };
+            *best = Some(match best.take() {
+                None => times,
+                Some(old) => old.into_iter().zip(times).map(|(a, b)| a.min(b)).collect(),
+            });
+        }
+    }
+    Ok(best)
+}
+
+/// Measures with the `drupe` at `command`.
+pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
+    let lacking = match () {
+        () if !is_there("fio") => Some("there is no fio here"),
+        () if !Path::new("/dev/fuse").exists() => Some("there is no /dev/fuse here"),
+        () => None,
+    };
+    if let Some(why) = lacking {
+        for (what, ..) in JOBS {
+            table.push(Row::missing(what, why));
+        }
+        return Ok(());
+    }
+    let drupe: PathBuf =
+        fs::canonicalize(command).with_context(|| format!("no {}", command.display()))?;
+    let place = scratch()?;
+    let best = best(&drupe, place.path())?;
+    for (index, (what, ..)) in JOBS.iter().enumerate() {
+        let of = |who: Who| best[who as usize].as_ref().map(|times| times[index]);
+        let ours = of(Who::Drupe).context("drupe was measured")?;
+        let mut row = Row::new(*what, ours);
+        for (who, name) in [
+            (Who::Fuse2fs, "fuse2fs"),
+            (Who::Loop, "loop mount"),
+            (Who::Gathering, "--writeback"),
+        ] {
+            row = match of(who) {
+                Some(theirs) => row.peer(name, theirs),
+                None => row.note(format!("no {name} here")),
+            };
+        }
+        table.push(row);
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! [`DirStream`]: an open directory that is read from any position.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use super::file::named;
+use super::read_dir::{Record, Records};
+use crate::FileType;
+use crate::error::Result;
+use crate::mount::MountInner;
+use crate::sys::OwnedFd;
+
+/// An open directory as readdir(3) has it: with `.` and `..`, and with positions
+/// to return to. For a file server; [`ReadDir`](crate::ReadDir) is for the rest.
+pub struct DirStream {
+    // Closed before the mount is let go.
+    fd: OwnedFd,
+    records: Records,
+    /// Where the next entry begins.
+    position: i64,
+    /// Where the last one began.
+    before: i64,
+    _mount: Arc<MountInner>,
+}
+
+/// An entry of a [`DirStream`].
+#[derive(Debug)]
+pub struct StreamEntry<'a> {
+    /// Number of its inode, as the directory has it: that of a mount point is
+    /// that of the directory below.
+    pub ino: u64,
+    /// The position behind it.
+    pub next: i64,
+    /// Its type; `None` where the filesystem does not say.
+    pub file_type: Option<FileType>,
+    /// Its name.
+    pub name: &'a OsStr,
+}
+
+impl DirStream {
+    pub(super) fn new(fd: OwnedFd, mount: &Arc<MountInner>) -> DirStream {
+        DirStream {
+            fd,
+            records: Records::new(),
+            position: 0,
+            before: 0,
+            _mount: Arc::clone(mount),
+        }
+    }
+
+    /// Where the next entry begins; 0 at the start. The numbers are the
+    /// filesystem's own.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Goes on at a position that an entry gave, or at 0, where it sees what has
+    /// changed meanwhile.
+    pub fn seek(&mut self, position: i64) -> Result<()> {
+        self.records.forget();
+        let sys = self.fd.sys();
+        named("seek", sys.lseek(self.fd.raw(), position, libc::SEEK_SET))?;
+        (self.position, self.before) = (position, position);
+        Ok(())
+    }
+
+    /// The next entry; `None` at the end.
+    pub fn next_entry(&mut self) -> Result<Option<StreamEntry<'_>>> {
+        let record = self.records.next_of_all(self.fd.sys(), self.fd.raw());
+        let Some(record) = named("read directory", record)? else {
+            return Ok(None);
+        };
+        self.before = std::mem::replace(&mut self.position, record.next);
+        let Record {
+            ino, next, d_type, ..
+        } = record;
+        Ok(Some(StreamEntry {
+            ino,
+            next,
+            file_type: FileType::from_dirent(d_type),
+            name: OsStr::from_bytes(record.name),
+        }))
+    }
+
+    /// Goes back to before the last entry, which will be the next one again. Once.
+    pub fn back(&mut self) {
+        self.records.back();
+        self.position = self.before;
+    }
+
+    /// Makes it durable (fsync(2)).
+    pub fn sync_all(&self) -> Result<()> {
+        named("sync", self.fd.sys().fsync(self.fd.raw()))
+    }
+}

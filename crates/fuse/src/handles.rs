@@ -1,0 +1,50 @@
+//! What the host has open: a number for each.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use fuser::{Errno, FileHandle};
+
+/// Open files, or open directories.
+pub(crate) struct Handles<T> {
+    open: RwLock<HashMap<u64, Arc<T>>>,
+    next: AtomicU64,
+}
+
+impl<T> Handles<T> {
+    pub(crate) fn new() -> Handles<T> {
+        Handles {
+            open: RwLock::default(),
+            next: AtomicU64::new(1),
+        }
+    }
+
+    /// Keeps `opened` until it is removed.
+    pub(crate) fn insert(&self, opened: T) -> FileHandle {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.write().insert(number, Arc::new(opened));
+        FileHandle(number)
+    }
+
+    /// EBADF if it is not open.
+    pub(crate) fn get(&self, handle: FileHandle) -> Result<Arc<T>, Errno> {
+        let found = self.read().get(&handle.0).cloned();
+        found.ok_or(Errno::EBADF)
+    }
+
+    /// Lets go of it; it is closed when those who use it just now have finished.
+    pub(crate) fn remove(&self, handle: FileHandle) {
+        let removed = self.write().remove(&handle.0);
+        // Closing is a system call: not under the lock.
+        drop(removed);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<u64, Arc<T>>> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<u64, Arc<T>>> {
+        self.open.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

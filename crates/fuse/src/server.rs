@@ -1,0 +1,299 @@
+//! [`Server`]: mounting on the host, serving, and the end of it.
+//!
+//! ```text
+//!             mount              unmounted by somebody else
+//!   (nothing) ─────▶ serving ───────────────────────────────▶ ended
+//!                       │  close: the host writes what it has,   ▲
+//!                       └──────── DIR is detached ───────────────┘
+//! ```
+//!
+//! Somebody who still has a file open when DIR is detached gets ENOTCONN from
+//! then on. In any case all that was written is with the drupe kernel when the
+//! server has ended, and the caller unmounts there.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use drupe::Mount;
+use fuser::{Config, MountOption, Session, SessionACL};
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{UnmountFlags, unmount};
+
+use crate::prune;
+use crate::served::Served;
+use crate::state::{Shared, State};
+use crate::workers::Workers;
+
+/// Where the host's kernel is asked to serve a filesystem.
+const DEVICE: &str = "/dev/fuse";
+
+/// How to mount on the host.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// What mount(8) shows as the source: the image.
+    pub source: String,
+    /// Nothing can be changed.
+    pub read_only: bool,
+    /// Other users may use it too, as far as its permissions let them. Always so
+    /// when root mounts; else `/etc/fuse.conf` has to allow it.
+    pub allow_other: bool,
+    /// The host gathers what is written in its page cache before it sends it.
+    /// Many small writes are faster then; times of modification are the host's.
+    pub writeback: bool,
+    /// Threads for requests that take long, beside the one that reads requests;
+    /// at least 1, and started when needed.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            source: "drupe".into(),
+            read_only: false,
+            allow_other: false,
+            writeback: false,
+            threads: 16,
+        }
+    }
+}
+
+/// Why it could not be mounted, or not be served to the end. One line each.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The directory cannot be mounted on.
+    #[error("{}: {why}", dir.display())]
+    Directory {
+        /// The directory as it was given.
+        dir: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The host has no FUSE for us.
+    #[error("{DEVICE}: {0}")]
+    Device(String),
+    /// The host refused to mount.
+    #[error("cannot mount on {}: {why}", dir.display())]
+    Mount {
+        /// The directory as it was given.
+        dir: PathBuf,
+        /// What the host said.
+        why: String,
+    },
+    /// The drupe kernel died; what was not synced is lost.
+    #[error("the kernel died: {0}")]
+    Died(String),
+    /// The drupe kernel's filesystem.
+    #[error(transparent)]
+    Drupe(#[from] drupe::Error),
+}
+
+/// What a [`Server`] waits for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// It was unmounted, by umount(8) or fusermount3(1).
+    Unmounted,
+    /// Somebody wants it to end.
+    Stop,
+    /// The drupe kernel died.
+    Died(String),
+}
+
+/// A drupe filesystem mounted on the host.
+pub struct Server {
+    dir: PathBuf,
+    /// The device number that DIR has while it is ours.
+    dev: u64,
+    shared: Arc<Shared>,
+    events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+}
+
+/// Checks that one can mount on `dir`: it is an empty directory.
+fn check_directory(dir: &Path) -> Result<PathBuf, Error> {
+    let failed = |why: String| Error::Directory {
+        dir: dir.to_owned(),
+        why,
+    };
+    let failed_io = |error: io::Error| failed(describe(&error));
+    let metadata = dir.metadata().map_err(failed_io)?;
+    if !metadata.is_dir() {
+        return Err(failed("is not a directory".into()));
+    }
+    if dir.read_dir().map_err(failed_io)?.next().is_some() {
+        return Err(failed("is not empty; mount on an empty directory".into()));
+    }
+    dir.canonicalize().map_err(failed_io)
+}
+
+/// Checks that the host has FUSE, for us.
+fn check_device() -> Result<(), Error> {
+    match OpenOptions::new().read(true).write(true).open(DEVICE) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::Device(match error.kind() {
+            io::ErrorKind::NotFound => "is not there: load the module fuse (modprobe fuse), or \
+                                        let this container have the device"
+                .into(),
+            io::ErrorKind::PermissionDenied => {
+                "may not be opened by this user: have its mode set to 0666".into()
+            }
+            _ => describe(&error),
+        })),
+    }
+}
+
+/// "No such file or directory (ENOENT)" and the like.
+fn describe(error: &io::Error) -> String {
+    match drupe::Errno::from_io_error(error) {
+        Some(errno) => drupe::Cause::Errno(errno).to_string(),
+        None => error.to_string(),
+    }
+}
+
+impl Server {
+    /// Checks whether [`Server::new`] could mount on `dir`: for before a kernel
+    /// is booted.
+    ///
+    /// # Errors
+    /// [`Error::Directory`], [`Error::Device`].
+    pub fn check(dir: &Path) -> Result<(), Error> {
+        check_directory(dir)?;
+        check_device()
+    }
+
+    /// Mounts the root of `mount` on `dir`, which is usable on return. Threads of
+    /// this server's own serve it.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn new(mount: Mount, dir: &Path, options: &Options) -> Result<Server, Error> {
+        let given = dir;
+        let dir = check_directory(dir)?;
+        check_device()?;
+        let (sender, events) = mpsc::channel();
+        let (prune, names) = mpsc::channel();
+        let state = State::new(mount, options, prune)?;
+        let shared = Arc::new(Shared::new(state, sender.clone()));
+        let served = Served {
+            shared: Arc::clone(&shared),
+            workers: Workers::new(options.threads.max(1)),
+        };
+        let failed = |error: io::Error| Error::Mount {
+            dir: given.to_owned(),
+            why: one_line(&describe(&error)),
+        };
+        let session = Session::new(served, &dir, &config(options)).map_err(failed)?;
+        let session = session.spawn().map_err(failed)?;
+        let (notifier, pruned) = (session.notifier(), Arc::clone(&shared));
+        thread::Builder::new()
+            .name("fuse-prune".into())
+            .spawn(move || prune::serve(&names, &notifier, &pruned))
+            .map_err(failed)?;
+        let ended = sender.clone();
+        thread::Builder::new()
+            .name("fuse-end".into())
+            .spawn(move || {
+                // How it ended is of no use: the host has let go of it.
+                let _ = session.join();
+                // Nobody listens any more: it was closed before.
+                let _ = ended.send(Event::Unmounted);
+            })
+            .map_err(failed)?;
+        let dev = device_of(&dir).map_err(failed)?;
+        Ok(Server {
+            dir,
+            dev,
+            shared,
+            events,
+            sender,
+        })
+    }
+
+    /// Where [`Event::Stop`] is sent to.
+    pub fn sender(&self) -> mpsc::Sender<Event> {
+        self.sender.clone()
+    }
+
+    /// Serves until it is unmounted or told to stop. On return it is unmounted,
+    /// and no file of the drupe kernel's is open any more.
+    ///
+    /// # Errors
+    /// [`Error::Died`].
+    pub fn run(self) -> Result<(), Error> {
+        // There is a sender: in this server.
+        let event = self.events.recv().unwrap_or(Event::Stop);
+        if !matches!(event, Event::Unmounted) {
+            self.detach();
+        }
+        self.shared.end();
+        match event {
+            Event::Died(message) => Err(Error::Died(message)),
+            Event::Unmounted | Event::Stop => Ok(()),
+        }
+    }
+
+    /// Has the host write out what it has, and takes DIR from its tree.
+    fn detach(&self) {
+        // Neither has to succeed: who has no access to DIR any more, such as after
+        // an umount of somebody else's, has nothing to write there.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if let Ok(dir) = rustix::fs::open(&self.dir, flags, Mode::empty()) {
+            self.write_out(dir);
+        }
+        if device_of(&self.dir).is_ok_and(|dev| dev != self.dev) {
+            return;
+        }
+        if unmount(&self.dir, UnmountFlags::DETACH).is_err() {
+            let mut command = Command::new("fusermount3");
+            command.args(["-u", "-z", "-q", "--"]).arg(&self.dir);
+            command.stdin(Stdio::null()).stderr(Stdio::null());
+            // What the host keeps then is of no use: it gives ENOTCONN.
+            let _ = command.status();
+        }
+    }
+
+    fn write_out(&self, dir: OwnedFd) {
+        let dir = File::from(dir);
+        let _ = rustix::fs::syncfs(&dir);
+    }
+}
+
+/// The device number of what is at a path.
+fn device_of(path: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(path.metadata()?.dev())
+}
+
+fn config(options: &Options) -> Config {
+    let root = rustix::process::geteuid().is_root();
+    let mut config = Config::default();
+    config.mount_options = vec![
+        // fusermount3 separates options with commas, and unescapes.
+        MountOption::FSName(options.source.replace('\\', "\\\\").replace(',', "\\,")),
+        MountOption::Subtype("drupe".into()),
+        MountOption::DefaultPermissions,
+        match options.read_only {
+            true => MountOption::RO,
+            false => MountOption::RW,
+        },
+    ];
+    config.acl = match options.allow_other || root {
+        true => SessionACL::All,
+        false => SessionACL::Owner,
+    };
+    // The one that reads requests; the others are workers.
+    config.n_threads = Some(1);
+    config
+}
+
+/// Messages of other programs end with a newline, and may have several.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,305 @@
+//! [`State`]: what serves requests, from mounting until the end.
+
+use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::time::{Duration, SystemTime};
+
+use drupe::{Cause, Credentials, DirStream, File, Metadata, Mount, Node};
+use fuser::{Errno, FileAttr, Request};
+
+use crate::attr::attr;
+use crate::handles::Handles;
+use crate::prune::Name;
+use crate::server::{Event, Options};
+use crate::table::{Inode, Key, Table, lock};
+
+/// The result of a request.
+pub(crate) type Answer<T> = Result<T, Failure>;
+
+/// Why a request failed.
+pub(crate) enum Failure {
+    Errno(Errno),
+    Drupe(drupe::Error),
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Failure {
+        Failure::Errno(errno)
+    }
+}
+
+impl From<drupe::Error> for Failure {
+    fn from(error: drupe::Error) -> Failure {
+        Failure::Drupe(error)
+    }
+}
+
+/// `MSDOS_SUPER_MAGIC`: its inode numbers, and so its handles, last only as long
+/// as the kernel remembers them.
+const MSDOS: u64 = 0x4d44;
+
+/// Filesystems in which two names of different case are two names: those of
+/// `linux/magic.h` for ext2 to ext4, XFS, btrfs, f2fs.
+const CASE_SENSITIVE: &[u64] = &[0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
+
+/// How long the host may believe a name or attributes without asking. Nobody else
+/// changes the filesystem, so this is about what changes without being asked to:
+/// blocks are counted when they are allocated, which may be later.
+pub(crate) const ATTRIBUTES: Duration = Duration::from_secs(1);
+const NAMES: Duration = Duration::from_secs(3600);
+
+/// Age of a time of last access from which on reading renews it (relatime).
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A directory that is open.
+pub(crate) struct OpenDir {
+    pub(crate) inode: Arc<Inode>,
+    pub(crate) stream: Mutex<DirStream>,
+}
+
+/// What serves requests.
+pub(crate) struct State {
+    pub(crate) mount: Mount,
+    pub(crate) table: Table,
+    pub(crate) files: Handles<File>,
+    pub(crate) dirs: Handles<OpenDir>,
+    pub(crate) names: Duration,
+    pub(crate) writeback: bool,
+    read_only: bool,
+    prune: Mutex<mpsc::Sender<Name>>,
+}
+
+/// A file and its attributes, for the host.
+pub(crate) struct Found {
+    pub(crate) inode: Arc<Inode>,
+    pub(crate) metadata: Metadata,
+}
+
+impl Found {
+    pub(crate) fn attr(&self) -> FileAttr {
+        attr(self.inode.number, &self.metadata)
+    }
+}
+
+impl State {
+    /// Names of files that have to stay open go to `prune`.
+    pub(crate) fn new(
+        mount: Mount,
+        options: &Options,
+        prune: mpsc::Sender<Name>,
+    ) -> drupe::Result<State> {
+        let magic = mount.statfs()?.magic();
+        // On others, a name may lead to a file under several spellings, and the
+        // host would not know that all of them go with one.
+        let names = match CASE_SENSITIVE.contains(&magic) {
+            true => NAMES,
+            false => Duration::ZERO,
+        };
+        Ok(State {
+            table: Table::new(&mount, magic != MSDOS)?,
+            mount,
+            files: Handles::new(),
+            dirs: Handles::new(),
+            names,
+            writeback: options.writeback,
+            read_only: options.read_only,
+            prune: Mutex::new(prune),
+        })
+    }
+
+    /// ESTALE for a number the host was never told.
+    pub(crate) fn inode(&self, number: u64) -> Answer<Arc<Inode>> {
+        self.table.get(number).ok_or(Errno::ESTALE.into())
+    }
+
+    /// The file of a number.
+    pub(crate) fn node(&self, number: u64) -> Answer<Arc<Node>> {
+        Ok(self.table.node(&self.inode(number)?)?)
+    }
+
+    /// An entry of a directory, which the host will be told of.
+    pub(crate) fn enter(&self, parent: u64, dir: &Node, name: &OsStr) -> Answer<Found> {
+        let metadata = dir.metadata_of(name)?;
+        if let Some(inode) = self.table.again(Key::of(&metadata)) {
+            return Ok(Found { inode, metadata });
+        }
+        // Another file may have the name by now, so its metadata is asked for
+        // once more.
+        let node = dir.lookup(name)?;
+        let metadata = node.metadata()?;
+        let inode = self.table.insert(node, &metadata)?;
+        let inode = inode.ok_or(Errno::EOVERFLOW)?;
+        if inode.needs_to_stay_open() {
+            self.named(parent, name);
+        }
+        Ok(Found { inode, metadata })
+    }
+
+    /// A file that has to stay open got a name.
+    fn named(&self, parent: u64, name: &OsStr) {
+        // Nobody listens any more: it ends.
+        let _ = lock(&self.prune).send((parent, name.to_owned()));
+    }
+
+    /// A file was renamed.
+    pub(crate) fn renamed(&self, parent: u64, dir: &Node, name: &OsStr) {
+        if !self.table.has_handles()
+            && let Ok(metadata) = dir.metadata_of(name)
+            && self.table.knows(Key::of(&metadata))
+        {
+            self.named(parent, name);
+        }
+    }
+
+    /// The entry that is about to be removed or replaced stays for those who
+    /// have it.
+    pub(crate) fn pin(&self, dir: &Node, name: &OsStr) {
+        // If there is none, the operation will tell.
+        if let Ok(metadata) = dir.metadata_of(name) {
+            self.table.pin(&metadata);
+        }
+    }
+
+    /// The directory `parent`, entered in somebody's name to make something.
+    pub(crate) fn directory(&self, parent: u64, who: &Credentials) -> Answer<Arc<Node>> {
+        self.mount.act_as(who)?;
+        self.node(parent)
+    }
+
+    /// Whether reading the file would renew its time of last access, so that the
+    /// host must read it from us, not from its cache.
+    pub(crate) fn renews_access(&self, metadata: &Metadata) -> bool {
+        let settled = || {
+            let accessed = metadata.accessed().ok()?;
+            let fresh = accessed >= metadata.modified().ok()?
+                && accessed >= metadata.changed().ok()?
+                && accessed.checked_add(DAY)? > SystemTime::now();
+            fresh.then_some(())
+        };
+        !self.read_only && settled().is_none()
+    }
+
+    /// Changes attributes, in the order in which they do not undo each other.
+    pub(crate) fn change(&self, number: u64, change: &Change, file: Option<&File>) -> Answer<()> {
+        let node = self.node(number)?;
+        if let Some(mode) = change.mode {
+            node.set_permissions(Permissions::from_mode(mode))?;
+        }
+        // Nothing to change at all: chown(2) with -1 twice, which takes the
+        // set-user-ID bit away nevertheless.
+        let nothing = change.mode.is_none() && change.size.is_none() && change.times.is_none();
+        if change.uid.is_some() || change.gid.is_some() || nothing {
+            node.chown(change.uid, change.gid)?;
+        }
+        match (change.size, file) {
+            (Some(size), Some(file)) => file.set_len(size)?,
+            // O_TRUNC, which renews the times of an empty file too; or truncate(2),
+            // which need not.
+            (Some(0), None) => node.open(libc::O_WRONLY)?.set_len(0)?,
+            (Some(size), None) => node.set_len(size)?,
+            (None, _) => {}
+        }
+        if let Some(times) = change.times {
+            node.set_times(times)?;
+        }
+        Ok(())
+    }
+}
+
+/// Attributes to change.
+pub(crate) struct Change {
+    pub(crate) mode: Option<u32>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) size: Option<u64>,
+    pub(crate) times: Option<drupe::FileTimes>,
+}
+
+/// The state, as long as there is one, and whom to tell of events.
+pub(crate) struct Shared {
+    state: RwLock<Option<State>>,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Shared {
+    pub(crate) fn new(state: State, events: mpsc::Sender<Event>) -> Shared {
+        Shared {
+            state: RwLock::new(Some(state)),
+            events,
+        }
+    }
+
+    /// Serves one request; ENOTCONN when all is over.
+    pub(crate) fn serve<T>(&self, work: impl FnOnce(&State) -> Answer<T>) -> Result<T, Errno> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(state) = &*state else {
+            return Err(Errno::ENOTCONN);
+        };
+        work(state).map_err(|failure| match failure {
+            Failure::Errno(errno) => errno,
+            Failure::Drupe(error) => self.errno(&error),
+        })
+    }
+
+    /// The same in the name of the caller.
+    pub(crate) fn serve_as<T>(
+        &self,
+        who: &Credentials,
+        work: impl FnOnce(&State) -> Answer<T>,
+    ) -> Result<T, Errno> {
+        self.serve(|state| {
+            state.mount.act_as(who)?;
+            work(state)
+        })
+    }
+
+    /// The same in the name of root.
+    pub(crate) fn serve_as_root<T>(
+        &self,
+        work: impl FnOnce(&State) -> Answer<T>,
+    ) -> Result<T, Errno> {
+        self.serve_as(&Credentials::ROOT, work)
+    }
+
+    /// What the host is told; if the kernel has died, the server is told that.
+    fn errno(&self, error: &drupe::Error) -> Errno {
+        if let Cause::Dead(report) = error.cause() {
+            // Nobody listens any more: it has been told before.
+            let _ = self.events.send(Event::Died(report.message.clone()));
+        }
+        let errno = error.errno().map(|errno| errno.raw_os_error());
+        errno.map_or(Errno::EIO, Errno::from_i32)
+    }
+
+    /// Ends serving: waits for the requests that are being served, closes all
+    /// files, lets go of the mount.
+    pub(crate) fn end(&self) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        drop(state.take());
+    }
+}
+
+/// The credentials for making a file: as the caller, with the caller's umask; and
+/// without the capability to make set-group-ID files for other groups.
+pub(crate) fn maker(
+    request: &Request,
+    umask: u32,
+    mode: u32,
+    group: impl FnOnce() -> Option<u32>,
+) -> Credentials {
+    let who = Credentials {
+        umask,
+        ..crate::caller::caller(request)
+    };
+    let executable_for_group = (libc::S_ISGID | libc::S_IXGRP) & mode;
+    if who.uid == 0 || executable_for_group != libc::S_ISGID | libc::S_IXGRP {
+        return who;
+    }
+    // A set-group-ID directory gives its own group.
+    match group() {
+        Some(gid) if crate::caller::is_in_group(request, gid) => who,
+        _ => crate::caller::without_fsetid(who),
+    }
+}
