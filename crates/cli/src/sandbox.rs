@@ -95,10 +95,9 @@ pub(crate) fn confine(options: &Global, command: &Command) -> Result<(), Failure
         Command::Find(_) => std::env::args_os().any(|word| word == "-delete"),
         _ => true,
     };
-    let needs = Needs::of(std::env::args_os().skip(1), write);
+    let words = std::env::args_os().skip(1);
+    let needs = Needs::of(words, write, options.backing);
     match when {
-        // What it opens is anywhere.
-        Sandbox::Auto if options.backing => return Ok(()),
         Sandbox::Never => return Ok(()),
         Sandbox::Auto if !needs.foreign => return Ok(()),
         Sandbox::Auto | Sandbox::Always => {}
@@ -121,7 +120,7 @@ pub(crate) fn confine(options: &Global, command: &Command) -> Result<(), Failure
 
 impl Needs {
     /// Every word of the command line that names a file, or could.
-    fn of(words: impl Iterator<Item = OsString>, write: bool) -> Needs {
+    fn of(words: impl Iterator<Item = OsString>, write: bool, backing: bool) -> Needs {
         let own = rustix::process::geteuid().as_raw();
         let mut needs = Needs {
             write,
@@ -151,11 +150,11 @@ impl Needs {
             };
             let file = path.metadata().ok();
             needs.foreign |= image && file.is_some_and(|file| file.uid() != own);
-            // An image may be in several files.
-            let several = image && path.extension().is_some_and(|suffix| suffix == "vmdk");
-            if (several || write && !image)
-                && let Some(parent) = path.parent()
-            {
+            if image {
+                // It may be in several files, or name others.
+                needs.paths.extend(drupe::image_files(&path, backing));
+            }
+            if write && let Some(parent) = path.parent().filter(|_| !image) {
                 // It may be made, or replaced.
                 let empty = parent.as_os_str().is_empty();
                 let parent = if empty { Path::new(".") } else { parent };

@@ -17,6 +17,7 @@
 mod bytes;
 mod cache;
 mod error;
+mod files;
 mod format;
 mod image;
 mod nbd;
@@ -26,6 +27,7 @@ mod vhdx;
 mod vmdk;
 
 pub use error::{Error, Result};
+pub use files::files;
 pub use format::Format;
 pub use nbd::{is_uri, open_uri};
 pub use open::{Opened, Options, open};

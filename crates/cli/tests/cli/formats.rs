@@ -357,3 +357,32 @@ fn what_was_cut_short_is_told_and_not_written() -> Outcome {
     ];
     fails("disk", says, &commands)
 }
+
+/// What an image names is left to a confined process, if it is allowed at all.
+#[test]
+fn formats_work_in_the_sandbox() -> Outcome {
+    let place = Place::new()?;
+    raw(&place)?;
+    let run = |words: &[&str]| {
+        let mut all = strings(&["--sandbox", "always"]);
+        all.extend(strings(words));
+        place.ok(&all)
+    };
+    qemu_img(&place, "convert -O qcow2 -c raw base")?;
+    qemu_img(&place, "create -q -f qcow2 -b base -F qcow2 disk")?;
+    qemu_img(&place, "create -q -f qcow2 -b disk -F qcow2 top")?;
+    run(&["--backing", "cp", "-r", "tree", "top:/again"])?;
+    assert!(run(&["--backing", "ls", "top"])?.contains("again"));
+    qemu_img(&place, "check -q top")?;
+    qemu_img(
+        &place,
+        "convert -O vmdk -o subformat=twoGbMaxExtentFlat raw d.vmdk",
+    )?;
+    run(&["cp", "-r", "tree", "d.vmdk:/again"])?;
+    assert!(run(&["ls", "d.vmdk"])?.contains("again"));
+    qemu_img(&place, "convert -O vhdx raw d.vhdx")?;
+    assert!(run(&["ls", "d.vhdx"])?.contains("tree"));
+    let (_server, uri) = serve(&place)?;
+    assert!(run(&["ls", &uri])?.contains("tree"));
+    Ok(())
+}

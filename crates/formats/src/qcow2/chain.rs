@@ -66,13 +66,19 @@ fn storage(file: &ImageFile, read_only: bool) -> io::Result<File> {
     File::from_open_file(file.file().try_clone()?, options)
 }
 
+/// The path in a name, if that is a plain file's and not what QEMU makes a
+/// connection or a description of.
+pub(super) fn plain(name: &str) -> Option<&str> {
+    let plain = name.strip_prefix("file:").unwrap_or(name);
+    (!plain.starts_with("json:") && !plain.contains("://")).then_some(plain)
+}
+
 /// The path of a file that the image at `path` names.
 fn named(path: &Path, role: &'static str, name: &str, options: &Options) -> Result<PathBuf> {
-    let plain = name.strip_prefix("file:").unwrap_or(name);
-    if plain.starts_with("json:") || plain.contains("://") {
+    let Some(plain) = plain(name) else {
         let what = format!("a {role} that is not a plain file, {name:?},");
         return Err(Error::unsupported(Format::Qcow2, what));
-    }
+    };
     if !options.backing {
         let name = name.to_owned();
         return Err(Error::NotAllowed { role, name });

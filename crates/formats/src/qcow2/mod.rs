@@ -28,6 +28,7 @@ use imago::io_buffers::{IoVector, IoVectorMut};
 use crate::image::check_range;
 use crate::{Options, Result};
 use guard::Guard;
+use header::Header;
 
 type Access = FormatAccess<File>;
 
@@ -56,6 +57,14 @@ pub(crate) fn open(path: &Path, file: ImageFile, options: &Options) -> Result<Qc
         geometry,
         _files: files,
     })
+}
+
+/// The names of the other files that an image names itself.
+pub(crate) fn named(file: &std::fs::File, size: u64) -> Option<Vec<String>> {
+    let header = Header::read(file, size, true).ok()?;
+    let names = [header.backing, header.data_file];
+    let plain = |name: String| chain::plain(&name).map(str::to_owned);
+    Some(names.into_iter().flatten().filter_map(plain).collect())
 }
 
 impl Qcow2 {

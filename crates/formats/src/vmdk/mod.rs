@@ -9,6 +9,7 @@
 mod descriptor;
 mod sparse;
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -102,13 +103,30 @@ fn monolithic(file: ImageFile) -> Result<Vmdk> {
     })
 }
 
-/// A descriptor that names its extents.
-fn described(path: &Path, file: ImageFile, options: &Options) -> Result<Vmdk> {
-    if file.size() > MAX_DESCRIPTOR {
+/// The descriptor that is all of a file.
+fn read_descriptor(file: &File, size: u64) -> Result<Descriptor> {
+    if size > MAX_DESCRIPTOR {
         return Err(Error::damaged(Format::Vmdk, "its descriptor is too long"));
     }
-    let text = read_head(file.file(), file.size() as usize)?;
-    let descriptor = Descriptor::parse(&text)?;
+    Descriptor::parse(&read_head(file, size as usize)?)
+}
+
+/// The names of the extents that a descriptor names; without `all` only those in
+/// its own directory.
+pub(crate) fn named(file: &File, size: u64, all: bool) -> Option<Vec<String>> {
+    let lines = read_descriptor(file, size).ok()?.extents.into_iter();
+    let names = lines.filter_map(|line| line.name);
+    Some(names.filter(|name| all || is_beside(name)).collect())
+}
+
+/// Whether a name is one of a file in the same directory.
+fn is_beside(name: &str) -> bool {
+    !name.contains('/') && name != ".." && name != "."
+}
+
+/// A descriptor that names its extents.
+fn described(path: &Path, file: ImageFile, options: &Options) -> Result<Vmdk> {
+    let descriptor = read_descriptor(file.file(), file.size())?;
     let mut extents = Vec::new();
     let mut start = 0_u64;
     for line in &descriptor.extents {
@@ -142,8 +160,7 @@ fn described(path: &Path, file: ImageFile, options: &Options) -> Result<Vmdk> {
 /// of the image, any other must be allowed.
 fn extent(path: &Path, kind: &Kind, name: &str, line: &Line, options: &Options) -> Result<Data> {
     let directory = path.parent().unwrap_or(Path::new(""));
-    let beside = !name.contains('/') && name != ".." && name != ".";
-    if !beside && !options.backing {
+    if !is_beside(name) && !options.backing {
         return Err(Error::NotAllowed {
             role: EXTENT,
             name: name.to_owned(),
