@@ -298,6 +298,22 @@ fn what_is_unlinked_stays_for_those_who_have_it() -> Outcome {
         assert_eq!(file.metadata()?.len(), 12);
         let stat = rustix::fs::statx(&pinned, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
         assert_eq!((stat.stx_nlink, stat.stx_size), (0, 12));
+        // Nobody has this one open, and its number is not given away either.
+        let only = mounted.path("only");
+        fs::write(&only, "pinned")?;
+        let pinned = rustix::fs::open(&only, rustix::fs::OFlags::PATH, Mode::empty())?;
+        // More than are kept open because they were used last.
+        fs::create_dir(mounted.path("others"))?;
+        for index in 0..600 {
+            let other = mounted.path(format!("others/{index}"));
+            fs::write(&other, "")?;
+            fs::read(&other)?;
+        }
+        fs::remove_file(&only)?;
+        fs::write(mounted.path("next"), "")?;
+        let stat = rustix::fs::statx(&pinned, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+        assert_eq!((stat.stx_nlink, stat.stx_size), (0, 6));
+        assert_ne!(stat.stx_ino, mounted.path("next").metadata()?.ino());
         // A directory, with somebody in it.
         fs::create_dir(mounted.path("dir"))?;
         let dir = File::open(mounted.path("dir"))?;
