@@ -11,7 +11,7 @@
 //! - `hog`: short calls beside long ones.
 //! - `kernels`: many kernels in one process.
 //! - `disks`: threads that wait for disks, beside io_uring.
-//! - `copies`: whole processes that copy files into and out of an ext4 image.
+//! - `images`: whole processes that copy files into and out of an ext4 image.
 //! - `mounts`: fio in a mounted ext4 image.
 //!
 //! What they share: `system` (the two that are compared), `measure`,
@@ -36,8 +36,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use table::Table;
 
-const USAGE: &str =
-    "drupe-bench [--json] [--quiet] [--list] [--only NAME[,NAME…]] [--command PATH-OF-DRUPE]";
+const USAGE: &str = "drupe-bench [--json] [--quiet] [--list] [--command PATH-OF-DRUPE] [NAME…]";
 
 /// Rows that are measured together.
 #[derive(Debug)]
@@ -88,7 +87,7 @@ const GROUPS: &[Group] = &[
         Run::Alone(disks::run),
     ),
     group(
-        "copies",
+        "images",
         "files into ext4 images and out, by the command (--command)",
         Run::Command(copies::run),
     ),
@@ -118,6 +117,7 @@ impl Options {
             groups: GROUPS.iter().collect(),
             command: None,
         };
+        let mut names = Vec::new();
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let mut value = || {
@@ -128,10 +128,13 @@ impl Options {
                 Some("--json") => options.json = true,
                 Some("--quiet") => options.quiet = true,
                 Some("--list") => options.list = true,
-                Some("--only") => options.groups = select(&value()?.to_string_lossy())?,
                 Some("--command") => options.command = Some(value()?.into()),
+                Some(name) if !name.starts_with('-') => names.push(name.to_owned()),
                 _ => bail!("unknown argument {argument:?}; usage: {USAGE}"),
             }
+        }
+        if !names.is_empty() {
+            options.groups = select(&names)?;
         }
         Ok(options)
     }
@@ -157,9 +160,8 @@ impl Options {
 }
 
 /// The groups named, in the order of the table.
-fn select(names: &str) -> Result<Vec<&'static Group>> {
-    let names: Vec<&str> = names.split(',').map(str::trim).collect();
-    let known = |name: &&str| GROUPS.iter().any(|group| group.name == *name);
+fn select(names: &[String]) -> Result<Vec<&'static Group>> {
+    let known = |name: &&String| GROUPS.iter().any(|group| group.name == **name);
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
         let choices: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
         bail!(
@@ -167,7 +169,8 @@ fn select(names: &str) -> Result<Vec<&'static Group>> {
             choices.join(", ")
         );
     }
-    let chosen = GROUPS.iter().filter(|group| names.contains(&group.name));
+    let named = |group: &&Group| names.iter().any(|name| group.name == name);
+    let chosen = GROUPS.iter().filter(named);
     Ok(chosen.collect())
 }
 
@@ -214,27 +217,27 @@ mod tests {
     #[test]
     fn rows_are_chosen_by_name() {
         assert_eq!(parse(&[]).unwrap().groups.len(), GROUPS.len());
-        let some = parse(&["--only", "hog,calls", "--json"]).unwrap();
+        let some = parse(&["hog", "calls", "--json"]).unwrap();
         assert_eq!(names(&some), ["calls", "hog"]);
         assert!(some.json && !some.quiet);
     }
 
     #[test]
     fn what_cannot_be_says_what_can() {
-        let error = parse(&["--only", "calls,hogs"]).unwrap_err().to_string();
+        let error = parse(&["calls", "hogs"]).unwrap_err().to_string();
         assert!(
             error.contains("\"hogs\"") && error.contains("boot, calls, "),
             "{error}"
         );
-        let error = parse(&["--only"]).unwrap_err().to_string();
+        let error = parse(&["--command"]).unwrap_err().to_string();
         assert!(error.contains("needs a value"), "{error}");
         let error = parse(&["--fast"]).unwrap_err().to_string();
-        assert!(error.contains("--only"), "{error}");
+        assert!(error.contains("--command"), "{error}");
     }
 
     #[test]
     fn some_need_the_command() {
-        let options = parse(&["--only", "copies"]).unwrap();
+        let options = parse(&["images"]).unwrap();
         let error = options.run(&mut Table::new(true)).unwrap_err();
         assert!(error.to_string().contains("--command"), "{error}");
     }
