@@ -7,6 +7,7 @@
 
 mod check;
 mod demo;
+mod fio;
 mod fsx;
 mod kernel;
 mod licences;
@@ -110,6 +111,12 @@ const TASKS: &[Task] = &[
         arguments: "[--operations NUMBER]",
         help: "100,000 random operations on a file in each of four mounts, compared (as root)",
         run: fsx::run,
+    },
+    Task {
+        name: "fio",
+        arguments: "",
+        help: "fio's verify jobs in each of four mounts, read back after another mount (as root)",
+        run: fio::run,
     },
     Task {
         name: "bench",

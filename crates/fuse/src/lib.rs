@@ -8,7 +8,7 @@
 //!    act as its user, `Node::open` ──▶ drupe kernel: ext4, XFS, … ──▶ image
 //! ```
 //!
-//! - [`Server`] ([`mod@server`]): how it is mounted, and how it ends.
+//! - [`Server`] (`server`): how it is mounted, and how it ends.
 //! - `requests`: what each request becomes; `served`: what they have in common.
 //! - `table`: which inode a number of FUSE's stands for. Inodes are kept by file
 //!   handle, so that the host may remember many more of them than fit into the
