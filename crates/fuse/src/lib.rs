@@ -23,6 +23,12 @@
 //! what is asked in the name of the caller, so that new files have the right
 //! owner from the start, without checking again.
 //!
+//! **Small requests one after another** cost what waking the two threads costs
+//! that wait for each other: 13 µs for a random read of 4 KiB where both are bound
+//! to one CPU, 44 µs where each wakes the other's sleeping one in a virtual
+//! machine. Binding only the thread that serves does not help: the host's scheduler
+//! then wakes the program on the CPU that is idle.
+//!
 //! **Nothing here blocks on the host's filesystem under DIR**: the drupe kernel
 //! never calls back, and the image must not lie below DIR.
 #![forbid(unsafe_code)]
