@@ -40,8 +40,11 @@ pub(crate) enum Sandbox {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Needs {
     /// Files and directories, with all that is in them.
-    paths: Vec<PathBuf>,
-    write: bool,
+    read: Vec<PathBuf>,
+    /// Directories whose entries, and those below, are listed, not read.
+    list: Vec<PathBuf>,
+    /// Like `read`, to be written too.
+    write: Vec<PathBuf>,
     /// An image is on the network.
     network: bool,
     /// An image belongs to somebody else.
@@ -91,12 +94,28 @@ pub(crate) fn confine(options: &Global, command: &Command) -> Result<(), Failure
         | Command::Stat(_)
         | Command::Df(_)
         | Command::Du(_)
+        | Command::Tar(_)
         | Command::CheckLog(_) => false,
+        Command::Cp(_) => {
+            destination(command).is_some_and(|to| matches!(Location::parse(to), Location::Image(_)))
+        }
         Command::Find(_) => std::env::args_os().any(|word| word == "-delete"),
         _ => true,
     };
     let words = std::env::args_os().skip(1);
-    let needs = Needs::of(words, write, options.backing);
+    let mut needs = Needs::of(
+        words,
+        write,
+        matches!(command, Command::Cp(_)),
+        options.backing,
+    );
+    needs
+        .write
+        .extend(destination(command).into_iter().flat_map(made));
+    if let Command::Build(command) = command {
+        // It need not be on the command line.
+        needs.read.push(command.source.clone());
+    }
     match when {
         Sandbox::Never => return Ok(()),
         Sandbox::Auto if !needs.foreign => return Ok(()),
@@ -118,14 +137,42 @@ pub(crate) fn confine(options: &Global, command: &Command) -> Result<(), Failure
     }
 }
 
+/// Where a command puts what it makes on the host, if that is where.
+fn destination(command: &Command) -> Option<&OsStr> {
+    match command {
+        Command::Cp(command) => command.paths.last().map(OsString::as_os_str),
+        Command::Tar(command) => command.file.as_deref().map(Path::as_os_str),
+        _ => None,
+    }
+}
+
+/// A file of the host that is made or replaced, and the directory it is in.
+fn made(to: &OsStr) -> Vec<PathBuf> {
+    match Location::parse(to) {
+        Location::Image(_) => Vec::new(),
+        Location::Host(path) => vec![directory_of(&path), path],
+    }
+}
+
+/// The directory that a file is in; of `/`, itself.
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => ".".into(),
+        parent => parent.unwrap_or(path).to_owned(),
+    }
+}
+
 impl Needs {
-    /// Every word of the command line that names a file, or could.
-    fn of(words: impl Iterator<Item = OsString>, write: bool, backing: bool) -> Needs {
+    /// Every word of the command line that names something that is there.
+    /// `write`: to images; `sources`: files of the host are no images.
+    fn of(
+        words: impl Iterator<Item = OsString>,
+        write: bool,
+        sources: bool,
+        backing: bool,
+    ) -> Needs {
         let own = rustix::process::geteuid().as_raw();
-        let mut needs = Needs {
-            write,
-            ..Needs::default()
-        };
+        let mut needs = Needs::default();
         for word in words {
             // As in --key-file=FILE.
             let value = match word.as_bytes().iter().position(|&byte| byte == b'=') {
@@ -142,25 +189,26 @@ impl Needs {
                     continue;
                 }
                 Location::Image(path) => (path.volume.image, true),
-                Location::Host(path) if path.exists() => (path, !write),
-                Location::Host(path) => match Volume::parse(value) {
-                    volume if volume.image.exists() => (volume.image, true),
-                    _ => (path, false),
-                },
+                Location::Host(path) if path.exists() => (path, !sources),
+                Location::Host(_) => (Volume::parse(value).image, true),
             };
-            let file = path.metadata().ok();
-            needs.foreign |= image && file.is_some_and(|file| file.uid() != own);
+            let Ok(file) = path.metadata() else {
+                continue;
+            };
+            needs.foreign |= image && file.uid() != own;
+            if !image {
+                // What is copied is opened by its name in there.
+                needs.list.push(directory_of(&path));
+            }
+            let access = match image && write {
+                true => &mut needs.write,
+                false => &mut needs.read,
+            };
             if image {
                 // It may be in several files, or name others.
-                needs.paths.extend(drupe::image_files(&path, backing));
+                access.extend(drupe::image_files(&path, backing));
             }
-            if write && let Some(parent) = path.parent().filter(|_| !image) {
-                // It may be made, or replaced.
-                let empty = parent.as_os_str().is_empty();
-                let parent = if empty { Path::new(".") } else { parent };
-                needs.paths.push(parent.to_owned());
-            }
-            needs.paths.push(path);
+            access.push(path);
         }
         needs
     }
@@ -178,14 +226,18 @@ fn files(needs: &Needs, required: bool) -> anyhow::Result<()> {
     };
     let read = AccessFs::from_read(abi) & !AccessFs::Execute;
     let all = AccessFs::from_all(abi) & !AccessFs::Execute;
-    let own = if needs.write { all } else { read };
     let names = if needs.network { NAMES } else { &[] };
     let common = COMMON.iter().chain(names);
     let common = common.map(|path| (Path::new(path), read));
-    let named = needs.paths.iter().map(|path| (path.as_path(), own));
+    let named = needs.read.iter().map(|path| (path.as_path(), read));
+    let list = AccessFs::ReadDir.into();
+    let listed = needs.list.iter().map(|path| (path.as_path(), list));
+    let written = needs.write.iter().map(|path| (path.as_path(), all));
     // What is not there cannot be opened anyway, and is named when that is tried.
     let rules = common
         .chain(named)
+        .chain(listed)
+        .chain(written)
         .filter_map(|(path, access)| Some(PathBeneath::new(PathFd::new(path).ok()?, access)));
     let status = ruleset
         .add_rules(rules.map(Ok::<_, RulesetError>))?
@@ -193,5 +245,40 @@ fn files(needs: &Needs, required: bool) -> anyhow::Result<()> {
     match status.ruleset {
         RulesetStatus::NotEnforced if required => bail!("the host's kernel does not have it"),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_named() -> anyhow::Result<()> {
+        let place = tempfile::tempdir()?;
+        let [image, source] = ["disk.img", "source"].map(|name| place.path().join(name));
+        std::fs::write(&image, [0; 512])?;
+        std::fs::write(&source, "x")?;
+        let words = || {
+            let target = format!("{}:/", image.display());
+            [
+                "--sandbox=always".into(),
+                "cp".into(),
+                "-a".into(),
+                source.clone().into_os_string(),
+                target.into(),
+            ]
+            .into_iter()
+        };
+        let needs = Needs::of(words(), true, true, false);
+        assert_eq!(needs.read, std::slice::from_ref(&source));
+        assert_eq!(needs.list, [place.path()]);
+        assert!(!needs.write.is_empty() && needs.write.iter().all(|path| *path == image));
+        assert!(!needs.foreign && !needs.network);
+        let needs = Needs::of(words(), false, true, false);
+        assert!(needs.write.is_empty());
+        let new = place.path().join("new");
+        assert_eq!(made(new.as_os_str()), [place.path().to_owned(), new]);
+        assert_eq!(made("new".as_ref()), [PathBuf::from("."), "new".into()]);
+        Ok(())
     }
 }
