@@ -4,6 +4,7 @@
 //!   [`SystemHost`] is what it gets, [`ManualClock`] a clock for tests.
 //! - [`disk`]: what a disk is; disks in files of the host and in memory, and
 //!   one that fails on demand.
+//! - [`link`]: what a network link is.
 //! - [`clock`]: the time.
 //! - [`log`]: the kernel log, kept and passed on.
 //! - [`futex`]: sleeping and waking, for `drupe-cpu`.
@@ -18,6 +19,7 @@ mod file_disk;
 pub mod futex;
 mod host;
 mod image_file;
+pub mod link;
 pub mod log;
 mod manual_clock;
 mod memory_disk;

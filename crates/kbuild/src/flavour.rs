@@ -43,8 +43,11 @@ impl Flavour {
             "nls",
             "crypto",
             "net",
+            "net-devices",
+            "net-sched",
+            "net-filter",
         ],
-        objects: 1700,
+        objects: 2100,
     };
     /// A small kernel without page tables: ext4, tmpfs and proc.
     pub const NOMMU: Flavour = Flavour {
