@@ -28,6 +28,7 @@ mod kernels;
 mod measure;
 mod mounts;
 mod network;
+mod smoltcp_peer;
 mod system;
 mod table;
 mod threads;

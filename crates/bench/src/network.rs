@@ -1,6 +1,7 @@
 //! TCP and UDP: inside one kernel.
 
 use crate::measure::{ROUNDS, best, sure};
+use crate::smoltcp_peer;
 use crate::system::{Address, Fd, Host, System, address};
 use crate::table::{Row, Table};
 use anyhow::Result;
@@ -33,7 +34,8 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
     let here = address([127, 0, 0, 1], 0);
     let ours = stream(&*machine, &*machine, &here)?;
     let host = stream(&Host, &Host, &here)?;
-    table.push(throughput("TCP, 1 GiB, loopback", ours, host));
+    let row = throughput("TCP, 1 GiB, loopback", ours, host);
+    table.push(row.peer("smoltcp", smoltcp_peer::stream(BYTES)?));
     let ours = trip(&*machine, &*machine, &here)?;
     let host = trip(&Host, &Host, &here)?;
     table.push(Row::new("TCP, round trip, loopback", ours).host(host));
