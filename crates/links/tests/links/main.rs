@@ -1,0 +1,7 @@
+//! Links without a kernel: a [`drupe_links::Station`] plays it.
+
+mod frames;
+mod pair;
+mod switch;
+mod tap;
+mod threads;
