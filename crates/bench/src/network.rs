@@ -1,12 +1,18 @@
-//! TCP and UDP: inside one kernel.
+//! TCP and UDP: inside one kernel, between two over a switch in the process, and
+//! between one and the host over a tap.
 
 use crate::measure::{ROUNDS, best, sure};
 use crate::smoltcp_peer;
 use crate::system::{Address, Fd, Host, System, address};
 use crate::table::{Row, Table};
 use anyhow::Result;
+use drupe_host::link::Link;
+use drupe_links::{PortOptions, Switch, Tap};
 use drupe_machine::{Config, Machine};
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Instant;
 
@@ -22,6 +28,8 @@ const TRIPS: u32 = 500;
 const PAIRS: usize = 4;
 /// Connections of a round.
 const CONNECTIONS: u32 = 200;
+/// Datagrams that are sent.
+const DATAGRAMS: u32 = 200_000;
 /// Connections that are there at once.
 const OPEN: usize = 400;
 
@@ -48,7 +56,129 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
     );
     table.push(memory(&machine, &here)?);
     machine.halt()?;
+    two(table)?;
+    // The tap's other end is in a network of this thread's own.
+    thread::scope(|scope| scope.spawn(|| tap(table)).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Two kernels, joined by a switch.
+fn two(table: &mut Table) -> Result<()> {
+    let switch = Switch::new();
+    let [near, far] = [1, 2].map(|host| linked(switch.port(PortOptions::default()), host));
+    let (near, far) = (near?, far?);
+    let here = address([127, 0, 0, 1], 0);
+    let there = address([10, 9, 0, 2], 0);
+    let ours = stream(&*near, &*far, &there)?;
+    let host = stream(&Host, &Host, &here)?;
+    table.push(throughput("TCP, 1 GiB, two kernels", ours, host));
+    let ours = trip(&*near, &*far, &there)?;
+    let host = trip(&Host, &Host, &here)?;
+    table.push(Row::new("TCP, round trip, two kernels", ours).host(host));
+    let ours = packets(&*near, &*far, &there)?;
+    let host = packets(&Host, &Host, &here)?;
+    let note = "64 bytes each, as fast as one thread sends them, over the time in which another \
+                receives what is not lost; the host: over its loopback";
+    table.push(
+        Row::new("UDP, per packet, two kernels", ours)
+            .host(host)
+            .note(note),
+    );
+    near.halt()?;
+    far.halt()?;
     Ok(())
+}
+
+/// A kernel and the host, joined by a tap.
+fn tap(table: &mut Table) -> Result<()> {
+    const WHAT: [&str; 3] = [
+        "TCP, 1 GiB, to the host",
+        "TCP, 1 GiB, from the host",
+        "TCP, round trip, host",
+    ];
+    // SAFETY: it concerns the calling thread, which ends with the measurement.
+    let tap = match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
+        0 => Tap::open(None),
+        _ => {
+            for what in WHAT {
+                table.push(Row::missing(what, "a tap needs root"));
+            }
+            return Ok(());
+        }
+    }?;
+    let name = tap.name().to_owned();
+    let machine = linked(tap, 2)?;
+    Host.interface("lo", libc::SIOCSIFFLAGS, &UP)?;
+    configure(&Host, &name, 1)?;
+    let loopback = address([127, 0, 0, 1], 0);
+    let (near, far) = (address([10, 9, 0, 2], 0), address([10, 9, 0, 1], 0));
+    let host = stream(&Host, &Host, &loopback)?;
+    let ours = stream(&*machine, &Host, &far)?;
+    table.push(throughput(WHAT[0], ours, host));
+    let ours = stream(&Host, &*machine, &near)?;
+    table.push(throughput(WHAT[1], ours, host));
+    let ours = trip(&*machine, &Host, &far)?;
+    let host = trip(&Host, &Host, &loopback)?;
+    table.push(Row::new(WHAT[2], ours).host(host));
+    machine.halt()?;
+    Ok(())
+}
+
+/// `IFF_UP`, as `SIOCSIFFLAGS` wants it.
+const UP: [u8; 2] = (libc::IFF_UP as u16).to_ne_bytes();
+
+/// A kernel with one link, as 10.9.0.`host`.
+fn linked(link: impl Link + 'static, host: u8) -> Result<Arc<Machine>> {
+    let machine = Machine::boot(Config {
+        memory: 128 << 20,
+        ..Config::default()
+    })?;
+    machine.add_link(Arc::new(link))?;
+    configure(&*machine, "eth0", host)?;
+    Ok(machine)
+}
+
+/// Gives an interface the address 10.9.0.`host`, and sets it up.
+fn configure<S: System>(system: &S, name: &str, host: u8) -> Result<()> {
+    system.interface(name, libc::SIOCSIFADDR, &address([10, 9, 0, host], 0))?;
+    let mask = address([255, 255, 255, 0], 0);
+    system.interface(name, libc::SIOCSIFNETMASK, &mask)?;
+    system.interface(name, libc::SIOCSIFFLAGS, &UP)?;
+    Ok(())
+}
+
+/// Nanoseconds per datagram that arrives.
+fn packets<C: System, S: System>(client: &C, server: &S, here: &Address) -> Result<f64> {
+    let far = server.socket(libc::SOCK_DGRAM)?;
+    server.bind(far, here)?;
+    let here = server.name(far)?;
+    let near = client.socket(libc::SOCK_DGRAM)?;
+    client.connect(near, &here)?;
+    let done = AtomicBool::new(false);
+    let start = Instant::now();
+    let received = thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..DATAGRAMS).for_each(|_| {
+                sure(client.write(near, &[7; 64]));
+            });
+            done.store(true, SeqCst);
+            // Ends the receiver, which may wait; some may be lost.
+            while done.load(SeqCst) {
+                sure(client.write(near, &[0]));
+                thread::yield_now();
+            }
+        });
+        let mut received = 0;
+        while sure(server.read(far, &mut [0; 64])) == 64 {
+            received += 1;
+        }
+        done.store(false, SeqCst);
+        received
+    });
+    let time = start.elapsed().as_nanos() as f64;
+    client.close(near)?;
+    server.close(far)?;
+    Ok(time / f64::from(received.max(1)))
 }
 
 /// A row with a time per GiB; the note says what that is per second.
@@ -63,8 +193,7 @@ fn throughput(what: &str, ours: f64, host: f64) -> Row {
 
 /// Sets a kernel's loopback device up.
 fn up(machine: &Machine) -> Result<()> {
-    let flags = (libc::IFF_UP as u16).to_ne_bytes();
-    machine.interface("lo", libc::SIOCSIFFLAGS, &flags)?;
+    machine.interface("lo", libc::SIOCSIFFLAGS, &UP)?;
     Ok(())
 }
 

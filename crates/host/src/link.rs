@@ -168,22 +168,3 @@ impl std::fmt::Debug for LinkWaker {
         f.debug_struct("LinkWaker").finish_non_exhaustive()
     }
 }
-
-/// A link that the program keeps a handle to.
-impl<L: Link + ?Sized> Link for Arc<L> {
-    fn info(&self) -> LinkInfo {
-        (**self).info()
-    }
-    fn attach(&self, waker: LinkWaker) {
-        (**self).attach(waker);
-    }
-    fn send(&self, frames: &[Frame<'_>]) -> usize {
-        (**self).send(frames)
-    }
-    fn receive(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Option<(usize, FrameHeader)>> {
-        (**self).receive(buffers)
-    }
-    fn detach(&self) {
-        (**self).detach();
-    }
-}
