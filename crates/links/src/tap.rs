@@ -70,9 +70,8 @@ impl Tap {
     pub fn from_fd(fd: OwnedFd) -> Result<Tap> {
         let number = fd.as_raw_fd();
         let wrong = |why: String| Error::Descriptor { fd: number, why };
-        let (name, flags) = sys::get_tun(&fd).map_err(|error| {
-            wrong(format!("not a tap device ({error}); open {DEVICE} for it"))
-        })?;
+        let (name, flags) = sys::get_tun(&fd)
+            .map_err(|error| wrong(format!("not a tap device ({error}); open {DEVICE} for it")))?;
         if flags & IFF_TAP == 0 {
             return Err(wrong(format!(
                 "{name} is a tun device, without Ethernet; make a tap device"

@@ -200,7 +200,10 @@ impl Shared {
         }
         let drains = cable.inbox.drains();
         let cable = Arc::clone(cable);
-        self.schedule(Instant::now() + PATIENCE, Event::StillFull { cable, drains });
+        self.schedule(
+            Instant::now() + PATIENCE,
+            Event::StillFull { cable, drains },
+        );
     }
 }
 
@@ -268,9 +271,7 @@ impl<'a> Forward<'a> {
             };
             let target = match last.take() {
                 Some((same, target)) if same == addresses => target,
-                _ => {
-                    self.target(&addresses)
-                }
+                _ => self.target(&addresses),
             };
             match &target {
                 Target::One(to) if to.shapers.is_none() => {

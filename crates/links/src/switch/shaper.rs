@@ -135,7 +135,12 @@ mod tests {
             seed,
             ..PortOptions::default()
         };
-        let lost = |options| fates(options, 10_000).iter().filter(|f| f.is_none()).count();
+        let lost = |options| {
+            fates(options, 10_000)
+                .iter()
+                .filter(|f| f.is_none())
+                .count()
+        };
         assert_eq!(fates(&options(7), 1000), fates(&options(7), 1000));
         assert_ne!(fates(&options(7), 1000), fates(&options(8), 1000));
         let lost = lost(&options(1));

@@ -133,7 +133,10 @@ fn run<S: Serve>(clock: &Clock<S::Event>, server: &Weak<S>) {
         }
         let now = Instant::now();
         while due.len() < BATCH
-            && events.heap.peek().is_some_and(|Reverse(event)| event.due <= now)
+            && events
+                .heap
+                .peek()
+                .is_some_and(|Reverse(event)| event.due <= now)
         {
             due.extend(events.heap.pop().map(|Reverse(event)| event.what));
         }

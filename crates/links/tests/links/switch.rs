@@ -74,7 +74,10 @@ fn groups_get_all_and_mixed_frames_keep_their_order() {
         .map(|frame| [IoSlice::new(&frame[..8]), IoSlice::new(&frame[8..])])
         .collect();
     let header = FrameHeader::default();
-    let frames: Vec<_> = pieces.iter().map(|pieces| Frame { header, pieces }).collect();
+    let frames: Vec<_> = pieces
+        .iter()
+        .map(|pieces| Frame { header, pieces })
+        .collect();
     assert_eq!(a.link().send(&frames), 7);
     let last = |station: &Station<Port>| {
         let mut got = Vec::new();
@@ -95,8 +98,14 @@ fn counters_count_what_goes_through() {
     assert!(a.send(&[0; 13]));
     next(&b);
     let (sent, received) = (a.link().counters(), b.link().counters());
-    assert_eq!((sent.sent_frames, sent.sent_bytes, sent.sent_drops), (2, 100, 1));
-    assert_eq!((received.received_frames, received.received_bytes), (1, 100));
+    assert_eq!(
+        (sent.sent_frames, sent.sent_bytes, sent.sent_drops),
+        (2, 100, 1)
+    );
+    assert_eq!(
+        (received.received_frames, received.received_bytes),
+        (1, 100)
+    );
     assert_eq!(received.received_drops, 0);
 }
 

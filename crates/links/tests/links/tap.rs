@@ -16,9 +16,8 @@ pub(crate) fn in_namespace(test: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // SAFETY: no descriptors are unshared.
-            let unshared = unsafe {
-                rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET)
-            };
+            let unshared =
+                unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) };
             match unshared {
                 Ok(()) => test(),
                 Err(error) => println!("skipped: no network namespace: {error}"),
