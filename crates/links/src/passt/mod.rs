@@ -176,9 +176,9 @@ fn hello(socket: &OwnedFd) -> io::Result<()> {
             return Err(io::Error::other("it has ended at once"));
         }
         answer.extend_from_slice(&some[..len]);
-        let whole = answer.first_chunk::<4>().is_some_and(|len| {
-            answer.len() == 4 + u32::from_be_bytes(*len) as usize
-        });
+        let whole = answer
+            .first_chunk::<4>()
+            .is_some_and(|len| answer.len() == 4 + u32::from_be_bytes(*len) as usize);
         if whole && answer.get(16..18) == Some(&[8, 6]) {
             return Ok(());
         }

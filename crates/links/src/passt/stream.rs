@@ -132,7 +132,7 @@ impl Stream {
             checksums[i] = checksum(frame).unwrap_or_default();
         }
         let mut list = List {
-            pieces: [IoSlice::new(&[]); PIECES],
+            pieces: &mut [IoSlice::new(&[]); PIECES],
             used: 0,
         };
         // Of each frame, its last piece and where it ends in the stream.
@@ -151,12 +151,12 @@ impl Stream {
         if count == 0 {
             // More pieces than a kernel's frames have.
             let mut many = List {
-                pieces: vec![IoSlice::new(&[]); frames[0].pieces.len() + MORE_PIECES],
+                pieces: &mut vec![IoSlice::new(&[]); frames[0].pieces.len() + MORE_PIECES],
                 used: 0,
             };
             many.push(&lengths[0]);
             many.push_frame(&frames[0], checksums[0].as_ref());
-            keep(&mut sending.rest, &many.pieces, 0);
+            keep(&mut sending.rest, many.pieces, 0);
             return Ok(1);
         }
         let written = self.write(&list.pieces[..list.used])?;
@@ -250,15 +250,15 @@ impl Receiving {
 }
 
 /// Pieces that are sent at once.
-struct List<'a, P: AsMut<[IoSlice<'a>]>> {
-    pieces: P,
+struct List<'l, 'a> {
+    pieces: &'l mut [IoSlice<'a>],
     used: usize,
 }
 
-impl<'a, P: AsMut<[IoSlice<'a>]>> List<'a, P> {
+impl<'a> List<'_, 'a> {
     fn push(&mut self, bytes: &'a [u8]) {
         if !bytes.is_empty() {
-            self.pieces.as_mut()[self.used] = IoSlice::new(bytes);
+            self.pieces[self.used] = IoSlice::new(bytes);
             self.used += 1;
         }
     }
