@@ -24,6 +24,8 @@ mod datagrams;
 mod error;
 mod header;
 mod inbox;
+#[cfg(all(test, loom))]
+mod models;
 mod packet;
 mod packet_socket;
 mod pair;

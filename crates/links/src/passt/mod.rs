@@ -23,6 +23,7 @@ use rustix::net::{
     send, socket_with, socketpair,
 };
 
+use crate::packet::MAX_FRAME;
 use crate::{Error, Result};
 pub use options::PasstOptions;
 use stream::Stream;
@@ -86,9 +87,13 @@ impl Passt {
             let _ = said.rewind();
             let _ = said.read_to_string(&mut words);
             let words = words.trim().replace('\n', "; ");
-            let error = match words.is_empty() {
-                true => error,
-                false => io::Error::other(words),
+            use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+            let error = match error.kind() {
+                _ if !words.is_empty() => io::Error::other(words),
+                BrokenPipe | ConnectionReset | UnexpectedEof => {
+                    io::Error::other("it has ended at once")
+                }
+                _ => error,
             };
             return Err(failed(error));
         }
@@ -167,13 +172,16 @@ fn hello(socket: &OwnedFd) -> io::Result<()> {
         // No more than the rest of a frame: what follows is the kernel's.
         let wanted = match answer.first_chunk::<4>() {
             None => 4 - answer.len(),
-            Some(len) => 4 + u32::from_be_bytes(*len) as usize - answer.len(),
+            Some(len) => match u32::from_be_bytes(*len) as usize {
+                len @ ..=MAX_FRAME => 4 + len - answer.len(),
+                _ => return Err(io::Error::other("it does not speak as passt does")),
+            },
         };
         let mut some = [0; 2048];
         let some = &mut some[..wanted.min(2048)];
         let (len, _) = recv(socket, &mut *some, RecvFlags::DONTWAIT)?;
         if len == 0 {
-            return Err(io::Error::other("it has ended at once"));
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         answer.extend_from_slice(&some[..len]);
         let whole = answer
