@@ -4,17 +4,16 @@
 use crate::measure::{ROUNDS, best, sure};
 use crate::smoltcp_peer;
 use crate::system::{Address, Fd, Host, System, address};
-use crate::table::{Row, Table};
+use crate::table::{Measured, Row, Table};
 use anyhow::Result;
-use drupe_host::link::Link;
-use drupe_links::{PortOptions, Switch, Tap};
+use drupe_host::link::{Link, Offloads};
+use drupe_links::{PortOptions, Switch, SwitchOptions, Tap};
 use drupe_machine::{Config, Machine};
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes of a transfer.
 const BYTES: usize = 1 << 30;
@@ -28,6 +27,12 @@ const TRIPS: u32 = 500;
 const PAIRS: usize = 4;
 /// Connections of a round.
 const CONNECTIONS: u32 = 200;
+/// Bytes of a transfer over a slow cable.
+const PACED: usize = 12_500_000;
+/// Its bits per second.
+const RATE: u64 = 100_000_000;
+/// How long a frame is on its way.
+const DELAY: Duration = Duration::from_millis(10);
 /// Datagrams that are sent.
 const DATAGRAMS: u32 = 200_000;
 /// Connections that are there at once.
@@ -86,6 +91,38 @@ fn two(table: &mut Table) -> Result<()> {
     );
     near.halt()?;
     far.halt()?;
+    paced(table)
+}
+
+/// Two kernels, joined by a cable that is slow, long, and perhaps bad.
+fn paced(table: &mut Table) -> Result<()> {
+    for (loss, lossy) in [(0.0, ""), (0.01, ", 1% lost")] {
+        for congestion in ["bbr", "cubic"] {
+            // Frames as they go over a wire, so that the rate means something.
+            let switch = Switch::with(SwitchOptions {
+                offloads: Offloads::default(),
+                ..SwitchOptions::default()
+            });
+            let slow = PortOptions {
+                rate: Some(RATE),
+                delay: DELAY,
+                loss,
+                ..PortOptions::default()
+            };
+            let near = linked(switch.port(slow), 1)?;
+            let far = linked(switch.port(PortOptions::default()), 2)?;
+            let there = address([10, 9, 0, 2], 0);
+            let (socket, peer, _) = connect(&*near, &*far, &there)?;
+            near.set_congestion(socket, congestion)?;
+            let ours = transfer(&*near, socket, &*far, peer, PACED);
+            let wire = PACED as f64 * 8e9 / RATE as f64;
+            let what = format!("TCP {congestion}, 12.5 MB at 100 Mbit/s{lossy}");
+            let row = Row::new(what, ours).peer("the wire's rate", wire);
+            table.push(row.note("between two kernels, 20 ms there and back"));
+            near.halt()?;
+            far.halt()?;
+        }
+    }
     Ok(())
 }
 
@@ -223,26 +260,32 @@ fn stream<C: System, S: System>(client: &C, server: &S, here: &Address) -> Resul
     let mut least = f64::INFINITY;
     for _ in 0..TRANSFERS {
         let (near, far, _) = connect(client, server, here)?;
-        let start = Instant::now();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let piece = vec![7; PIECE];
-                let mut left = BYTES;
-                while left > 0 {
-                    left -= sure(client.write(near, &piece[..PIECE.min(left)]));
-                }
-            });
-            let mut piece = vec![0; PIECE];
-            let mut left = BYTES;
-            while left > 0 {
-                left -= sure(server.read(far, &mut piece));
-            }
-        });
-        least = least.min(start.elapsed().as_nanos() as f64);
+        let time = transfer(client, near, server, far, BYTES);
+        least = least.min(time);
         client.close(near)?;
         server.close(far)?;
     }
     Ok(least)
+}
+
+/// Nanoseconds until `bytes` have gone over a connection.
+fn transfer<C: System, S: System>(client: &C, near: Fd, server: &S, far: Fd, bytes: usize) -> f64 {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let piece = vec![7; PIECE];
+            let mut left = bytes;
+            while left > 0 {
+                left -= sure(client.write(near, &piece[..PIECE.min(left)]));
+            }
+        });
+        let mut piece = vec![0; PIECE];
+        let mut left = bytes;
+        while left > 0 {
+            left -= sure(server.read(far, &mut piece));
+        }
+    });
+    start.elapsed().as_nanos() as f64
 }
 
 /// Nanoseconds for a byte to another thread and one back.
@@ -298,25 +341,14 @@ fn memory(machine: &Machine, here: &Address) -> Result<Row> {
         Ok(available(std::str::from_utf8(&text[..len])?))
     };
     machine.mount(c"proc", c"/meminfo", c"proc")?;
-    let ours = bytes_each(machine, here, free)?;
-    let host = bytes_each(&Host, here, || {
-        Ok(available(&fs::read_to_string("/proc/meminfo")?))
-    })?;
+    let ours = bytes_of_connections(machine, here, free)?;
     machine.umount(c"/meminfo")?;
-    let mib = |bytes: f64| bytes.max(0.0) as u64;
     let note = format!(
-        "of {OPEN} that are idle, both ends; {:.1} KiB each; host: {:.1} KiB (what others \
-         do meanwhile counts there)",
-        ours / 1024.0 / OPEN as f64,
-        host / 1024.0 / OPEN as f64
+        "idle, both ends in one kernel: {:.1} KiB each; the host's memory is used by others too",
+        ours as f64 / 1024.0 / OPEN as f64
     );
-    let row = Row::new(
-        "memory of 400 connections",
-        crate::table::Measured::Bytes(mib(ours)),
-    );
-    Ok(row
-        .host(crate::table::Measured::Bytes(mib(host)))
-        .note(note))
+    let what = format!("memory of {OPEN} connections");
+    Ok(Row::new(what, Measured::Bytes(ours)).note(note))
 }
 
 /// Free memory in bytes, by the word of meminfo.
@@ -331,23 +363,24 @@ fn available(meminfo: &str) -> u64 {
         * 1024
 }
 
-fn bytes_each<S: System>(
-    system: &S,
+/// Bytes that [`OPEN`] connections take.
+fn bytes_of_connections(
+    machine: &Machine,
     here: &Address,
     free: impl Fn() -> Result<u64>,
-) -> Result<f64> {
-    let (listener, here) = system.listener(here)?;
+) -> Result<u64> {
+    let (listener, here) = machine.listener(here)?;
     let before = free()?;
     let mut open = Vec::new();
     for _ in 0..OPEN {
-        let near = system.socket(libc::SOCK_STREAM)?;
-        system.connect(near, &here)?;
-        open.extend([near, system.accept(listener)?]);
+        let near = machine.socket(libc::SOCK_STREAM)?;
+        machine.connect(near, &here)?;
+        open.extend([near, machine.accept(listener)?]);
     }
     let after = free()?;
     for fd in open {
-        system.close(fd)?;
+        machine.close(fd)?;
     }
-    system.close(listener)?;
-    Ok(before as f64 - after as f64)
+    machine.close(listener)?;
+    Ok(before.saturating_sub(after))
 }

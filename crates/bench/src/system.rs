@@ -249,6 +249,21 @@ pub(crate) trait System: Sync {
         }
     }
 
+    /// Chooses the congestion control of a TCP socket, by its name.
+    fn set_congestion(&self, fd: Fd, name: &str) -> io::Result<usize> {
+        let (level, option) = (libc::IPPROTO_TCP, libc::TCP_CONGESTION);
+        let args = [
+            fd,
+            level as usize,
+            option as usize,
+            name.as_ptr() as usize,
+            name.len(),
+            0,
+        ];
+        // SAFETY: the name is borrowed, and has the length given.
+        unsafe { self.call(SETSOCKOPT, args) }
+    }
+
     /// An `ioctl(2)` on a network interface, such as `eth0`: with what follows
     /// its name in `struct ifreq`.
     fn interface(&self, name: &str, request: u64, value: &[u8]) -> io::Result<usize> {
