@@ -30,6 +30,7 @@ mod error;
 mod fs;
 mod kernel;
 mod mount;
+pub mod net;
 mod partition;
 pub mod probe;
 mod sector;
