@@ -32,6 +32,10 @@ const TESTS: &[Requirement] = &[
     Requirement::program("nbdkit", "nbdkit"),
     Requirement::program("getfacl", "acl"),
     Requirement::program("getfattr", "attr"),
+    // Network links.
+    Requirement::program("passt", "passt"),
+    Requirement::program("ip", "iproute2"),
+    Requirement::program("tcpdump", "tcpdump"),
     // Archives, terminals and manual pages of the command.
     Requirement::program("tar", "tar"),
     Requirement::program("xz", "xz-utils"),

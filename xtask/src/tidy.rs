@@ -14,7 +14,7 @@ use crate::run::{cargo, output, root};
 const LAYERS: &[&[&str]] = &[
     &["drupe-abi", "drupe-cpu", "drupe-kbuild", "drupe-volumes"],
     &["drupe-host", "drupe-image"],
-    &["drupe-formats", "drupe-machine"],
+    &["drupe-formats", "drupe-links", "drupe-machine"],
     &["drupe"],
     &["drupe-fuse"],
     &["drupe-bench", "drupe-cli", "xtask"],
@@ -26,6 +26,7 @@ const UNSAFE: &[&str] = &[
     "drupe-bench",
     "drupe-host",
     "drupe-image",
+    "drupe-links",
     "drupe-machine",
     "drupe",
 ];

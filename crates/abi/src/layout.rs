@@ -1,6 +1,6 @@
 //! The layouts, as numbers that `kernel/arch/drupe/kernel/host.c` asserts too.
 
-use crate::{Boot, Cpu, ExtableEntry, Fault, HostOps, Image, Io, IoVec, Request};
+use crate::{Boot, Cpu, ExtableEntry, Fault, Frame, HostOps, Image, Io, IoVec, Request};
 use std::mem::{offset_of, size_of};
 
 const _: () = {
@@ -14,7 +14,9 @@ const _: () = {
     assert!(size_of::<IoVec>() == 16);
     assert!(size_of::<Io>() == 48);
     assert!(offset_of!(Io, iov) == 32);
-    assert!(size_of::<HostOps>() == 64);
+    assert!(size_of::<Frame>() == 24);
+    assert!(offset_of!(Frame, iov) == 16);
+    assert!(size_of::<HostOps>() == 96);
     assert!(size_of::<Boot>() == 80);
     assert!(offset_of!(Boot, seed) == 48);
     assert!(size_of::<ExtableEntry>() == 8);

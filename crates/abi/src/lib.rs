@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 pub use rustix::io::Errno;
 
 /// Version of the contract; image and host must agree.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The deadline that turns a timer off.
 pub const NO_DEADLINE: u64 = u64::MAX;
@@ -51,6 +51,8 @@ pub mod irq {
     pub const TIMER: u32 = 2;
     /// A disk has completed a request.
     pub const DISK: u32 = 3;
+    /// A link has something to receive, or takes more.
+    pub const LINK: u32 = 4;
 }
 
 /// Requests that are not system calls: `enum drupe_op`.
@@ -77,6 +79,14 @@ pub mod op {
     pub const PWRITE: u64 = BOOT + 9;
     /// Break the kernel, for tests.
     pub const CRASH: u64 = BOOT + 10;
+    /// Add a network link.
+    pub const LINK_ADD: u64 = BOOT + 11;
+    /// Remove a network link.
+    pub const LINK_REMOVE: u64 = BOOT + 12;
+    /// Tell the host when a file becomes ready.
+    pub const WATCH: u64 = BOOT + 13;
+    /// End that.
+    pub const UNWATCH: u64 = BOOT + 14;
 }
 
 /// Ways to break a kernel with [`op::CRASH`]: `enum drupe_crash`.
@@ -103,6 +113,16 @@ pub mod disk_flags {
     pub const WRITE_ZEROES: u64 = 4;
     /// What is written must not change on its way.
     pub const STABLE_WRITES: u64 = 8;
+}
+
+/// What a link takes and brings unfinished: `enum drupe_link_flags`.
+pub mod link_flags {
+    /// Checksums.
+    pub const CSUM: u64 = 1;
+    /// TCP segmentation.
+    pub const TSO: u64 = 2;
+    /// UDP segmentation.
+    pub const USO: u64 = 4;
 }
 
 /// What a disk is asked to do: `enum drupe_io_op`.
@@ -198,6 +218,18 @@ pub struct Io {
     pub error: i64,
 }
 
+/// An Ethernet frame, or room for one: `struct drupe_frame`.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Frame {
+    /// `struct virtio_net_hdr`, little endian.
+    pub header: [u8; 10],
+    /// Number of vectors.
+    pub iov_count: u32,
+    /// The vectors.
+    pub iov: *mut IoVec,
+}
+
 /// What the host does for one kernel: `struct drupe_host_ops`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -218,6 +250,14 @@ pub struct HostOps {
     pub disk_submit: unsafe extern "C" fn(*const c_void, u32, *mut Io) -> bool,
     /// CPU; a completed request or null.
     pub disk_reap: unsafe extern "C" fn(*const c_void, u32) -> *mut Io,
+    /// Link, frames, their number; how many were taken.
+    pub link_send: unsafe extern "C" fn(*const c_void, u32, *const Frame, u32) -> u32,
+    /// Link, room for a frame; its length, 0 or a negative errno.
+    pub link_receive: unsafe extern "C" fn(*const c_void, u32, *mut Frame) -> i64,
+    /// The bitmap of links with news.
+    pub link_news: unsafe extern "C" fn(*const c_void) -> u64,
+    /// Cookie of a watch.
+    pub notify: unsafe extern "C" fn(*const c_void, u64),
 }
 
 /// What the host tells a kernel before it boots: `struct drupe_boot`.

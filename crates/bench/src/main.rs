@@ -11,6 +11,7 @@
 //! - `hog`: short calls beside long ones.
 //! - `kernels`: many kernels in one process.
 //! - `disks`: threads that wait for disks, beside io_uring.
+//! - `network`: TCP and UDP inside a kernel, between two, and to the host.
 //! - `images`: whole processes that copy files into and out of an ext4 image.
 //! - `mounts`: fio in a mounted ext4 image.
 //!
@@ -26,6 +27,8 @@ mod hog;
 mod kernels;
 mod measure;
 mod mounts;
+mod network;
+mod smoltcp_peer;
 mod system;
 mod table;
 mod threads;
@@ -85,6 +88,11 @@ const GROUPS: &[Group] = &[
         "disks",
         "reads past the host's cache: threads and io_uring",
         Run::Alone(disks::run),
+    ),
+    group(
+        "network",
+        "TCP and UDP inside a kernel, between two, and to the host",
+        Run::Alone(network::run),
     ),
     group(
         "images",

@@ -33,9 +33,29 @@ const FSYNC: Nr = nr(82, libc::SYS_fsync);
 const FUTEX: Nr = nr(98, libc::SYS_futex);
 const NANOSLEEP: Nr = nr(101, libc::SYS_nanosleep);
 const GETPPID: Nr = nr(173, libc::SYS_getppid);
+const IOCTL: Nr = nr(29, libc::SYS_ioctl);
+const SOCKET: Nr = nr(198, libc::SYS_socket);
+const BIND: Nr = nr(200, libc::SYS_bind);
+const LISTEN: Nr = nr(201, libc::SYS_listen);
+const ACCEPT: Nr = nr(202, libc::SYS_accept);
+const CONNECT: Nr = nr(203, libc::SYS_connect);
+const GETSOCKNAME: Nr = nr(204, libc::SYS_getsockname);
+const SETSOCKOPT: Nr = nr(208, libc::SYS_setsockopt);
 
 /// An open file's number.
 pub(crate) type Fd = usize;
+
+/// `struct sockaddr_in`.
+pub(crate) type Address = [u8; 16];
+
+/// An address of the Internet.
+pub(crate) fn address(host: [u8; 4], port: u16) -> Address {
+    let mut address = Address::default();
+    address[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    address[2..4].copy_from_slice(&port.to_be_bytes());
+    address[4..8].copy_from_slice(&host);
+    address
+}
 
 /// The host's kernel.
 pub(crate) struct Host;
@@ -159,6 +179,103 @@ pub(crate) trait System: Sync {
         let [source, at, filesystem] = [source, at, filesystem].map(|s| s.as_ptr() as usize);
         // SAFETY: strings that end; no options.
         unsafe { self.call(MOUNT, [source, at, filesystem, 0, 0, 0]) }
+    }
+
+    /// A socket of the Internet: `SOCK_STREAM` or `SOCK_DGRAM`.
+    fn socket(&self, kind: i32) -> io::Result<Fd> {
+        // SAFETY: the arguments are numbers.
+        unsafe { self.call(SOCKET, [libc::AF_INET as usize, kind as usize, 0, 0, 0, 0]) }
+    }
+
+    fn bind(&self, fd: Fd, address: &Address) -> io::Result<usize> {
+        // SAFETY: the address is borrowed, and has the length given.
+        unsafe {
+            self.call(
+                BIND,
+                [fd, address.as_ptr() as usize, address.len(), 0, 0, 0],
+            )
+        }
+    }
+
+    fn connect(&self, fd: Fd, address: &Address) -> io::Result<usize> {
+        // SAFETY: as above.
+        unsafe {
+            self.call(
+                CONNECT,
+                [fd, address.as_ptr() as usize, address.len(), 0, 0, 0],
+            )
+        }
+    }
+
+    /// The address that a socket was bound to.
+    fn name(&self, fd: Fd) -> io::Result<Address> {
+        let mut address = Address::default();
+        let mut len = address.len() as u32;
+        let args = [
+            fd,
+            address.as_mut_ptr() as usize,
+            &raw mut len as usize,
+            0,
+            0,
+            0,
+        ];
+        // SAFETY: room for an address, and its length.
+        unsafe { self.call(GETSOCKNAME, args)? };
+        Ok(address)
+    }
+
+    /// Listens at `address`; returns the socket and where it is.
+    fn listener(&self, address: &Address) -> io::Result<(Fd, Address)> {
+        let fd = self.socket(libc::SOCK_STREAM)?;
+        self.bind(fd, address)?;
+        // SAFETY: the arguments are numbers.
+        unsafe { self.call(LISTEN, [fd, 128, 0, 0, 0, 0])? };
+        Ok((fd, self.name(fd)?))
+    }
+
+    fn accept(&self, fd: Fd) -> io::Result<Fd> {
+        // SAFETY: no address is asked for.
+        unsafe { self.call(ACCEPT, [fd, 0, 0, 0, 0, 0]) }
+    }
+
+    fn set_option(&self, fd: Fd, level: i32, name: i32, value: &[u32]) -> io::Result<usize> {
+        let (value, len) = (value.as_ptr() as usize, size_of_val(value));
+        // SAFETY: the value is borrowed, and has the length given.
+        unsafe {
+            self.call(
+                SETSOCKOPT,
+                [fd, level as usize, name as usize, value, len, 0],
+            )
+        }
+    }
+
+    /// Chooses the congestion control of a TCP socket, by its name.
+    fn set_congestion(&self, fd: Fd, name: &str) -> io::Result<usize> {
+        let (level, option) = (libc::IPPROTO_TCP, libc::TCP_CONGESTION);
+        let args = [
+            fd,
+            level as usize,
+            option as usize,
+            name.as_ptr() as usize,
+            name.len(),
+            0,
+        ];
+        // SAFETY: the name is borrowed, and has the length given.
+        unsafe { self.call(SETSOCKOPT, args) }
+    }
+
+    /// An `ioctl(2)` on a network interface, such as `eth0`: with what follows
+    /// its name in `struct ifreq`.
+    fn interface(&self, name: &str, request: u64, value: &[u8]) -> io::Result<usize> {
+        let fd = self.socket(libc::SOCK_DGRAM)?;
+        let mut ifreq = [0u8; 40];
+        ifreq[..name.len()].copy_from_slice(name.as_bytes());
+        ifreq[16..16 + value.len()].copy_from_slice(value);
+        let args = [fd, request as usize, ifreq.as_mut_ptr() as usize, 0, 0, 0];
+        // SAFETY: a `struct ifreq`.
+        let result = unsafe { self.call(IOCTL, args) };
+        self.close(fd)?;
+        result
     }
 
     fn umount(&self, at: &CStr) -> io::Result<usize> {

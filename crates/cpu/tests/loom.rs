@@ -49,7 +49,13 @@ struct Kernel {
     /// Only the holder touches it: loom reports a race otherwise.
     entries: Entries,
     handled: AtomicUsizeZero,
+    /// What an interrupt of [`NEWS_LINE`] is about, a bit each: the links of
+    /// `drupe-machine` (`links.rs`).
+    news: AtomicU64Zero,
 }
+
+/// The line whose handler takes the news.
+const NEWS_LINE: u32 = 4;
 
 /// Without spinning: loom tries every interleaving anyway.
 struct NewCpu(Cpu);
@@ -92,6 +98,9 @@ impl Kernel {
         self.handled
             .0
             .fetch_add(taken.count_ones() as usize, Relaxed);
+        if taken & 1 << NEWS_LINE != 0 {
+            self.news.0.swap(0, SeqCst);
+        }
     }
 
     fn release(&self) {
@@ -137,6 +146,12 @@ impl Kernel {
             self.release();
         }
         outcome
+    }
+
+    /// There is news of link `number`.
+    fn wake(&self, number: u32) {
+        self.news.0.fetch_or(1 << number, SeqCst);
+        let _ = self.post(NEWS_LINE);
     }
 
     fn halt(&self) -> Result<(), Refused> {
@@ -348,6 +363,14 @@ fn release_post_irq_post_irq() {
             },
         ],
         |kernel| kernel.assert_all_handled(2),
+    );
+}
+
+#[test]
+fn news_news_release() {
+    model(
+        &[calls, |kernel| kernel.wake(0), |kernel| kernel.wake(1)],
+        |kernel| assert_eq!(kernel.news.0.load(SeqCst), 0, "news was lost"),
     );
 }
 

@@ -29,6 +29,7 @@ mod disk;
 mod error;
 mod fs;
 mod kernel;
+mod link;
 mod mount;
 pub mod net;
 mod partition;
@@ -47,6 +48,7 @@ pub use drupe_host::disk::{
     Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, Loss, MemoryDisk, Record,
     RecordingDisk,
 };
+pub use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
 pub use drupe_machine::{DeathReport, with_deadline, without_deadline};
 pub use drupe_volumes::Error as VolumeError;
@@ -56,6 +58,7 @@ pub use fs::{
     OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
 pub use kernel::{Buffer, Builder, Interrupter, Kernel};
+pub use link::AttachedLink;
 pub use mount::{Mount, MountOptions};
 pub use partition::{Partition, PartitionInfo};
 pub use sys::nr;

@@ -125,6 +125,25 @@ pub trait Link: Send + Sync {
     fn detach(&self) {}
 }
 
+/// A link that the program keeps a handle to.
+impl<L: Link + ?Sized> Link for Arc<L> {
+    fn info(&self) -> LinkInfo {
+        (**self).info()
+    }
+    fn attach(&self, waker: LinkWaker) {
+        (**self).attach(waker);
+    }
+    fn send(&self, frames: &[Frame<'_>]) -> usize {
+        (**self).send(frames)
+    }
+    fn receive(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Option<(usize, FrameHeader)>> {
+        (**self).receive(buffers)
+    }
+    fn detach(&self) {
+        (**self).detach();
+    }
+}
+
 /// Tells a kernel that a link has something to receive, or can send again. Clones
 /// are the same waker. It may be used in any thread, and inside any kernel: then
 /// the news is delivered when that kernel is left.

@@ -8,10 +8,12 @@ use crate::error::Error;
 use crate::host::HostSide;
 use crate::io_threads::IoThreads;
 use crate::kernel::{BootBlock, FaultSlot, Kernel};
+use crate::links::Links;
 use crate::machine::Config;
 use crate::memory::Memory;
 use crate::ops::OPS;
 use crate::timer::Timer;
+use crate::watch::Watches;
 use crate::{fault, fork};
 use drupe_abi as abi;
 use drupe_cpu::{Cpu, Spin};
@@ -25,8 +27,10 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-/// What every kernel is told.
-const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1";
+/// What every kernel is told. No network devices that nobody asked for: their
+/// drivers make some when they start.
+const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1 \
+    bonding.max_bonds=0 dummy.numdummies=0 ifb.numifbs=0";
 
 /// Address space for vmalloc. Page by page it takes 32,768 of the 65,530 mappings
 /// that the host allows.
@@ -86,6 +90,8 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Kernel>, Error> {
         timer: Timer::new(),
         disks: Disks::default(),
         io_threads: IoThreads::default(),
+        links: Links::default(),
+        watches: Watches::default(),
         myself: myself.clone(),
         threads: Mutex::default(),
         log: Log::new(config.console),

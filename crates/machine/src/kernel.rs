@@ -9,8 +9,10 @@ use crate::error::{DeathReport, Error};
 use crate::fork;
 use crate::host::HostSide;
 use crate::io_threads::IoThreads;
+use crate::links::Links;
 use crate::memory::Memory;
 use crate::timer::Timer;
+use crate::watch::Watches;
 use drupe_abi as abi;
 use drupe_abi::Errno;
 use drupe_cpu::{Completion, Cpu, Outcome, Park, Spin};
@@ -95,6 +97,8 @@ pub(crate) struct Kernel {
     pub(crate) timer: Timer,
     pub(crate) disks: Disks,
     pub(crate) io_threads: IoThreads,
+    pub(crate) links: Links,
+    pub(crate) watches: Watches,
     /// For threads that are started later.
     pub(crate) myself: Weak<Kernel>,
     /// The kernel's own threads: timer and I/O.

@@ -7,9 +7,12 @@ use crate::disks::{self, DiskId};
 use crate::error::Error;
 use crate::interrupt::Interrupter;
 use crate::kernel::{End, Kernel};
+use crate::links::{self, LinkId};
 use crate::tasks;
+use crate::watch::{Notify, Watch};
 use drupe_abi::{Crash, Errno, op};
 use drupe_host::disk::Disk;
+use drupe_host::link::Link;
 use drupe_host::log::Listener;
 use drupe_host::{Host, SystemHost};
 use std::ops::Range;
@@ -47,7 +50,7 @@ impl Default for Config {
 /// A running kernel. Any thread may use it; dropping it halts the kernel.
 #[derive(Debug)]
 pub struct Machine {
-    kernel: Arc<Kernel>,
+    pub(crate) kernel: Arc<Kernel>,
 }
 
 impl Machine {
@@ -140,6 +143,60 @@ impl Machine {
         unsafe { self.request(op::DISK_REMOVE, [id.0.into(), 0, 0, 0, 0, 0])? };
         self.kernel.disks.remove(id);
         Ok(())
+    }
+
+    /// Adds a network link: an Ethernet device, down, in the network namespace of
+    /// the calling thread's task.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` when there are 64 links, `EADDRNOTAVAIL` or `EINVAL` for an
+    /// address or MTU that cannot be, or what the kernel says.
+    pub fn add_link(&self, link: Arc<dyn Link>) -> Result<LinkId, Error> {
+        let info = link.info();
+        let number = self.kernel.links.insert(&self.kernel, Arc::clone(&link))?;
+        let mac = info.mac.as_ref().map_or(0, |mac| mac.as_ptr() as u64);
+        let flags = links::flags(info.offloads);
+        let args = [number.into(), mac, info.mtu.into(), flags, 0, 0];
+        // SAFETY: the address is in place until the call is over.
+        match unsafe { self.request(op::LINK_ADD, args) } {
+            Ok(index) => Ok(LinkId {
+                number,
+                index: index as u32,
+            }),
+            Err(error) => {
+                self.kernel.links.remove(number);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a link, whoever uses it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` when there is none.
+    pub fn remove_link(&self, id: LinkId) -> Result<(), Error> {
+        let args = [id.number.into(), 0, 0, 0, 0, 0];
+        // SAFETY: the arguments are numbers.
+        unsafe { self.request(op::LINK_REMOVE, args)? };
+        self.kernel.links.remove(id.number);
+        Ok(())
+    }
+
+    /// Calls `notify` whenever the file `fd` becomes ready (`poll(2)`), and at
+    /// once if it is, until the [`Watch`] is dropped. An epoll stands for any
+    /// number of files. The file stays open meanwhile.
+    ///
+    /// `notify` is called by the thread that runs the kernel, which stands still
+    /// meanwhile: it must not block, and cannot call the kernel.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF`; `EPERM` for a file that is always ready, or whose readers and
+    /// writers wait in different places, such as a pipe.
+    pub fn watch(self: &Arc<Self>, fd: i32, notify: Notify) -> Result<Watch, Error> {
+        Watch::new(Arc::clone(self), fd, notify)
     }
 
     /// Allocates `len` bytes of kernel memory: calls that pin pages, such as
@@ -260,6 +317,7 @@ impl Machine {
         });
         if self.kernel.end.get().is_some() {
             self.kernel.join();
+            self.kernel.links.clear();
         }
         match (self.kernel.end.get(), result) {
             (Some(End::Halted), _) => Ok(()),

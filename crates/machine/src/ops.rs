@@ -5,7 +5,7 @@
 
 use crate::host::contain;
 use crate::kernel::Kernel;
-use drupe_abi::{Errno, HostOps, Io};
+use drupe_abi::{Errno, Frame, HostOps, Io};
 use std::ffi::c_void;
 
 /// The operations of every kernel.
@@ -18,6 +18,10 @@ pub(crate) static OPS: HostOps = HostOps {
     unmap,
     disk_submit,
     disk_reap,
+    link_send,
+    link_receive,
+    link_news,
+    notify,
 };
 
 /// # Safety
@@ -91,4 +95,34 @@ unsafe extern "C" fn disk_reap(ctx: *const c_void, _cpu: u32) -> *mut Io {
     // SAFETY: the kernel passes its own context.
     let io = unsafe { kernel(ctx) }.io_threads.reap();
     io.unwrap_or(std::ptr::null_mut())
+}
+
+unsafe extern "C" fn link_send(
+    ctx: *const c_void,
+    link: u32,
+    frames: *const Frame,
+    count: u32,
+) -> u32 {
+    // SAFETY: the kernel passes its own context, and frames that stay as they
+    // are during the call.
+    unsafe {
+        let frames = std::slice::from_raw_parts(frames, count as usize);
+        kernel(ctx).links.send(link, frames)
+    }
+}
+
+unsafe extern "C" fn link_receive(ctx: *const c_void, link: u32, frame: *mut Frame) -> i64 {
+    // SAFETY: the kernel passes its own context, and memory that is ours during
+    // the call.
+    unsafe { kernel(ctx).links.receive(link, &mut *frame) }
+}
+
+unsafe extern "C" fn link_news(ctx: *const c_void) -> u64 {
+    // SAFETY: the kernel passes its own context.
+    unsafe { kernel(ctx) }.links.news()
+}
+
+unsafe extern "C" fn notify(ctx: *const c_void, cookie: u64) {
+    // SAFETY: the kernel passes its own context.
+    unsafe { kernel(ctx) }.watches.notify(cookie);
 }

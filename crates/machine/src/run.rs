@@ -18,7 +18,7 @@
 
 use crate::call::Call;
 use crate::kernel::{Futex, Kernel};
-use crate::{deadline, fault};
+use crate::{deadline, deferred, fault};
 use drupe_abi as abi;
 use drupe_cpu::{Outcome, PostIrq, Refused, Release, Sleeper, Waiter};
 use std::ptr;
@@ -122,7 +122,7 @@ impl Kernel {
                     self.finish();
                     break;
                 }
-                Ended::Halted => return,
+                Ended::Halted => break,
                 Ended::Idle | Ended::Left => {}
             }
             // Who waits takes over what is left; else a helper thread does.
@@ -137,6 +137,7 @@ impl Kernel {
             ended = unsafe { self.run_until_idle(ptr::null_mut(), &mut to_wake) };
         }
         to_wake.now();
+        deferred::deliver();
     }
 
     /// # Safety

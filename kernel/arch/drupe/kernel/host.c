@@ -27,7 +27,9 @@ static_assert(offsetof(struct drupe_cpu, stop_message) == 72);
 static_assert(sizeof(struct drupe_iovec) == 16);
 static_assert(sizeof(struct drupe_io) == 48);
 static_assert(offsetof(struct drupe_io, iov) == 32);
-static_assert(sizeof(struct drupe_host_ops) == 64);
+static_assert(sizeof(struct drupe_frame) == 24);
+static_assert(offsetof(struct drupe_frame, iov) == 16);
+static_assert(sizeof(struct drupe_host_ops) == 96);
 static_assert(sizeof(struct drupe_boot) == 80);
 static_assert(offsetof(struct drupe_boot, seed) == 48);
 static_assert(sizeof(struct drupe_extable_entry) == 8);
@@ -80,6 +82,26 @@ struct drupe_io *drupe_disk_reap(void)
 {
 	return (struct drupe_io *)drupe_call(disk_reap, this_drupe_cpu()->cpu,
 					     0, 0);
+}
+
+u32 drupe_link_send(u32 link, const struct drupe_frame *frames, u32 count)
+{
+	return drupe_call(link_send, link, frames, count);
+}
+
+s64 drupe_link_receive(u32 link, struct drupe_frame *frame)
+{
+	return drupe_call(link_receive, link, frame, 0);
+}
+
+u64 drupe_link_news(void)
+{
+	return drupe_call(link_news, 0, 0, 0);
+}
+
+void drupe_notify(u64 cookie)
+{
+	drupe_call(notify, cookie, 0, 0);
 }
 
 /* The end: leave, and never be entered again. */

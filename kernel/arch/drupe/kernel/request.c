@@ -141,6 +141,18 @@ s64 drupe_do_request(struct drupe_request *request)
 	case DRUPE_OP_DISK_REMOVE:
 		return drupe_disk_remove(args[0]);
 #endif
+#ifdef CONFIG_DRUPE_LINK
+	case DRUPE_OP_LINK_ADD:
+		return drupe_link_add(args[0], (const u8 *)args[1], args[2],
+				      args[3]);
+	case DRUPE_OP_LINK_REMOVE:
+		return drupe_link_remove(args[0]);
+#endif
+	case DRUPE_OP_WATCH:
+		return drupe_watch(args[0], args[1]);
+	case DRUPE_OP_UNWATCH:
+		drupe_unwatch((struct drupe_watch *)args[0]);
+		return 0;
 	}
 	return -ENOSYS;
 }

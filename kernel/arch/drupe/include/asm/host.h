@@ -21,7 +21,7 @@
 #include <asm/cpu.h>
 
 /* Raised whenever anything in this file or in asm/cpu.h changes. */
-#define DRUPE_ABI_VERSION	2
+#define DRUPE_ABI_VERSION	3
 
 /* No deadline: the argument of @timer_set that turns the timer off. */
 #define DRUPE_NO_DEADLINE	(~0ULL)
@@ -63,12 +63,14 @@ enum drupe_stop {
  * @DRUPE_IRQ_YIELD: leave at the next poll point (%DRUPE_LEAVE_YIELD)
  * @DRUPE_IRQ_TIMER: the deadline of @timer_set has passed
  * @DRUPE_IRQ_DISK: @disk_reap has something
+ * @DRUPE_IRQ_LINK: @link_news has something
  */
 enum drupe_irq {
 	DRUPE_IRQ_CALL = 0,
 	DRUPE_IRQ_YIELD = 1,
 	DRUPE_IRQ_TIMER = 2,
 	DRUPE_IRQ_DISK = 3,
+	DRUPE_IRQ_LINK = 4,
 };
 
 /**
@@ -93,6 +95,14 @@ enum drupe_irq {
  *	file offset; pread(2) that works with O_DIRECT
  * @DRUPE_OP_PWRITE: like %DRUPE_OP_PREAD, pwrite(2)
  * @DRUPE_OP_CRASH: args: &enum drupe_crash; breaks the kernel, for tests
+ * @DRUPE_OP_LINK_ADD: args: link number, address of 6 bytes of hardware address
+ *	or 0, MTU in bytes, flags (&enum drupe_link_flags); the link is an
+ *	Ethernet device in the task's network namespace; returns its index
+ * @DRUPE_OP_LINK_REMOVE: args: link number
+ * @DRUPE_OP_WATCH: args: file descriptor, cookie; from now on @notify is called
+ *	whenever the file becomes ready, and once if it is; returns a handle;
+ *	%EPERM for files that cannot be watched
+ * @DRUPE_OP_UNWATCH: args: handle; @notify is not called for it any more
  */
 enum drupe_op {
 	DRUPE_OP_BASE = 0x10000,
@@ -107,6 +117,10 @@ enum drupe_op {
 	DRUPE_OP_PREAD,
 	DRUPE_OP_PWRITE,
 	DRUPE_OP_CRASH,
+	DRUPE_OP_LINK_ADD,
+	DRUPE_OP_LINK_REMOVE,
+	DRUPE_OP_WATCH,
+	DRUPE_OP_UNWATCH,
 };
 
 /**
@@ -136,6 +150,18 @@ enum drupe_disk_flags {
 	DRUPE_DISK_DISCARD = 2,
 	DRUPE_DISK_WRITE_ZEROES = 4,
 	DRUPE_DISK_STABLE_WRITES = 8,
+};
+
+/**
+ * enum drupe_link_flags - what a link takes and brings unfinished
+ * @DRUPE_LINK_CSUM: checksums
+ * @DRUPE_LINK_TSO: TCP segmentation
+ * @DRUPE_LINK_USO: UDP segmentation
+ */
+enum drupe_link_flags {
+	DRUPE_LINK_CSUM = 1,
+	DRUPE_LINK_TSO = 2,
+	DRUPE_LINK_USO = 4,
 };
 
 /**
@@ -211,6 +237,18 @@ struct drupe_io {
 };
 
 /**
+ * struct drupe_frame - an Ethernet frame, or room for one
+ * @header: struct virtio_net_hdr of the frame, little endian
+ * @iov_count: number of vectors
+ * @iov: the vectors
+ */
+struct drupe_frame {
+	u8 header[10];
+	u32 iov_count;
+	struct drupe_iovec *iov;
+};
+
+/**
  * struct drupe_host_ops - what the host does for one kernel
  * @clock: monotonic time in ns; any context, must not block
  * @wall_clock: ns since 1970-01-01 UTC, may be negative; during boot, any
@@ -232,9 +270,20 @@ struct drupe_io {
  *	block: the whole kernel waits
  * @disk_reap: a completed request, which is the kernel's again, or NULL when
  *	there is none; interrupt, must not block
+ * @link_send: carry @count frames of link @link; returns how many were taken,
+ *	from the first on; the rest is offered again after %DRUPE_IRQ_LINK; the
+ *	frames are the host's during the call only; softirq, must not block
+ * @link_receive: put the next frame of link @link into @frame, whose vectors
+ *	have room for 65,554 bytes; returns its length; 0: there is none, and
+ *	%DRUPE_IRQ_LINK will be raised for the next; or a negative errno;
+ *	softirq, must not block
+ * @link_news: takes the bitmap of the links for which %DRUPE_IRQ_LINK was
+ *	raised; interrupt, must not block
+ * @notify: the file that was watched with @cookie is ready; any context, must
+ *	not block
  *
  * @ctx is &drupe_boot.ctx.  Two kernels in one process may differ in their
- * clock, console and disks: that is why this is a table.
+ * clock, console, disks and links: that is why this is a table.
  */
 struct drupe_host_ops {
 	u64 (*clock)(void *ctx);
@@ -245,6 +294,11 @@ struct drupe_host_ops {
 	void (*unmap)(void *ctx, u64 va, u64 len);
 	bool (*disk_submit)(void *ctx, u32 cpu, struct drupe_io *io);
 	struct drupe_io *(*disk_reap)(void *ctx, u32 cpu);
+	u32 (*link_send)(void *ctx, u32 link, const struct drupe_frame *frames,
+			 u32 count);
+	s64 (*link_receive)(void *ctx, u32 link, struct drupe_frame *frame);
+	u64 (*link_news)(void *ctx);
+	void (*notify)(void *ctx, u64 cookie);
 };
 
 /**

@@ -12,6 +12,7 @@
 #include <asm/cpu.h>
 #include <asm/host.h>
 
+struct drupe_watch;
 struct task_struct;
 
 extern const struct drupe_boot *drupe_boot;
@@ -36,6 +37,10 @@ s64 drupe_map(unsigned long va, phys_addr_t pa, size_t len);
 void drupe_unmap(unsigned long va, size_t len);
 bool drupe_disk_submit(struct drupe_io *io);
 struct drupe_io *drupe_disk_reap(void);
+u32 drupe_link_send(u32 link, const struct drupe_frame *frames, u32 count);
+s64 drupe_link_receive(u32 link, struct drupe_frame *frame);
+u64 drupe_link_news(void);
+void drupe_notify(u64 cookie);
 u64 drupe_clock(void);
 s64 drupe_wall_clock(void);
 void __noreturn drupe_stop(enum drupe_stop stop, const char *message);
@@ -58,6 +63,14 @@ void drupe_memory_init(void);
 /* drivers/disk.c */
 s64 drupe_disk_add(u32 number, u64 size, u32 block_size, u32 flags);
 s64 drupe_disk_remove(u32 number);
+
+/* drivers/link.c */
+s64 drupe_link_add(u32 number, const u8 *mac, u32 mtu, u32 flags);
+s64 drupe_link_remove(u32 number);
+
+/* kernel/watch.c */
+s64 drupe_watch(int fd, u64 cookie);
+void drupe_unwatch(struct drupe_watch *watch);
 
 /**
  * drupe_leave - leave the machine: return from the drupe_enter() that runs it

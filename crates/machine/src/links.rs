@@ -1,0 +1,194 @@
+//! The network links of a kernel: frames between its driver
+//! (`kernel/arch/drupe/drivers/link.c`) and [`Link`]s.
+//!
+//! News of a link comes in two steps: its bit in `news` is set, then the link
+//! interrupt is raised, both SeqCst; the kernel takes the interrupt, and then
+//! the bits. So a bit that is set is seen by the interrupt that follows it, if
+//! not by an earlier one.
+
+use crate::host::contain;
+use crate::kernel::Kernel;
+use crate::{deferred, fault};
+use drupe_abi::{Errno, Frame, irq, link_flags};
+use drupe_host::link::{self, FrameHeader, Link, LinkWaker, Offloads};
+use std::io::{IoSlice, IoSliceMut};
+use std::slice;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// As many as there are bits in `news`.
+const MAX_LINKS: usize = 64;
+
+/// Frames that are shown to a link at a time; the driver sends no more.
+const MAX_FRAMES: usize = 16;
+
+const _: () = assert!(size_of::<FrameHeader>() == FrameHeader::LEN);
+
+/// A network link of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkId {
+    pub(crate) number: u32,
+    pub(crate) index: u32,
+}
+
+impl LinkId {
+    /// Index of the interface (`netdevice(7)`), from 1 on.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+}
+
+/// The links of one kernel, by number.
+pub(crate) struct Links {
+    slots: RwLock<[Option<Arc<dyn Link>>; MAX_LINKS]>,
+    news: AtomicU64,
+}
+
+impl Default for Links {
+    fn default() -> Links {
+        Links {
+            slots: RwLock::new([const { None }; MAX_LINKS]),
+            news: AtomicU64::new(0),
+        }
+    }
+}
+
+impl std::fmt::Debug for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Links").finish_non_exhaustive()
+    }
+}
+
+/// What `op::LINK_ADD` is told.
+pub(crate) fn flags(offloads: Offloads) -> u64 {
+    let Offloads { checksum, tso, uso } = offloads;
+    let flag = |set: bool, flag: u64| if set { flag } else { 0 };
+    flag(checksum, link_flags::CSUM)
+        | flag(checksum && tso, link_flags::TSO)
+        | flag(checksum && uso, link_flags::USO)
+}
+
+impl Links {
+    /// Reserves a number for `link`, and connects it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` when all are taken.
+    pub(crate) fn insert(&self, kernel: &Arc<Kernel>, link: Arc<dyn Link>) -> Result<u32, Errno> {
+        let number = {
+            let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+            let number = slots.iter().position(Option::is_none).ok_or(Errno::NOSPC)?;
+            slots[number] = Some(Arc::clone(&link));
+            number
+        };
+        let kernel = Arc::downgrade(kernel);
+        let waker = LinkWaker::new(move || match kernel.upgrade() {
+            Some(kernel) => wake(kernel, number),
+            None => false,
+        });
+        link.attach(waker);
+        Ok(number as u32)
+    }
+
+    /// Frees the number of a link that the kernel does not know any more.
+    pub(crate) fn remove(&self, number: u32) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let link = slots[number as usize].take();
+        drop(slots);
+        if let Some(link) = link {
+            link.detach();
+        }
+    }
+
+    /// Lets go of all links, after the kernel has ended.
+    pub(crate) fn clear(&self) {
+        (0..MAX_LINKS as u32).for_each(|number| self.remove(number));
+    }
+
+    fn get(&self, number: u32) -> Option<Arc<dyn Link>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.get(number as usize)?.clone()
+    }
+
+    /// Sends frames; returns how many were taken. Those of a link that panics
+    /// are lost.
+    ///
+    /// # Safety
+    ///
+    /// The vectors of `frames` are valid for reads.
+    pub(crate) unsafe fn send(&self, number: u32, frames: &[Frame]) -> u32 {
+        let Some(link) = self.get(number) else {
+            return frames.len() as u32;
+        };
+        let frames = &frames[..frames.len().min(MAX_FRAMES)];
+        let nothing = link::Frame {
+            header: FrameHeader::default(),
+            pieces: &[],
+        };
+        let mut shown = [nothing; MAX_FRAMES];
+        for (shown, frame) in shown.iter_mut().zip(frames) {
+            // SAFETY: as promised; `IoVec` is `struct iovec`, as `IoSlice` is
+            // guaranteed to be on Unix, and any bytes are a header.
+            unsafe {
+                shown.header = frame.header.as_ptr().cast::<FrameHeader>().read_unaligned();
+                shown.pieces = slice::from_raw_parts(
+                    frame.iov.cast::<IoSlice<'_>>(),
+                    frame.iov_count as usize,
+                );
+            }
+        }
+        let taken = contain(|| link.send(&shown[..frames.len()]));
+        taken.unwrap_or(frames.len()).min(frames.len()) as u32
+    }
+
+    /// Receives a frame: its length, 0 for none, or a negative errno.
+    ///
+    /// # Safety
+    ///
+    /// The vectors of `frame` are valid for writes, and nobody else's.
+    pub(crate) unsafe fn receive(&self, number: u32, frame: &mut Frame) -> i64 {
+        let Some(link) = self.get(number) else {
+            return 0;
+        };
+        // SAFETY: as promised, and the layouts are the same.
+        let buffers = unsafe {
+            slice::from_raw_parts_mut(frame.iov.cast::<IoSliceMut<'_>>(), frame.iov_count as usize)
+        };
+        match contain(|| link.receive(buffers)) {
+            Some(Ok(Some((len, header)))) => {
+                // SAFETY: the field has room for a header, which is plain bytes.
+                unsafe {
+                    let place = frame.header.as_mut_ptr().cast::<FrameHeader>();
+                    place.write_unaligned(header);
+                }
+                len as i64
+            }
+            Some(Ok(None)) => 0,
+            Some(Err(error)) => {
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                -i64::from(errno.raw_os_error())
+            }
+            None => -i64::from(Errno::IO.raw_os_error()),
+        }
+    }
+
+    /// Takes the bitmap of links with news.
+    pub(crate) fn news(&self) -> u64 {
+        self.news.swap(0, SeqCst)
+    }
+}
+
+/// There is news of a link. Returns whether the kernel may still want any.
+fn wake(kernel: Arc<Kernel>, number: usize) -> bool {
+    if kernel.end.get().is_some() || kernel.is_forked() {
+        return false;
+    }
+    kernel.links.news.fetch_or(1 << number, SeqCst);
+    if fault::is_inside() {
+        deferred::defer(kernel);
+    } else {
+        kernel.interrupt(irq::LINK);
+    }
+    true
+}
