@@ -54,6 +54,9 @@ impl Pseudo {
     }
 }
 
+/// These drivers make interfaces when they start, unless they are told not to.
+const NO_INTERFACES: &str = "dummy.numdummies=0 ifb.numifbs=0 bonding.max_bonds=0";
+
 /// How a kernel is to run. From [`Kernel::builder`].
 #[derive(Default)]
 #[must_use = "boot() starts the kernel"]
@@ -91,7 +94,9 @@ impl Builder {
     }
 
     /// Boots it.
-    pub fn boot(self) -> Result<Kernel> {
+    pub fn boot(mut self) -> Result<Kernel> {
+        let own = std::mem::take(&mut self.config.command_line);
+        self.config.command_line = format!("{NO_INTERFACES} {own}");
         let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
         let inner = KernelInner {
             sys: Arc::new(Sys::new(machine)),
