@@ -208,7 +208,7 @@ impl Socket {
     }
 
     /// Whether one of `events` happens in time.
-    fn wait(&self, events: i16, timeout: Duration) -> sys::Result<bool> {
+    pub(super) fn wait(&self, events: i16, timeout: Duration) -> sys::Result<bool> {
         let end = Instant::now().checked_add(timeout);
         let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
         loop {
@@ -277,13 +277,8 @@ impl Socket {
 
     /// Whether calls fail with EAGAIN rather than block. Shared by all handles.
     pub fn set_nonblocking(&self, yes: bool) -> Result<()> {
-        let raw = self.fd.raw();
-        let set = || {
-            let flags = self.sys().status_flags(raw)? & !libc::O_NONBLOCK;
-            let nonblocking = if yes { libc::O_NONBLOCK } else { 0 };
-            self.sys().set_status_flags(raw, flags | nonblocking)
-        };
-        named("set non-blocking", set())
+        let set = self.sys().set_nonblocking(self.fd.raw(), yes);
+        named("set non-blocking", set)
     }
 
     /// Whether [`Socket::set_nonblocking`] has been set.
@@ -376,7 +371,7 @@ fn display(address: &SocketAddress) -> String {
 
 /// Without the detour through [`Error`], which is an allocation: a call that
 /// would block is no event.
-fn io_error(operation: &'static str, error: MachineError) -> io::Error {
+pub(super) fn io_error(operation: &'static str, error: MachineError) -> io::Error {
     match error {
         MachineError::Errno(errno) => errno.into(),
         error => Error::new(operation, error).into(),

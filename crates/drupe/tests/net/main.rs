@@ -1,10 +1,14 @@
 //! Sockets, interfaces and routes of kernels, all inside of them: nothing here
 //! touches a network of the host's.
 
+mod dhcp;
 mod lab;
 mod links;
 mod options;
 mod poll;
+mod shaping;
 mod tcp;
+mod topology;
 mod udp;
 mod unix;
+mod wireguard;
