@@ -33,6 +33,8 @@ pub(crate) struct KernelInner {
     mounts: Mutex<Vec<Weak<MountInner>>>,
     /// Raised when it has been halted.
     ends: Mutex<Vec<Weak<Notice>>>,
+    #[cfg(feature = "tokio")]
+    pub(crate) drivers: crate::net::tokio::Drivers,
     /// Who halts it: another one waits until the mounts are settled.
     halting: Mutex<()>,
 }
@@ -107,6 +109,8 @@ impl Builder {
             next_mount: AtomicU32::new(0),
             mounts: Mutex::default(),
             ends: Mutex::default(),
+            #[cfg(feature = "tokio")]
+            drivers: Default::default(),
             halting: Mutex::default(),
         };
         inner.prepare().map_err(|e| Error::new("boot", e))?;

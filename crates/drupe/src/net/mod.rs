@@ -66,6 +66,8 @@ mod rule;
 mod socket;
 mod sysctl;
 mod tcp;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod tun;
 mod udp;
 mod value;

@@ -184,7 +184,7 @@ impl Socket {
         timeout: Duration,
     ) -> Result<()> {
         let address = address.into();
-        let failed = |cause: Cause| Error::at("connect", display(&address), cause);
+        let failed = |cause: Cause| Error::at("connect", address.to_string(), cause);
         if timeout.is_zero() {
             return Err(failed(Errno::INVAL.into()));
         }
@@ -230,7 +230,7 @@ impl Socket {
         f: impl FnOnce(&RawAddress) -> sys::Result<T>,
     ) -> Result<T> {
         let result = address.encode().and_then(|raw| f(&raw));
-        result.map_err(|e| Error::at(operation, display(address), e))
+        result.map_err(|e| Error::at(operation, address.to_string(), e))
     }
 
     /// listen(2); `backlog` is at most the sysctl `net.core.somaxconn`.
@@ -355,17 +355,9 @@ impl Socket {
         Ok(self.take_errno()?.map(io::Error::from))
     }
 
-    fn take_errno(&self) -> Result<Option<Errno>> {
+    pub(super) fn take_errno(&self) -> Result<Option<Errno>> {
         let code: i32 = self.option(libc::SOL_SOCKET, libc::SO_ERROR)?;
         Ok((code != 0).then(|| Errno::from_raw_os_error(code)))
-    }
-}
-
-/// An address as an error shows it.
-fn display(address: &SocketAddress) -> String {
-    match address {
-        SocketAddress::Ip(address) => address.to_string(),
-        address => format!("{address:?}"),
     }
 }
 

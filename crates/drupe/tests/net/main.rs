@@ -1,6 +1,8 @@
 //! Sockets, interfaces and routes of kernels, all inside of them: nothing here
 //! touches a network of the host's.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod dhcp;
 mod lab;
 mod links;
