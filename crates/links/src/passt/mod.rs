@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_size_force};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
     send, socket_with, socketpair,
@@ -39,6 +39,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A link to passt. Checksums are completed here, in Rust; of what passt sends
 /// they are known to be right.
+///
+/// What was seen of the passt of March 2023 (Debian 12):
+/// - A connection from the host is complete inside only when the caller has sent
+///   something, so a server that speaks first waits for ever.
+/// - What it finds no room for in the socket is lost, and sent again after two
+///   seconds. The socket is made as large as the host allows
+///   (`net.core.wmem_max`); where that is less than the kernel's largest receive
+///   window (`net.ipv4.tcp_rmem`), smaller windows are faster.
 #[derive(Debug)]
 pub struct Passt {
     // Before the child: its end has the socket closed.
@@ -64,6 +72,9 @@ impl Passt {
             None,
         )
         .map_err(|error| failed(error.into()))?;
+        // A passt that listens does so for its end itself. What does not fit, it
+        // drops, and notices after two seconds.
+        enlarge(&theirs);
         let memory = memfd_create("drupe-passt", MemfdFlags::CLOEXEC);
         let mut said = std::fs::File::from(memory.map_err(|error| failed(error.into()))?);
         let mut command = Command::new(&options.program);
@@ -136,10 +147,17 @@ impl Passt {
 }
 
 fn stream(socket: OwnedFd) -> io::Result<Stream> {
-    // The host may bound them; smaller ones do too.
-    let _ = set_socket_send_buffer_size(&socket, SOCKET_BUFFER);
-    let _ = set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
+    enlarge(&socket);
     Stream::new(socket)
+}
+
+/// What a Unix socket has sent, and nobody received, counts for its own buffer.
+fn enlarge(socket: &OwnedFd) {
+    // Beyond the host's bound (net.core.wmem_max) it takes a privilege; a
+    // smaller one does too.
+    if set_socket_send_buffer_size_force(socket, SOCKET_BUFFER).is_err() {
+        let _ = set_socket_send_buffer_size(socket, SOCKET_BUFFER);
+    }
 }
 
 /// Asks a new passt something, and waits for an answer: so that one that cannot
