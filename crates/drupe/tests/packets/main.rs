@@ -1,0 +1,60 @@
+//! What Linux's TCP/IP does with packets: a kernel with one link, at whose other
+//! end a Python script makes packets by hand, with scapy.
+//!
+//! A script does both sides of a scenario, one step after the other: it sends
+//! frames, makes the kernel's system calls, moves the kernel's clock, and looks
+//! at the frames that come. So nothing is awaited by the wall clock: a
+//! retransmission is sent when the script says that its time has come.
+//!
+//! - [`lab`]: starts a kernel and a script, and says what went wrong.
+//! - [`wire`]: the link, whose other end is a stream of frames.
+//! - [`calls`]: the script's system calls.
+//! - `scripts/`: `run.py` runs a scenario; `wire.py`, `kernel.py` and `tcp.py`
+//!   are what scenarios are written with, the other files have them.
+
+mod calls;
+mod lab;
+mod wire;
+
+use lab::FINISHED;
+
+/// A test for each function of a script.
+macro_rules! scenarios {
+    ($($module:ident in $lab:ident: $($name:ident)*;)*) => {
+        $(mod $module {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                $lab.run(stringify!($module), stringify!($name));
+            })*
+        })*
+
+        /// What is in this list, as `run.py --list` prints it.
+        const SCENARIOS: &[&str] =
+            &[$($(concat!(stringify!($module), ".", stringify!($name)),)*)*];
+    };
+}
+
+scenarios! {
+    neighbours in FINISHED:
+        arp
+        neighbour_discovery
+        ping
+        ping_ipv6;
+}
+
+/// Nobody has written a scenario and forgotten to list it here.
+#[test]
+fn all_scenarios_are_run() {
+    let mut listed: Vec<_> = SCENARIOS.to_vec();
+    listed.sort_unstable();
+    assert_eq!(listed, lab::scenarios().lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_script_that_fails_is_a_test_that_fails() {
+    let outcome = std::panic::catch_unwind(|| FINISHED.run("no_module", "no_name"));
+    let message = outcome.expect_err("it cannot have passed");
+    let message = message.downcast_ref::<String>().expect("a text");
+    assert!(message.contains("No module named 'no_module'"), "{message}");
+}
