@@ -36,6 +36,28 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    handshake in FINISHED:
+        all_options_offered
+        all_options_taken
+        both_at_once
+        data_with_the_last_acknowledgement
+        no_options_taken
+        over_ipv6
+        refused
+        syn_ack_is_sent_again
+        syn_is_sent_again
+        window_scale_counts;
+    loss in FINISHED:
+        any_order
+        fast_retransmit
+        fast_retransmit_without_sack
+        holes_are_told
+        no_sack_unless_agreed
+        one_that_only_came_late
+        outside_of_the_window
+        tail_loss_probe
+        three_blocks_beside_timestamps
+        timeout;
     neighbours in FINISHED:
         arp
         neighbour_discovery

@@ -90,6 +90,13 @@ class Kernel:
         """Moves the kernel's clock, at once."""
         self.call("advance", round(seconds * 1e9))
 
+    def until_timer(self, seconds):
+        """Moves the clock to when a timer of so many seconds has expired, and
+        nothing has been sent shortly before. Timers are late by up to an eighth."""
+        self.advance(seconds * 0.98)
+        self.wire.nothing()
+        self.advance(seconds * 0.16)
+
     # Files.
 
     def read(self, path):
@@ -136,6 +143,8 @@ class Kernel:
 
     def configure(self):
         """Gives eth0 its addresses, and the script's as gateways."""
+        # TCP takes a time of 0 for none.
+        self.advance(1)
         # No second address may be asked for, nor a router.
         for name in ("accept_dad", "router_solicitations"):
             self.sysctl(f"net.ipv6.conf.eth0.{name}", 0)

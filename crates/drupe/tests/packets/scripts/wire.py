@@ -158,7 +158,7 @@ class Wire:
         if fits and fields:
             last = packet[layers[-1]]
             fits = all(getattr(last, name) == value for name, value in fields.items())
-        assert fits, f"{wanted} wanted, got {packet!r}"
+        assert fits, f"{wanted} wanted, got {packet!r:.500}"
         return packet
 
     def barrier(self):
@@ -170,7 +170,7 @@ class Wire:
         seen = []
         while True:
             packet = self.receive()
-            assert packet is not None, f"it does not answer; before: {seen}"
+            assert packet is not None, f"it does not answer; before: {seen!r:.1000}"
             if ICMP in packet and packet[ICMP].id == 0xBA44 and packet[ICMP].seq == number:
                 assert packet[ICMP].type == 0
                 return seen
@@ -179,7 +179,7 @@ class Wire:
     def nothing(self):
         """The kernel has nothing to say to what was sent."""
         seen = self.barrier()
-        assert not seen, f"nothing wanted, got {seen}"
+        assert not seen, f"nothing wanted, got {seen!r:.1000}"
 
     def discard(self):
         """Frames that have come are of no interest."""
@@ -201,7 +201,7 @@ def check(message):
     kind, packet = message[12:14], message[14:]
     if kind == b"\x08\x00":
         length = (packet[0] & 15) * 4
-        assert checksum(packet[:length]) == 0, f"IP checksum: {Ether(message)!r}"
+        assert checksum(packet[:length]) == 0, f"IP checksum: {Ether(message)!r:.500}"
         total, = struct.unpack_from(">H", packet, 2)
         fragment = packet[6:8] not in (b"\0\0", b"\x40\0")
         protocol, payload, addresses = packet[9], packet[length:total], packet[12:20]
@@ -216,6 +216,6 @@ def check(message):
     if fragment or protocol not in (1, 6, 17, 58):
         return
     if protocol == 17 and payload[6:8] == b"\0\0":
-        raise AssertionError(f"no checksum: {Ether(message)!r}")
+        raise AssertionError(f"no checksum: {Ether(message)!r:.500}")
     pseudo = addresses + struct.pack(">II", len(payload), protocol) if protocol != 1 else b""
-    assert checksum(pseudo + payload) == 0, f"checksum: {Ether(message)!r}"
+    assert checksum(pseudo + payload) == 0, f"checksum: {Ether(message)!r:.500}"
