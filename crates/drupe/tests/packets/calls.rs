@@ -1,10 +1,10 @@
 //! The system calls that a script asks for.
 //!
-//! A request is a number of its own, that of the system call, and its arguments:
-//! each an integer (`i` and eight bytes), bytes that the call reads (`b`, length,
-//! bytes) or room for bytes that it writes (`o`, length). The answer is the
-//! request's number, the result, and the rooms, each behind its length. All
-//! numbers are big endian.
+//! A request is a number of its own, how many frames the script has sent before
+//! it, the number of the system call, and its arguments: each an integer (`i` and
+//! eight bytes), bytes that the call reads (`b`, length, bytes) or room for bytes
+//! that it writes (`o`, length). The answer is the request's number, the result,
+//! and the rooms, each behind its length. All numbers are big endian.
 
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Sender;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use drupe::{Cause, Kernel, ManualClock, with_deadline};
 
-use crate::wire::{Message, read_message};
+use crate::wire::{Message, Wire, read_message};
 
 /// Longer than any call blocks in a test that passes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,12 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Not a system call: the clock is to go on by so many nanoseconds.
 const ADVANCE: u32 = u32::MAX;
 
+const GETPID: usize = 172;
+
 /// Results that are no kernel's errno: it ended, or the call took too long.
 const NO_KERNEL: i64 = -10_000;
 const TOO_LONG: i64 = -10_001;
 
 struct Request {
     id: u32,
+    frames: u32,
     nr: u32,
     args: Vec<Arg>,
 }
@@ -42,13 +45,17 @@ pub(crate) fn serve<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     mut stream: UnixStream,
     kernel: &'env Kernel,
+    wire: &Wire,
     clock: &ManualClock,
     outbox: &Sender<Message>,
 ) {
     while let Some(bytes) = read_message(&mut stream).expect("requests") {
         let mut request = parse(&bytes).expect("scripts know the format");
+        wire.wait_for(request.frames);
         if let (ADVANCE, [Arg::Integer(ns)]) = (request.nr, &request.args[..]) {
+            settle(kernel);
             clock.advance(Duration::from_nanos(*ns as u64));
+            settle(kernel);
             let _ = outbox.send(Message::Result(answer(&request, 0)));
             continue;
         }
@@ -59,6 +66,13 @@ pub(crate) fn serve<'scope, 'env>(
             let _ = outbox.send(Message::Result(answer(&request, result)));
         });
     }
+}
+
+/// Has the kernel do what it has been told of: frames that have come, timers that
+/// are due. It takes its interrupts before a call.
+fn settle(kernel: &Kernel) {
+    // SAFETY: getpid() has no arguments.
+    let _ = unsafe { kernel.syscall(GETPID, [0; 6]) };
 }
 
 impl Request {
@@ -101,7 +115,8 @@ fn answer(request: &Request, result: i64) -> Vec<u8> {
 }
 
 fn parse(mut rest: &[u8]) -> Option<Request> {
-    let (id, nr) = (u32::from_be_bytes(take(&mut rest)?), take(&mut rest)?);
+    let mut number = || take(&mut rest).map(u32::from_be_bytes);
+    let (id, frames, nr) = (number()?, number()?, number()?);
     let mut args = Vec::new();
     while let Some([kind]) = take(&mut rest) {
         args.push(match kind {
@@ -118,8 +133,12 @@ fn parse(mut rest: &[u8]) -> Option<Request> {
             }
         });
     }
-    let nr = u32::from_be_bytes(nr);
-    Some(Request { id, nr, args })
+    Some(Request {
+        id,
+        frames,
+        nr,
+        args,
+    })
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

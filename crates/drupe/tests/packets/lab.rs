@@ -142,7 +142,7 @@ impl Lab {
         thread::scope(|scope| {
             scope.spawn(move || deliver(messages, streams));
             scope.spawn(|| wire.carry(frames).expect("frames"));
-            scope.spawn(|| calls::serve(scope, requests, kernel, clock, &outbox));
+            scope.spawn(|| calls::serve(scope, requests, kernel, &wire, clock, &outbox));
             let mut said = String::new();
             let mut stderr = child.stderr.take().expect("piped");
             stderr.read_to_string(&mut said).expect("text");

@@ -36,6 +36,21 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    closing in FINISHED:
+        both_at_once
+        fin_is_sent_again
+        half_closed_by_the_kernel
+        half_closed_by_the_script
+        keepalive
+        reset_by_the_kernel
+        reset_in_place
+        time_wait;
+    congestion_notification in FINISHED:
+        an_echo_slows_down
+        answered
+        asked_for
+        marks_are_echoed
+        marks_are_echoed_over_ipv6;
     handshake in FINISHED:
         all_options_offered
         all_options_taken
@@ -63,6 +78,13 @@ scenarios! {
         neighbour_discovery
         ping
         ping_ipv6;
+    window in FINISHED:
+        a_reader_that_does_not_read
+        acknowledgements_wait
+        no_more_than_the_window
+        probes_of_a_closed_window
+        small_writes_wait
+        urgent;
 }
 
 /// Nobody has written a scenario and forgotten to list it here.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSliceMut, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Condvar, Mutex, OnceLock};
 
 use drupe::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 
@@ -25,6 +25,9 @@ pub(crate) struct Wire {
     offloads: Offloads,
     waker: OnceLock<LinkWaker>,
     inbox: Mutex<VecDeque<(FrameHeader, Vec<u8>)>>,
+    /// Frames of the script that the kernel has been told of.
+    carried: Mutex<u32>,
+    more_carried: Condvar,
     outbox: Sender<Message>,
 }
 
@@ -34,6 +37,8 @@ impl Wire {
             offloads,
             waker: OnceLock::new(),
             inbox: Mutex::default(),
+            carried: Mutex::default(),
+            more_carried: Condvar::new(),
             outbox,
         }
     }
@@ -51,8 +56,19 @@ impl Wire {
             };
             self.inbox.lock().unwrap().push_back((header, bytes));
             self.waker.get().expect("the link was added").wake();
+            *self.carried.lock().unwrap() += 1;
+            self.more_carried.notify_all();
         }
         Ok(())
+    }
+
+    /// Waits until the kernel has been told of so many frames.
+    pub(crate) fn wait_for(&self, count: u32) {
+        let carried = self.carried.lock().unwrap();
+        drop(
+            self.more_carried
+                .wait_while(carried, |carried| *carried < count),
+        );
     }
 }
 

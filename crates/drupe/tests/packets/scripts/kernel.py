@@ -52,7 +52,7 @@ class Kernel:
     def start(self, name, *args):
         """Begins a call, which may block; finish() waits for it."""
         self.requests += 1
-        message = struct.pack(">II", self.requests, NUMBERS[name])
+        message = struct.pack(">III", self.requests, self.wire.sent, NUMBERS[name])
         for arg in args:
             if isinstance(arg, Out):
                 message += struct.pack(">cI", b"o", arg.size)
@@ -177,6 +177,7 @@ class Kernel:
 
     def listener(self, port=80, family=4, backlog=16):
         socket = self.socket(family=family)
+        socket.set(host.SOL_SOCKET, host.SO_REUSEADDR, 1)
         socket.bind(port)
         self.call("listen", socket.fd, backlog)
         return socket

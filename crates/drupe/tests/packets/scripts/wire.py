@@ -52,6 +52,8 @@ class Wire:
         self.answers = (4, 6)
         # Whether what every kernel says now and then is shown to scenarios.
         self.chatter = False
+        # How many frames were sent, and what has come.
+        self.sent = 0
         self.frames = []
         self.results = {}
         self.buffers = {FRAMES: bytearray(), REQUESTS: bytearray()}
@@ -64,6 +66,7 @@ class Wire:
         or bytes as they are."""
         if not isinstance(packet, (bytes, bytearray)):
             packet = bytes(packet if Ether in packet or ARP in packet else frame(packet))
+        self.sent += 1
         self.write(FRAMES, (header if self.unfinished else b"") + packet)
 
     @staticmethod
