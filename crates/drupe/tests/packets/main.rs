@@ -51,6 +51,14 @@ scenarios! {
         asked_for
         marks_are_echoed
         marks_are_echoed_over_ipv6;
+    datagrams in FINISHED:
+        checksums_count
+        datagrams
+        groups
+        groups_ipv6
+        large_datagrams
+        lengths_count
+        nobody_is_there;
     handshake in FINISHED:
         all_options_offered
         all_options_taken
@@ -78,6 +86,15 @@ scenarios! {
         neighbour_discovery
         ping
         ping_ipv6;
+    path in FINISHED:
+        fragmentation_needed
+        fragmentation_needed_for_what_was_not_sent
+        fragments_that_are_missing
+        fragments_that_make_no_sense
+        fragments_that_overlap
+        packet_too_big
+        ping_in_fragments
+        ping_ipv6_in_fragments;
     window in FINISHED:
         a_reader_that_does_not_read
         acknowledgements_wait
