@@ -59,6 +59,13 @@ scenarios! {
         large_datagrams
         lengths_count
         nobody_is_there;
+    flood in FINISHED:
+        a_queue_that_nobody_reads
+        datagrams_for_nobody
+        neighbours_without_number
+        syns_from_everywhere
+        syns_from_everywhere_ipv6
+        syns_without_cookies;
     handshake in FINISHED:
         all_options_offered
         all_options_taken

@@ -10,7 +10,7 @@ import pathlib
 import signal
 import sys
 
-TOOLS = ("run", "wire", "kernel", "tcp")
+TOOLS = ("run", "wire", "kernel", "tcp", "alive")
 # Longer than any scenario takes.
 PATIENCE = 60
 

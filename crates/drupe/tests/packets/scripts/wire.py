@@ -28,6 +28,9 @@ KERNEL_MAC, KERNEL, KERNEL6 = "02:00:00:00:00:01", "10.0.0.1", "fd00::1"
 # For what has to come. Nothing is awaited that long that does come.
 PATIENCE = 10
 
+# The identifier of echo requests that nothing but their answer is wanted of.
+BARRIER = 0xBA44
+
 FRAMES, REQUESTS = 0, 1
 HEADER = struct.Struct("=BBHHHH")
 NO_HEADER = HEADER.pack(0, 0, 0, 0, 0, 0)
@@ -168,16 +171,14 @@ class Wire:
         """Returns the frames that the kernel has sent in answer to what was sent
         before: it answers an echo request after that."""
         self.barriers += 1
-        number = self.barriers
-        self.send(ip() / ICMP(type=8, id=0xBA44, seq=number))
+        self.send(ip() / ICMP(type=8, id=BARRIER, seq=self.barriers))
         seen = []
-        while True:
-            packet = self.receive()
-            assert packet is not None, f"it does not answer; before: {seen!r:.1000}"
-            if ICMP in packet and packet[ICMP].id == 0xBA44 and packet[ICMP].seq == number:
-                assert packet[ICMP].type == 0
+        while (packet := self.receive()) is not None:
+            if ICMP in packet and (packet[ICMP].id, packet[ICMP].seq) == (BARRIER, self.barriers):
+                assert packet[ICMP].type == 0, packet
                 return seen
             seen.append(packet)
+        raise AssertionError(f"it does not answer; before: {seen!r:.1000}")
 
     def nothing(self):
         """The kernel has nothing to say to what was sent."""
@@ -185,8 +186,22 @@ class Wire:
         assert not seen, f"nothing wanted, got {seen!r:.1000}"
 
     def discard(self):
-        """Frames that have come are of no interest."""
-        self.barrier()
+        """Frames that have come are of no interest; returns how many. They are not
+        even parsed: there may be thousands."""
+        self.barriers += 1
+        self.send(ip() / ICMP(type=8, id=BARRIER, seq=self.barriers))
+        answer = struct.pack(">HH", BARRIER, self.barriers)
+        end = time.monotonic() + PATIENCE
+        count = 0
+        while time.monotonic() < end:
+            self.pump(1)
+            for index, (_, message) in enumerate(self.frames):
+                if message[23] == 1 and message[34] == 0 and message[38:42] == answer:
+                    del self.frames[: index + 1]
+                    return count + index
+            count += len(self.frames)
+            self.frames.clear()
+        raise AssertionError("it does not answer")
 
 
 def finish(header, message):
