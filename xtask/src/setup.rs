@@ -45,6 +45,13 @@ const TESTS: &[Requirement] = &[
     Requirement::program("setpriv", "util-linux"),
     Requirement::program("mandoc", "mandoc"),
     Requirement::program("fusermount3", "fuse3"),
+    // The other end of a link. Another Python that PATH may have lacks scapy.
+    Requirement::file("Debian's Python", "python3", "/usr/bin/python3"),
+    Requirement::file(
+        "scapy",
+        "python3-scapy",
+        "/usr/lib/python3/dist-packages/scapy/__init__.py",
+    ),
     // checkpatch.pl wants modules that perl-base lacks.
     Requirement::program("prove", "perl"),
 ];
