@@ -22,7 +22,7 @@ fn network(kernel: &Kernel) -> drupe::Result<(Namespace, Namespace)> {
     Ok((client, server))
 }
 
-struct Server {
+pub(crate) struct Server {
     socket: UdpSocket,
     /// The first so many REQUESTs are refused.
     refuse: usize,
@@ -31,7 +31,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(kernel: &Kernel, namespace: &Namespace) -> drupe::Result<Server> {
+    pub(crate) fn new(kernel: &Kernel, namespace: &Namespace) -> drupe::Result<Server> {
         let socket = namespace.run(|| UdpSocket::bind(kernel, "0.0.0.0:67"))??;
         socket.set_broadcast(true)?;
         socket.as_socket().bind_device(Some("eth0"))?;
@@ -43,7 +43,7 @@ impl Server {
     }
 
     /// Answers until it has given an address: what kinds of messages came.
-    fn serve(mut self) -> drupe::Result<Vec<u8>> {
+    pub(crate) fn serve(mut self) -> drupe::Result<Vec<u8>> {
         let mut kinds = Vec::new();
         loop {
             let mut message = [0; 1500];
@@ -82,7 +82,7 @@ impl Server {
     }
 }
 
-fn check(client: &Namespace, lease: &Lease) -> Outcome {
+pub(crate) fn check(client: &Namespace, lease: &Lease) -> Outcome {
     assert_eq!(lease.address.to_string(), "10.0.0.77/24");
     assert_eq!(lease.server, Ipv4Addr::new(10, 0, 0, 1));
     assert_eq!(lease.routers, [Ipv4Addr::new(10, 0, 0, 1)]);
