@@ -128,7 +128,7 @@ impl Netlink {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.sequence = state.sequence.wrapping_add(1).max(1);
         let sequence = state.sequence;
-        let body = body.as_bytes();
+        let body = body.checked().map_err(|e| Error::new("netlink", e))?;
         let mut request = Vec::with_capacity(HEADER + body.len());
         request.extend(((HEADER + body.len()) as u32).to_ne_bytes());
         request.extend(kind.to_ne_bytes());
