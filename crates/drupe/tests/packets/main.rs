@@ -144,6 +144,18 @@ scenarios! {
         urgent;
 }
 
+#[test]
+#[ignore = "takes a minute; cargo xtask soak"]
+fn a_million_frames() {
+    FINISHED.run("soak", "noise");
+}
+
+#[test]
+#[ignore = "takes a minute; cargo xtask soak"]
+fn a_million_frames_with_headers() {
+    UNFINISHED.run("soak", "noise");
+}
+
 /// Nobody has written a scenario and forgotten to list it here.
 #[test]
 fn all_scenarios_are_run() {

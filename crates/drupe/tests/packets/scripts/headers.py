@@ -4,13 +4,12 @@ theirs.
 """
 
 import itertools
-import random
 import socket as host
 
 from scapy.layers.inet import TCP, UDP
 
 from alive import PORT, begin, still_alive
-from malformed import correct_neighbours, frames, spoil
+from malformed import fuzz
 from tcp import listened
 from wire import HEADER, frame, ip
 
@@ -95,38 +94,9 @@ def datagrams_that_claim_to_be_cut(kernel, wire):
 
 
 def noise(kernel, wire):
-    """Ten thousand frames, spoiled or not, behind headers of any kind."""
-    alive = begin(kernel, wire)
-    tcp, socket = listened(kernel, wire)
-    numbers = random.Random(2)
-    originals = frames() + [bytes(packet) for packet, _, _ in _targets(tcp)] * 10
-    before = kernel.memory()
-    for number in range(10_000):
-        whole = numbers.choice(originals)
-        if numbers.random() < 0.5:
-            whole = spoil(numbers, whole)
-        if numbers.random() < 0.2:
-            header = numbers.randbytes(HEADER.size)
-        else:
-            header = _header(
-                numbers.choice((0, 1, 1, 1, 2, 3)),
-                numbers.choice((0, TCPV4, TCPV6, UDP_L4, UDP_FRAGMENTS, TCPV4 | ECN)),
-                numbers.choice((0, 14, 54, 1000)),
-                numbers.choice((1, 8, 100, 1000, 1448)),
-                numbers.choice((14, 34, 34, 54, 54, len(whole))),
-                numbers.choice((0, 2, 6, 6, 16, 16)),
-            )
-        wire.send(whole or b"x", header)
-        if number % 1000 == 999:
-            kernel.advance(1)
-            correct_neighbours(wire)
-            wire.discard()
-    for _ in range(30):
-        kernel.advance(10)
-        correct_neighbours(wire)
-        wire.discard()
-    assert before - kernel.memory() < 8 << 20
-    still_alive(kernel, wire, alive)
+    """Twenty thousand frames, spoiled or not, behind headers of any kind."""
+    fuzz(kernel, wire, 20_000, seed=2)
+    _counted(kernel)
 
 
 def _waiting(udp):

@@ -10,7 +10,7 @@ import pathlib
 import signal
 import sys
 
-TOOLS = ("run", "wire", "kernel", "tcp", "alive")
+TOOLS = ("run", "wire", "kernel", "tcp", "alive", "soak")
 # Longer than any scenario takes.
 PATIENCE = 60
 
