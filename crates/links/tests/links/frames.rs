@@ -1,6 +1,6 @@
 //! Frames by hand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use drupe_host::link::Link;
 use drupe_links::Station;
@@ -27,6 +27,19 @@ pub(crate) fn frame(to: [u8; 6], from: [u8; 6], content: &[u8]) -> Vec<u8> {
 pub(crate) fn next<L: Link>(station: &Station<L>) -> Vec<u8> {
     let got = station.receive(PATIENCE).expect("the link is whole");
     got.expect("nothing has come").1
+}
+
+/// What comes in answer to `send`, which is done again until something does: an
+/// interface that was just set up may lose what is sent first.
+pub(crate) fn answer<L: Link>(station: &Station<L>, mut send: impl FnMut()) -> Vec<u8> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        send();
+        if let Some((_, frame)) = station.receive(SHORT).expect("the link is whole") {
+            return frame;
+        }
+    }
+    panic!("nothing has come")
 }
 
 /// That nothing is there.

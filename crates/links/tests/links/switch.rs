@@ -214,8 +214,10 @@ fn survivors(options: PortOptions) -> Vec<u16> {
         assert!(a.send(&frame(mac(2), mac(1), &number.to_le_bytes())));
     }
     let mut got = Vec::new();
-    let pause = Duration::from_millis(200);
+    // However busy the machine is, the first comes; then they come together.
+    let mut pause = PATIENCE;
     while let Some((_, frame)) = b.receive(pause).unwrap() {
+        pause = Duration::from_millis(500);
         got.push(u16::from_le_bytes([frame[14], frame[15]]));
     }
     got

@@ -8,8 +8,12 @@ from wire import ip
 PORT = 90
 
 
-def begin(kernel):
-    """What still_alive() needs."""
+def begin(kernel, wire):
+    """What still_alive() needs. The kernel gets to know its neighbour: it keeps
+    only so many packets for one that it has to ask for first."""
+    wire.discard()
+    wire.send(ip(6) / ICMPv6EchoRequest())
+    wire.expect(ICMPv6EchoReply)
     return kernel.listener(PORT)
 
 

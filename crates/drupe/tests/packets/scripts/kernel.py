@@ -133,6 +133,13 @@ class Kernel:
         names, values = [line.split() for line in lines if line.startswith(group + ":")]
         return int(values[names.index(key)])
 
+    def device(self, name):
+        """What eth0 has received: "packets", "errs", "drop", "frame" and so on. To
+        the kernel, a frame of a wrong length is also one of those."""
+        names = "bytes packets errs drop fifo frame compressed multicast".split()
+        line = self.read("/proc/net/dev").split("eth0:")[1]
+        return int(line.split()[names.index(name)])
+
     def memory(self):
         """Free memory in bytes."""
         for line in self.read("/proc/meminfo").splitlines():

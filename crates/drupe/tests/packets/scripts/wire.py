@@ -20,7 +20,7 @@ from scapy.layers.inet6 import (
     ICMPv6MLReport2,
     IPv6,
 )
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, Dot3, Ether
 from scapy.utils import checksum
 
 MAC, ADDRESS, ADDRESS6 = "02:00:00:00:00:02", "10.0.0.2", "fd00::2"
@@ -68,7 +68,7 @@ class Wire:
         """Sends a packet, behind Ether(src=MAC, dst=KERNEL_MAC) if it has none,
         or bytes as they are."""
         if not isinstance(packet, (bytes, bytearray)):
-            packet = bytes(packet if Ether in packet or ARP in packet else frame(packet))
+            packet = bytes(packet if isinstance(packet, (Ether, Dot3)) else frame(packet))
         self.sent += 1
         self.write(FRAMES, (header if self.unfinished else b"") + packet)
 
