@@ -29,22 +29,30 @@ pub(crate) fn next<L: Link>(station: &Station<L>) -> Vec<u8> {
     got.expect("nothing has come").1
 }
 
-/// What comes in answer to `send`, which is done again until something does: an
-/// interface that was just set up may lose what is sent first.
-pub(crate) fn answer<L: Link>(station: &Station<L>, mut send: impl FnMut()) -> Vec<u8> {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        send();
-        if let Some((_, frame)) = station.receive(SHORT).expect("the link is whole") {
-            return frame;
-        }
-    }
-    panic!("nothing has come")
-}
-
 /// That nothing is there.
 #[track_caller]
 pub(crate) fn assert_silent<L: Link>(station: &Station<L>) {
     let got = station.receive(SHORT).expect("the link is whole");
     assert_eq!(got, None);
+}
+
+/// Sends a frame until `answer` comes to `to`: an interface of the host's that
+/// was just set up loses what is sent before its carrier is noticed.
+#[track_caller]
+pub(crate) fn until<A: Link, B: Link>(
+    from: &Station<A>,
+    frame: &[u8],
+    to: &Station<B>,
+    answer: impl Fn(&[u8]) -> bool,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        assert!(from.send(frame));
+        while let Some((_, got)) = to.receive(SHORT).expect("the link is whole") {
+            if answer(&got) {
+                return;
+            }
+        }
+    }
+    panic!("no answer has come");
 }

@@ -8,7 +8,7 @@ use drupe_host::link::{FrameHeader, Link};
 use drupe_links::{Station, Tap};
 use rustix::fs::{Mode, OFlags, open};
 
-use crate::frames::{BROADCAST, PATIENCE, mac, next};
+use crate::frames::{BROADCAST, PATIENCE, mac, until};
 
 /// Runs `test` in a thread with a network namespace of its own; not at all, and
 /// says so, where that is not allowed.
@@ -54,8 +54,7 @@ fn set_up(name: &str) {
 
 fn talk(tap: Tap) {
     let station = Station::new(tap);
-    assert!(station.send(&arp_request()));
-    while !is_arp_reply(&next(&station)) {}
+    until(&station, &arp_request(), &station, is_arp_reply);
 }
 
 #[test]
@@ -155,8 +154,7 @@ fn a_device_that_goes_away() {
         ip(&format!("link set {name} down"));
         assert!(station.send(&arp_request()));
         ip(&format!("link set {name} up"));
-        assert!(station.send(&arp_request()));
-        while !is_arp_reply(&next(&station)) {}
+        until(&station, &arp_request(), &station, is_arp_reply);
         ip(&format!("link delete {name}"));
         assert!(station.send(&arp_request()));
         let deadline = std::time::Instant::now() + PATIENCE;

@@ -80,7 +80,7 @@ class Kernel:
 
     def ended(self, call):
         """Whether a call has returned."""
-        self.wire.barrier()
+        self.wire.settle()
         return call[0] in self.wire.results
 
     def call(self, name, *args):
