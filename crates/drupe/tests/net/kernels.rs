@@ -2,10 +2,10 @@
 
 use drupe::Errno;
 use drupe::net::{Config, Namespace, NewLink, Route};
-use drupe_links::pair;
+use drupe_links::{Passt, PasstOptions, pair};
 
 use crate::dhcp::{Server, check};
-use crate::lab::{Outcome, kernel, together, transfer};
+use crate::lab::{Outcome, bounded, kernel, together, transfer};
 
 #[test]
 fn one_kernel_gives_the_other_an_address() -> Outcome {
@@ -57,5 +57,36 @@ fn a_namespace_behind_a_link() -> Outcome {
     let back = Route::to("10.1.0.0/24".parse()?).via([10, 0, 0, 1]);
     right.network()?.add_route(&back)?;
     transfer(&inner, &Namespace::current(&right)?, "10.0.0.2:80", 1 << 20)?;
+    Ok(())
+}
+
+/// The DHCP server of passt, if that is installed and has a network to stand
+/// for.
+#[test]
+fn passt_gives_an_address() -> Outcome {
+    let passt = match Passt::spawn(&PasstOptions::default()) {
+        Ok(passt) => passt,
+        Err(error) => {
+            println!("skipped: {error}");
+            return Ok(());
+        }
+    };
+    let kernel = kernel()?;
+    kernel.add_link(passt)?;
+    let network = kernel.network()?;
+    let configured = bounded(|| network.configure("eth0", &Config::dhcp()))?;
+    let lease = configured.ok_or("no lease")?;
+    let eth0 = network.link("eth0")?;
+    let addresses = eth0.addresses()?;
+    assert!(
+        addresses
+            .iter()
+            .any(|address| address.prefix == lease.address)
+    );
+    let elsewhere = [203, 0, 113, 1];
+    let route = network.route_to(elsewhere)?;
+    assert_eq!(route.interface, Some(eth0.index()));
+    assert!(route.gateway.is_some());
+    println!("{lease:?}");
     Ok(())
 }
