@@ -1,9 +1,9 @@
 //! The DHCP client, against a server of a few lines.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use drupe::net::{Config, Lease, Namespace, NewLink, UdpSocket};
+use drupe::net::{Config, Domain, Lease, Namespace, NewLink, Protocol, Socket, Type, UdpSocket};
 use drupe::{Cause, Errno, Kernel};
 
 use crate::lab::{Outcome, bounded, kernel, together, transfer};
@@ -22,7 +22,7 @@ fn network(kernel: &Kernel) -> drupe::Result<(Namespace, Namespace)> {
     Ok((client, server))
 }
 
-struct Server {
+pub(crate) struct Server {
     socket: UdpSocket,
     /// The first so many REQUESTs are refused.
     refuse: usize,
@@ -31,7 +31,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(kernel: &Kernel, namespace: &Namespace) -> drupe::Result<Server> {
+    pub(crate) fn new(kernel: &Kernel, namespace: &Namespace) -> drupe::Result<Server> {
         let socket = namespace.run(|| UdpSocket::bind(kernel, "0.0.0.0:67"))??;
         socket.set_broadcast(true)?;
         socket.as_socket().bind_device(Some("eth0"))?;
@@ -43,7 +43,7 @@ impl Server {
     }
 
     /// Answers until it has given an address: what kinds of messages came.
-    fn serve(mut self) -> drupe::Result<Vec<u8>> {
+    pub(crate) fn serve(mut self) -> drupe::Result<Vec<u8>> {
         let mut kinds = Vec::new();
         loop {
             let mut message = [0; 1500];
@@ -82,7 +82,7 @@ impl Server {
     }
 }
 
-fn check(client: &Namespace, lease: &Lease) -> Outcome {
+pub(crate) fn check(client: &Namespace, lease: &Lease) -> Outcome {
     assert_eq!(lease.address.to_string(), "10.0.0.77/24");
     assert_eq!(lease.server, Ipv4Addr::new(10, 0, 0, 1));
     assert_eq!(lease.routers, [Ipv4Addr::new(10, 0, 0, 1)]);
@@ -185,5 +185,56 @@ fn by_hand() -> Outcome {
         network.route_to([192, 0, 2, 1])?.gateway,
         Some([10, 0, 0, 1].into())
     );
+    Ok(())
+}
+
+/// A router advertises a network, and the kernel takes an address there.
+#[test]
+fn ipv6_by_a_router() -> Outcome {
+    let kernel = kernel()?;
+    let (client, router) = network(&kernel)?;
+    // Nobody else is there to have these addresses.
+    for (namespace, dad) in [(&client, "default"), (&client, "eth0"), (&router, "eth0")] {
+        let network = namespace.network()?;
+        network.set_sysctl(&format!("net.ipv6.conf.{dad}.accept_dad"), 0)?;
+    }
+    // Its own address of the link is to be without that question, too.
+    let eth0 = router.network()?.link("eth0")?;
+    eth0.set_down()?;
+    eth0.set_up()?;
+    client.network()?.configure("eth0", &Config::new())?;
+    let raw = |namespace: &Namespace| {
+        let icmp = Some(Protocol::ICMPV6);
+        namespace.run(|| Socket::new(&kernel, Domain::IPV6, Type::RAW, icmp))
+    };
+    let socket = raw(&router)??;
+    socket.set_multicast_hops_v6(255)?;
+    socket.set_multicast_if_v6(eth0.index())?;
+    // RFC 4861: hops, flags, lifetime of the router, two timers; then the
+    // network, on this link and for addresses, valid for an hour.
+    let mut advertisement = vec![134, 0, 0, 0, 64, 0, 0x07, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    advertisement.extend([3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 14, 16, 0, 0, 0, 0]);
+    advertisement.extend("fd00:7::".parse::<Ipv6Addr>()?.octets());
+    let all: SocketAddr = "[ff02::1]:0".parse()?;
+    let network = client.network()?;
+    let end = Instant::now() + Duration::from_secs(60);
+    let address = loop {
+        // Until both ends have their own addresses of the link.
+        let _ = socket.send_to(&advertisement, all);
+        let found = network
+            .link("eth0")?
+            .addresses()?
+            .into_iter()
+            .find(|address| address.prefix.to_string().starts_with("fd00:7::"));
+        match found {
+            Some(address) => break address,
+            None => assert!(Instant::now() < end, "no address"),
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(address.prefix.len, 64);
+    assert!(address.dynamic);
+    let route = network.route_to("fd99::1".parse::<Ipv6Addr>()?)?;
+    assert!(matches!(route.gateway, Some(IpAddr::V6(router)) if router.is_unicast_link_local()));
     Ok(())
 }

@@ -65,7 +65,8 @@ pub(crate) fn join(
     Ok([here, there])
 }
 
-/// Sends `len` bytes from one namespace to an address of another one, and back;
+/// Sends `len` bytes from one namespace to an address of another one, maybe of
+/// another kernel, and back;
 /// what the client's connection looked like at the end.
 pub(crate) fn transfer(
     from: &Namespace,
@@ -73,12 +74,12 @@ pub(crate) fn transfer(
     address: &str,
     len: usize,
 ) -> Result<TcpStream, Box<dyn Error>> {
-    let kernel = from.kernel();
+    let (client_kernel, server_kernel) = (from.kernel(), to.kernel());
     let address: SocketAddr = address.parse()?;
-    let listener = to.run(|| TcpListener::bind(&kernel, address))??;
+    let listener = to.run(|| TcpListener::bind(&server_kernel, address))??;
     let data = pattern(len);
     let client = || -> std::io::Result<TcpStream> {
-        let mut stream = from.run(|| TcpStream::connect(&kernel, address))??;
+        let mut stream = from.run(|| TcpStream::connect(&client_kernel, address))??;
         stream.write_all(&data)?;
         let mut back = vec![0; data.len()];
         stream.read_exact(&mut back)?;

@@ -54,6 +54,10 @@ fn an_interface_is_what_it_is_set_to() -> Outcome {
             .create("a-name-that-is-long", &NewLink::Dummy)
             .is_err()
     );
+    for name in ["a\0b", &"x".repeat(70_000)] {
+        assert!(network.link(name).is_err());
+        assert!(dummy.rename(name).is_err());
+    }
     dummy.set_mtu(1400)?;
     dummy.set_mac([2, 0, 0, 0, 0, 7])?;
     dummy.set_queue_len(77)?;
@@ -372,6 +376,16 @@ fn tun_and_tap_are_read_and_written() -> Outcome {
     let (got, from) = bounded(|| socket.recv_from(&mut bytes))?;
     assert_eq!((got, &bytes[..4]), (len, b"ping".as_slice()));
     assert_eq!(from, "10.0.0.2:2000".parse()?);
+    let poll = drupe::net::Poll::new(&kernel)?;
+    let interest = drupe::net::Interest::READABLE;
+    poll.add(&tun, interest, drupe::net::Token(7))?;
+    let mut events = drupe::net::Events::with_capacity(1);
+    poll.wait(&mut events, Some(Duration::ZERO))?;
+    assert!(events.is_empty());
+    socket.send_to(b"more", "10.0.0.2:2000")?;
+    bounded(|| poll.wait(&mut events, None))?;
+    assert_eq!(events.len(), 1);
+    tun.recv(&mut packet)?;
     tun.set_nonblocking(true)?;
     assert_eq!(
         tun.recv(&mut bytes).unwrap_err().errno(),

@@ -1,10 +1,10 @@
 //! Traffic control: that it does what it says, by lower bounds of time, which
 //! a slow machine cannot break.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use drupe::net::{HtbClass, Interface, Namespace, Netem, Qdisc, UdpSocket};
-use drupe::{Errno, Kernel};
+use drupe::{Errno, Kernel, ManualClock};
 
 use crate::lab::{Outcome, bounded, join, kernel, transfer};
 
@@ -67,6 +67,29 @@ fn packets_are_late() -> Outcome {
     assert!(trip()? >= delay - jitter);
     pair.here.remove_qdisc()?;
     assert_eq!(pair.here.qdisc()?.0, "noqueue");
+    Ok(())
+}
+
+/// By the kernel's clock it is exact, and takes no time.
+#[test]
+fn packets_are_as_late_as_told() -> Outcome {
+    let clock = ManualClock::new(UNIX_EPOCH);
+    let kernel = Kernel::builder().host(clock.clone()).boot()?;
+    let lo = kernel.network()?.link("lo")?;
+    lo.set_up()?;
+    let delay = Duration::from_secs(3600);
+    lo.set_qdisc(&Qdisc::Netem(Netem::new().delay(delay)))?;
+    let socket = UdpSocket::bind(&kernel, "127.0.0.1:0")?;
+    socket.set_nonblocking(true)?;
+    let sent = clock.now();
+    socket.send_to(b"x", socket.local_addr()?)?;
+    let mut bytes = [0; 8];
+    clock.set(sent + delay - Duration::from_nanos(1));
+    let early = socket.recv(&mut bytes).unwrap_err();
+    assert_eq!(early.errno(), Some(Errno::AGAIN));
+    clock.set(sent + delay);
+    socket.set_nonblocking(false)?;
+    assert_eq!(bounded(|| socket.recv(&mut bytes))?, 1);
     Ok(())
 }
 

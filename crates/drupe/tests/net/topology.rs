@@ -3,10 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use drupe::net::{Interface, Namespace, NewLink, Route, Rule, TcpStream, UdpSocket};
+use drupe::net::netlink::{self, Body};
+use drupe::net::{
+    Interface, Namespace, Netlink, NewLink, Route, Rule, TcpListener, TcpStream, UdpSocket,
+};
 use drupe::{Errno, Kernel};
 
-use crate::lab::{Outcome, bounded, join, kernel, transfer};
+use crate::lab::{Outcome, bounded, join, kernel, together, transfer};
 
 /// Namespaces whose interfaces `eth0` are ports of one bridge of the kernel's
 /// first namespace, with the addresses 10.0.0.1 and so on.
@@ -222,5 +225,68 @@ fn many_namespaces() -> Outcome {
     let kernel = Kernel::builder().memory(256 << 20).boot()?;
     let (namespaces, _ports) = bridged(&kernel, 50)?;
     transfer(&namespaces[0], &namespaces[49], "10.0.0.50:80", 10_000)?;
+    Ok(())
+}
+
+/// nftables over netlink: a table, a chain behind routing, and a rule that
+/// masquerades.
+fn masquerade(router: &Namespace) -> drupe::Result<Netlink> {
+    const NFTABLES: u16 = 10;
+    let kernel = router.kernel();
+    let netlink = router.run(|| Netlink::new(&kernel, libc::NETLINK_NETFILTER))??;
+    // struct nfgenmsg of IPv4.
+    let body = || Body::new(&[2, 0, 0, 0]);
+    let (mut table, mut chain, mut rule) = (body(), body(), body());
+    table.put_str(1, "nat");
+    chain.put_str(1, "nat").put_str(3, "out").put_str(7, "nat");
+    // NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC.
+    chain.nest(4, |hook| {
+        hook.put(1, &4u32.to_be_bytes())
+            .put(2, &100u32.to_be_bytes());
+    });
+    rule.put_str(1, "nat").put_str(2, "out");
+    rule.nest(4, |expressions| {
+        expressions.nest(1, |expression| {
+            expression.put_str(1, "masq");
+        });
+    });
+    let message = |kind: u16, body| (NFTABLES << 8 | kind, netlink::CREATE, body);
+    let append = (
+        NFTABLES << 8 | 6,
+        netlink::CREATE | netlink::APPEND,
+        rule.clone(),
+    );
+    netlink.batch(NFTABLES, &[message(0, table), message(3, chain), append])?;
+    // All or nothing: this is no chain.
+    let mut nowhere = body();
+    nowhere.put_str(1, "nat").put_str(2, "nowhere");
+    let twice = [message(6, rule), message(6, nowhere)];
+    let error = netlink.batch(NFTABLES, &twice).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::NOENT), "{error}");
+    Ok(netlink)
+}
+
+#[test]
+fn addresses_are_translated() -> Outcome {
+    let kernel = kernel()?;
+    let [client, router, server] = [(); 3].map(|()| Namespace::new(&kernel));
+    let (client, router, server) = (client?, router?, server?);
+    join(&client, &router, "in", ["192.168.0.2/24", "192.168.0.1/24"])?;
+    join(&server, &router, "out", ["10.0.0.2/24", "10.0.0.1/24"])?;
+    client
+        .network()?
+        .add_route(&Route::default_via([192, 168, 0, 1]))?;
+    router.network()?.set_sysctl("net.ipv4.ip_forward", 1)?;
+    // The server has no way back to the client's own address.
+    let netlink = masquerade(&router)?;
+    let listener = server.run(|| TcpListener::bind(&kernel, "10.0.0.2:80"))??;
+    let connect = || client.run(|| TcpStream::connect(&kernel, "10.0.0.2:80"));
+    let (_client, accepted) = together(connect, || listener.accept());
+    let (_server, from) = accepted?;
+    assert_eq!(from.ip(), IpAddr::from([10, 0, 0, 1]));
+    transfer(&client, &server, "10.0.0.2:81", 1 << 20)?;
+    // Of the batch that failed, nothing is there: one rule.
+    let rules = netlink.dump(10 << 8 | 7, &Body::new(&[2, 0, 0, 0]))?;
+    assert_eq!(rules.len(), 1);
     Ok(())
 }

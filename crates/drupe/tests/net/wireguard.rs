@@ -33,17 +33,19 @@ fn a_tunnel_that_only_keys_open() -> Outcome {
 
     let endpoint: SocketAddr = "10.0.0.2:51820".parse()?;
     let secret = WireGuardKey::new([3; 32]);
-    let peer = WireGuardPeer::new(there_key.clone())
+    // The one who listens first: the other one begins at once, and tries again
+    // after five seconds only.
+    let peer = WireGuardPeer::new(here_key.clone())
         .preshared_key(secret.clone())
+        .allowed_ip("10.7.0.1/32".parse()?);
+    there.set_wireguard(&WireGuard::new([2; 32]).listen_port(51820).peer(peer))?;
+    let peer = WireGuardPeer::new(there_key.clone())
+        .preshared_key(secret)
         .endpoint(endpoint)
         .keepalive(Duration::from_secs(25))
         .allowed_ip("10.7.0.2/32".parse()?)
         .allowed_ip("fd07::/64".parse()?);
     here.set_wireguard(&WireGuard::new([1; 32]).peer(peer))?;
-    let peer = WireGuardPeer::new(here_key.clone())
-        .preshared_key(secret)
-        .allowed_ip("10.7.0.1/32".parse()?);
-    there.set_wireguard(&WireGuard::new([2; 32]).listen_port(51820).peer(peer))?;
 
     transfer(&one, &other, "10.7.0.2:80", 1 << 20)?;
     let info = here.wireguard()?;

@@ -16,7 +16,7 @@ mod calls;
 mod lab;
 mod wire;
 
-use lab::FINISHED;
+use lab::{FINISHED, RUNNING, UNFINISHED};
 
 /// A test for each function of a script.
 macro_rules! scenarios {
@@ -45,6 +45,14 @@ scenarios! {
         reset_by_the_kernel
         reset_in_place
         time_wait;
+    congestion_control in RUNNING:
+        bbr
+        cubic
+        dctcp
+        reno
+        to_the_kernel
+        vegas
+        what_there_is;
     congestion_notification in FINISHED:
         an_echo_slows_down
         answered
@@ -77,6 +85,11 @@ scenarios! {
         syn_ack_is_sent_again
         syn_is_sent_again
         window_scale_counts;
+    headers in UNFINISHED:
+        all_kinds
+        all_places
+        datagrams_that_claim_to_be_cut
+        noise;
     loss in FINISHED:
         any_order
         fast_retransmit
@@ -88,11 +101,31 @@ scenarios! {
         tail_loss_probe
         three_blocks_beside_timestamps
         timeout;
+    malformed in FINISHED:
+        cut_off
+        ethernet
+        icmp_errors
+        ip_headers
+        ip_options
+        ipv6_extension_headers
+        land
+        noise
+        tcp_headers
+        tcp_options
+        wrong_checksums;
     neighbours in FINISHED:
         arp
         neighbour_discovery
         ping
         ping_ipv6;
+    offloads in UNFINISHED:
+        checksums_that_are_known_to_be_right
+        datagrams_are_received_in_series
+        datagrams_are_sent_in_series
+        large_segments_are_received
+        large_segments_are_sent
+        marks_of_large_segments
+        retransmissions;
     path in FINISHED:
         fragmentation_needed
         fragmentation_needed_for_what_was_not_sent
@@ -109,6 +142,18 @@ scenarios! {
         probes_of_a_closed_window
         small_writes_wait
         urgent;
+}
+
+#[test]
+#[ignore = "takes a minute; cargo xtask soak"]
+fn a_million_frames() {
+    FINISHED.run("soak", "noise");
+}
+
+#[test]
+#[ignore = "takes a minute; cargo xtask soak"]
+fn a_million_frames_with_headers() {
+    UNFINISHED.run("soak", "noise");
 }
 
 /// Nobody has written a scenario and forgotten to list it here.

@@ -24,11 +24,19 @@ pub(crate) enum Message {
 pub(crate) struct Wire {
     offloads: Offloads,
     waker: OnceLock<LinkWaker>,
-    inbox: Mutex<VecDeque<(FrameHeader, Vec<u8>)>>,
+    inbox: Mutex<Inbox>,
     /// Frames of the script that the kernel has been told of.
     carried: Mutex<u32>,
     more_carried: Condvar,
     outbox: Sender<Message>,
+}
+
+/// Frames for the kernel.
+#[derive(Default)]
+struct Inbox {
+    frames: VecDeque<(FrameHeader, Vec<u8>)>,
+    /// It has found none: the next one has to wake it, and only that one.
+    kernel_waits: bool,
 }
 
 impl Wire {
@@ -54,8 +62,13 @@ impl Wire {
                 Some((header, rest)) if self.headers() => (parse_header(header), rest.to_vec()),
                 _ => (FrameHeader::default(), bytes),
             };
-            self.inbox.lock().unwrap().push_back((header, bytes));
-            self.waker.get().expect("the link was added").wake();
+            let mut inbox = self.inbox.lock().unwrap();
+            inbox.frames.push_back((header, bytes));
+            let waits = std::mem::take(&mut inbox.kernel_waits);
+            drop(inbox);
+            if waits {
+                self.waker.get().expect("the link was added").wake();
+            }
             *self.carried.lock().unwrap() += 1;
             self.more_carried.notify_all();
         }
@@ -103,9 +116,12 @@ impl Link for Wire {
     }
 
     fn receive(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Option<(usize, FrameHeader)>> {
-        let Some((header, bytes)) = self.inbox.lock().unwrap().pop_front() else {
+        let mut inbox = self.inbox.lock().unwrap();
+        let Some((header, bytes)) = inbox.frames.pop_front() else {
+            inbox.kernel_waits = true;
             return Ok(None);
         };
+        drop(inbox);
         let mut rest = &bytes[..];
         for buffer in buffers {
             let part = rest.len().min(buffer.len());

@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use ::tokio::io::unix::AsyncFd;
@@ -35,7 +35,7 @@ pub(crate) struct Drivers(Mutex<HashMap<Id, Weak<Driver>>>);
 pub(super) struct Driver {
     poll: Poll,
     table: Arc<Table>,
-    task: AbortHandle,
+    task: OnceLock<AbortHandle>,
 }
 
 /// The sockets by their tokens; `None` when nobody waits for them any more.
@@ -69,17 +69,15 @@ impl Driver {
         let poll = Poll::of(kernel)?;
         let event = poll.as_fd()?.try_clone_to_owned().map_err(failed)?;
         let event = crate::sys::readable(event).map_err(failed)?;
-        let table = Arc::new(Table(Mutex::new(Some(Sources::default()))));
-        let driver = Arc::new_cyclic(|driver| {
-            let (driver, table) = (Weak::clone(driver), Arc::clone(&table));
-            Driver {
-                poll,
-                task: runtime
-                    .spawn(run(event, driver, Close(table.clone())))
-                    .abort_handle(),
-                table,
-            }
+        let driver = Arc::new(Driver {
+            poll,
+            table: Arc::new(Table(Mutex::new(Some(Sources::default())))),
+            task: OnceLock::new(),
         });
+        // Only now: another thread may run it at once, and looks for the driver.
+        let close = Close(Arc::clone(&driver.table));
+        let task = runtime.spawn(run(event, Arc::downgrade(&driver), close));
+        let _ = driver.task.set(task.abort_handle());
         drivers.insert(runtime.id(), Arc::downgrade(&driver));
         Ok(driver)
     }
@@ -108,7 +106,9 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
     }
 }
 

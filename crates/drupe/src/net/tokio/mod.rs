@@ -38,7 +38,6 @@ pub(crate) use driver::Drivers;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 
-use std::io;
 use std::net::SocketAddr;
 
 use ::tokio::net::{ToSocketAddrs, lookup_host};
@@ -51,9 +50,6 @@ async fn lookup(operation: &'static str, what: impl ToSocketAddrs) -> Result<Vec
     let found: Vec<SocketAddr> = lookup_host(what).await.map_err(host)?.collect();
     match found.is_empty() {
         false => Ok(found),
-        true => {
-            let none = "could not resolve to any addresses";
-            Err(host(io::Error::new(io::ErrorKind::InvalidInput, none)))
-        }
+        true => Err(super::resolve::none(operation)),
     }
 }

@@ -39,7 +39,7 @@ def _syns(count, family=4):
 
 def _flood_with_cookies(kernel, wire, family):
     kernel.sysctl("net.ipv4.tcp_syncookies", 1)
-    alive = begin(kernel)
+    alive = begin(kernel, wire)
     listener = kernel.listener(80, family, backlog=8)
     # The gateway's hardware address has been asked for then.
     still_alive(kernel, wire, alive)
@@ -126,7 +126,7 @@ def syns_without_cookies(kernel, wire):
 
 def datagrams_for_nobody(kernel, wire):
     """Not each of thousands is answered with an ICMP message."""
-    listener = begin(kernel)
+    listener = begin(kernel, wire)
     packet = bytes(frame(ip() / UDP(sport=5000, dport=99) / b"?"))
     for _ in range(5000):
         wire.send(packet)
@@ -139,7 +139,7 @@ def datagrams_for_nobody(kernel, wire):
 def neighbours_without_number(kernel, wire):
     """Pings from thousands of addresses of the same network: the table of
     neighbours is bounded, and those who are there are still heard."""
-    listener = begin(kernel)
+    listener = begin(kernel, wire)
     wire.discard()
     before = kernel.memory()
     packet = bytearray(bytes(frame(ip(6, src="fd00::1:0") / ICMPv6EchoRequest())))
@@ -162,7 +162,7 @@ def neighbours_without_number(kernel, wire):
 
 def a_queue_that_nobody_reads(kernel, wire):
     """Datagrams for a socket whose owner sleeps are dropped when it is full."""
-    listener = begin(kernel)
+    listener = begin(kernel, wire)
     udp = kernel.socket(host.SOCK_DGRAM)
     udp.bind(7)
     before = kernel.memory()

@@ -1,5 +1,5 @@
 """Runs a scenario: run.py finished|unfinished MODULE NAME. It passes unless it
-raises; what it is called with are the kernel and the wire.
+raises. Scenarios are the functions of `kernel` and `wire`, and nothing else.
 
 run.py --list prints all scenarios.
 """
@@ -10,7 +10,7 @@ import pathlib
 import signal
 import sys
 
-TOOLS = ("run", "wire", "kernel", "tcp", "alive")
+TOOLS = ("run", "wire", "kernel", "tcp", "alive", "soak")
 # Longer than any scenario takes.
 PATIENCE = 60
 
@@ -18,7 +18,8 @@ PATIENCE = 60
 def scenarios(name):
     module = importlib.import_module(name)
     for name, function in inspect.getmembers(module, inspect.isfunction):
-        if function.__module__ == module.__name__ and not name.startswith("_"):
+        own = function.__module__ == module.__name__ and not name.startswith("_")
+        if own and list(inspect.signature(function).parameters) == ["kernel", "wire"]:
             yield name, function
 
 

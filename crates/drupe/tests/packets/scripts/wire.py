@@ -9,10 +9,8 @@ import select
 import struct
 import time
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import IP
 from scapy.layers.inet6 import (
-    ICMPv6EchoReply,
-    ICMPv6EchoRequest,
     ICMPv6ND_NA,
     ICMPv6ND_NS,
     ICMPv6ND_RS,
@@ -20,16 +18,13 @@ from scapy.layers.inet6 import (
     ICMPv6MLReport2,
     IPv6,
 )
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, Dot3, Ether
 from scapy.utils import checksum
 
 MAC, ADDRESS, ADDRESS6 = "02:00:00:00:00:02", "10.0.0.2", "fd00::2"
 KERNEL_MAC, KERNEL, KERNEL6 = "02:00:00:00:00:01", "10.0.0.1", "fd00::1"
 # For what has to come. Nothing is awaited that long that does come.
 PATIENCE = 10
-
-# The identifier of echo requests that nothing but their answer is wanted of.
-BARRIER = 0xBA44
 
 FRAMES, REQUESTS = 0, 1
 HEADER = struct.Struct("=BBHHHH")
@@ -60,7 +55,8 @@ class Wire:
         self.frames = []
         self.results = {}
         self.buffers = {FRAMES: bytearray(), REQUESTS: bytearray()}
-        self.barriers = 0
+        # The numbers of the latest question of settle(), and of the latest answer.
+        self.asked, self.answered = 0, 0
 
     # Frames out.
 
@@ -68,7 +64,7 @@ class Wire:
         """Sends a packet, behind Ether(src=MAC, dst=KERNEL_MAC) if it has none,
         or bytes as they are."""
         if not isinstance(packet, (bytes, bytearray)):
-            packet = bytes(packet if Ether in packet or ARP in packet else frame(packet))
+            packet = bytes(packet if isinstance(packet, (Ether, Dot3)) else frame(packet))
         self.sent += 1
         self.write(FRAMES, (header if self.unfinished else b"") + packet)
 
@@ -114,6 +110,9 @@ class Wire:
         if self.unfinished:
             header, message = message[: HEADER.size], message[HEADER.size :]
         kind = message[12:14]
+        if kind == b"\x08\x06" and message[:3] == b"\x02\0\x01":
+            self.answered = int.from_bytes(message[3:6], "big")
+            return
         if kind in (b"\x08\x06", b"\x86\xdd") and self._housekeeping(message):
             return
         self.frames.append((header, message))
@@ -147,7 +146,10 @@ class Wire:
             left = end - time.monotonic()
             if not self.pump(max(left, 0)) and left <= 0:
                 return None
-        header, message = self.frames.pop(0)
+        return self._parse(*self.frames.pop(0))
+
+    @staticmethod
+    def _parse(header, message):
         if header != NO_HEADER:
             message = finish(header, message)
         check(message)
@@ -167,18 +169,25 @@ class Wire:
         assert fits, f"{wanted} wanted, got {packet!r:.500}"
         return packet
 
+    def settle(self):
+        """Waits until the kernel has done all that it does about the frames that
+        were sent: it answers a question that was sent after them. A second one,
+        because segments may be held back for others that come with them."""
+        for _ in range(2):
+            self.asked += 1
+            asker = f"02:00:01:{self.asked >> 16:02x}:{self.asked >> 8 & 255:02x}:{self.asked & 255:02x}"
+            # By nobody who has an address: no neighbour is remembered for it.
+            self.send(Ether(src=asker, dst=KERNEL_MAC) / ARP(hwsrc=asker, psrc="0.0.0.0", pdst=KERNEL))
+            end = time.monotonic() + PATIENCE
+            while self.answered < self.asked:
+                assert time.monotonic() < end, f"it does not answer; before: {self.frames!r:.1000}"
+                self.pump(1)
+
     def barrier(self):
-        """Returns the frames that the kernel has sent in answer to what was sent
-        before: it answers an echo request after that."""
-        self.barriers += 1
-        self.send(ip() / ICMP(type=8, id=BARRIER, seq=self.barriers))
-        seen = []
-        while (packet := self.receive()) is not None:
-            if ICMP in packet and (packet[ICMP].id, packet[ICMP].seq) == (BARRIER, self.barriers):
-                assert packet[ICMP].type == 0, packet
-                return seen
-            seen.append(packet)
-        raise AssertionError(f"it does not answer; before: {seen!r:.1000}")
+        """Returns what the kernel has sent in answer to what was sent before."""
+        self.settle()
+        frames, self.frames = self.frames, []
+        return [self._parse(*frame) for frame in frames]
 
     def nothing(self):
         """The kernel has nothing to say to what was sent."""
@@ -186,22 +195,11 @@ class Wire:
         assert not seen, f"nothing wanted, got {seen!r:.1000}"
 
     def discard(self):
-        """Frames that have come are of no interest; returns how many. They are not
-        even parsed: there may be thousands."""
-        self.barriers += 1
-        self.send(ip() / ICMP(type=8, id=BARRIER, seq=self.barriers))
-        answer = struct.pack(">HH", BARRIER, self.barriers)
-        end = time.monotonic() + PATIENCE
-        count = 0
-        while time.monotonic() < end:
-            self.pump(1)
-            for index, (_, message) in enumerate(self.frames):
-                if message[23] == 1 and message[34] == 0 and message[38:42] == answer:
-                    del self.frames[: index + 1]
-                    return count + index
-            count += len(self.frames)
-            self.frames.clear()
-        raise AssertionError("it does not answer")
+        """What the kernel has sent is of no interest; returns how many frames. They
+        are not even parsed: there may be thousands."""
+        self.settle()
+        frames, self.frames = self.frames, []
+        return len(frames)
 
 
 def finish(header, message):
