@@ -9,10 +9,11 @@ use crate::kernel::{Net, at, transfer};
 
 /// A kernel as 10.1.1.2; the host is 10.1.1.1 to it.
 fn behind_passt(tcp_ports: Vec<String>) -> Option<Net> {
-    let arguments = "--ipv4-only --address 10.1.1.2 --netmask 24 --gateway 10.1.1.1";
     let options = PasstOptions {
         tcp_ports,
-        arguments: arguments.split(' ').map(Into::into).collect(),
+        address: Some(*at(2, 0).ip()),
+        gateway: Some(*at(1, 0).ip()),
+        arguments: vec!["--ipv4-only".into()],
         ..PasstOptions::default()
     };
     match Passt::spawn(&options) {

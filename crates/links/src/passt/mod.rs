@@ -2,8 +2,8 @@
 //! (Debian: `passt`; `passt(1)`).
 //!
 //! passt turns what the kernel sends into connections and datagrams of ordinary
-//! sockets. It answers DHCP with the host's own address, and lets the kernel
-//! reach the host itself as the gateway. `stream.rs` is how it is talked to.
+//! sockets. It answers DHCP, and lets the kernel reach the host itself as the
+//! gateway. [`stream`] is how it is talked to.
 
 mod options;
 mod stream;
