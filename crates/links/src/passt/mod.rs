@@ -3,7 +3,7 @@
 //!
 //! passt turns what the kernel sends into connections and datagrams of ordinary
 //! sockets. It answers DHCP, and lets the kernel reach the host itself as the
-//! gateway. [`stream`] is how it is talked to.
+//! gateway. `stream.rs` is how it is talked to.
 
 mod options;
 mod stream;
