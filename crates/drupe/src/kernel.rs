@@ -11,7 +11,6 @@ use drupe_machine::{Config, Machine, without_deadline};
 use crate::disk::{AttachedDisk, Disk};
 use crate::error::{Error, Result};
 use crate::mount::{MountInner, MountOptions};
-use crate::net::Notice;
 use crate::sys::{self, AT_FDCWD, Sys};
 use crate::{Mount, mount};
 
@@ -31,8 +30,6 @@ pub(crate) struct KernelInner {
     pseudo: Mutex<[bool; Pseudo::COUNT]>,
     next_mount: AtomicU32,
     mounts: Mutex<Vec<Weak<MountInner>>>,
-    /// Raised when it has been halted.
-    ends: Mutex<Vec<Weak<Notice>>>,
     #[cfg(feature = "tokio")]
     pub(crate) drivers: crate::net::tokio::Drivers,
     /// Who halts it: another one waits until the mounts are settled.
@@ -108,7 +105,6 @@ impl Builder {
             pseudo: Mutex::default(),
             next_mount: AtomicU32::new(0),
             mounts: Mutex::default(),
-            ends: Mutex::default(),
             #[cfg(feature = "tokio")]
             drivers: Default::default(),
             halting: Mutex::default(),
@@ -195,10 +191,7 @@ impl Kernel {
         };
         let settled = without_deadline(settle);
         let halted = self.inner.sys.machine().halt();
-        let ends = self.inner.ends().drain(..).collect::<Vec<_>>();
-        ends.iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|notice| notice.raise());
+        self.inner.sys.ended();
         settled.and(halted.map_err(|e| Error::new("halt", e)))
     }
 }
@@ -262,17 +255,6 @@ impl KernelInner {
         let mut mounts = self.mounts();
         mounts.retain(|mount| mount.strong_count() > 0);
         mounts.push(Arc::downgrade(mount));
-    }
-
-    /// Has a notice raised when the kernel has been halted.
-    pub(crate) fn tell_of_end(&self, notice: &Arc<Notice>) {
-        let mut ends = self.ends();
-        ends.retain(|notice| notice.strong_count() > 0);
-        ends.push(Arc::downgrade(notice));
-    }
-
-    fn ends(&self) -> MutexGuard<'_, Vec<Weak<Notice>>> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn mounts(&self) -> MutexGuard<'_, Vec<Weak<MountInner>>> {

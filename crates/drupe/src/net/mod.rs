@@ -43,6 +43,8 @@ mod body;
 mod config;
 mod dhcp;
 mod dhcp_packet;
+mod filter;
+mod filter_rule;
 mod info;
 mod interface;
 mod interface_info;
@@ -75,6 +77,7 @@ mod wireguard;
 
 pub use address::{PacketAddress, SocketAddress, UnixAddress};
 pub use config::{Config, Lease};
+pub use filter_rule::{FilterHook, FilterRule};
 pub use info::{TcpInfo, TcpState};
 pub use interface::{Address, Interface};
 pub use interface_info::InterfaceInfo;

@@ -201,7 +201,8 @@ impl Poll {
     /// sources are edge-triggered, has collected all; only wait for it and
     /// don't read it.
     ///
-    /// It is also readable when the kernel has been halted.
+    /// It is also readable when the kernel has been halted, or when any call has
+    /// found that it has died.
     pub fn as_fd(&self) -> Result<BorrowedFd<'_>> {
         let (_, notice) = match self.watched.get() {
             Some(watched) => watched,
@@ -221,7 +222,7 @@ impl Poll {
         let notify = Arc::new(move || raise.raise());
         let machine = self.kernel.sys.machine();
         let watch = named("poll", machine.watch(self.epoll.raw(), notify))?;
-        self.kernel.tell_of_end(&notice);
+        self.kernel.sys.tell_of_end(&notice);
         Ok((watch, notice))
     }
 }

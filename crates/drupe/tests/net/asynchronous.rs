@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use drupe::net::tokio::{TcpListener, TcpStream, UdpSocket};
 use drupe::net::{Domain, Protocol, Socket, Type};
-use drupe::{Cause, Errno, Kernel};
+use drupe::{Cause, Errno, Kernel, MountOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -222,6 +222,31 @@ fn the_end_of_a_kernel_wakes_all() -> Outcome {
         let error = accept.await?.unwrap_err();
         assert!(matches!(error.cause(), Cause::Halted), "{error}");
         assert!(TcpListener::bind(&kernel, "127.0.0.1:0").await.is_err());
+        Ok(())
+    })
+}
+
+#[test]
+fn the_death_of_a_kernel_wakes_all() -> Outcome {
+    let kernel = kernel()?;
+    bounded(&one_thread()?, async {
+        let listener = TcpListener::bind(&kernel, "127.0.0.1:0").await?;
+        let accept = tokio::spawn(async move { listener.accept().await.map(drop) });
+        tokio::task::yield_now().await;
+        // More than there is memory for, which is to be a panic.
+        kernel.network()?.set_sysctl("vm.panic_on_oom", 2)?;
+        let tmpfs = kernel.mount_virtual("tmpfs", MountOptions::new().data("size=1g"))?;
+        let fill = move || -> drupe::Result<()> {
+            let file = tmpfs.create("big")?;
+            for offset in (0..1 << 30).step_by(1 << 20) {
+                file.write_all_at(&[1; 1 << 20], offset)?;
+            }
+            Ok(())
+        };
+        let died = tokio::task::spawn_blocking(fill).await?.unwrap_err();
+        assert!(matches!(died.cause(), Cause::Dead(_)), "{died}");
+        let error = accept.await?.unwrap_err();
+        assert!(matches!(error.cause(), Cause::Dead(_)), "{error}");
         Ok(())
     })
 }

@@ -4,6 +4,7 @@
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod dhcp;
+mod filter;
 mod kernels;
 mod lab;
 mod links;
