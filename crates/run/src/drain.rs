@@ -28,6 +28,7 @@ const QUEUE: usize = 60;
 impl Supervisor {
     /// Nobody has any of the program's ends any more: delivers what was written.
     pub(crate) fn drain(&mut self) -> Result<()> {
+        self.stop_listening();
         for id in self.table.ids() {
             self.wake(id);
         }

@@ -93,13 +93,20 @@ impl Supervisor {
         loop {
             self.turn(None, Some(keeper))?;
             if let Some(status) = self.status {
+                // It is ready for ever from now on.
+                let _ = epoll::delete(&self.epoll, keeper);
                 return Ok(status);
             }
         }
     }
 
+    /// There is no program any more, that could make calls.
+    pub(crate) fn stop_listening(&mut self) {
+        let _ = epoll::delete(&self.epoll, &self.listener);
+    }
+
     /// Waits for events, for `limit` at most, and does what they ask for. Whether
-    /// there were any.
+    /// sockets had any.
     pub(crate) fn turn(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<bool> {
         let mut events = std::mem::replace(&mut self.kernel_events, Events::with_capacity(1));
         self.net.collect(&mut events);
@@ -114,8 +121,8 @@ impl Supervisor {
         if let Some(error) = self.net.failure() {
             return Err(error.into());
         }
-        let found = self.wait(limit, keeper)?;
-        let had = !self.queue.is_empty() || found;
+        self.wait(limit, keeper)?;
+        let had = !self.queue.is_empty();
         for _ in 0..self.queue.len() {
             if let Some(id) = self.queue.pop_front() {
                 self.advance(id);
@@ -126,7 +133,7 @@ impl Supervisor {
     }
 
     /// Takes the host's events.
-    fn wait(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<bool> {
+    fn wait(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<()> {
         let timeout = match self.queue.is_empty() {
             false => Some(Duration::ZERO),
             true => {
@@ -170,12 +177,11 @@ impl Supervisor {
                 }
             }
         }
-        let found = !events.is_empty();
         self.host_events = events;
         if called && let Ok(notification) = self.listener.receive() {
             self.serve(Call::new(notification));
         }
-        Ok(found)
+        Ok(())
     }
 
     /// A socket's turn, and then that of the calls that wait for it.
