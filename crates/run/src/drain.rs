@@ -62,7 +62,12 @@ fn undelivered(netlink: &Netlink) -> Result<Vec<u8>> {
         request[4..8].copy_from_slice(&CLOSING.to_ne_bytes());
         for message in netlink.dump(BY_FAMILY, &Body::new(&request))? {
             let field = |at: usize, len: usize| message.payload.get(at..at + len);
-            all.extend(field(COOKIE, 8).into_iter().chain(field(QUEUE, 4)).flatten());
+            all.extend(
+                field(COOKIE, 8)
+                    .into_iter()
+                    .chain(field(QUEUE, 4))
+                    .flatten(),
+            );
         }
     }
     Ok(all)

@@ -117,7 +117,9 @@ impl Keeper {
         if number < 0 {
             let errno = Errno::from_raw_os_error(-number);
             let why = match errno {
-                Errno::BUSY => "it is within such a program already (drupe run in drupe run?)".into(),
+                Errno::BUSY => {
+                    "it is within such a program already (drupe run in drupe run?)".into()
+                }
                 Errno::INVAL | Errno::NOSYS => "Linux 5.14 or later is needed".into(),
                 errno => io::Error::from(errno).to_string(),
             };
@@ -301,7 +303,10 @@ fn children() -> Vec<libc::pid_t> {
     };
     for thread in threads.flatten() {
         let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        all.extend(text.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        all.extend(
+            text.split_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok()),
+        );
     }
     all
 }

@@ -207,7 +207,13 @@ impl Socket {
         flags: i32,
     ) -> Result<usize, Errno> {
         let piece = crate::target::vector(bytes.as_ptr() as u64, bytes.len() as u64);
-        let header = header(&piece, to.bytes.as_ptr(), to.len, control.as_ptr(), control.len());
+        let header = header(
+            &piece,
+            to.bytes.as_ptr(),
+            to.len,
+            control.as_ptr(),
+            control.len(),
+        );
         let args = [self.fd(), &raw const header as usize, flags as usize];
         // SAFETY: reads the header and what it points to, all of which is there.
         unsafe { self.net.call(nr::SENDMSG, args) }

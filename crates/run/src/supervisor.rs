@@ -107,7 +107,11 @@ impl Supervisor {
 
     /// Waits for events, for `limit` at most, and does what they ask for. Whether
     /// sockets had any.
-    pub(crate) fn turn(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<bool> {
+    pub(crate) fn turn(
+        &mut self,
+        limit: Option<Duration>,
+        keeper: Option<&Keeper>,
+    ) -> Result<bool> {
         let mut events = std::mem::replace(&mut self.kernel_events, Events::with_capacity(1));
         self.net.collect(&mut events);
         for event in events.iter() {

@@ -42,13 +42,7 @@ impl Supervisor {
     }
 
     /// accept(2) and accept4(2).
-    pub(super) fn accept(
-        &mut self,
-        id: u64,
-        call: &Call,
-        theirs: &OwnedFd,
-        flags: i32,
-    ) -> Outcome {
+    pub(super) fn accept(&mut self, id: u64, call: &Call, theirs: &OwnedFd, flags: i32) -> Outcome {
         if flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
             return Err(Errno::INVAL);
         }
@@ -109,7 +103,9 @@ impl Supervisor {
             self.watch_end(&pair.ours, id)?;
             use std::os::fd::AsFd;
             let theirs = pair.theirs.as_fd();
-            let given = self.listener.answer_with(call.id(), theirs, gift.close_on_exec)?;
+            let given = self
+                .listener
+                .answer_with(call.id(), theirs, gift.close_on_exec)?;
             Ok((pair.ours, number, given))
         };
         let (ours, number, fd) = match make() {

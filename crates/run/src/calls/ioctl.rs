@@ -107,7 +107,9 @@ impl About<'_> {
 
     fn window(&self) -> Result<[u8; WINDOW], Errno> {
         let mut window = [0; WINDOW];
-        self.call.memory().read_some(self.call.arg(2), &mut window)?;
+        self.call
+            .memory()
+            .read_some(self.call.arg(2), &mut window)?;
         Ok(window)
     }
 

@@ -142,9 +142,7 @@ impl About<'_> {
         let mut own = [0; 16];
         own[..2].copy_from_slice(&(len as u16).to_ne_bytes());
         own[8..].copy_from_slice(&(code.as_ptr() as u64).to_ne_bytes());
-        self.entry
-            .socket
-            .set_option(libc::SOL_SOCKET, name, &own)?;
+        self.entry.socket.set_option(libc::SOL_SOCKET, name, &own)?;
         Ok(Answer::Value(0))
     }
 

@@ -90,7 +90,11 @@ impl About<'_> {
         message.put(&buffer[..len], from.as_bytes(), &control, told)?;
         // There may be room for one that has waited.
         entry.side.end.writable = true;
-        let value = if flags & libc::MSG_TRUNC != 0 { whole } else { len };
+        let value = if flags & libc::MSG_TRUNC != 0 {
+            whole
+        } else {
+            len
+        };
         Ok(Answer::Value(value as i64))
     }
 
