@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use drupe_links::{Pace, Pcap, PortOptions, Replay, Switch};
 
@@ -50,4 +51,38 @@ fn a_conversation() {
     let net = Net::new(Replay::new(file, Pace::Recorded).unwrap(), 3);
     let everything = net.bind(libc::SOCK_DGRAM, at(255, 5)).unwrap();
     assert_eq!(everything.receive().unwrap(), b"to whom it may concern");
+}
+
+/// Threads of links that this process has.
+fn threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name == "drupe-link\n").count()
+}
+
+/// A kernel that ends lets go of its link, whose threads end, in any order.
+#[test]
+fn threads_end() {
+    let switch = Switch::new();
+    let port = || {
+        let delay = Duration::from_micros(100);
+        switch.port(PortOptions {
+            delay,
+            ..PortOptions::default()
+        })
+    };
+    let record = || Pcap::record(port(), std::io::sink()).unwrap();
+    let (near, far) = (Net::new(record(), 1), Net::new(record(), 2));
+    let listener = far.listen(at(2, 7)).unwrap();
+    let client = near.connect(at(2, 7)).unwrap();
+    transfer(&client, &listener.accept().unwrap(), 1 << 20);
+    assert!(threads() >= 3, "two recordings and a switch");
+    near.halt();
+    drop((client, listener, near, far, switch));
+    // Other tests have theirs.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while threads() > 0 {
+        assert!(Instant::now() < deadline, "{} are left", threads());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

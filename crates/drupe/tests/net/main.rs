@@ -12,6 +12,7 @@ mod options;
 mod poll;
 mod shaping;
 mod tcp;
+mod tls;
 mod topology;
 mod udp;
 mod unix;

@@ -2,8 +2,8 @@
 //! (Debian: `passt`; `passt(1)`).
 //!
 //! passt turns what the kernel sends into connections and datagrams of ordinary
-//! sockets. It answers DHCP with the host's own address, and lets the kernel
-//! reach the host itself as the gateway. [`stream`] is how it is talked to.
+//! sockets. It answers DHCP, and lets the kernel reach the host itself as the
+//! gateway. `stream.rs` is how it is talked to.
 
 mod options;
 mod stream;
@@ -31,6 +31,10 @@ use stream::Stream;
 /// Largest payload of a frame: passt takes no frame of more than 65,535 bytes.
 const MTU: u32 = 65_520;
 
+/// The kernel's address behind a passt of its own, which knows it before the
+/// kernel has said anything: connections from the host find it.
+const MAC: [u8; 6] = *b"\x02drupe";
+
 /// Bytes that the socket takes, if the host lets us have as many.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -51,6 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Passt {
     // Before the child: its end has the socket closed.
     stream: Stream,
+    mac: Option<[u8; 6]>,
     _child: Option<Running>,
 }
 
@@ -110,6 +115,7 @@ impl Passt {
         }
         Ok(Passt {
             stream: stream(ours).map_err(failed)?,
+            mac: Some(MAC),
             _child: Some(child),
         })
     }
@@ -129,6 +135,7 @@ impl Passt {
         let failed = |error| Error::host(format!("passt socket {}", path.display()), error);
         Ok(Passt {
             stream: connected().map_err(failed)?,
+            mac: None,
             _child: None,
         })
     }
@@ -141,6 +148,7 @@ impl Passt {
     pub fn from_socket(socket: OwnedFd) -> Result<Passt> {
         Ok(Passt {
             stream: stream(socket).map_err(|error| Error::host("passt socket", error))?,
+            mac: None,
             _child: None,
         })
     }
@@ -163,7 +171,6 @@ fn enlarge(socket: &OwnedFd) {
 /// Asks a new passt something, and waits for an answer: so that one that cannot
 /// run is noticed. It answers ARP for any address but the kernel's own.
 fn hello(socket: &OwnedFd) -> io::Result<()> {
-    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
     let mut request = vec![0, 0, 0, 42];
     request.extend([0xff; 6]);
     request.extend(MAC);
@@ -235,7 +242,7 @@ impl Drop for Running {
 impl Link for Passt {
     fn info(&self) -> LinkInfo {
         LinkInfo {
-            mac: None,
+            mac: self.mac,
             mtu: MTU,
             offloads: Offloads {
                 checksum: true,
