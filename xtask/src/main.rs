@@ -85,7 +85,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "loom",
         arguments: "",
-        help: "model-check who owns the CPU (crates/cpu)",
+        help: "model-check who owns the CPU (crates/cpu), and who wakes whom (crates/links)",
         run: test::loom,
     },
     Task {

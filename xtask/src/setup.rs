@@ -32,6 +32,21 @@ const TESTS: &[Requirement] = &[
     Requirement::program("nbdkit", "nbdkit"),
     Requirement::program("getfacl", "acl"),
     Requirement::program("getfattr", "attr"),
+    // Network links.
+    Requirement::program("passt", "passt"),
+    Requirement::program("ip", "iproute2"),
+    Requirement::program("tcpdump", "tcpdump"),
+    // Programs that are run on a drupe kernel's network.
+    Requirement::program("python3", "python3"),
+    Requirement::program("curl", "curl"),
+    Requirement::program("nginx", "nginx-light"),
+    Requirement::program("wrk", "wrk"),
+    Requirement::program("redis-benchmark", "redis-tools"),
+    Requirement::program("redis-server", "redis-server"),
+    Requirement::program("iperf3", "iperf3"),
+    Requirement::program("nft", "nftables"),
+    Requirement::program("ps", "procps"),
+    Requirement::program("setsid", "util-linux"),
     // Archives, terminals and manual pages of the command.
     Requirement::program("tar", "tar"),
     Requirement::program("xz", "xz-utils"),

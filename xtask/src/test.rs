@@ -49,17 +49,24 @@ pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     fsx::run(&["--operations".into(), "1000".into()])
 }
 
-/// `loom`: the CPU's ownership, under every interleaving of its steps.
+/// `loom`: the CPU's ownership, and who is woken by a link, under every
+/// interleaving of their steps.
 pub(crate) fn loom(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
-    run_command(
-        cargo()
-            .args(["test", "--package", "drupe-cpu", "--test", "loom"])
-            .args(["--release", "--locked"])
-            // Apart, or this would make cargo compile everything else anew.
-            .args(["--target-dir", "target/loom"])
-            .env("RUSTFLAGS", "--cfg loom"),
-    )
+    let models = [
+        ["drupe-cpu", "--test=loom", ""],
+        ["drupe-links", "--lib", "models::"],
+    ];
+    models.iter().try_for_each(|[package, target, filter]| {
+        run_command(
+            cargo()
+                .args(["test", "--package", package, target, filter])
+                .args(["--release", "--locked"])
+                // Apart, or this would make cargo compile everything else anew.
+                .args(["--target-dir", "target/loom"])
+                .env("RUSTFLAGS", "--cfg loom"),
+        )
+    })
 }
 
 /// `tsan`: the CPU's stress test under ThreadSanitizer. Needs a nightly

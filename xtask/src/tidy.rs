@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["drupe-host", "drupe-image"],
     &["drupe-formats", "drupe-links", "drupe-machine"],
     &["drupe"],
-    &["drupe-fuse"],
+    &["drupe-fuse", "drupe-run"],
     &["drupe-bench", "drupe-cli", "xtask"],
 ];
 
@@ -28,6 +28,7 @@ const UNSAFE: &[&str] = &[
     "drupe-image",
     "drupe-links",
     "drupe-machine",
+    "drupe-run",
     "drupe",
 ];
 

@@ -1,6 +1,7 @@
 //! The command line, defined once: parsing and help come from here.
 
 mod files;
+mod run;
 mod shell;
 pub(crate) mod size;
 mod tar;
@@ -9,6 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use files::*;
+pub(crate) use run::*;
 pub(crate) use shell::*;
 pub(crate) use tar::*;
 
@@ -108,9 +110,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "BYTES", value_parser = block_size)]
     pub(crate) block_size: Option<u32>,
 
-    /// Memory of the kernel, in bytes or with K, M or G
-    #[arg(long, global = true, value_name = "SIZE", default_value = "64M", value_parser = size::memory)]
-    pub(crate) memory: usize,
+    /// Memory of the kernel, in bytes or with K, M or G: 64M, and 256M for run
+    #[arg(long, global = true, value_name = "SIZE", value_parser = size::memory)]
+    pub(crate) memory: Option<usize>,
 
     /// Show the kernel's log on standard error
     #[arg(long, global = true)]
@@ -186,6 +188,9 @@ pub(crate) enum Command {
     /// Mount a filesystem of an image on a directory, through FUSE
     #[command(long_about = MOUNT, after_long_help = MOUNT_NOTES)]
     Mount(Mount),
+    /// Run a program whose network is a kernel's in this process
+    #[command(long_about = RUN, after_long_help = RUN_NOTES)]
+    Run(Run),
 }
 
 #[derive(Debug, ClapArgs)]

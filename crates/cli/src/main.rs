@@ -2,7 +2,8 @@
 //!
 //! [`args`] defines what may be said, [`location`] what an argument means,
 //! [`session`] boots the kernel and mounts what is named; then one module for
-//! each command: [`info`], [`ls`], [`cat`], [`copy`], [`mount`].
+//! each command: [`info`], [`ls`], [`cat`], [`copy`], [`mount`],
+//! [`run`].
 #![forbid(unsafe_code)]
 
 mod args;
@@ -26,6 +27,7 @@ mod output;
 mod passphrase;
 mod paths;
 mod problem;
+mod run;
 mod sandbox;
 mod session;
 mod shell;
@@ -35,14 +37,19 @@ mod umask;
 mod users;
 mod visit;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Args, Command};
 use context::Context;
 use exit::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
-    let args = Args::parse();
+    // Not Args::parse(): the order of some options matters, and matches know it.
+    let matches = Args::command().get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Command::Run(command) = &args.command {
+        return run::run(&args.global, command, &matches);
+    }
     let outcome = match &args.command {
         Command::Completions(command) => generate::completions(command),
         Command::Man(command) => generate::man(command),
@@ -51,7 +58,7 @@ fn main() -> std::process::ExitCode {
         command => sandbox::confine(&args.global, command)
             .and_then(|()| Context::new(&args.global))
             .and_then(|mut context| {
-                let outcome = run(&mut context, command);
+                let outcome = execute(&mut context, command);
                 context.finish(outcome)
             }),
     };
@@ -69,7 +76,7 @@ fn main() -> std::process::ExitCode {
 }
 
 /// Runs a command; a shell runs many in one context.
-fn run(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure> {
+fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Info(command) => info::run(context, command),
         Command::Ls(command) => ls::run(context, command),
@@ -101,6 +108,9 @@ fn run(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure
         Command::Man(command) => generate::man(command),
         Command::Mount(_) => Err(Failure::usage(
             "mount needs a kernel of its own: not in a shell or script",
+        )),
+        Command::Run(_) => Err(Failure::usage(
+            "run needs a kernel of its own: not in a shell or script",
         )),
     }
 }

@@ -15,6 +15,9 @@ use crate::exit::{ExitCode, Failure};
 use crate::location::Volume;
 use crate::passphrase::Passphrase;
 
+/// Bytes of a kernel's memory: enough for images of any size.
+const MEMORY: usize = 64 << 20;
+
 /// A kernel, the disks added to it and their mounts.
 pub(crate) struct Session<'a> {
     options: &'a Global,
@@ -111,7 +114,7 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
 impl<'a> Session<'a> {
     /// Boots a kernel. Only `writable` will be opened for writing.
     pub(crate) fn new(options: &'a Global, writable: Option<&Path>) -> Result<Self, Failure> {
-        let mut kernel = Kernel::builder().memory(options.memory);
+        let mut kernel = Kernel::builder().memory(options.memory.unwrap_or(MEMORY));
         if let Some(epoch) = epoch::get()? {
             kernel = kernel.host(Still::new(epoch)?);
         }

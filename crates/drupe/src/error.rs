@@ -70,6 +70,14 @@ pub enum Cause {
         /// What it has logged about it, on one line.
         log: String,
     },
+    /// The kernel refuses a netlink request, and says why.
+    #[error("{}: {message}", describe(*.errno))]
+    Netlink {
+        /// Its answer.
+        errno: Errno,
+        /// What it says about it.
+        message: String,
+    },
     /// The image is damaged, or is none that can be opened.
     #[error("{0}")]
     Image(drupe_formats::Error),
@@ -170,6 +178,12 @@ impl Error {
         error
     }
 
+    /// The same of another operation: the one that the user knows.
+    pub(crate) fn with_operation(mut self, operation: &'static str) -> Error {
+        self.0.operation = operation;
+        self
+    }
+
     /// The same of another path: the one that the user knows.
     pub(crate) fn with_path(mut self, path: impl AsRef<Path>) -> Error {
         self.0.path = Some(path.as_ref().to_owned());
@@ -199,7 +213,9 @@ impl Error {
     /// The errno value, if the kernel answered with one.
     pub fn errno(&self) -> Option<Errno> {
         match self.0.cause {
-            Cause::Errno(errno) | Cause::Mount { errno, .. } => Some(errno),
+            Cause::Errno(errno) | Cause::Mount { errno, .. } | Cause::Netlink { errno, .. } => {
+                Some(errno)
+            }
             _ => None,
         }
     }
@@ -207,7 +223,9 @@ impl Error {
     /// The kind that `std::io` would give this error.
     pub fn kind(&self) -> io::ErrorKind {
         match &self.0.cause {
-            Cause::Errno(errno) | Cause::Mount { errno, .. } => errno.kind(),
+            Cause::Errno(errno) | Cause::Mount { errno, .. } | Cause::Netlink { errno, .. } => {
+                errno.kind()
+            }
             Cause::Image(drupe_formats::Error::InUse(_)) => io::ErrorKind::ResourceBusy,
             Cause::Image(_) | Cause::CutShort(_) => io::ErrorKind::InvalidData,
             Cause::Host(error) => error.kind(),

@@ -30,6 +30,8 @@ pub(crate) struct KernelInner {
     pseudo: Mutex<[bool; Pseudo::COUNT]>,
     next_mount: AtomicU32,
     mounts: Mutex<Vec<Weak<MountInner>>>,
+    #[cfg(feature = "tokio")]
+    pub(crate) drivers: crate::net::tokio::Drivers,
     /// Who halts it: another one waits until the mounts are settled.
     halting: Mutex<()>,
 }
@@ -53,6 +55,9 @@ impl Pseudo {
         }
     }
 }
+
+/// These drivers make interfaces when they start, unless they are told not to.
+const NO_INTERFACES: &str = "dummy.numdummies=0 ifb.numifbs=0 bonding.max_bonds=0";
 
 /// How a kernel is to run. From [`Kernel::builder`].
 #[derive(Default)]
@@ -91,13 +96,17 @@ impl Builder {
     }
 
     /// Boots it.
-    pub fn boot(self) -> Result<Kernel> {
+    pub fn boot(mut self) -> Result<Kernel> {
+        let own = std::mem::take(&mut self.config.command_line);
+        self.config.command_line = format!("{NO_INTERFACES} {own}");
         let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
         let inner = KernelInner {
             sys: Arc::new(Sys::new(machine)),
             pseudo: Mutex::default(),
             next_mount: AtomicU32::new(0),
             mounts: Mutex::default(),
+            #[cfg(feature = "tokio")]
+            drivers: Default::default(),
             halting: Mutex::default(),
         };
         inner.prepare().map_err(|e| Error::new("boot", e))?;
@@ -182,6 +191,7 @@ impl Kernel {
         };
         let settled = without_deadline(settle);
         let halted = self.inner.sys.machine().halt();
+        self.inner.sys.ended();
         settled.and(halted.map_err(|e| Error::new("halt", e)))
     }
 }

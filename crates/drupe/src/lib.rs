@@ -31,6 +31,7 @@ mod fs;
 mod kernel;
 mod link;
 mod mount;
+pub mod net;
 mod partition;
 pub mod probe;
 mod sector;

@@ -27,6 +27,20 @@ pub enum Error {
         /// What is wrong with it, and what is wanted.
         why: String,
     },
+    /// A recording cannot be replayed.
+    #[error("{what}")]
+    Capture {
+        /// What is wrong with it, and where.
+        what: String,
+    },
+    /// The name of a link makes no sense.
+    #[error("link {text:?}: {why}")]
+    Spec {
+        /// As it was given.
+        text: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
 }
 
 fn advice(error: &io::Error, hint: &str) -> String {

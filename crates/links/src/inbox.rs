@@ -196,11 +196,12 @@ impl Inbox {
                 queue.frames.push_back(frame);
             }
         }
-        if queue.idle && !queue.frames.is_empty() {
-            if let Some(waker) = &queue.waker {
-                wakes.add(waker.clone());
-                queue.idle = false;
-            }
+        if queue.idle
+            && !queue.frames.is_empty()
+            && let Some(waker) = &queue.waker
+        {
+            wakes.add(waker.clone());
+            queue.idle = false;
         }
         let mut refused = false;
         if let Some((number, waker)) = more {

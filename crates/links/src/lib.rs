@@ -7,24 +7,45 @@
 //!
 //! To the host:
 //! - [`Tap`]: a tap device, or a macvtap.
+//! - [`PacketSocket`]: an interface of the host's.
+//! - [`Passt`]: the host's network without privileges.
+//!
+//! Recordings:
+//! - [`Pcap`]: what goes over another link, recorded.
+//! - [`Replay`]: the frames of a recording.
+//!
+//! [`LinkSpec`] is a link by its name on a command line. [`complete_checksum`]
+//! finishes a frame, for links of a program's own.
 //!
 //! Nothing here knows a kernel.
 
+mod checksum;
 mod datagrams;
 mod error;
 mod header;
 mod inbox;
+#[cfg(all(test, loom))]
+mod models;
 mod packet;
+mod packet_socket;
 mod pair;
+mod passt;
+mod pcap;
 mod poller;
+mod spec;
 mod station;
 mod switch;
 mod sync;
 mod sys;
 mod tap;
 
+pub use checksum::complete_checksum;
 pub use error::{Error, Result};
+pub use packet_socket::PacketSocket;
 pub use pair::{PairEnd, pair};
+pub use passt::{Passt, PasstOptions};
+pub use pcap::{Pace, Pcap, Replay};
+pub use spec::{LinkSpec, Opener};
 pub use station::Station;
 pub use switch::{Port, PortCounters, PortOptions, Switch, SwitchOptions};
 pub use tap::Tap;

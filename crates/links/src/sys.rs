@@ -176,3 +176,11 @@ pub(crate) fn bind_packet(fd: impl AsFd, index: c_int) -> io::Result<()> {
     check(unsafe { libc::bind(fd, pointer.cast(), len) })?;
     Ok(())
 }
+
+/// A second descriptor of what this number is one of.
+pub(crate) fn duplicate(number: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: it has no pointers, and changes nothing of the descriptor.
+    let fd = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: new, and ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

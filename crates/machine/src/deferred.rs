@@ -59,6 +59,10 @@ fn deliver_all() {
             (!kernels.is_empty()).then(|| kernels.remove(0))
         });
         let Some(kernel) = kernel else { break };
+        if kernel.is_forked() {
+            // A host operation has forked the process, and this is the child.
+            continue;
+        }
         if round < MAX_ROUNDS {
             kernel.interrupt(irq::LINK);
         } else {

@@ -155,7 +155,7 @@ fn verb(context: &mut Context<'_>, verb: &Verb) -> Result<Done, Failure> {
             paths.push(of_host(dest.unwrap_or(OsStr::new("."))));
             copy::run(context, &copying(transfer, paths))?
         }
-        Verb::Tool(command) => crate::run(context, command)?,
+        Verb::Tool(command) => crate::execute(context, command)?,
     };
     Ok(Done::Code(code))
 }

@@ -38,6 +38,10 @@ impl File {
         self.fd.sys()
     }
 
+    pub(crate) fn descriptor(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// Its descriptor in the kernel, for [`Kernel::syscall`](crate::Kernel::syscall).
     pub fn raw_fd(&self) -> i32 {
         self.fd.raw()

@@ -17,6 +17,8 @@ pub const FLISTXATTR: usize = 13;
 pub const REMOVEXATTR: usize = 14;
 pub const LREMOVEXATTR: usize = 15;
 pub const FREMOVEXATTR: usize = 16;
+pub const EPOLL_CREATE1: usize = 20;
+pub const EPOLL_CTL: usize = 21;
 pub const FCNTL: usize = 25;
 pub const IOCTL: usize = 29;
 pub const MKNODAT: usize = 33;
@@ -41,6 +43,7 @@ pub const READ: usize = 63;
 pub const WRITE: usize = 64;
 pub const PREAD64: usize = 67;
 pub const PWRITE64: usize = 68;
+pub const PPOLL: usize = 73;
 pub const READLINKAT: usize = 78;
 pub const FSYNC: usize = 82;
 pub const FDATASYNC: usize = 83;
@@ -51,14 +54,32 @@ pub const SETFSUID: usize = 151;
 pub const SETFSGID: usize = 152;
 pub const UMASK: usize = 166;
 pub const PRCTL: usize = 167;
+pub const SOCKET: usize = 198;
+pub const SOCKETPAIR: usize = 199;
+pub const BIND: usize = 200;
+pub const LISTEN: usize = 201;
+pub const CONNECT: usize = 203;
+pub const GETSOCKNAME: usize = 204;
+pub const GETPEERNAME: usize = 205;
+pub const SENDTO: usize = 206;
+pub const RECVFROM: usize = 207;
+pub const SETSOCKOPT: usize = 208;
+pub const GETSOCKOPT: usize = 209;
+pub const SHUTDOWN: usize = 210;
+pub const SENDMSG: usize = 211;
+pub const RECVMSG: usize = 212;
+pub const ACCEPT4: usize = 242;
 pub const PRLIMIT64: usize = 261;
 pub const NAME_TO_HANDLE_AT: usize = 264;
 pub const OPEN_BY_HANDLE_AT: usize = 265;
 pub const SYNCFS: usize = 267;
+pub const SETNS: usize = 268;
 pub const RENAMEAT2: usize = 276;
+pub const GETRANDOM: usize = 278;
 pub const COPY_FILE_RANGE: usize = 285;
 pub const STATX: usize = 291;
 pub const OPENAT2: usize = 437;
+pub const EPOLL_PWAIT2: usize = 441;
 pub const FCHMODAT2: usize = 452;
 
 /// Whether no argument of this call is a pointer (of those this crate makes).
@@ -79,6 +100,11 @@ pub(crate) fn is_plain(nr: usize) -> bool {
             | SETFSUID
             | SETFSGID
             | PRCTL
+            | EPOLL_CREATE1
+            | SOCKET
+            | LISTEN
+            | SHUTDOWN
+            | SETNS
             | SYNCFS
     )
 }

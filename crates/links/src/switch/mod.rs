@@ -356,13 +356,13 @@ impl<'a> Forward<'a> {
         let pool = &self.switch.pool;
         match target {
             Target::Nowhere => self.sender.cache.put(pool, packet),
-            Target::One(to) => self.to_port(to, packet),
+            Target::One(to) => self.carry_to(to, packet),
             Target::All => {
                 let table = Arc::clone(&self.table);
                 for to in &table.ports {
                     if to.number != self.from.number {
                         let copy = self.sender.cache.clone(pool, &packet);
-                        self.to_port(to, copy);
+                        self.carry_to(to, copy);
                     }
                 }
                 self.sender.cache.put(pool, packet);
@@ -370,7 +370,7 @@ impl<'a> Forward<'a> {
         }
     }
 
-    fn to_port(&mut self, to: &Arc<Cable>, packet: Packet) {
+    fn carry_to(&mut self, to: &Arc<Cable>, packet: Packet) {
         match &to.shapers {
             None => to.deliver(packet, self.wakes),
             Some([_, shaper]) => {

@@ -20,7 +20,7 @@
 #include <linux/virtio_net.h>
 #include <asm/machine.h>
 
-#define MAX_LINKS	64
+#define NR_LINKS	64
 #define TX_BATCH	16
 #define TX_VECTORS	(MAX_SKB_FRAGS + 1)
 
@@ -74,7 +74,7 @@ struct drupe_link {
 	struct rx_chunk rx_chunks[RX_CHUNKS];
 };
 
-static struct drupe_link *links[MAX_LINKS];
+static struct drupe_link *links[NR_LINKS];
 static DEFINE_MUTEX(links_lock);
 
 static_assert(sizeof(struct virtio_net_hdr) == sizeof_field(struct drupe_frame,
@@ -335,7 +335,7 @@ static irqreturn_t link_interrupt(int irq, void *dev_id)
 	unsigned long news = drupe_link_news();
 	unsigned int number;
 
-	for_each_set_bit(number, &news, MAX_LINKS)
+	for_each_set_bit(number, &news, NR_LINKS)
 		if (links[number])
 			napi_schedule(&links[number]->napi);
 	return IRQ_HANDLED;
@@ -427,7 +427,7 @@ s64 drupe_link_add(u32 number, const u8 *mac, u32 mtu, u32 flags)
 	int ret;
 
 	guard(mutex)(&links_lock);
-	if (number >= MAX_LINKS || mtu < ETH_MIN_MTU ||
+	if (number >= NR_LINKS || mtu < ETH_MIN_MTU ||
 	    mtu > SZ_64K - ETH_HLEN)
 		return -EINVAL;
 	if (links[number])
@@ -468,7 +468,7 @@ s64 drupe_link_remove(u32 number)
 	struct net_device *dev;
 
 	guard(mutex)(&links_lock);
-	if (number >= MAX_LINKS || !links[number])
+	if (number >= NR_LINKS || !links[number])
 		return -ENODEV;
 	dev = links[number]->dev;
 	unregister_netdev(dev);

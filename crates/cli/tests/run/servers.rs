@@ -1,0 +1,76 @@
+//! Servers and clients that people use.
+
+use crate::harness::{Outcome, Place};
+use crate::ran::prints;
+
+/// Waits until something accepts connections at a port of this network.
+const WAIT: &str = "
+wait_for() { until /usr/bin/python3 -c \"
+import socket; socket.create_connection(('127.0.0.1', $1))\" 2>&-; do :; done; }
+";
+
+fn shell(script: &str) -> Outcome<String> {
+    prints(&["sh", "-c", &format!("{WAIT}{script}")])
+}
+
+#[test]
+fn python_and_curl() -> Outcome {
+    let place = Place::new()?;
+    place.write("served", vec![b'x'; 5_000_000])?;
+    let dir = place.path("");
+    let said = shell(&format!(
+        "cd {}; python3 -m http.server 8000 >&- 2>&- & wait_for 8000
+         curl -sS http://127.0.0.1:8000/served | cmp - {0}/served && echo same",
+        dir.display()
+    ))?;
+    assert_eq!(said, "same\n");
+    Ok(())
+}
+
+#[test]
+fn nginx_with_workers() -> Outcome {
+    let place = Place::new()?;
+    let dir = place.path("").display().to_string();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {dir}/{name};"))
+        .join(" ");
+    let config = format!(
+        "user root; worker_processes 2; daemon off; pid {dir}/pid; error_log stderr;
+         events {{ worker_connections 256; }}
+         http {{ access_log off; sendfile on; {temporary}
+         server {{ listen 127.0.0.1:8080 reuseport; listen [::1]:8080; root {dir}; }} }}"
+    );
+    place.write("nginx.conf", config)?;
+    place.write("served", vec![b'y'; 3_000_000])?;
+    let said = shell(&format!(
+        "nginx -p {dir} -c {dir}/nginx.conf & wait_for 8080
+         for host in 127.0.0.1 '[::1]'; do
+           curl -sS http://$host:8080/served | cmp - {dir}/served && echo same
+         done
+         wrk -t1 -c30 -d1 http://127.0.0.1:8080/served"
+    ))?;
+    assert!(said.starts_with("same\nsame\n"), "{said}");
+    assert!(said.contains("Requests/sec"), "{said}");
+    assert!(!said.contains("Socket errors"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn redis() -> Outcome {
+    let said = shell(
+        "redis-server --save '' --port 6379 >&- & wait_for 6379
+         redis-cli set key value; redis-cli get key
+         redis-benchmark -q -n 2000 -t set,get --csv",
+    )?;
+    assert!(said.starts_with("OK\nvalue\n"), "{said}");
+    assert!(said.contains("\"GET\""), "{said}");
+    Ok(())
+}
+
+#[test]
+fn iperf() -> Outcome {
+    let said =
+        shell("iperf3 -s -1 -D -I /dev/null; until iperf3 -c 127.0.0.1 -n 200M 2>&-; do :; done")?;
+    assert!(said.contains("receiver"), "{said}");
+    Ok(())
+}

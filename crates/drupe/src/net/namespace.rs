@@ -1,0 +1,98 @@
+//! [`Namespace`]: one of several networks in a kernel (network_namespaces(7)).
+
+use std::fmt;
+use std::sync::Arc;
+
+use drupe_machine::without_deadline;
+
+use super::{Network, named};
+use crate::Kernel;
+use crate::error::Result;
+use crate::kernel::{KernelInner, Pseudo};
+use crate::sys::{self, OwnedFd};
+
+/// A network of its own in a kernel: interfaces, addresses, routes, rules,
+/// sysctls of `net`, abstract Unix names. Sockets belong to the one that they
+/// were made in.
+///
+/// Clones are handles to the same one. It ends when no handle, no socket and no
+/// thread is left in it; interfaces end with it (virtual ones), or go back to
+/// the first namespace.
+#[derive(Clone)]
+pub struct Namespace {
+    pub(super) fd: Arc<OwnedFd>,
+    pub(super) kernel: Arc<KernelInner>,
+}
+
+impl Namespace {
+    /// Makes one, with the interface `lo`, which is down. The calling thread
+    /// stays where it is.
+    pub fn new(kernel: &Kernel) -> Result<Namespace> {
+        let here = Namespace::here(&kernel.inner);
+        let make = |here: &Namespace| {
+            kernel.inner.sys.unshare_network()?;
+            let _back = Back(here);
+            Namespace::here(&kernel.inner)
+        };
+        named("new namespace", here.and_then(|here| make(&here)))
+    }
+
+    /// The one that the calling thread is in: the kernel's first one, outside of
+    /// [`Namespace::run`].
+    pub fn current(kernel: &Kernel) -> Result<Namespace> {
+        named("namespace", Namespace::here(&kernel.inner))
+    }
+
+    pub(super) fn here(kernel: &Arc<KernelInner>) -> sys::Result<Namespace> {
+        kernel.need(Pseudo::Proc)?;
+        Ok(Namespace {
+            fd: Arc::new(kernel.sys.network_namespace()?),
+            kernel: Arc::clone(kernel),
+        })
+    }
+
+    /// Runs `f`, whose calls into the kernel, by this thread, are made in this
+    /// namespace. What it makes there stays there, wherever it is used.
+    ///
+    /// Calls can be nested. The error is that of entering.
+    pub fn run<T>(&self, f: impl FnOnce() -> T) -> Result<T> {
+        named("enter namespace", self.enter(f))
+    }
+
+    pub(super) fn enter<T>(&self, f: impl FnOnce() -> T) -> sys::Result<T> {
+        let before = Namespace::here(&self.kernel)?;
+        self.kernel.sys.enter_network(self.fd.raw())?;
+        let _back = Back(&before);
+        Ok(f())
+    }
+
+    /// What arranges it.
+    pub fn network(&self) -> Result<Network> {
+        Network::of(self)
+    }
+
+    /// The kernel it is in.
+    pub fn kernel(&self) -> Kernel {
+        Kernel {
+            inner: Arc::clone(&self.kernel),
+        }
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Namespace({:?})", self.fd)
+    }
+}
+
+/// Puts the calling thread back when it is dropped.
+struct Back<'a>(&'a Namespace);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        let Namespace { fd, kernel } = self.0;
+        // It cannot fail for a descriptor of a namespace, but in a kernel that
+        // has ended.
+        let _ = without_deadline(|| kernel.sys.enter_network(fd.raw()));
+    }
+}

@@ -1,0 +1,110 @@
+//! [`Pcap`]: what goes over a link, recorded; [`Replay`]: a recording as a link.
+//!
+//! Files are those of libpcap, with times in nanoseconds (`pcap-savefile(5)`):
+//! tcpdump, Wireshark and others read them.
+
+mod format;
+mod replay;
+mod writer;
+
+use std::io::{self, IoSliceMut, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker};
+
+use crate::complete_checksum;
+use crate::{Error, Result};
+pub use replay::{Pace, Replay};
+use writer::Writer;
+
+/// A link that records what goes over another one, both ways.
+///
+/// A thread writes; the kernel does not wait for it. If it falls behind by
+/// 64 MiB, frames are left out ([`Pcap::missed`]). Checksums that a frame lacks
+/// are completed in the recording; a frame that is yet to be cut is recorded in
+/// one piece.
+#[derive(Debug)]
+pub struct Pcap<L> {
+    link: L,
+    writer: Writer,
+    /// A frame that is being finished.
+    frame: Mutex<Vec<u8>>,
+}
+
+impl<L: Link> Pcap<L> {
+    /// Records `link`, from now on, to a file or pipe, which is written to at
+    /// once when something comes. It is closed when the kernel lets go of the
+    /// link, or this is dropped; a drop waits until all is written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Host`]: no thread can be started.
+    pub fn record(link: L, to: impl Write + Send + 'static) -> Result<Pcap<L>> {
+        let writer = Writer::start(Box::new(to));
+        Ok(Pcap {
+            link,
+            writer: writer.map_err(|error| Error::host("a thread to record a link", error))?,
+            frame: Mutex::default(),
+        })
+    }
+
+    /// The link that is recorded.
+    pub fn link(&self) -> &L {
+        &self.link
+    }
+
+    /// Frames that are not in the recording: it has fallen behind, or cannot be
+    /// written any more.
+    pub fn missed(&self) -> u64 {
+        self.writer.missed()
+    }
+
+    /// Records a frame of these bytes.
+    fn add<'b>(&self, mut header: FrameHeader, bytes: impl Iterator<Item = &'b [u8]>) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let mut frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        frame.clear();
+        bytes.for_each(|piece| frame.extend_from_slice(piece));
+        // One that is not within the frame is left as it is.
+        complete_checksum(&mut header, &mut frame);
+        self.writer.add(now.unwrap_or_default(), &frame);
+    }
+}
+
+impl<L: Link> Link for Pcap<L> {
+    fn info(&self) -> LinkInfo {
+        self.link.info()
+    }
+
+    fn attach(&self, waker: LinkWaker) {
+        self.link.attach(waker);
+    }
+
+    fn send(&self, frames: &[Frame<'_>]) -> usize {
+        let taken = self.link.send(frames);
+        for frame in frames.iter().take(taken) {
+            self.add(frame.header, frame.pieces.iter().map(|piece| &piece[..]));
+        }
+        taken
+    }
+
+    fn receive(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Option<(usize, FrameHeader)>> {
+        let got = self.link.receive(buffers)?;
+        if let Some((len, header)) = got {
+            let mut rest = len;
+            let bytes = buffers.iter().map(|buffer| {
+                let part = rest.min(buffer.len());
+                rest -= part;
+                &buffer[..part]
+            });
+            self.add(header, bytes);
+        }
+        Ok(got)
+    }
+
+    fn detach(&self) {
+        self.link.detach();
+        self.writer.end();
+    }
+}

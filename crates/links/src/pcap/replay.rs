@@ -1,0 +1,226 @@
+//! [`Replay`]: the frames of a file, as if they came over a cable.
+
+use std::io::{self, IoSliceMut, Read};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
+
+use super::format::Reader;
+use crate::packet::{MAX_FRAME, scatter};
+use crate::{Error, Result};
+
+/// When the frames of a recording come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as the kernel takes them.
+    Fast,
+    /// As far apart as they were.
+    Recorded,
+}
+
+/// A link that brings the frames of a recording, and takes what is sent for
+/// nothing.
+///
+/// They begin when the kernel receives for the first time, which is when its
+/// interface is set up. The file is read then and there, in the thread that runs
+/// the kernel: a pipe would stop it for as long as it has nothing.
+pub struct Replay {
+    play: Mutex<Play>,
+    pace: Pace,
+    alarm: Arc<Alarm>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Play {
+    file: Reader<Box<dyn Read + Send>>,
+    frame: Vec<u8>,
+    /// When the frame in `frame` is due; `None`: there is none.
+    next: Option<Instant>,
+    /// Recorded time of the first frame, and when it came.
+    begun: Option<(Duration, Instant)>,
+    /// Why there are no more, if that is not the end of the file.
+    error: Option<Error>,
+    ended: bool,
+}
+
+impl std::fmt::Debug for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay")
+            .field("pace", &self.pace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Replay {
+    /// A link that brings the frames of a pcap file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Capture`]: it is not a pcap file of Ethernet frames.
+    pub fn new(file: impl Read + Send + 'static, pace: Pace) -> Result<Replay> {
+        let file: Box<dyn Read + Send> = Box::new(io::BufReader::with_capacity(1 << 17, file));
+        Ok(Replay {
+            play: Mutex::new(Play {
+                file: Reader::new(file)?,
+                frame: Vec::new(),
+                next: None,
+                begun: None,
+                error: None,
+                ended: false,
+            }),
+            pace,
+            alarm: Arc::default(),
+            thread: Mutex::new(None),
+        })
+    }
+
+    /// Whether all frames have come.
+    pub fn is_finished(&self) -> bool {
+        self.play().ended
+    }
+
+    /// Why they did not all come: once, if the file is damaged behind its header.
+    pub fn take_error(&self) -> Option<Error> {
+        self.play().error.take()
+    }
+
+    fn play(&self) -> MutexGuard<'_, Play> {
+        self.play.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Play {
+    /// Sees to it that there is a next frame; when it is due.
+    fn load(&mut self, pace: Pace) -> Option<Instant> {
+        if self.next.is_none() && !self.ended {
+            match self.file.next(&mut self.frame) {
+                Ok(Some(time)) => {
+                    let (first, start) = *self.begun.get_or_insert((time, Instant::now()));
+                    self.next = Some(match pace {
+                        Pace::Fast => start,
+                        // One that is out of order comes at once.
+                        Pace::Recorded => start + time.saturating_sub(first),
+                    });
+                }
+                Ok(None) => self.ended = true,
+                Err(error) => {
+                    self.error = Some(error);
+                    self.ended = true;
+                }
+            }
+        }
+        self.next
+    }
+}
+
+impl Link for Replay {
+    fn info(&self) -> LinkInfo {
+        LinkInfo {
+            mac: None,
+            mtu: MAX_FRAME as u32 - 14 - 15,
+            offloads: Offloads::default(),
+        }
+    }
+
+    fn attach(&self, waker: LinkWaker) {
+        if self.pace == Pace::Recorded {
+            let alarm = Arc::clone(&self.alarm);
+            let thread = thread::Builder::new().name("drupe-link".into());
+            // Without a thread, frames come when the kernel looks for some.
+            let started = thread.spawn(move || alarm.run(&waker)).ok();
+            *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = started;
+        }
+    }
+
+    fn send(&self, frames: &[Frame<'_>]) -> usize {
+        frames.len()
+    }
+
+    fn receive(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Option<(usize, FrameHeader)>> {
+        let mut play = self.play();
+        let Some(due) = play.load(self.pace) else {
+            return Ok(None);
+        };
+        if due > Instant::now() {
+            drop(play);
+            self.alarm.set(due);
+            return Ok(None);
+        }
+        play.next = None;
+        let len = scatter(&play.frame, buffers);
+        Ok(Some((len, FrameHeader::default())))
+    }
+
+    fn detach(&self) {
+        self.alarm.end();
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        self.alarm.end();
+        let thread = self.thread.get_mut();
+        if let Some(thread) = thread.unwrap_or_else(PoisonError::into_inner).take()
+            && thread.thread().id() != thread::current().id()
+        {
+            // It does not panic; if it did, it has ended too.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Wakes the kernel at a time, once for each that is set.
+#[derive(Debug, Default)]
+struct Alarm {
+    state: Mutex<AlarmState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct AlarmState {
+    due: Option<Instant>,
+    ended: bool,
+}
+
+impl Alarm {
+    fn state(&self) -> MutexGuard<'_, AlarmState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, due: Instant) {
+        self.state().due = Some(due);
+        self.changed.notify_one();
+    }
+
+    fn end(&self) {
+        self.state().ended = true;
+        self.changed.notify_one();
+    }
+
+    fn run(&self, waker: &LinkWaker) {
+        let mut state = self.state();
+        while !state.ended {
+            let now = Instant::now();
+            match state.due {
+                Some(due) if due <= now => {
+                    state.due = None;
+                    drop(state);
+                    if !waker.wake() {
+                        return;
+                    }
+                    state = self.state();
+                }
+                Some(due) => {
+                    let waited = self.changed.wait_timeout(state, due - now);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => {
+                    let waited = self.changed.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}

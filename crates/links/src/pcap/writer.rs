@@ -1,0 +1,119 @@
+//! [`Writer`]: a thread that writes records, so that who makes them need not
+//! wait.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::format::{file_header, record_header};
+
+/// Bytes that wait to be written at most.
+const MAX_WAITING: usize = 64 << 20;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What is to be written.
+    waiting: Vec<u8>,
+    missed: u64,
+    /// Nothing is added any more.
+    ended: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes until the end, or the first error.
+    fn run(&self, to: &mut dyn Write) {
+        let mut bytes = Vec::new();
+        loop {
+            let state = self.state();
+            let nothing = |state: &mut State| state.waiting.is_empty() && !state.ended;
+            let waited = self.changed.wait_while(state, nothing);
+            let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+            if state.waiting.is_empty() {
+                return;
+            }
+            std::mem::swap(&mut bytes, &mut state.waiting);
+            drop(state);
+            if to.write_all(&bytes).and_then(|()| to.flush()).is_err() {
+                let mut state = self.state();
+                state.ended = true;
+                state.waiting = Vec::new();
+                return;
+            }
+            bytes.clear();
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn start(mut to: Box<dyn Write + Send>) -> std::io::Result<Writer> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                waiting: file_header().to_vec(),
+                missed: 0,
+                ended: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let own = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("drupe-link".into());
+        let thread = thread.spawn(move || own.run(&mut *to))?;
+        Ok(Writer {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn missed(&self) -> u64 {
+        self.shared.state().missed
+    }
+
+    /// Has a record written, unless too many wait.
+    pub(super) fn add(&self, time: Duration, frame: &[u8]) {
+        let mut state = self.shared.state();
+        if state.ended || state.waiting.len() > MAX_WAITING {
+            state.missed += 1;
+            return;
+        }
+        let was_idle = state.waiting.is_empty();
+        state.waiting.extend(record_header(time, frame.len()));
+        state.waiting.extend_from_slice(frame);
+        drop(state);
+        if was_idle {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Nothing more comes: what waits is written, and the file is closed.
+    pub(super) fn end(&self) {
+        self.shared.state().ended = true;
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until all is written.
+    fn drop(&mut self) {
+        self.end();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the writer's is its own.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The program's calls, and what becomes of them.
+//!
+//! [`Supervisor::serve`] finds out whose socket a call is about; each call has a
+//! function in one of the modules. A call about a descriptor that is not ours goes
+//! on as if there were no filter. One that must wait is parked, and served anew,
+//! from the beginning, when its socket has become ready.
+
+mod connect;
+mod create;
+mod ioctl;
+mod message;
+mod names;
+mod options;
+mod receive;
+mod send;
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use crate::entry::{Entry, State};
+use crate::listener::Notification;
+use crate::pair::is_nonblocking;
+use crate::socket::Address;
+use crate::supervisor::Supervisor;
+use crate::target::{Memory, socket_number};
+
+/// A call that waits for its answer.
+pub(crate) struct Call {
+    notification: Notification,
+    /// When it gives up, if it waits.
+    pub(crate) deadline: Option<Instant>,
+    /// It has waited.
+    again: bool,
+}
+
+impl Call {
+    pub(crate) fn new(notification: Notification) -> Call {
+        Call {
+            notification,
+            deadline: None,
+            again: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.notification.id
+    }
+
+    pub(crate) fn thread(&self) -> u32 {
+        self.notification.pid
+    }
+
+    fn nr(&self) -> libc::c_long {
+        self.notification.nr.into()
+    }
+
+    fn arg(&self, number: usize) -> u64 {
+        self.notification.args[number]
+    }
+
+    /// An argument that is an int.
+    fn int(&self, number: usize) -> i32 {
+        self.arg(number) as i32
+    }
+
+    fn memory(&self) -> Memory {
+        Memory(self.thread())
+    }
+
+    /// What it fails with when it has waited too long.
+    pub(crate) fn late(&self) -> Errno {
+        match self.nr() {
+            libc::SYS_connect => Errno::INPROGRESS,
+            _ => Errno::AGAIN,
+        }
+    }
+
+    /// The option that says how long it waits.
+    fn timeout_option(&self) -> i32 {
+        match self.nr() {
+            libc::SYS_accept
+            | libc::SYS_accept4
+            | libc::SYS_recvfrom
+            | libc::SYS_recvmsg
+            | libc::SYS_recvmmsg => libc::SO_RCVTIMEO,
+            _ => libc::SO_SNDTIMEO,
+        }
+    }
+
+    /// An address in the program's memory.
+    fn address(&self, at: u64, len: u64) -> Result<Address, Errno> {
+        let mut bytes = [0; 128];
+        let place = usize::try_from(len as i32).ok();
+        let place = place.and_then(|len| bytes.get_mut(..len));
+        let place = place.ok_or(Errno::INVAL)?;
+        self.memory().read(at, place)?;
+        Address::from_bytes(place)
+    }
+
+    /// Writes an address, as much as fits, and its length.
+    fn put_address(&self, address: &Address, at: u64, len_at: u64) -> Result<(), Errno> {
+        if at == 0 {
+            return Ok(());
+        }
+        let memory = self.memory();
+        let room = memory.read_u32(len_at)? as i32;
+        let room = usize::try_from(room).map_err(|_| Errno::INVAL)?;
+        let bytes = address.as_bytes();
+        memory.write(at, &bytes[..bytes.len().min(room)])?;
+        memory.write(len_at, &(bytes.len() as u32).to_ne_bytes())
+    }
+}
+
+/// What becomes of a call.
+pub(crate) enum Answer {
+    /// It returns this.
+    Value(i64),
+    /// The host's kernel does it, on the program's end.
+    GoOn,
+    /// It waits.
+    Wait,
+    /// It has its answer, or wants none any more.
+    Given,
+}
+
+/// The result of a call, or the error that the program gets.
+pub(crate) type Outcome = Result<Answer, Errno>;
+
+/// A call, the socket it is about and the program's end of it.
+struct About<'a> {
+    call: &'a Call,
+    theirs: &'a OwnedFd,
+    entry: &'a mut Entry,
+}
+
+impl About<'_> {
+    /// The call must not wait.
+    fn is_nonblocking(&self, flags: i32) -> bool {
+        flags & libc::MSG_DONTWAIT != 0 || is_nonblocking(self.theirs)
+    }
+
+    /// Waits, if the program wants to.
+    fn wait(&self, flags: i32, otherwise: Errno) -> Outcome {
+        match self.is_nonblocking(flags) {
+            true => Err(otherwise),
+            false => Ok(Answer::Wait),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Answers a call, or parks it.
+    pub(crate) fn serve(&mut self, mut call: Call) {
+        let (outcome, id) = self.outcome(&call);
+        match outcome {
+            Ok(Answer::Value(value)) => self.listener.answer(call.id(), value),
+            Ok(Answer::GoOn) => self.listener.go_on(call.id()),
+            Ok(Answer::Given) => {}
+            Err(errno) => self.listener.fail(call.id(), errno),
+            Ok(Answer::Wait) => {
+                if !call.again {
+                    call.again = true;
+                    call.deadline = self.patience(id, &call).map(|time| Instant::now() + time);
+                }
+                self.park(id, call);
+            }
+        }
+    }
+
+    /// How long the socket lets the call wait.
+    fn patience(&mut self, id: u64, call: &Call) -> Option<Duration> {
+        let entry = self.table.get(id)?;
+        let mut value = [0; 16];
+        let option = call.timeout_option();
+        let got = entry.socket.option(libc::SOL_SOCKET, option, &mut value);
+        got.ok()?;
+        let (seconds, micros) = value.split_at(8);
+        let number = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().unwrap_or_default());
+        let time = Duration::from_secs(number(seconds)) + Duration::from_micros(number(micros));
+        (!time.is_zero()).then_some(time)
+    }
+
+    /// What becomes of a call, and the socket that it is about.
+    fn outcome(&mut self, call: &Call) -> (Outcome, u64) {
+        if call.nr() == libc::SYS_socket {
+            return (self.create(call), 0);
+        }
+        // Whatever is wrong with the descriptor, the host says so.
+        let Ok(theirs) = self.targets.descriptor(call.thread(), call.int(0)) else {
+            return (Ok(Answer::GoOn), 0);
+        };
+        let Some(id) = socket_number(&theirs).and_then(|number| self.table.find(number)) else {
+            return (Ok(Answer::GoOn), 0);
+        };
+        if !self.listener.is_waiting(call.id()) {
+            return (Ok(Answer::Given), 0);
+        }
+        (self.about(id, call, &theirs), id)
+    }
+
+    /// What becomes of a call about one of our sockets.
+    fn about(&mut self, id: u64, call: &Call, theirs: &OwnedFd) -> Outcome {
+        let Some(entry) = self.table.get(id) else {
+            return Ok(Answer::GoOn);
+        };
+        entry.side.seen = (call.thread(), call.int(0));
+        let mut about = About {
+            call,
+            theirs,
+            entry,
+        };
+        match call.nr() {
+            libc::SYS_bind => about.bind(),
+            libc::SYS_getsockname => about.name(),
+            libc::SYS_getpeername => about.peer(),
+            libc::SYS_getsockopt => about.option(),
+            libc::SYS_setsockopt => {
+                let outcome = about.set_option(&mut self.buffer);
+                self.wake(id);
+                outcome
+            }
+            libc::SYS_ioctl => about.ioctl(),
+            libc::SYS_listen => {
+                let outcome = about.listen();
+                self.wake(id);
+                outcome
+            }
+            libc::SYS_shutdown => {
+                let outcome = about.shutdown();
+                self.wake(id);
+                outcome
+            }
+            libc::SYS_connect => {
+                let outcome = about.connect();
+                self.wake(id);
+                outcome
+            }
+            libc::SYS_accept => self.accept(id, call, theirs, 0),
+            libc::SYS_accept4 => self.accept(id, call, theirs, call.int(3)),
+            libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg => {
+                let outcome = about.send(&mut self.buffer);
+                self.wake(id);
+                outcome
+            }
+            libc::SYS_recvfrom | libc::SYS_recvmsg | libc::SYS_recvmmsg => {
+                about.receive(&mut self.buffer)
+            }
+            _ => Ok(Answer::GoOn),
+        }
+    }
+
+    /// The state of a socket that listens.
+    fn listening(
+        &mut self,
+        id: u64,
+    ) -> Option<(
+        &mut crate::listening::Listening,
+        &mut crate::entry::Side,
+        &crate::socket::Socket,
+    )> {
+        let entry = self.table.get(id)?;
+        match &mut entry.state {
+            State::Listening(listening) => Some((listening, &mut entry.side, &entry.socket)),
+            _ => None,
+        }
+    }
+}

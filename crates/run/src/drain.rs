@@ -1,0 +1,74 @@
+//! The end: what the program has written and closed is delivered before the kernel
+//! halts.
+
+use std::time::{Duration, Instant};
+
+use drupe::net::Netlink;
+use drupe::net::netlink::Body;
+
+use crate::error::Result;
+use crate::supervisor::Supervisor;
+
+/// How long is waited without any progress.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often is looked.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// `SOCK_DIAG_BY_FAMILY` (sock_diag(7)).
+const BY_FAMILY: u16 = 20;
+/// States of TCP in which the program has closed, and the peer has not
+/// acknowledged all: `FIN_WAIT1`, `LAST_ACK`, `CLOSING`.
+const CLOSING: u32 = 1 << 4 | 1 << 9 | 1 << 11;
+/// `struct inet_diag_req_v2`.
+const REQUEST: usize = 56;
+/// Where `struct inet_diag_msg` has its cookie and its queue.
+const COOKIE: usize = 44;
+const QUEUE: usize = 60;
+
+impl Supervisor {
+    /// Nobody has any of the program's ends any more: delivers what was written.
+    pub(crate) fn drain(&mut self) -> Result<()> {
+        self.stop_listening();
+        for id in self.table.ids() {
+            self.wake(id);
+        }
+        while self.turn(Some(Duration::ZERO), None)? {}
+        let netlink = Netlink::new(&self.net.kernel, libc::NETLINK_SOCK_DIAG)?;
+        let (mut last, mut since) = (None, Instant::now());
+        loop {
+            let left = (self.table.unsent(), undelivered(&netlink)?);
+            if left.0 == 0 && left.1.is_empty() {
+                return Ok(());
+            }
+            if last.as_ref() != Some(&left) {
+                last = Some(left);
+                since = Instant::now();
+            } else if since.elapsed() > PATIENCE {
+                return Ok(());
+            }
+            self.turn(Some(PAUSE), None)?;
+        }
+    }
+}
+
+/// The connections that are closed and not yet done with, and what they have to
+/// send still.
+fn undelivered(netlink: &Netlink) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let mut request = [0; REQUEST];
+        request[0] = family as u8;
+        request[1] = libc::IPPROTO_TCP as u8;
+        request[4..8].copy_from_slice(&CLOSING.to_ne_bytes());
+        for message in netlink.dump(BY_FAMILY, &Body::new(&request))? {
+            let field = |at: usize, len: usize| message.payload.get(at..at + len);
+            all.extend(
+                field(COOKIE, 8)
+                    .into_iter()
+                    .chain(field(QUEUE, 4))
+                    .flatten(),
+            );
+        }
+    }
+    Ok(all)
+}

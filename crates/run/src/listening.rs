@@ -1,0 +1,91 @@
+//! [`Listening`]: a socket that waits for connections.
+//!
+//! They are accepted as they come, up to a number, and our end of the pair holds
+//! one byte for each: so the program's end is readable while there are
+//! connections, and becomes so with each.
+
+use std::collections::VecDeque;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+
+use crate::entry::{Side, Turn};
+use crate::socket::Socket;
+
+/// Connections that wait for the program. More wait in the kernel's backlog.
+const QUEUE: usize = 64;
+
+/// A socket that waits for connections.
+#[derive(Default)]
+pub(crate) struct Listening {
+    queue: VecDeque<Socket>,
+}
+
+impl Listening {
+    /// Accepts what there is.
+    pub(crate) fn advance(&mut self, side: &mut Side, socket: &Socket) -> Turn {
+        if side.end.hangup && !side.wire.hangup {
+            return Turn::Gone;
+        }
+        while side.wire.readable && self.queue.len() < QUEUE {
+            match socket.accept() {
+                Ok(connection) => {
+                    self.queue.push_back(connection);
+                    announce(side);
+                }
+                // It was reset before we came.
+                Err(Errno::CONNABORTED) => {}
+                Err(_) => side.wire.readable = false,
+            }
+        }
+        Turn::Done
+    }
+
+    /// The next connection.
+    pub(crate) fn next(&mut self, side: &mut Side, socket: &Socket) -> Result<Socket, Errno> {
+        if self.queue.is_empty() {
+            side.wire.readable = true;
+            self.advance(side, socket);
+        }
+        match self.queue.pop_front() {
+            Some(connection) => Ok(connection),
+            // EAGAIN, or that it listens no more.
+            None => socket.accept(),
+        }
+    }
+
+    /// Nobody has taken this one after all.
+    pub(crate) fn put_back(&mut self, side: &mut Side, connection: Socket) {
+        self.queue.push_front(connection);
+        announce(side);
+    }
+
+    /// It listens no more, and whoever waits for it is told.
+    pub(crate) fn end(side: &Side) {
+        if let Some(ours) = &side.ours {
+            let _ = shutdown(ours, Shutdown::Both);
+        }
+    }
+}
+
+/// A byte for a connection.
+fn announce(side: &Side) {
+    if let Some(ours) = &side.ours {
+        let _ = send(ours, b"c", SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    }
+}
+
+/// Takes the byte of a connection, at the program's end.
+pub(crate) fn unannounce(theirs: impl std::os::fd::AsFd) {
+    let _ = recv(theirs, &mut [0], RecvFlags::DONTWAIT);
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // As the kernel does with connections that nobody has accepted.
+        for connection in &self.queue {
+            let reset = [1_i32.to_ne_bytes(), 0_i32.to_ne_bytes()].concat();
+            let _ = connection.set_option(libc::SOL_SOCKET, libc::SO_LINGER, &reset);
+        }
+    }
+}

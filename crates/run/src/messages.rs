@@ -1,0 +1,239 @@
+//! [`Messages`]: a socket that carries messages: UDP, raw, packet, netlink.
+//!
+//! What arrives goes into the pair at once, so that poll(2) and read(2) work. Who
+//! sent it, and its control messages, wait here in a queue, for the calls that ask
+//! for them. What read(2) has taken out of the pair meanwhile shows in what the
+//! host has charged our end for, from which each message's part is known.
+
+use std::collections::VecDeque;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::entry::{Ready, Side, Tools, Turn};
+use crate::pair::outstanding;
+use crate::pending::Pending;
+use crate::socket::{Address, Socket};
+
+/// Messages of one socket that are moved before others have their turn.
+const TURN: usize = 256;
+/// Control messages of one message.
+const CONTROL: usize = 1024;
+
+/// What belongs to a message that is in the pair.
+#[derive(Clone)]
+pub(crate) struct Arrived {
+    pub(crate) from: Address,
+    pub(crate) control: Vec<u8>,
+    pub(crate) flags: i32,
+    cost: u32,
+}
+
+/// A socket that carries messages.
+pub(crate) struct Messages {
+    netlink: bool,
+    arrived: VecDeque<Arrived>,
+    /// One that the pair had no room for.
+    held: Option<(Pending, Arrived)>,
+    /// One that the kernel had no room for.
+    unsent: Option<Vec<u8>>,
+    /// What went wrong with one that the program has written.
+    pub(crate) error: Option<Errno>,
+}
+
+impl Messages {
+    pub(crate) fn new(domain: i32) -> Messages {
+        Messages {
+            netlink: domain == libc::AF_NETLINK,
+            arrived: VecDeque::new(),
+            held: None,
+            unsent: None,
+            error: None,
+        }
+    }
+
+    pub(crate) fn advance(
+        &mut self,
+        side: &mut Side,
+        socket: &Socket,
+        tools: &mut Tools<'_>,
+    ) -> Turn {
+        let sent = self.send_all(side, socket, tools.buffer);
+        match sent {
+            Turn::Gone => return Turn::Gone,
+            Turn::More => {
+                self.receive_all(side, socket, tools.buffer);
+                return Turn::More;
+            }
+            _ => {}
+        }
+        self.receive_all(side, socket, tools.buffer)
+    }
+
+    /// What the program has written, to the kernel.
+    pub(crate) fn send_all(&mut self, side: &mut Side, socket: &Socket, buffer: &mut [u8]) -> Turn {
+        let Side {
+            ours: Some(ours),
+            end,
+            wire,
+            ..
+        } = side
+        else {
+            return Turn::Done;
+        };
+        let ours = &*ours;
+        for _ in 0..TURN {
+            if let Some(message) = &self.unsent {
+                if !wire.writable {
+                    return Turn::Done;
+                }
+                if socket.send(message) == Err(Errno::AGAIN) {
+                    wire.writable = false;
+                    return Turn::Done;
+                }
+                self.unsent = None;
+            }
+            if !end.readable {
+                return Turn::Done;
+            }
+            match recv(ours, &mut *buffer, RecvFlags::DONTWAIT) {
+                Ok((0, _)) if end.hangup => return Turn::Gone,
+                Err(Errno::CONNRESET) => return Turn::Gone,
+                Ok((len, _)) => self.pass_on(wire, socket, &buffer[..len]),
+                Err(_) => end.readable = false,
+            }
+        }
+        Turn::More
+    }
+
+    fn pass_on(&mut self, wire: &mut Ready, socket: &Socket, message: &[u8]) {
+        let mut sent = socket.send(message);
+        if let Err(Errno::CONNREFUSED) = sent {
+            // That was the answer to an earlier one.
+            self.error = Some(Errno::CONNREFUSED);
+            sent = socket.send(message);
+        }
+        match sent {
+            Err(Errno::AGAIN) => {
+                wire.writable = false;
+                self.unsent = Some(message.to_owned());
+            }
+            Err(errno) => self.error = Some(errno),
+            Ok(_) => {}
+        }
+    }
+
+    /// What has arrived, into the pair.
+    pub(crate) fn receive_all(
+        &mut self,
+        side: &mut Side,
+        socket: &Socket,
+        buffer: &mut [u8],
+    ) -> Turn {
+        let mut control = [0; CONTROL];
+        for _ in 0..TURN {
+            if let Some((message, arrived)) = self.held.take() {
+                if !side.end.writable {
+                    self.held = Some((message, arrived));
+                    return Turn::Done;
+                }
+                self.push(side, message.as_bytes(), arrived);
+                continue;
+            }
+            if !side.wire.readable {
+                return Turn::Done;
+            }
+            let mut from = Address::NONE;
+            let room = match self.room(socket, buffer.len()) {
+                Ok(room) => room,
+                Err(errno) => {
+                    self.receive_failed(side, errno);
+                    continue;
+                }
+            };
+            match socket.receive_message(&mut buffer[..room], &mut from, &mut control, 0) {
+                Ok(received) => {
+                    let arrived = Arrived {
+                        from,
+                        control: control[..received.control].to_vec(),
+                        flags: received.flags & !libc::MSG_CMSG_CLOEXEC,
+                        cost: 0,
+                    };
+                    self.push(side, &buffer[..received.len], arrived);
+                }
+                Err(errno) => self.receive_failed(side, errno),
+            }
+        }
+        Turn::More
+    }
+
+    fn receive_failed(&mut self, side: &mut Side, errno: Errno) {
+        match errno {
+            Errno::AGAIN => side.wire.readable = false,
+            // Such as that nobody listens where the last one went.
+            errno => {
+                self.error = Some(errno);
+                side.wire.readable = !side.wire.hangup;
+            }
+        }
+    }
+
+    /// How much to offer. Netlink makes its next messages as large as what it is
+    /// offered, and the program's buffer may be smaller than ours.
+    fn room(&self, socket: &Socket, all: usize) -> Result<usize, Errno> {
+        if !self.netlink {
+            return Ok(all);
+        }
+        let len = socket.receive(&mut [], libc::MSG_PEEK | libc::MSG_TRUNC)?;
+        Ok(len.min(all))
+    }
+
+    fn push(&mut self, side: &mut Side, message: &[u8], mut arrived: Arrived) {
+        let Some(ours) = &side.ours else { return };
+        self.forget_read(outstanding(ours));
+        let before = outstanding(ours);
+        match send(ours, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(_) => {
+                // If the program has read meanwhile, a guess.
+                let least = message.len() as u32 + 1;
+                arrived.cost = outstanding(ours).saturating_sub(before).max(least);
+                self.arrived.push_back(arrived);
+            }
+            Err(Errno::AGAIN) => {
+                side.end.writable = false;
+                let mut pending = Pending::default();
+                pending.put(message);
+                self.held = Some((pending, arrived));
+            }
+            // The program reads no more.
+            Err(_) => {}
+        }
+    }
+
+    /// Forgets the messages that read(2) has taken, where `outstanding` are left.
+    fn forget_read(&mut self, outstanding: u32) {
+        if outstanding == 0 {
+            self.arrived.clear();
+            return;
+        }
+        let mut all: u32 = self.arrived.iter().map(|arrived| arrived.cost).sum();
+        while all > outstanding
+            && let Some(first) = self.arrived.pop_front()
+        {
+            all -= first.cost;
+        }
+    }
+
+    /// What belongs to the message that is read next.
+    pub(crate) fn first(&mut self, side: &Side) -> Option<&Arrived> {
+        if let Some(ours) = &side.ours {
+            self.forget_read(outstanding(ours));
+        }
+        self.arrived.front()
+    }
+
+    /// It has been taken.
+    pub(crate) fn taken(&mut self) {
+        self.arrived.pop_front();
+    }
+}

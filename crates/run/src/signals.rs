@@ -1,0 +1,67 @@
+//! [`Signals`]: those that somebody sends to us and means for the program.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use crate::listener::last_error;
+use crate::target::owned;
+
+/// Blocked for this process, and readable here.
+pub(crate) struct Signals {
+    fd: OwnedFd,
+    /// What was blocked before.
+    before: libc::sigset_t,
+}
+
+impl Signals {
+    /// Takes them over. Threads that are made afterwards don't get them either.
+    pub(crate) fn take_over() -> Result<Signals, Errno> {
+        // SAFETY: signal sets are filled in by these calls, and then read.
+        let (fd, before) = unsafe {
+            let mut ours: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut ours);
+            for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+                libc::sigaddset(&mut ours, signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &ours, &mut before);
+            let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+            (libc::signalfd(-1, &ours, flags), before)
+        };
+        match fd {
+            -1 => Err(last_error()),
+            fd => Ok(Signals {
+                // SAFETY: it has just been made.
+                fd: unsafe { owned(fd) },
+                before,
+            }),
+        }
+    }
+
+    /// The mask that the program gets.
+    pub(crate) fn before(&self) -> libc::sigset_t {
+        self.before
+    }
+
+    /// Those that have come and are to be forwarded. SIGINT and SIGQUIT are sent to
+    /// the whole group of the terminal, so the program has them.
+    pub(crate) fn take(&self) -> Vec<i32> {
+        let mut all = Vec::new();
+        let mut bytes = [0; size_of::<libc::signalfd_siginfo>()];
+        while rustix::io::read(&self.fd, &mut bytes) == Ok(bytes.len()) {
+            // The number is the first field.
+            let signal = i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            if matches!(signal, libc::SIGTERM | libc::SIGHUP) {
+                all.push(signal);
+            }
+        }
+        all
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

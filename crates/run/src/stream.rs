@@ -1,0 +1,352 @@
+//! [`Stream`]: a socket that carries bytes: TCP, MPTCP, vsock.
+//!
+//! ```text
+//!           connect, not at once          the kernel says so
+//!   Idle ─────────────────────▶ Connecting ───────▶ Open ──▶ … Gone or Over
+//!     ▲ ▲── refused, blocking ──────┤
+//!     │                             └─ refused ───▶ Failed
+//!     └── socket            accept ────────────────▶ Open
+//! ```
+//!
+//! **Both directions are copied** between our end of the pair and the socket, as
+//! much as the other side takes; what it does not take at once waits in a
+//! [`Pending`], and then nothing more is read.
+//!
+//! **Ends.** The end of what the program writes is `shutdown(SHUT_WR)` of the
+//! socket; the peer's FIN is that of our end. The program has closed the last of
+//! its descriptors if our end gives the end of file and the program has not shut
+//! it down. If both sides have shut down, the host has no more to say, and it stays
+//! unknown whether it is closed: [`Turn::Over`].
+//!
+//! **A reset** reaches the program as ECONNRESET: that is what the host gives to
+//! the peer of a Unix socket which is closed with unread data in it. If there is
+//! none, we put some in, by way of the program's end.
+
+use std::mem;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+
+use crate::entry::{Ready, Side, Tools, Turn};
+use crate::pair::unplug;
+use crate::pending::Pending;
+use crate::socket::Socket;
+
+/// Bytes that one stream moves before others have their turn.
+const TURN: usize = 1 << 20;
+
+/// How far it has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Idle,
+    /// With that much junk in the program's end, against its being writable.
+    Connecting {
+        junk: usize,
+    },
+    Failed,
+    Open,
+    /// The program has been told of the error that ended it.
+    Broken,
+}
+
+/// A socket that carries bytes.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) phase: Phase,
+    outbound: Pending,
+    inbound: Pending,
+    /// The program has shut its end down.
+    pub(crate) shut_read: bool,
+    pub(crate) shut_write: bool,
+    /// The end of what the program writes has been seen, and passed on.
+    finished: bool,
+    /// The end of what the peer sends has been passed on.
+    peer_finished: bool,
+    /// Nobody takes what the program writes any more.
+    unwanted: bool,
+    /// Nobody takes what the peer sends any more.
+    unread: bool,
+    /// What has ended it, which the program may ask for.
+    pub(crate) error: Option<Errno>,
+}
+
+impl Stream {
+    pub(crate) fn new(phase: Phase) -> Stream {
+        Stream {
+            phase,
+            outbound: Pending::default(),
+            inbound: Pending::default(),
+            shut_read: false,
+            shut_write: false,
+            finished: false,
+            peer_finished: false,
+            unwanted: false,
+            unread: false,
+            error: None,
+        }
+    }
+
+    pub(crate) fn advance(
+        &mut self,
+        side: &mut Side,
+        socket: &Socket,
+        blocking: bool,
+        tools: &mut Tools<'_>,
+    ) -> Turn {
+        match self.phase {
+            Phase::Idle if side.end.hangup => return Turn::Gone,
+            Phase::Failed | Phase::Broken => return Turn::Over,
+            Phase::Idle => return Turn::Done,
+            Phase::Connecting { .. } if side.end.hangup => return Turn::Gone,
+            Phase::Connecting { junk } if side.wire.error || side.wire.hangup => {
+                self.refused(side, junk, blocking);
+                return Turn::Done;
+            }
+            Phase::Connecting { junk } if side.wire.writable => self.connected(side, junk),
+            Phase::Connecting { .. } => return Turn::Done,
+            Phase::Open => {}
+        }
+        let mut budget = TURN;
+        if !self.send_all(side, socket, tools, &mut budget) {
+            return Turn::Gone;
+        }
+        let mut budget_in = TURN;
+        if !self.receive_all(side, socket, tools, &mut budget_in) {
+            self.break_off(side, tools);
+            return Turn::Over;
+        }
+        if self.finished && self.outbound.is_empty() && self.is_closed(&side.end) {
+            discard(socket, tools.buffer);
+            return Turn::Gone;
+        }
+        match () {
+            () if side.end.hangup && self.finished && self.peer_finished => Turn::Over,
+            () if budget == 0 || budget_in == 0 => Turn::More,
+            () => Turn::Done,
+        }
+    }
+
+    /// The connection is there.
+    pub(crate) fn connected(&mut self, side: &mut Side, junk: usize) {
+        self.phase = Phase::Open;
+        if let Some(ours) = &side.ours {
+            unplug(ours, junk);
+        }
+        side.end.readable = true;
+        side.end.writable = true;
+    }
+
+    /// The connection could not be made. Who waits in connect(2) is told there,
+    /// and may try again; others find the end, and ask for the error.
+    pub(crate) fn refused(&mut self, side: &mut Side, junk: usize, blocking: bool) {
+        let Some(ours) = &side.ours else { return };
+        unplug(ours, junk);
+        side.wire = Default::default();
+        if blocking {
+            self.phase = Phase::Idle;
+            return;
+        }
+        self.phase = Phase::Failed;
+        let _ = shutdown(ours, Shutdown::Both);
+    }
+
+    /// What the program has written, to the peer. False: the program has closed
+    /// its end, and wants no more done.
+    fn send_all(
+        &mut self,
+        side: &mut Side,
+        socket: &Socket,
+        tools: &mut Tools<'_>,
+        budget: &mut usize,
+    ) -> bool {
+        let Side {
+            ours: Some(ours),
+            end,
+            wire,
+            linger,
+            ..
+        } = side
+        else {
+            return true;
+        };
+        let ours = &*ours;
+        while *budget > 0 {
+            if !self.outbound.is_empty() {
+                if !wire.writable {
+                    break;
+                }
+                match socket.send(self.outbound.as_bytes()) {
+                    Ok(len) => self.outbound.consume(len),
+                    Err(Errno::AGAIN) => wire.writable = false,
+                    Err(errno) => self.unwanted(ours, wire, errno),
+                }
+                continue;
+            }
+            if self.finished || !end.readable {
+                break;
+            }
+            match recv(ours, &mut *tools.buffer, RecvFlags::DONTWAIT) {
+                Ok((0, _)) | Err(Errno::CONNRESET) => {
+                    end.readable = false;
+                    self.finished = true;
+                    if *linger == Some(0) && self.is_closed(end) {
+                        return false;
+                    }
+                    let _ = socket.shutdown(libc::SHUT_WR);
+                }
+                Ok((len, _)) => {
+                    *budget = budget.saturating_sub(len);
+                    end.readable = len == tools.buffer.len() || end.ended;
+                    let bytes = &tools.buffer[..len];
+                    if self.unwanted {
+                        continue;
+                    }
+                    let sent = match wire.writable {
+                        true => socket.send(bytes),
+                        false => Err(Errno::AGAIN),
+                    };
+                    match sent {
+                        Ok(sent) if sent == len => {}
+                        Ok(sent) => self.outbound.put(&bytes[sent..]),
+                        Err(Errno::AGAIN) => {
+                            wire.writable = false;
+                            self.outbound.put(bytes);
+                        }
+                        Err(errno) => self.unwanted(ours, wire, errno),
+                    }
+                }
+                Err(_) => end.readable = false,
+            }
+        }
+        if self.outbound.is_empty() && !end.readable {
+            self.outbound.release();
+        }
+        true
+    }
+
+    /// What the program writes has no place to go.
+    fn unwanted(&mut self, ours: &OwnedFd, wire: &mut Ready, errno: Errno) {
+        self.outbound.clear();
+        self.unwanted = true;
+        if !self.peer_finished && errno != Errno::PIPE {
+            self.error.get_or_insert(errno);
+        }
+        // Its next write says EPIPE; what it reads may say more.
+        let _ = shutdown(ours, Shutdown::Read);
+        wire.readable = true;
+        wire.ended = true;
+    }
+
+    /// What the peer has sent, to the program. False: it was reset.
+    fn receive_all(
+        &mut self,
+        side: &mut Side,
+        socket: &Socket,
+        tools: &mut Tools<'_>,
+        budget: &mut usize,
+    ) -> bool {
+        let Some(ours) = &side.ours else { return true };
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while *budget > 0 {
+            if !self.inbound.is_empty() {
+                if !side.end.writable {
+                    break;
+                }
+                match send(ours, self.inbound.as_bytes(), flags) {
+                    Ok(len) => self.inbound.consume(len),
+                    Err(Errno::AGAIN) => side.end.writable = false,
+                    Err(_) => {
+                        self.inbound.clear();
+                        self.unread = true;
+                    }
+                }
+                continue;
+            }
+            if self.peer_finished || !side.wire.readable {
+                break;
+            }
+            match socket.receive(tools.buffer, 0) {
+                Ok(0) if self.error.is_some() => return false,
+                Ok(0) => {
+                    side.wire.readable = false;
+                    self.peer_finished = true;
+                    let _ = shutdown(ours, Shutdown::Write);
+                }
+                Ok(len) => {
+                    *budget = budget.saturating_sub(len);
+                    side.wire.readable = len == tools.buffer.len() || side.wire.ended;
+                    let bytes = &tools.buffer[..len];
+                    if self.unread {
+                        continue;
+                    }
+                    let sent = match side.end.writable {
+                        true => send(ours, bytes, flags),
+                        false => Err(Errno::AGAIN),
+                    };
+                    match sent {
+                        Ok(sent) if sent == len => {}
+                        Ok(sent) => self.inbound.put(&bytes[sent..]),
+                        Err(Errno::AGAIN) => {
+                            side.end.writable = false;
+                            self.inbound.put(bytes);
+                        }
+                        Err(_) => self.unread = true,
+                    }
+                }
+                Err(Errno::AGAIN) => side.wire.readable = false,
+                Err(errno) => {
+                    self.error.get_or_insert(errno);
+                    return false;
+                }
+            }
+        }
+        if self.inbound.is_empty() && !side.wire.readable {
+            self.inbound.release();
+        }
+        true
+    }
+
+    /// Whether the program has closed all its descriptors, where our end has
+    /// given the end of file.
+    fn is_closed(&self, end: &Ready) -> bool {
+        let by_reading = !self.shut_write && !self.unwanted;
+        let by_hangup = end.hangup && !self.peer_finished && !self.shut_read;
+        by_reading || by_hangup
+    }
+
+    /// The program is told of the error that ended the connection.
+    fn break_off(&mut self, side: &mut Side, tools: &mut Tools<'_>) {
+        self.phase = Phase::Broken;
+        let Some(ours) = side.ours.take() else { return };
+        if let Some(theirs) = side.find_theirs(tools.targets) {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            // Full, or shut down: then this is all that can be done.
+            let _ = send(&theirs, b"x", flags);
+        }
+        drop(ours);
+    }
+}
+
+/// Takes what the peer has sent to a program that has closed its end: with unread
+/// data, a close would take back what was not acknowledged yet.
+fn discard(socket: &Socket, buffer: &mut [u8]) {
+    for _ in 0..64 {
+        match socket.receive(buffer, libc::MSG_TRUNC) {
+            Ok(1..) => {}
+            _ => break,
+        }
+    }
+}
+
+impl Stream {
+    /// Bytes that the kernel has not taken yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.outbound.as_bytes().len()
+    }
+
+    /// The error that ended it, once.
+    pub(crate) fn take_error(&mut self) -> Option<Errno> {
+        mem::take(&mut self.error)
+    }
+}
