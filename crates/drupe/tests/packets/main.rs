@@ -102,7 +102,9 @@ scenarios! {
         three_blocks_beside_timestamps
         timeout;
     malformed in FINISHED:
+        counted_as_errors
         cut_off
+        empty
         ethernet
         icmp_errors
         ip_headers

@@ -174,7 +174,7 @@ class Kernel:
         self.call("ioctl", control, 0x8916, struct.pack("=16sIi", packed, 64, 2))
         # struct in6_rtmsg: destination, source, gateway, ..., metric, flags, index.
         gateway = host.inet_pton(host.AF_INET6, ADDRESS6)
-        route = struct.pack("=32x16sIHHIQIi", gateway, 0, 0, 0, 1, 0, 3, 2)
+        route = struct.pack("=32x16sIHHI4xQIi", gateway, 0, 0, 0, 1, 0, 3, 2)
         self.call("ioctl", control, 0x890B, route)
         self.call("close", control)
 

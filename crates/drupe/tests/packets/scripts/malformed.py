@@ -118,6 +118,26 @@ def cut_off(kernel, wire):
     still_alive(kernel, wire, alive)
 
 
+def counted_as_errors(kernel, wire):
+    """What has an error of its own is also among the errors of all kinds, as
+    struct rtnl_link_stats64 wants it."""
+    wire.send(b"short")
+    wire.send(bytes(66_000))
+    wire.nothing()
+    assert kernel.device("frame") == 2
+    assert kernel.device("errs") == 2
+
+
+def empty(kernel, wire):
+    """A frame without bytes hides none of those that come after it."""
+    for _ in range(100):
+        wire.send(b"")
+        wire.nothing()
+        wire.send(b"")
+        wire.send(b"")
+        wire.nothing()
+
+
 def wrong_checksums(kernel, wire):
     """Each checksum is looked at, and each failure counted."""
     alive = begin(kernel, wire)
