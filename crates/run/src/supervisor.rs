@@ -125,19 +125,23 @@ impl Supervisor {
         if let Some(error) = self.net.failure() {
             return Err(error.into());
         }
-        self.wait(limit, keeper)?;
+        let called = self.wait(limit, keeper)?;
         let had = !self.queue.is_empty();
         for _ in 0..self.queue.len() {
             if let Some(id) = self.queue.pop_front() {
                 self.advance(id);
             }
         }
+        // Only now: what the program has written before it called goes first.
+        if called && let Ok(notification) = self.listener.receive() {
+            self.serve(Call::new(notification));
+        }
         self.give_up_late();
         Ok(had)
     }
 
-    /// Takes the host's events.
-    fn wait(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<()> {
+    /// Takes the host's events. Whether there is a call.
+    fn wait(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<bool> {
         let timeout = match self.queue.is_empty() {
             false => Some(Duration::ZERO),
             true => {
@@ -182,10 +186,7 @@ impl Supervisor {
             }
         }
         self.host_events = events;
-        if called && let Ok(notification) = self.listener.receive() {
-            self.serve(Call::new(notification));
-        }
-        Ok(())
+        Ok(called)
     }
 
     /// A socket's turn, and then that of the calls that wait for it.
