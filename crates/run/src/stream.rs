@@ -122,8 +122,10 @@ impl Stream {
             discard(socket, tools.buffer);
             return Turn::Gone;
         }
+        let over = self.finished && self.outbound.is_empty();
+        let peer_over = self.peer_finished || self.shut_read;
         match () {
-            () if side.end.hangup && self.finished && self.peer_finished => Turn::Over,
+            () if side.end.hangup && over && peer_over => Turn::Over,
             () if budget == 0 || budget_in == 0 => Turn::More,
             () => Turn::Done,
         }

@@ -171,10 +171,7 @@ impl Supervisor {
                 KEEPER => {
                     if let Some(keeper) = keeper {
                         let ended = keeper.ended();
-                        self.status = Some(ended.ok_or(Error::Host {
-                            what: "the process that keeps the program was killed",
-                            error: Errno::CHILD.into(),
-                        })?);
+                        self.status = Some(ended.ok_or(Error::KeeperKilled)?);
                     }
                 }
                 id => {
