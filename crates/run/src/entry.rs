@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use crate::calls::Call;
 use crate::listening::Listening;
 use crate::messages::Messages;
+use crate::pair::unplug;
 use crate::socket::Socket;
 use crate::stream::Stream;
 use crate::target::Targets;
@@ -132,6 +133,15 @@ impl Entry {
 }
 
 impl Side {
+    /// The program's end may be written to from now on.
+    pub(crate) fn unplug(&self, junk: usize, targets: &mut Targets) {
+        if junk > 0
+            && let Some(ours) = &self.ours
+        {
+            unplug(ours, junk, self.find_theirs(targets));
+        }
+    }
+
     /// The program's end, if it is still where it was last seen.
     pub(crate) fn find_theirs(&self, targets: &mut Targets) -> Option<OwnedFd> {
         let (thread, fd) = self.seen;

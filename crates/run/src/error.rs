@@ -29,6 +29,9 @@ pub enum Error {
         /// What is missing.
         why: String,
     },
+    /// Somebody has killed a process of ours.
+    #[error("the process that keeps the program was killed, and so was the program")]
+    KeeperKilled,
     /// What a call to the host was for, and its answer.
     #[error("{what}: {error}")]
     Host {

@@ -16,7 +16,8 @@ use std::process::{Command, ExitStatus};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown,
+    socketpair,
 };
 use rustix::process::{
     Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal,
@@ -168,6 +169,8 @@ impl Keeper {
             return;
         }
         let _ = send(&self.control, b"e", SendFlags::NOSIGNAL);
+        // A program that waits there, because of an error here, waits no more.
+        let _ = shutdown(&self.handshake, Shutdown::Both);
         let mut status = 0;
         // SAFETY: waits for our own child, and writes an int.
         unsafe { libc::waitpid(self.pid, &mut status, 0) };

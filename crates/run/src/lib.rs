@@ -68,6 +68,7 @@ pub fn run<E: From<Error>>(
     command.args(&program.arguments);
     let signals = error::Doing::doing(signals::Signals::take_over(), "cannot take over signals")?;
     let mut keeper = keeper::Keeper::fork(command, signals.before())?;
+    raise_limit();
     let kernel = boot()?;
     let net = socket::Net::new(kernel).map_err(Error::from)?;
     let started = keeper.start()?;
@@ -77,4 +78,16 @@ pub fn run<E: From<Error>>(
     let status = status?;
     supervisor.drain()?;
     Ok(status)
+}
+
+/// Each socket of the program is a descriptor here.
+fn raise_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // What there is may be enough.
+    let _ = setrlimit(Resource::Nofile, all);
 }

@@ -24,8 +24,12 @@ pub(crate) struct Listening {
 impl Listening {
     /// Accepts what there is.
     pub(crate) fn advance(&mut self, side: &mut Side, socket: &Socket) -> Turn {
-        if side.end.hangup && !side.wire.hangup {
-            return Turn::Gone;
+        if side.end.hangup {
+            return match side.wire.hangup {
+                // We have ended it ourselves.
+                true => Turn::Over,
+                false => Turn::Gone,
+            };
         }
         while side.wire.readable && self.queue.len() < QUEUE {
             match socket.accept() {

@@ -51,7 +51,7 @@ impl Pair {
 }
 
 /// Fills the program's end so that it cannot be written to, and does not seem
-/// connected. How much junk that took.
+/// connected. How much junk that took. It stays small until [`unplug`].
 pub(crate) fn plug(theirs: impl AsFd) -> usize {
     // As small as it gets.
     let _ = sockopt::set_socket_send_buffer_size(&theirs, 0);
@@ -60,12 +60,15 @@ pub(crate) fn plug(theirs: impl AsFd) -> usize {
     while let Ok(len) = send(&theirs, &[0; 1024], flags) {
         junk += len;
     }
-    let _ = sockopt::set_socket_send_buffer_size(&theirs, STREAM_BUFFER);
     junk
 }
 
-/// Takes the junk away at our end.
-pub(crate) fn unplug(ours: impl AsFd, mut junk: usize) {
+/// Takes the junk away at our end, and gives the program's its size again: if it
+/// cannot be found, it works with the small one.
+pub(crate) fn unplug(ours: impl AsFd, mut junk: usize, theirs: Option<OwnedFd>) {
+    if let Some(theirs) = theirs {
+        let _ = sockopt::set_socket_send_buffer_size(theirs, STREAM_BUFFER);
+    }
     let mut buffer = [0; 8192];
     while junk > 0 {
         let len = junk.min(buffer.len());

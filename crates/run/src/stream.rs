@@ -29,9 +29,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use crate::entry::{Ready, Side, Tools, Turn};
-use crate::pair::unplug;
 use crate::pending::Pending;
 use crate::socket::Socket;
+use crate::target::Targets;
 
 /// Bytes that one stream moves before others have their turn.
 const TURN: usize = 1 << 20;
@@ -100,10 +100,12 @@ impl Stream {
             Phase::Idle => return Turn::Done,
             Phase::Connecting { .. } if side.end.hangup => return Turn::Gone,
             Phase::Connecting { junk } if side.wire.error || side.wire.hangup => {
-                self.refused(side, junk, blocking);
+                self.refused(side, junk, blocking, tools.targets);
                 return Turn::Done;
             }
-            Phase::Connecting { junk } if side.wire.writable => self.connected(side, junk),
+            Phase::Connecting { junk } if side.wire.writable => {
+                self.connected(side, junk, tools.targets);
+            }
             Phase::Connecting { .. } => return Turn::Done,
             Phase::Open => {}
         }
@@ -120,35 +122,42 @@ impl Stream {
             discard(socket, tools.buffer);
             return Turn::Gone;
         }
+        let over = self.finished && self.outbound.is_empty();
+        let peer_over = self.peer_finished || self.shut_read;
         match () {
-            () if side.end.hangup && self.finished && self.peer_finished => Turn::Over,
+            () if side.end.hangup && over && peer_over => Turn::Over,
             () if budget == 0 || budget_in == 0 => Turn::More,
             () => Turn::Done,
         }
     }
 
     /// The connection is there.
-    pub(crate) fn connected(&mut self, side: &mut Side, junk: usize) {
+    pub(crate) fn connected(&mut self, side: &mut Side, junk: usize, targets: &mut Targets) {
         self.phase = Phase::Open;
-        if let Some(ours) = &side.ours {
-            unplug(ours, junk);
-        }
+        side.unplug(junk, targets);
         side.end.readable = true;
         side.end.writable = true;
     }
 
     /// The connection could not be made. Who waits in connect(2) is told there,
     /// and may try again; others find the end, and ask for the error.
-    pub(crate) fn refused(&mut self, side: &mut Side, junk: usize, blocking: bool) {
-        let Some(ours) = &side.ours else { return };
-        unplug(ours, junk);
+    pub(crate) fn refused(
+        &mut self,
+        side: &mut Side,
+        junk: usize,
+        blocking: bool,
+        targets: &mut Targets,
+    ) {
+        side.unplug(junk, targets);
         side.wire = Default::default();
         if blocking {
             self.phase = Phase::Idle;
             return;
         }
         self.phase = Phase::Failed;
-        let _ = shutdown(ours, Shutdown::Both);
+        if let Some(ours) = &side.ours {
+            let _ = shutdown(ours, Shutdown::Both);
+        }
     }
 
     /// What the program has written, to the peer. False: the program has closed

@@ -125,19 +125,23 @@ impl Supervisor {
         if let Some(error) = self.net.failure() {
             return Err(error.into());
         }
-        self.wait(limit, keeper)?;
+        let called = self.wait(limit, keeper)?;
         let had = !self.queue.is_empty();
         for _ in 0..self.queue.len() {
             if let Some(id) = self.queue.pop_front() {
                 self.advance(id);
             }
         }
+        // Only now: what the program has written before it called goes first.
+        if called && let Ok(notification) = self.listener.receive() {
+            self.serve(Call::new(notification));
+        }
         self.give_up_late();
         Ok(had)
     }
 
-    /// Takes the host's events.
-    fn wait(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<()> {
+    /// Takes the host's events. Whether there is a call.
+    fn wait(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<bool> {
         let timeout = match self.queue.is_empty() {
             false => Some(Duration::ZERO),
             true => {
@@ -167,10 +171,7 @@ impl Supervisor {
                 KEEPER => {
                     if let Some(keeper) = keeper {
                         let ended = keeper.ended();
-                        self.status = Some(ended.ok_or(Error::Host {
-                            what: "the process that keeps the program was killed",
-                            error: Errno::CHILD.into(),
-                        })?);
+                        self.status = Some(ended.ok_or(Error::KeeperKilled)?);
                     }
                 }
                 id => {
@@ -182,10 +183,7 @@ impl Supervisor {
             }
         }
         self.host_events = events;
-        if called && let Ok(notification) = self.listener.receive() {
-            self.serve(Call::new(notification));
-        }
-        Ok(())
+        Ok(called)
     }
 
     /// A socket's turn, and then that of the calls that wait for it.

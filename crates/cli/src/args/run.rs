@@ -31,8 +31,7 @@ What does not work:
     on sockets but classic filters
   drupe run within drupe run, and other programs that take over system calls of
     their own with seccomp's listener
-  a program that the user may run and not read gets the host's network calls, and
-    an error for each
+  the sockets of a program that its user may run and not read fail
 
 Names are resolved as /etc/resolv.conf says, over this network.";
 

@@ -6,7 +6,7 @@ use crate::ran::prints;
 /// Waits until something accepts connections at a port of this network.
 const WAIT: &str = "
 wait_for() { until /usr/bin/python3 -c \"
-import socket; socket.create_connection(('127.0.0.1', $1))\" 2>&-; do :; done; }
+import socket; socket.create_connection(('127.0.0.1', $1))\" 2>/dev/null; do :; done; }
 ";
 
 fn shell(script: &str) -> Outcome<String> {
@@ -19,7 +19,7 @@ fn python_and_curl() -> Outcome {
     place.write("served", vec![b'x'; 5_000_000])?;
     let dir = place.path("");
     let said = shell(&format!(
-        "cd {}; python3 -m http.server 8000 >&- 2>&- & wait_for 8000
+        "cd {}; python3 -m http.server 8000 >/dev/null 2>&1 & wait_for 8000
          curl -sS http://127.0.0.1:8000/served | cmp - {0}/served && echo same",
         dir.display()
     ))?;
@@ -58,7 +58,7 @@ fn nginx_with_workers() -> Outcome {
 #[test]
 fn redis() -> Outcome {
     let said = shell(
-        "redis-server --save '' --port 6379 >&- & wait_for 6379
+        "redis-server --save '' --port 6379 >/dev/null & wait_for 6379
          redis-cli set key value; redis-cli get key
          redis-benchmark -q -n 2000 -t set,get --csv",
     )?;
@@ -69,8 +69,9 @@ fn redis() -> Outcome {
 
 #[test]
 fn iperf() -> Outcome {
-    let said =
-        shell("iperf3 -s -1 -D -I /dev/null; until iperf3 -c 127.0.0.1 -n 200M 2>&-; do :; done")?;
+    let said = shell(
+        "iperf3 -s -1 -D -I /dev/null; until iperf3 -c 127.0.0.1 -n 200M 2>/dev/null; do :; done",
+    )?;
     assert!(said.contains("receiver"), "{said}");
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::entry::State;
 use crate::listening::Listening;
 use crate::pair::plug;
 use crate::stream::Phase;
+use crate::target::Targets;
 
 impl About<'_> {
     pub(super) fn bind(&mut self) -> Outcome {
@@ -25,7 +26,7 @@ impl About<'_> {
         Ok(Answer::Value(0))
     }
 
-    pub(super) fn connect(&mut self) -> Outcome {
+    pub(super) fn connect(&mut self, targets: &mut Targets) -> Outcome {
         let address = self.call.address(self.call.arg(1), self.call.arg(2))?;
         let nonblocking = self.is_nonblocking(0);
         let entry = &mut *self.entry;
@@ -49,7 +50,7 @@ impl About<'_> {
                     Phase::Connecting { junk } => junk,
                     _ => 0,
                 };
-                stream.connected(&mut entry.side, junk);
+                stream.connected(&mut entry.side, junk, targets);
                 entry.watch()?;
                 Ok(Answer::Value(0))
             }
@@ -68,7 +69,7 @@ impl About<'_> {
                 }
             }
             (Err(errno), Phase::Connecting { junk }) => {
-                stream.refused(&mut entry.side, junk, !nonblocking);
+                stream.refused(&mut entry.side, junk, !nonblocking, targets);
                 Err(errno)
             }
             (Err(errno), _) => Err(errno),

@@ -23,7 +23,7 @@ const OWNER: [u32; 4] = [0x8901, 0x8902, 0x8903, 0x8904];
 
 /// Where `struct ifreq` has its data, and `struct rtentry` its device.
 const IFREQ_DATA: usize = 16;
-const RTENTRY_DEVICE: usize = 80;
+const RTENTRY_DEVICE: usize = 88;
 
 impl About<'_> {
     pub(super) fn ioctl(&mut self) -> Outcome {
@@ -86,19 +86,19 @@ impl About<'_> {
         let theirs = word(&window[offset..offset + 8]);
         let mut behind = vec![0; len];
         if theirs != 0 {
-            memory.read_some(theirs, &mut behind)?;
+            // IPv6's request of this number ends before, and has no pointer.
+            let _ = memory.read_some(theirs, &mut behind);
             let own = (behind.as_mut_ptr() as u64).to_ne_bytes();
             window[offset..offset + 8].copy_from_slice(&own);
         }
         let behind_before = behind.clone();
+        if request == SIOCETHTOOL && !is_small(&behind) {
+            return Err(Errno::OPNOTSUPP);
+        }
         // SAFETY: the window is larger than what these requests take, and the
-        // pointer is to memory that nobody else uses. Requests that want more than
-        // `len` behind it are refused below.
-        let done = match request {
-            SIOCETHTOOL if !is_small(&behind) => Err(Errno::OPNOTSUPP),
-            _ => unsafe { self.entry.socket.ioctl(request, &mut window) },
-        };
-        let value = done?;
+        // pointer is to memory that nobody else uses, of the size that they want:
+        // others are refused above.
+        let value = unsafe { self.entry.socket.ioctl(request, &mut window) }?;
         window[offset..offset + 8].copy_from_slice(&before[offset..offset + 8]);
         self.put_changes(theirs, &behind_before, &behind)?;
         self.put_changes(self.call.arg(2), &before, &window)?;

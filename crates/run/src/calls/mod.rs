@@ -233,7 +233,7 @@ impl Supervisor {
                 outcome
             }
             libc::SYS_connect => {
-                let outcome = about.connect();
+                let outcome = about.connect(&mut self.targets);
                 self.wake(id);
                 outcome
             }
