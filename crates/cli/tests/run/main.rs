@@ -11,3 +11,4 @@ mod native;
 mod ran;
 mod servers;
 mod streams;
+mod tools;
