@@ -191,7 +191,6 @@ impl Kernel {
         };
         let settled = without_deadline(settle);
         let halted = self.inner.sys.machine().halt();
-        self.inner.sys.ended();
         settled.and(halted.map_err(|e| Error::new("halt", e)))
     }
 }

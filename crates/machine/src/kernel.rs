@@ -229,6 +229,8 @@ impl Kernel {
                 sleeper.wake(&Futex);
             }
         }
+        drop(waiters);
+        self.watches.end();
     }
 }
 

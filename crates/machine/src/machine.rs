@@ -185,8 +185,9 @@ impl Machine {
     }
 
     /// Calls `notify` whenever the file `fd` becomes ready (`poll(2)`), and at
-    /// once if it is, until the [`Watch`] is dropped. An epoll stands for any
-    /// number of files. The file stays open meanwhile.
+    /// once if it is, until the [`Watch`] is dropped; and when the kernel ends,
+    /// however that comes. An epoll stands for any number of files. The file stays
+    /// open meanwhile.
     ///
     /// `notify` is called by the thread that runs the kernel, which stands still
     /// meanwhile: it must not block, and cannot call the kernel.

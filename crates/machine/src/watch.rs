@@ -44,6 +44,14 @@ impl Watches {
         drop(notify);
     }
 
+    /// The kernel has ended: whoever waits is to look, and to find that out.
+    pub(crate) fn end(&self) {
+        let all: Vec<Notify> = lock(&self.0).notify.values().cloned().collect();
+        for notify in all {
+            let _ = contain(|| notify());
+        }
+    }
+
     /// The kernel says that a file is ready.
     pub(crate) fn notify(&self, cookie: u64) {
         let notify = lock(&self.0).notify.get(&cookie).cloned();

@@ -344,6 +344,7 @@ fn an_epoll_is_watched() {
         .expect("watched");
     assert_eq!(calls.count(), before + 1);
     machine.halt().expect("halted");
+    assert_eq!(calls.count(), before + 2, "the end is told");
     drop(watch);
 }
 

@@ -88,7 +88,6 @@ pub use netem::Netem;
 pub use netlink::Netlink;
 pub use network::Network;
 pub use new_link::{BondMode, NewLink};
-pub(crate) use notice::Notice;
 pub use poll::{Event, Events, Interest, Poll, Source, Token};
 pub use prefix::Prefix;
 pub use qdisc::{HtbClass, Qdisc};

@@ -222,7 +222,6 @@ impl Poll {
         let notify = Arc::new(move || raise.raise());
         let machine = self.kernel.sys.machine();
         let watch = named("poll", machine.watch(self.epoll.raw(), notify))?;
-        self.kernel.sys.tell_of_end(&notice);
         Ok((watch, notice))
     }
 }
