@@ -1,5 +1,7 @@
 //! `drupe run`: a program whose network is a kernel's in this process.
 
+mod dhcp;
+
 use std::net::IpAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
@@ -11,7 +13,7 @@ use drupe::net::{Network, Route};
 use drupe_links::{LinkSpec, Opener};
 use drupe_run::Program;
 
-use crate::args::{Global, Run};
+use crate::args::{DHCP, Global, Run};
 use crate::output;
 
 /// Bytes of the kernel's memory, which the sizes of TCP's buffers follow.
@@ -109,12 +111,14 @@ fn boot(options: &Global, command: &Run, links: &[Link<'_>]) -> Result<Kernel, E
         let opened = opener.open(link.spec)?;
         let attached = kernel.add_link(opened)?;
         let interface = network.link_by_index(attached.index());
-        for address in &link.addresses {
-            interface
-                .add_address(address)
-                .with_context(|| format!("--ip {address}"))?;
-        }
         interface.set_up()?;
+        for address in &link.addresses {
+            match *address {
+                DHCP => dhcp::configure(&kernel, &network, &interface),
+                address => interface.add_address(address).map_err(Error::from),
+            }
+            .with_context(|| format!("--ip {address}"))?;
+        }
     }
     for gateway in &command.gateway {
         route(&network, *gateway).with_context(|| format!("--gateway {gateway}"))?;
