@@ -45,6 +45,10 @@ const TESTS: &[Requirement] = &[
     Requirement::program("redis-server", "redis-server"),
     Requirement::program("iperf3", "iperf3"),
     Requirement::program("nft", "nftables"),
+    Requirement::program("wg", "wireguard-tools"),
+    Requirement::program("ping", "iputils-ping"),
+    Requirement::program("sshd", "openssh-server"),
+    Requirement::program("ssh", "openssh-client"),
     Requirement::program("ps", "procps"),
     Requirement::program("setsid", "util-linux"),
     // Archives, terminals and manual pages of the command.
@@ -56,6 +60,13 @@ const TESTS: &[Requirement] = &[
     Requirement::program("setpriv", "util-linux"),
     Requirement::program("mandoc", "mandoc"),
     Requirement::program("fusermount3", "fuse3"),
+    // The other end of a link. Another Python that PATH may have lacks scapy.
+    Requirement::file("Debian's Python", "python3", "/usr/bin/python3"),
+    Requirement::file(
+        "scapy",
+        "python3-scapy",
+        "/usr/lib/python3/dist-packages/scapy/__init__.py",
+    ),
     // checkpatch.pl wants modules that perl-base lacks.
     Requirement::program("prove", "perl"),
 ];
@@ -109,18 +120,25 @@ pub(crate) fn install(wanted: &[Requirement]) -> Result<()> {
     Ok(())
 }
 
+/// apt-get, and no service is started because of it: a policy that forbids that,
+/// unless the machine has one of its own, goes when it is done (`invoke-rc.d(8)`).
+const APT_GET: &str = "\
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\\nexit 101\\n' > $policy && chmod 755 $policy
+fi
+DEBIAN_FRONTEND=noninteractive apt-get \"$@\"";
+
 /// apt-get, as root, asking nothing.
 fn apt_get() -> Command {
     // Its owner is who runs this process.
     let root = std::fs::metadata("/proc/self")
         .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    if root {
-        let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    } else {
-        let mut command = Command::new("sudo");
-        command.args(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-        command
+    let mut command = Command::new(if root { "sh" } else { "sudo" });
+    if !root {
+        command.arg("sh");
     }
+    command.args(["-c", APT_GET, "apt-get"]);
+    command
 }

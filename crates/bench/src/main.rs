@@ -12,6 +12,7 @@
 //! - `kernels`: many kernels in one process.
 //! - `disks`: threads that wait for disks, beside io_uring.
 //! - `network`: TCP and UDP inside a kernel, between two, and to the host.
+//! - `programs`: iperf3 whose network is a kernel's.
 //! - `images`: whole processes that copy files into and out of an ext4 image.
 //! - `mounts`: fio in a mounted ext4 image.
 //!
@@ -28,6 +29,7 @@ mod kernels;
 mod measure;
 mod mounts;
 mod network;
+mod programs;
 mod smoltcp_peer;
 mod system;
 mod table;
@@ -93,6 +95,11 @@ const GROUPS: &[Group] = &[
         "network",
         "TCP and UDP inside a kernel, between two, and to the host",
         Run::Alone(network::run),
+    ),
+    group(
+        "programs",
+        "iperf3 under drupe run, to the host (--command)",
+        Run::Command(programs::run),
     ),
     group(
         "images",

@@ -30,6 +30,8 @@ pub(crate) struct KernelInner {
     pseudo: Mutex<[bool; Pseudo::COUNT]>,
     next_mount: AtomicU32,
     mounts: Mutex<Vec<Weak<MountInner>>>,
+    #[cfg(feature = "tokio")]
+    pub(crate) drivers: crate::net::tokio::Drivers,
     /// Who halts it: another one waits until the mounts are settled.
     halting: Mutex<()>,
 }
@@ -103,6 +105,8 @@ impl Builder {
             pseudo: Mutex::default(),
             next_mount: AtomicU32::new(0),
             mounts: Mutex::default(),
+            #[cfg(feature = "tokio")]
+            drivers: Default::default(),
             halting: Mutex::default(),
         };
         inner.prepare().map_err(|e| Error::new("boot", e))?;
@@ -187,6 +191,7 @@ impl Kernel {
         };
         let settled = without_deadline(settle);
         let halted = self.inner.sys.machine().halt();
+        self.inner.sys.ended();
         settled.and(halted.map_err(|e| Error::new("halt", e)))
     }
 }

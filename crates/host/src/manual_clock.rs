@@ -15,6 +15,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// While it stands still, what waits for a time in the kernel waits: sleeping
 /// calls, and what filesystems do in the background every few seconds. Where a
 /// call waits for that, another thread has to advance the clock.
+///
+/// TCP takes the time 0 for none: a connection that is made before the clock was
+/// ever advanced leaves a warning in the kernel's log (`net/ipv4/tcp_input.c`).
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Inner>);
 

@@ -162,7 +162,9 @@ impl Links {
                     let place = frame.header.as_mut_ptr().cast::<FrameHeader>();
                     place.write_unaligned(header);
                 }
-                len as i64
+                // 0 would say that there is none, and that the next one wakes the
+                // kernel. One of 1 byte is as useless.
+                len.max(1) as i64
             }
             Some(Ok(None)) => 0,
             Some(Err(error)) => {

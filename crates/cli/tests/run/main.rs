@@ -12,3 +12,4 @@ mod native;
 mod ran;
 mod servers;
 mod streams;
+mod tools;

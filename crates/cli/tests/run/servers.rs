@@ -69,9 +69,7 @@ fn redis() -> Outcome {
 
 #[test]
 fn iperf() -> Outcome {
-    let said = shell(
-        "iperf3 -s -1 -D; until iperf3 -c 127.0.0.1 -n 200M 2>/dev/null; do :; done",
-    )?;
+    let said = shell("iperf3 -s -1 -D; until iperf3 -c 127.0.0.1 -n 200M 2>/dev/null; do :; done")?;
     assert!(said.contains("receiver"), "{said}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! [`SocketAddress`]: where a socket of any family is, and its bytes.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -180,6 +181,20 @@ impl SocketAddress {
         match bytes.is_empty() {
             true => SocketAddress::Unspecified,
             false => known().unwrap_or_else(|| SocketAddress::Other(bytes.to_vec())),
+        }
+    }
+}
+
+impl fmt::Display for SocketAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SocketAddress::Ip(address) => address.fmt(f),
+            SocketAddress::Unix(UnixAddress::Path(path)) => path.display().fmt(f),
+            SocketAddress::Unix(UnixAddress::Abstract(name)) => {
+                write!(f, "@{}", name.escape_ascii())
+            }
+            SocketAddress::Vsock { cid, port } => write!(f, "vsock:{cid}:{port}"),
+            address => write!(f, "{address:?}"),
         }
     }
 }

@@ -1,39 +1,68 @@
 //! The bodies of netlink messages: a fixed header and attributes.
 
+use drupe_abi::Errno;
+
 /// The body of a netlink message in the making: a header, and attributes
 /// (`Documentation/userspace-api/netlink/intro.rst`), in the machine's byte
 /// order.
+///
+/// An attribute that cannot be, because it is longer than 65,531 bytes or a
+/// string with a NUL inside, makes the request fail.
 #[derive(Debug, Clone, Default)]
-pub struct Body(Vec<u8>);
+pub struct Body {
+    bytes: Vec<u8>,
+    /// The first thing that is wrong with it.
+    wrong: Option<Errno>,
+}
 
 impl Body {
     /// One that begins with a header of the protocol's own, padded to 4 bytes.
     pub fn new(header: &[u8]) -> Body {
-        let mut body = Body(header.to_vec());
+        let mut body = Body {
+            bytes: header.to_vec(),
+            wrong: None,
+        };
         body.align();
         body
     }
 
     /// What it is so far.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// All of it, or what is wrong with it.
+    pub(super) fn checked(&self) -> Result<&[u8], Errno> {
+        self.wrong.map_or(Ok(&self.bytes), Err)
     }
 
     fn align(&mut self) {
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    fn fail(&mut self, errno: Errno) -> &mut Body {
+        self.wrong.get_or_insert(errno);
+        self
     }
 
     /// Adds an attribute of bytes.
-    ///
-    /// # Panics
-    /// If the value has more than 65,531 bytes.
     pub fn put(&mut self, kind: u16, value: &[u8]) -> &mut Body {
-        let len = u16::try_from(value.len() + 4).expect("an attribute fits into 64 KiB");
-        self.0.extend(len.to_ne_bytes());
-        self.0.extend(kind.to_ne_bytes());
-        self.0.extend(value);
+        let Ok(len) = u16::try_from(value.len() + 4) else {
+            return self.fail(Errno::MSGSIZE);
+        };
+        self.bytes.extend(len.to_ne_bytes());
+        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend(value);
         self.align();
         self
+    }
+
+    /// Adds an attribute that is another body.
+    pub fn put_body(&mut self, kind: u16, value: &Body) -> &mut Body {
+        if let Some(errno) = value.wrong {
+            self.fail(errno);
+        }
+        self.put(kind, &value.bytes)
     }
 
     /// Adds an attribute of one byte.
@@ -58,20 +87,20 @@ impl Body {
 
     /// Adds an attribute that is a string, with its NUL.
     pub fn put_str(&mut self, kind: u16, value: &str) -> &mut Body {
+        if value.contains('\0') {
+            return self.fail(Errno::INVAL);
+        }
         let mut bytes = value.as_bytes().to_vec();
         bytes.push(0);
         self.put(kind, &bytes)
     }
 
     /// Adds an attribute that holds those that `f` adds (`NLA_F_NESTED`).
-    ///
-    /// # Panics
-    /// If they are more than 65,531 bytes.
     pub fn nest(&mut self, kind: u16, f: impl FnOnce(&mut Body)) -> &mut Body {
         const NESTED: u16 = 1 << 15;
         let mut inner = Body::default();
         f(&mut inner);
-        self.put(kind | NESTED, &inner.0)
+        self.put_body(kind | NESTED, &inner)
     }
 }
 
@@ -161,6 +190,18 @@ mod tests {
         let inner = attributes.find(3).unwrap().nested();
         assert_eq!(inner.clone().find(4).unwrap().u32(), 99);
         assert_eq!(inner.find(5).unwrap().number(), 1 << 40);
+    }
+
+    #[test]
+    fn what_cannot_be_is_an_error() {
+        let mut body = Body::default();
+        assert!(body.put(1, &[0; 65_531]).checked().is_ok());
+        let mut long = body.clone();
+        assert_eq!(long.put(1, &[0; 65_532]).checked(), Err(Errno::MSGSIZE));
+        body.nest(1, |inner| {
+            inner.put_str(2, "a\0b");
+        });
+        assert_eq!(body.checked(), Err(Errno::INVAL));
     }
 
     #[test]

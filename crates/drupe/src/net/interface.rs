@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use drupe_abi::Errno;
 
 use super::body::{Attributes, Body};
-use super::netlink::{CREATE, EXCLUSIVE};
+use super::netlink::{CREATE, EXCLUSIVE, REPLACE};
 use super::network::ifinfomsg;
 use super::prefix::{address, octets};
-use super::{LinkInfo, Namespace, Network, Prefix};
+use super::{InterfaceInfo, Namespace, Network, Prefix};
 use crate::error::{Error, Result};
 
 /// An interface of a [`Network`], by its index. From [`Network::link`] and
@@ -39,13 +39,13 @@ impl Interface {
     }
 
     /// What it is now; ENODEV when it is gone.
-    pub fn info(&self) -> Result<LinkInfo> {
+    pub fn info(&self) -> Result<InterfaceInfo> {
         let body = ifinfomsg(self.index, 0, 0);
         let found = self.network.netlink.request(libc::RTM_GETLINK, 0, &body);
         found
             .map_err(|e| e.with_operation("link info"))?
             .iter()
-            .find_map(|message| LinkInfo::parse(&message.payload))
+            .find_map(|message| InterfaceInfo::parse(&message.payload))
             .ok_or_else(|| Error::new("link info", Errno::NODEV))
     }
 
@@ -161,6 +161,20 @@ impl Interface {
                 &self.address(prefix),
             )
             .map_err(failed)
+    }
+
+    /// Adds an IPv4 address that is gone after some seconds (`u32::MAX`: never),
+    /// or changes when it is.
+    pub(super) fn put_address(&self, prefix: Prefix, seconds: u32) -> Result<()> {
+        let mut body = self.address(prefix);
+        // struct ifa_cacheinfo: preferred, valid, and two times.
+        let info = [seconds, seconds, 0, 0];
+        let info: Vec<u8> = info.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        body.put(libc::IFA_CACHEINFO, &info);
+        let flags = CREATE | REPLACE;
+        self.network
+            .change("add address", libc::RTM_NEWADDR, flags, &body)
+            .map_err(|e| e.with_path(prefix.to_string()))
     }
 
     fn address(&self, prefix: Prefix) -> Body {

@@ -1,5 +1,6 @@
 //! [`Netlink`]: requests and their answers over a netlink socket.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use drupe_abi::Errno;
@@ -124,20 +125,44 @@ impl Netlink {
         self.part(&mut state.buffer)
     }
 
+    /// Makes several requests of netfilter's as one, all or nothing: type (with
+    /// the subsystem in its upper byte), flags and body of each. Of a socket of
+    /// `libc::NETLINK_NETFILTER`; `subsystem` is `NFNL_SUBSYS_NFTABLES` (10)
+    /// mostly. The first error counts.
+    pub fn batch(&self, subsystem: u16, requests: &[(u16, u16, Body)]) -> Result<()> {
+        /// `NFNL_MSG_BATCH_BEGIN` and `_END`, include/uapi/linux/netfilter/nfnetlink.h.
+        const BEGIN: u16 = 16;
+        const END: u16 = 17;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // struct nfgenmsg: family, version, subsystem.
+        let [high, low] = subsystem.to_be_bytes();
+        let frame = Body::new(&[0, 0, high, low]);
+        let mut bytes = Vec::new();
+        put(&mut bytes, BEGIN, 0, state.next(), &frame)?;
+        let mut waiting = HashSet::new();
+        for (kind, flags, body) in requests {
+            let sequence = state.next();
+            waiting.insert(sequence);
+            put(&mut bytes, *kind, flags | ACK, sequence, body)?;
+        }
+        put(&mut bytes, END, 0, state.next(), &frame)?;
+        self.send(&bytes)?;
+        while !waiting.is_empty() {
+            for message in self.part(&mut state.buffer)? {
+                if message.kind == NLMSG_ERROR && waiting.remove(&message.sequence) {
+                    acknowledged(&message)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn exchange(&self, kind: u16, flags: u16, body: &Body) -> Result<Vec<Message>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.sequence = state.sequence.wrapping_add(1).max(1);
-        let sequence = state.sequence;
-        let body = body.as_bytes();
-        let mut request = Vec::with_capacity(HEADER + body.len());
-        request.extend(((HEADER + body.len()) as u32).to_ne_bytes());
-        request.extend(kind.to_ne_bytes());
-        request.extend((flags | REQUEST).to_ne_bytes());
-        request.extend(sequence.to_ne_bytes());
-        request.extend(0u32.to_ne_bytes());
-        request.extend(body);
-        let kernel = SocketAddress::Netlink { port: 0, groups: 0 };
-        self.socket.send_to(&request, kernel)?;
+        let sequence = state.next();
+        let mut request = Vec::new();
+        put(&mut request, kind, flags, sequence, body)?;
+        self.send(&request)?;
         let mut answers = Vec::new();
         loop {
             for message in self.part(&mut state.buffer)? {
@@ -163,6 +188,11 @@ impl Netlink {
         }
     }
 
+    fn send(&self, bytes: &[u8]) -> Result<()> {
+        let kernel = SocketAddress::Netlink { port: 0, groups: 0 };
+        self.socket.send_to(bytes, kernel).map(drop)
+    }
+
     /// What one datagram holds.
     fn part(&self, buffer: &mut Vec<u8>) -> Result<Vec<Message>> {
         // How long it is, so that nothing is cut off.
@@ -179,6 +209,26 @@ impl Netlink {
         }
         Ok(messages)
     }
+}
+
+impl State {
+    /// The number of another request; 0 is that of news.
+    fn next(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        self.sequence
+    }
+}
+
+/// Adds a request to what is to be sent.
+fn put(bytes: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, body: &Body) -> Result<()> {
+    let body = body.checked().map_err(|e| Error::new("netlink", e))?;
+    bytes.extend(((HEADER + body.len()) as u32).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend((flags | REQUEST).to_ne_bytes());
+    bytes.extend(sequence.to_ne_bytes());
+    bytes.extend(0u32.to_ne_bytes());
+    bytes.extend(body);
+    Ok(())
 }
 
 fn next(rest: &mut &[u8]) -> Option<Message> {

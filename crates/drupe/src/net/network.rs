@@ -6,7 +6,7 @@ use std::sync::Arc;
 use drupe_abi::Errno;
 
 use super::body::{Attributes, Body};
-use super::link_info::LinkInfo;
+use super::interface_info::InterfaceInfo;
 use super::netlink::{CREATE, EXCLUSIVE, Netlink, REPLACE};
 use super::{Address, Interface, Namespace, Neighbour, NewLink, Route, Rule};
 use crate::Kernel;
@@ -82,11 +82,11 @@ impl Network {
     }
 
     /// All interfaces, up or not.
-    pub fn links(&self) -> Result<Vec<LinkInfo>> {
+    pub fn links(&self) -> Result<Vec<InterfaceInfo>> {
         let all = self.all("links", libc::RTM_GETLINK, &ifinfomsg(0, 0, 0))?;
         Ok(all
             .iter()
-            .filter_map(|message| LinkInfo::parse(&message.payload))
+            .filter_map(|message| InterfaceInfo::parse(&message.payload))
             .collect())
     }
 
@@ -98,7 +98,7 @@ impl Network {
         let found = found.map_err(|e| e.with_operation("link").with_path(name))?;
         let info = found
             .iter()
-            .find_map(|message| LinkInfo::parse(&message.payload));
+            .find_map(|message| InterfaceInfo::parse(&message.payload));
         match info {
             Some(info) => Ok(Interface::new(self, info.index)),
             None => Err(Error::at("link", name, Errno::NODEV)),

@@ -141,7 +141,7 @@ impl NewLink<'_> {
                 if let Some(namespace) = namespace {
                     inner.put_u32(libc::IFLA_NET_NS_FD, namespace.fd.raw() as u32);
                 }
-                data.put(VETH_PEER, inner.as_bytes());
+                data.put_body(VETH_PEER, &inner);
             }
             NewLink::Bridge {
                 vlan_filtering,

@@ -16,7 +16,7 @@ use rustix::event::{EventfdFlags, eventfd};
 /// flag, for ever.) Both orderings are SeqCst: the flag is exchanged, not read,
 /// and its cost is nothing beside a system call.
 #[derive(Debug)]
-pub(super) struct Notice {
+pub(crate) struct Notice {
     event: OwnedFd,
     raised: AtomicBool,
 }
@@ -31,7 +31,7 @@ impl Notice {
     }
 
     /// Makes it readable. It does not block, and calls no kernel of ours.
-    pub(super) fn raise(&self) {
+    pub(crate) fn raise(&self) {
         if !self.raised.swap(true, Ordering::SeqCst) {
             // It could only overflow, and is readable then.
             let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());

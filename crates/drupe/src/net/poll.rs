@@ -8,10 +8,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use drupe_abi::Errno;
+use drupe_machine::Watch;
 
 use super::notice::Notice;
-use super::watch::{Watch, watch};
-use super::{Socket, TcpListener, TcpStream, UdpSocket, named};
+use super::{Socket, TcpListener, TcpStream, Tun, UdpSocket, named};
 use crate::error::{Error, Result};
 use crate::kernel::KernelInner;
 use crate::sys::{OwnedFd, Sys};
@@ -58,8 +58,8 @@ impl BitOr for Interest {
     }
 }
 
-/// What a [`Poll`] can wait for: sockets, and files that are not of a disk's
-/// filesystem.
+/// What a [`Poll`] can wait for: sockets, tuns, and files
+/// that are not of a disk's filesystem.
 pub trait Source: sealed::Source {}
 
 mod sealed {
@@ -95,6 +95,7 @@ sources! {
     TcpListener: self => self.as_socket().fd;
     UdpSocket: self => self.as_socket().fd;
     File: self => self.descriptor();
+    Tun: self => self.fd;
     Poll: self => self.epoll;
 }
 
@@ -200,7 +201,8 @@ impl Poll {
     /// sources are edge-triggered, has collected all; only wait for it and
     /// don't read it.
     ///
-    /// It is also readable when the kernel has ended.
+    /// It is also readable when the kernel has been halted, or when any call has
+    /// found that it has died.
     pub fn as_fd(&self) -> Result<BorrowedFd<'_>> {
         let (_, notice) = match self.watched.get() {
             Some(watched) => watched,
@@ -217,7 +219,10 @@ impl Poll {
         // What is ready already.
         notice.raise();
         let raise = Arc::clone(&notice);
-        let watch = watch(&self.kernel, &self.epoll, Arc::new(move || raise.raise()))?;
+        let notify = Arc::new(move || raise.raise());
+        let machine = self.kernel.sys.machine();
+        let watch = named("poll", machine.watch(self.epoll.raw(), notify))?;
+        self.kernel.sys.tell_of_end(&notice);
         Ok((watch, notice))
     }
 }

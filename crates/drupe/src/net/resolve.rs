@@ -11,19 +11,27 @@ pub(super) fn each<T>(
     addresses: impl ToSocketAddrs,
     mut f: impl FnMut(SocketAddr) -> Result<T>,
 ) -> Result<T> {
-    let host = |error| Error::new(operation, Cause::Host(error));
+    let found = addresses.to_socket_addrs();
     let mut last = None;
-    for address in addresses.to_socket_addrs().map_err(host)? {
+    for address in found.map_err(|error| Error::new(operation, Cause::Host(error)))? {
         match f(address) {
             Ok(done) => return Ok(done),
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| {
-        let none = io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "could not resolve to any addresses",
-        );
-        host(none)
-    }))
+    Err(last.unwrap_or_else(|| none(operation)))
+}
+
+/// The first of the addresses.
+pub(super) fn first(operation: &'static str, addresses: impl ToSocketAddrs) -> Result<SocketAddr> {
+    let found = addresses.to_socket_addrs();
+    let mut found = found.map_err(|error| Error::new(operation, Cause::Host(error)))?;
+    found.next().ok_or_else(|| none(operation))
+}
+
+/// There is no address.
+pub(super) fn none(operation: &'static str) -> Error {
+    let why = "could not resolve to any addresses";
+    let error = io::Error::new(io::ErrorKind::InvalidInput, why);
+    Error::new(operation, Cause::Host(error))
 }

@@ -184,7 +184,7 @@ impl Socket {
         timeout: Duration,
     ) -> Result<()> {
         let address = address.into();
-        let failed = |cause: Cause| Error::at("connect", display(&address), cause);
+        let failed = |cause: Cause| Error::at("connect", address.to_string(), cause);
         if timeout.is_zero() {
             return Err(failed(Errno::INVAL.into()));
         }
@@ -208,7 +208,7 @@ impl Socket {
     }
 
     /// Whether one of `events` happens in time.
-    fn wait(&self, events: i16, timeout: Duration) -> sys::Result<bool> {
+    pub(super) fn wait(&self, events: i16, timeout: Duration) -> sys::Result<bool> {
         let end = Instant::now().checked_add(timeout);
         let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
         loop {
@@ -230,7 +230,7 @@ impl Socket {
         f: impl FnOnce(&RawAddress) -> sys::Result<T>,
     ) -> Result<T> {
         let result = address.encode().and_then(|raw| f(&raw));
-        result.map_err(|e| Error::at(operation, display(address), e))
+        result.map_err(|e| Error::at(operation, address.to_string(), e))
     }
 
     /// listen(2); `backlog` is at most the sysctl `net.core.somaxconn`.
@@ -277,13 +277,8 @@ impl Socket {
 
     /// Whether calls fail with EAGAIN rather than block. Shared by all handles.
     pub fn set_nonblocking(&self, yes: bool) -> Result<()> {
-        let raw = self.fd.raw();
-        let set = || {
-            let flags = self.sys().status_flags(raw)? & !libc::O_NONBLOCK;
-            let nonblocking = if yes { libc::O_NONBLOCK } else { 0 };
-            self.sys().set_status_flags(raw, flags | nonblocking)
-        };
-        named("set non-blocking", set())
+        let set = self.sys().set_nonblocking(self.fd.raw(), yes);
+        named("set non-blocking", set)
     }
 
     /// Whether [`Socket::set_nonblocking`] has been set.
@@ -360,23 +355,15 @@ impl Socket {
         Ok(self.take_errno()?.map(io::Error::from))
     }
 
-    fn take_errno(&self) -> Result<Option<Errno>> {
+    pub(super) fn take_errno(&self) -> Result<Option<Errno>> {
         let code: i32 = self.option(libc::SOL_SOCKET, libc::SO_ERROR)?;
         Ok((code != 0).then(|| Errno::from_raw_os_error(code)))
     }
 }
 
-/// An address as an error shows it.
-fn display(address: &SocketAddress) -> String {
-    match address {
-        SocketAddress::Ip(address) => address.to_string(),
-        address => format!("{address:?}"),
-    }
-}
-
 /// Without the detour through [`Error`], which is an allocation: a call that
 /// would block is no event.
-fn io_error(operation: &'static str, error: MachineError) -> io::Error {
+pub(super) fn io_error(operation: &'static str, error: MachineError) -> io::Error {
     match error {
         MachineError::Errno(errno) => errno.into(),
         error => Error::new(operation, error).into(),

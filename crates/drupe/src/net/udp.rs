@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use super::resolve::each;
+use super::resolve::{each, first};
 use super::tcp::{ip, is_a_socket};
 use super::{Domain, Socket, SocketAddress, Type};
 use crate::Kernel;
@@ -42,12 +42,7 @@ impl UdpSocket {
 
     /// Sends one datagram to the first of the addresses.
     pub fn send_to(&self, bytes: &[u8], address: impl ToSocketAddrs) -> Result<usize> {
-        let mut done = None;
-        each("send", address, |address| {
-            // As std: others are not tried.
-            Ok(*done.get_or_insert(address))
-        })
-        .and_then(|address| self.0.send_to(bytes, address))
+        self.0.send_to(bytes, first("send", address)?)
     }
 
     /// Sends to, and receives from, the first of the addresses that can be

@@ -1,10 +1,12 @@
 //! [`Sys`]: one system call, from typed arguments to a result.
 
 use std::ffi::CStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use drupe_machine::{Error, Machine};
+
+use crate::net::Notice;
 
 /// What a system call gives: a value or the machine's error, without context.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -14,13 +16,19 @@ pub(crate) struct Sys {
     machine: Arc<Machine>,
     /// Tells kernels of this process apart, also those that are gone.
     id: u64,
+    /// Raised when it has ended.
+    ends: Mutex<Vec<Weak<Notice>>>,
 }
 
 impl Sys {
     pub(crate) fn new(machine: Arc<Machine>) -> Sys {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Sys { machine, id }
+        Sys {
+            machine,
+            id,
+            ends: Mutex::default(),
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -40,7 +48,27 @@ impl Sys {
         let mut all = [0; 6];
         all[..N].copy_from_slice(&args);
         // SAFETY: the caller's.
-        unsafe { self.machine.syscall(nr, all) }
+        let result = unsafe { self.machine.syscall(nr, all) };
+        if let Err(Error::Dead(_) | Error::Halted) = result {
+            self.ended();
+        }
+        result
+    }
+
+    /// Has a notice raised when the kernel has ended: when it has been halted,
+    /// or when a call finds that it has died.
+    pub(crate) fn tell_of_end(&self, notice: &Arc<Notice>) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.retain(|notice| notice.strong_count() > 0);
+        ends.push(Arc::downgrade(notice));
+    }
+
+    /// Tells of the end.
+    #[cold]
+    pub(crate) fn ended(&self) {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let notices = ends.iter().filter_map(Weak::upgrade);
+        notices.for_each(|notice| notice.raise());
     }
 
     /// A system call none of whose arguments is a pointer.

@@ -17,6 +17,8 @@ mod namespace;
 mod net;
 pub mod nr;
 mod poll;
+#[cfg(feature = "tokio")]
+mod reactor;
 
 pub(crate) use attr::XattrOf;
 pub(crate) use call::{Result, Sys};
@@ -24,6 +26,8 @@ pub(crate) use fd::OwnedFd;
 pub(crate) use handle::RawHandle;
 pub(crate) use ioctl::DM_HEADER;
 pub(crate) use net::RawAddress;
+#[cfg(feature = "tokio")]
+pub(crate) use reactor::readable;
 
 /// Stands for "no directory": the path is absolute, from the kernel's own `/`.
 pub(crate) const AT_FDCWD: i32 = libc::AT_FDCWD;

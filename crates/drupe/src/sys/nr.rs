@@ -75,6 +75,7 @@ pub const OPEN_BY_HANDLE_AT: usize = 265;
 pub const SYNCFS: usize = 267;
 pub const SETNS: usize = 268;
 pub const RENAMEAT2: usize = 276;
+pub const GETRANDOM: usize = 278;
 pub const COPY_FILE_RANGE: usize = 285;
 pub const STATX: usize = 291;
 pub const OPENAT2: usize = 437;

@@ -1,18 +1,20 @@
 //! [`Poll`]: many sockets, one thread.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{IoSliceMut, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use drupe::net::{
-    Domain, Events, Interest, Poll, Socket, TcpListener, TcpStream, Token, Type, UdpSocket,
+    Domain, Events, Interest, Namespace, Netlink, Network, Poll, Socket, SocketAddress,
+    TcpListener, TcpStream, Token, Tun, TunMode, Type, UdpSocket,
 };
-use drupe::{Errno, Kernel};
+use drupe::{Cause, Errno, Kernel};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::lab::{Outcome, bounded, kernel};
+use crate::lab::{Outcome, bounded, kernel, together};
 
 /// Whether a host descriptor is readable within a time.
 fn readable(fd: BorrowedFd<'_>, time: Duration) -> bool {
@@ -189,4 +191,74 @@ fn ten_thousand_connections() -> Outcome {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_wait_that_is_interrupted() -> Outcome {
+    let kernel = kernel()?;
+    let poll = Poll::new(&kernel)?;
+    let (sender, receiver) = mpsc::channel();
+    let wait = || {
+        sender.send(kernel.interrupter()).unwrap();
+        poll.wait(&mut Events::with_capacity(1), None)
+    };
+    let (interrupted, waited) = together(|| receiver.recv().unwrap()?.interrupt(), wait);
+    interrupted?;
+    assert_eq!(waited.unwrap_err().errno(), Some(Errno::INTR));
+    Ok(())
+}
+
+/// Of each kind of call that may block, one.
+#[test]
+fn deadlines_end_what_blocks() -> Outcome {
+    fn late<T: std::fmt::Debug>(f: impl FnOnce() -> drupe::Result<T>) {
+        let (start, time) = (Instant::now(), Duration::from_millis(10));
+        let error = drupe::with_deadline(start + time, f).unwrap_err();
+        assert!(matches!(error.cause(), Cause::TimedOut), "{error}");
+        assert!(start.elapsed() >= time);
+    }
+    let kernel = kernel()?;
+    let listener = TcpListener::bind(&kernel, "127.0.0.1:0")?;
+    late(|| listener.accept());
+    let stream = TcpStream::connect(&kernel, listener.local_addr()?)?;
+    late(|| stream.peek(&mut [0; 8]));
+    let full = || loop {
+        stream.as_socket().send(&[0; 1 << 16])?;
+    };
+    late::<()>(full);
+    let socket = UdpSocket::bind(&kernel, "[::1]:0")?;
+    late(|| socket.recv_from(&mut [0; 8]));
+    let (one, other) = Socket::pair(&kernel, Domain::UNIX, Type::SEQPACKET, None)?;
+    late(|| one.receive(&mut [IoSliceMut::new(&mut [0; 8])], 0, 0));
+    let address = SocketAddress::Vsock { cid: 1, port: 7 };
+    let vsock = Socket::new(&kernel, Domain::VSOCK, Type::STREAM, None)?;
+    vsock.bind(address)?;
+    vsock.listen(1)?;
+    late(|| vsock.accept());
+    let news = Netlink::new(&kernel, libc::NETLINK_ROUTE)?;
+    late(|| news.receive());
+    let poll = Poll::new(&kernel)?;
+    poll.add(&other, Interest::READABLE, Token(0))?;
+    late(|| poll.wait(&mut Events::with_capacity(1), None));
+    let tun = kernel.network()?.tun("tun0", TunMode::Ip)?;
+    late(|| tun.recv(&mut [0; 8]));
+    // All of them go on working.
+    one.send(b"x")?;
+    poll.wait(&mut Events::with_capacity(1), None)?;
+    Ok(())
+}
+
+/// By any thread.
+#[test]
+fn everything_can_be_shared() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Socket>();
+    shared::<TcpStream>();
+    shared::<TcpListener>();
+    shared::<UdpSocket>();
+    shared::<Poll>();
+    shared::<Netlink>();
+    shared::<Network>();
+    shared::<Namespace>();
+    shared::<Tun>();
 }

@@ -2,8 +2,8 @@
 //! (Debian: `passt`; `passt(1)`).
 //!
 //! passt turns what the kernel sends into connections and datagrams of ordinary
-//! sockets. It answers DHCP with the host's own address, and lets the kernel
-//! reach the host itself as the gateway. [`stream`] is how it is talked to.
+//! sockets. It answers DHCP, and lets the kernel reach the host itself as the
+//! gateway. `stream.rs` is how it is talked to.
 
 mod options;
 mod stream;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_size_force};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
     send, socket_with, socketpair,
@@ -31,6 +31,10 @@ use stream::Stream;
 /// Largest payload of a frame: passt takes no frame of more than 65,535 bytes.
 const MTU: u32 = 65_520;
 
+/// The kernel's address behind a passt of its own, which knows it before the
+/// kernel has said anything: connections from the host find it.
+const MAC: [u8; 6] = *b"\x02drupe";
+
 /// Bytes that the socket takes, if the host lets us have as many.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -39,10 +43,19 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A link to passt. Checksums are completed here, in Rust; of what passt sends
 /// they are known to be right.
+///
+/// What was seen of the passt of March 2023 (Debian 12):
+/// - A connection from the host is complete inside only when the caller has sent
+///   something, so a server that speaks first waits for ever.
+/// - What it finds no room for in the socket is lost, and sent again after two
+///   seconds. The socket is made as large as the host allows
+///   (`net.core.wmem_max`); where that is less than the kernel's largest receive
+///   window (`net.ipv4.tcp_rmem`), smaller windows are faster.
 #[derive(Debug)]
 pub struct Passt {
     // Before the child: its end has the socket closed.
     stream: Stream,
+    mac: Option<[u8; 6]>,
     _child: Option<Running>,
 }
 
@@ -64,6 +77,9 @@ impl Passt {
             None,
         )
         .map_err(|error| failed(error.into()))?;
+        // A passt that listens does so for its end itself. What does not fit, it
+        // drops, and notices after two seconds.
+        enlarge(&theirs);
         let memory = memfd_create("drupe-passt", MemfdFlags::CLOEXEC);
         let mut said = std::fs::File::from(memory.map_err(|error| failed(error.into()))?);
         let mut command = Command::new(&options.program);
@@ -99,6 +115,7 @@ impl Passt {
         }
         Ok(Passt {
             stream: stream(ours).map_err(failed)?,
+            mac: Some(MAC),
             _child: Some(child),
         })
     }
@@ -118,6 +135,7 @@ impl Passt {
         let failed = |error| Error::host(format!("passt socket {}", path.display()), error);
         Ok(Passt {
             stream: connected().map_err(failed)?,
+            mac: None,
             _child: None,
         })
     }
@@ -130,22 +148,29 @@ impl Passt {
     pub fn from_socket(socket: OwnedFd) -> Result<Passt> {
         Ok(Passt {
             stream: stream(socket).map_err(|error| Error::host("passt socket", error))?,
+            mac: None,
             _child: None,
         })
     }
 }
 
 fn stream(socket: OwnedFd) -> io::Result<Stream> {
-    // The host may bound them; smaller ones do too.
-    let _ = set_socket_send_buffer_size(&socket, SOCKET_BUFFER);
-    let _ = set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
+    enlarge(&socket);
     Stream::new(socket)
+}
+
+/// What a Unix socket has sent, and nobody received, counts for its own buffer.
+fn enlarge(socket: &OwnedFd) {
+    // Beyond the host's bound (net.core.wmem_max) it takes a privilege; a
+    // smaller one does too.
+    if set_socket_send_buffer_size_force(socket, SOCKET_BUFFER).is_err() {
+        let _ = set_socket_send_buffer_size(socket, SOCKET_BUFFER);
+    }
 }
 
 /// Asks a new passt something, and waits for an answer: so that one that cannot
 /// run is noticed. It answers ARP for any address but the kernel's own.
 fn hello(socket: &OwnedFd) -> io::Result<()> {
-    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
     let mut request = vec![0, 0, 0, 42];
     request.extend([0xff; 6]);
     request.extend(MAC);
@@ -217,7 +242,7 @@ impl Drop for Running {
 impl Link for Passt {
     fn info(&self) -> LinkInfo {
         LinkInfo {
-            mac: None,
+            mac: self.mac,
             mtu: MTU,
             offloads: Offloads {
                 checksum: true,

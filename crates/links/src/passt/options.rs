@@ -1,6 +1,7 @@
 //! [`PasstOptions`]: how passt is started.
 
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 /// How passt is started.
@@ -8,6 +9,12 @@ use std::path::PathBuf;
 pub struct PasstOptions {
     /// The program; `passt` of the search path unless set.
     pub program: PathBuf,
+    /// The kernel's address, in a network of 24 bits: what DHCP tells. 10.0.2.15
+    /// unless set, as behind QEMU; `None`: the host's own.
+    pub address: Option<Ipv4Addr>,
+    /// The gateway that DHCP tells, which is the host itself to the kernel.
+    /// 10.0.2.2 unless set; `None`: the host's own gateway.
+    pub gateway: Option<Ipv4Addr>,
     /// TCP ports of the host that lead to the kernel, as `passt --tcp-ports`
     /// takes them: `8080:80`, `127.0.0.1/2222:22`. None unless set.
     pub tcp_ports: Vec<String>,
@@ -21,6 +28,8 @@ impl Default for PasstOptions {
     fn default() -> PasstOptions {
         PasstOptions {
             program: "passt".into(),
+            address: Some(Ipv4Addr::new(10, 0, 2, 15)),
+            gateway: Some(Ipv4Addr::new(10, 0, 2, 2)),
             tcp_ports: Vec::new(),
             udp_ports: Vec::new(),
             arguments: Vec::new(),
@@ -30,12 +39,21 @@ impl Default for PasstOptions {
 
 impl PasstOptions {
     pub(super) fn arguments(&self) -> Vec<OsString> {
-        let ports = |option: &str, ports: &[String]| -> Vec<OsString> {
-            let pairs = ports.iter().map(|spec| [option.into(), spec.into()]);
-            pairs.flatten().collect()
-        };
-        let mut all = ports("--tcp-ports", &self.tcp_ports);
-        all.extend(ports("--udp-ports", &self.udp_ports));
+        let mut all: Vec<OsString> = Vec::new();
+        let mut add = |option: &str, value: &str| all.extend([option.into(), value.into()]);
+        if let Some(address) = self.address {
+            add("--address", &address.to_string());
+            add("--netmask", "24");
+        }
+        if let Some(gateway) = self.gateway {
+            add("--gateway", &gateway.to_string());
+        }
+        self.tcp_ports
+            .iter()
+            .for_each(|ports| add("--tcp-ports", ports));
+        self.udp_ports
+            .iter()
+            .for_each(|ports| add("--udp-ports", ports));
         all.extend(self.arguments.iter().cloned());
         all
     }
@@ -45,16 +63,29 @@ impl PasstOptions {
 mod tests {
     use super::*;
 
+    fn joined(options: &PasstOptions) -> OsString {
+        options.arguments().join(std::ffi::OsStr::new(" "))
+    }
+
     #[test]
-    fn ports_become_arguments() {
-        let options = PasstOptions {
+    fn options_become_arguments() {
+        let mut options = PasstOptions {
             tcp_ports: vec!["22".into(), "8080:80".into()],
             udp_ports: vec!["53".into()],
             arguments: vec!["--ipv4-only".into()],
+            address: None,
             ..PasstOptions::default()
         };
-        let arguments = options.arguments().join(std::ffi::OsStr::new(" "));
-        let expected = "--tcp-ports 22 --tcp-ports 8080:80 --udp-ports 53 --ipv4-only";
-        assert_eq!(arguments, expected);
+        let expected = "--gateway 10.0.2.2 --tcp-ports 22 --tcp-ports 8080:80 --udp-ports 53 \
+                        --ipv4-only";
+        assert_eq!(joined(&options), expected);
+        options.gateway = None;
+        options.address = Some(Ipv4Addr::new(10, 1, 1, 2));
+        assert!(
+            joined(&options)
+                .into_string()
+                .unwrap()
+                .starts_with("--address 10.1.1.2 --netmask 24 --tcp-ports 22")
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Frames by hand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use drupe_host::link::Link;
 use drupe_links::Station;
@@ -34,4 +34,25 @@ pub(crate) fn next<L: Link>(station: &Station<L>) -> Vec<u8> {
 pub(crate) fn assert_silent<L: Link>(station: &Station<L>) {
     let got = station.receive(SHORT).expect("the link is whole");
     assert_eq!(got, None);
+}
+
+/// Sends a frame until `answer` comes to `to`: an interface of the host's that
+/// was just set up loses what is sent before its carrier is noticed.
+#[track_caller]
+pub(crate) fn until<A: Link, B: Link>(
+    from: &Station<A>,
+    frame: &[u8],
+    to: &Station<B>,
+    answer: impl Fn(&[u8]) -> bool,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        assert!(from.send(frame));
+        while let Some((_, got)) = to.receive(SHORT).expect("the link is whole") {
+            if answer(&got) {
+                return;
+            }
+        }
+    }
+    panic!("no answer has come");
 }

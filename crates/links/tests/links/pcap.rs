@@ -92,13 +92,11 @@ fn file(times: &[u32]) -> Vec<u8> {
 fn frames_come_at_their_own_pace() {
     let file = io::Cursor::new(file(&[0, 30, 60, 60, 50]));
     let station = Station::new(Replay::new(file, Pace::Recorded).unwrap());
-    assert_eq!(next(&station)[0], 0);
     let start = Instant::now();
-    for ms in [30, 60, 60, 50] {
+    for ms in [0, 30, 60, 60, 50] {
         assert_eq!(next(&station)[0], ms);
     }
-    // The first one came a little before.
-    assert!(start.elapsed() >= Duration::from_millis(45));
+    assert!(start.elapsed() >= Duration::from_millis(60));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use drupe_host::link::{FrameHeader, Link};
 use drupe_links::{Station, Tap};
 use rustix::fs::{Mode, OFlags, open};
 
-use crate::frames::{BROADCAST, PATIENCE, mac, next};
+use crate::frames::{BROADCAST, PATIENCE, mac, until};
 
 /// Runs `test` in a thread with a network namespace of its own; not at all, and
 /// says so, where that is not allowed.
@@ -54,8 +54,7 @@ fn set_up(name: &str) {
 
 fn talk(tap: Tap) {
     let station = Station::new(tap);
-    assert!(station.send(&arp_request()));
-    while !is_arp_reply(&next(&station)) {}
+    until(&station, &arp_request(), &station, is_arp_reply);
 }
 
 #[test]
@@ -155,8 +154,7 @@ fn a_device_that_goes_away() {
         ip(&format!("link set {name} down"));
         assert!(station.send(&arp_request()));
         ip(&format!("link set {name} up"));
-        assert!(station.send(&arp_request()));
-        while !is_arp_reply(&next(&station)) {}
+        until(&station, &arp_request(), &station, is_arp_reply);
         ip(&format!("link delete {name}"));
         assert!(station.send(&arp_request()));
         let deadline = std::time::Instant::now() + PATIENCE;
@@ -165,5 +163,49 @@ fn a_device_that_goes_away() {
         }
         station.link().detach();
         station.link().detach();
+    });
+}
+
+/// Device numbers of a macvtap, as sysfs has them, of this thread's namespace.
+fn macvtap_device(name: &str) -> Option<u64> {
+    let script = format!("mount -t sysfs sysfs /sys && cat /sys/class/net/{name}/macvtap/*/dev");
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-c", &script])
+        .output();
+    let text = String::from_utf8(output.ok()?.stdout).ok()?;
+    let (major, minor) = text.trim().split_once(':')?;
+    let (major, minor) = (major.parse().ok()?, minor.parse().ok()?);
+    Some(rustix::fs::makedev(major, minor))
+}
+
+#[test]
+fn a_macvtap() {
+    in_namespace(|| {
+        ip("link add near type veth peer name far");
+        let arguments = "link add link near name tap0 address 02:00:00:00:00:02 type macvtap";
+        let made = Command::new("ip").args(arguments.split(' ')).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return println!("skipped: no macvtap here");
+        }
+        ip("address add 10.1.1.1/24 dev far");
+        for name in ["near", "far", "tap0"] {
+            ip(&format!("link set {name} up"));
+        }
+        let Some(device) = macvtap_device("tap0") else {
+            return println!("skipped: no sysfs that knows it");
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tap");
+        let kind = rustix::fs::FileType::CharacterDevice;
+        let cwd = rustix::fs::CWD;
+        rustix::fs::mknodat(cwd, &path, kind, Mode::RWXU, device).unwrap();
+        let fd = match open(&path, OFlags::RDWR, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(error) => return println!("skipped: its device: {error}"),
+        };
+        let tap = Tap::from_fd(fd).unwrap();
+        assert_eq!((tap.name(), tap.info().mac), ("tap0", Some(mac(2))));
+        assert!(tap.info().offloads.tso);
+        talk(tap);
     });
 }

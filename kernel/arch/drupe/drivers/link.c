@@ -289,6 +289,7 @@ static bool link_receive(struct drupe_link *link)
 	if (len <= 0)
 		return false;
 	if (len < ETH_HLEN || len > RX_ROOM) {
+		DEV_STATS_INC(dev, rx_errors);
 		DEV_STATS_INC(dev, rx_length_errors);
 		return true;
 	}
@@ -300,6 +301,7 @@ static bool link_receive(struct drupe_link *link)
 	if (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID)
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 	if (virtio_net_hdr_to_skb(skb, hdr, true)) {
+		DEV_STATS_INC(dev, rx_errors);
 		DEV_STATS_INC(dev, rx_frame_errors);
 		kfree_skb(skb);
 		return true;

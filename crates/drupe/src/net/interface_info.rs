@@ -1,4 +1,4 @@
-//! [`LinkInfo`]: an interface as it is.
+//! [`InterfaceInfo`]: an interface as it is.
 
 use super::body::Attributes;
 
@@ -6,7 +6,7 @@ use super::body::Attributes;
 /// [`Network::links`](super::Network::links).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct LinkInfo {
+pub struct InterfaceInfo {
     /// Its number in its namespace, from 1.
     pub index: u32,
     /// Its name, of up to 15 bytes.
@@ -40,19 +40,19 @@ pub struct LinkInfo {
     pub tx_dropped: u64,
 }
 
-impl LinkInfo {
+impl InterfaceInfo {
     /// Behind a `struct ifinfomsg`.
-    pub(super) fn parse(payload: &[u8]) -> Option<LinkInfo> {
+    pub(super) fn parse(payload: &[u8]) -> Option<InterfaceInfo> {
         let word = |at: usize| {
             let word = payload.get(at..at + 4)?;
             Some(u32::from_ne_bytes(word.try_into().ok()?))
         };
         let flags = word(8)?;
-        let mut info = LinkInfo {
+        let mut info = InterfaceInfo {
             index: word(4)?,
             up: flags & libc::IFF_UP as u32 != 0,
             carrier: flags & libc::IFF_LOWER_UP as u32 != 0,
-            ..LinkInfo::default()
+            ..InterfaceInfo::default()
         };
         for attribute in Attributes::behind(16, payload) {
             match attribute.kind {

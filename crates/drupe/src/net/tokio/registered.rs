@@ -1,0 +1,130 @@
+//! [`Registered`]: a socket and who waits for it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use ::tokio::task::coop::poll_proceed;
+
+use super::driver::{Registration, ended};
+use super::ready::Direction;
+use crate::error::{Cause, Error, Result};
+use crate::net::Socket;
+
+/// A non-blocking socket that is registered with the runtime it was made in.
+pub(super) struct Registered {
+    registration: Registration,
+    socket: Socket,
+}
+
+/// A direction of a socket.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Side {
+    Read,
+    Write,
+}
+
+impl Registered {
+    pub(super) fn new(socket: Socket) -> Result<Registered> {
+        socket.set_nonblocking(true)?;
+        Registered::of_nonblocking(socket)
+    }
+
+    /// It is non-blocking already.
+    pub(super) fn of_nonblocking(socket: Socket) -> Result<Registered> {
+        Ok(Registered {
+            registration: Registration::new(&socket)?,
+            socket,
+        })
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    fn direction(&self, side: Side) -> &Direction {
+        let ready = self.registration.ready();
+        match side {
+            Side::Read => &ready.read,
+            Side::Write => &ready.write,
+        }
+    }
+
+    /// Tries `f` until it does not say that it would block; waits in between.
+    pub(super) fn poll<T, E: WouldBlock>(
+        &self,
+        cx: &mut Context<'_>,
+        side: Side,
+        mut f: impl FnMut(&Socket) -> std::result::Result<T, E>,
+    ) -> Poll<std::result::Result<T, E>> {
+        // A task that always finds its socket ready lets others run, too.
+        let progress = ready!(poll_proceed(cx));
+        let direction = self.direction(side);
+        loop {
+            let tick = direction.tick();
+            match f(&self.socket) {
+                Err(error) if error.would_block() => {}
+                result => {
+                    progress.made_progress();
+                    return Poll::Ready(result);
+                }
+            }
+            if !direction.wait(tick, cx.waker()) {
+                continue;
+            }
+            // After waiting: who ends closes first, and wakes then.
+            if !self.registration.is_live() {
+                return Poll::Ready(Err(E::ended()));
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// [`Registered::poll`] as a future.
+    pub(super) async fn run<T>(
+        &self,
+        side: Side,
+        mut f: impl FnMut(&Socket) -> Result<T>,
+    ) -> Result<T> {
+        poll_fn(|cx| self.poll(cx, side, &mut f)).await
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registration.end(&self.socket);
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.socket.fmt(f)
+    }
+}
+
+/// An error that may mean "later".
+pub(super) trait WouldBlock {
+    fn would_block(&self) -> bool;
+    fn ended() -> Self;
+}
+
+impl WouldBlock for Error {
+    fn would_block(&self) -> bool {
+        self.kind() == io::ErrorKind::WouldBlock
+    }
+
+    fn ended() -> Error {
+        Error::new("tokio", Cause::Host(ended()))
+    }
+}
+
+impl WouldBlock for io::Error {
+    fn would_block(&self) -> bool {
+        self.kind() == io::ErrorKind::WouldBlock
+    }
+
+    fn ended() -> io::Error {
+        ended()
+    }
+}
