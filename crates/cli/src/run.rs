@@ -3,19 +3,23 @@
 use std::net::IpAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
 
 use anyhow::{Context, Error};
 use clap::ArgMatches;
 use drupe::Kernel;
-use drupe::net::{Network, Route};
+use drupe::net::{Config, Network, Route};
 use drupe_links::{LinkSpec, Opener};
 use drupe_run::Program;
 
-use crate::args::{Global, Run};
+use crate::args::{DHCP, Global, Run};
 use crate::output;
 
 /// Bytes of the kernel's memory, which the sizes of TCP's buffers follow.
 const MEMORY: usize = 256 << 20;
+
+/// What a DHCP server may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Our own exit codes, as env(1) and others have them.
 const FAILED: u8 = 125;
@@ -109,11 +113,16 @@ fn boot(options: &Global, command: &Run, links: &[Link<'_>]) -> Result<Kernel, E
         let opened = opener.open(link.spec)?;
         let attached = kernel.add_link(opened)?;
         let interface = network.link_by_index(attached.index());
+        let name = interface.name()?;
         for address in &link.addresses {
-            interface
-                .add_address(address)
-                .with_context(|| format!("--ip {address}"))?;
+            let config = match *address {
+                DHCP => Config::dhcp().timeout(PATIENCE),
+                address => Config::new().address(address),
+            };
+            let configured = network.configure(&name, &config);
+            configured.with_context(|| format!("--ip {address}"))?;
         }
+        // Also one without an address.
         interface.set_up()?;
     }
     for gateway in &command.gateway {

@@ -43,7 +43,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "LINK")]
     pub(crate) link: Vec<LinkSpec>,
 
-    /// An address of the link before it: ADDRESS/LENGTH
+    /// An address of the link before it: ADDRESS/LENGTH, or dhcp, which also says
+    /// where packets to elsewhere go
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) ip: Vec<String>,
 
@@ -65,9 +66,15 @@ pub(crate) struct Run {
     pub(crate) program: Vec<OsString>,
 }
 
-/// Parses "10.0.0.2/24".
+/// In the place of an address.
+pub(crate) const DHCP: &str = "dhcp";
+
+/// Parses "10.0.0.2/24", or "dhcp".
 fn address(text: &str) -> Result<String, String> {
-    let wrong = "is not an address with its length: 10.0.0.2/24, fd00::2/64";
+    if text == DHCP {
+        return Ok(text.to_owned());
+    }
+    let wrong = "is not an address with its length: 10.0.0.2/24, fd00::2/64; nor dhcp";
     let (address, len) = text.split_once('/').ok_or(wrong)?;
     let address: IpAddr = address.parse().map_err(|_| wrong)?;
     let len: u8 = len.parse().map_err(|_| wrong)?;
@@ -92,7 +99,7 @@ mod tests {
 
     #[test]
     fn addresses_have_a_length() {
-        for right in ["10.0.0.2/24", "fd00::2/64", "0.0.0.0/0"] {
+        for right in ["dhcp", "10.0.0.2/24", "fd00::2/64", "0.0.0.0/0"] {
             assert_eq!(address(right).as_deref(), Ok(right));
         }
         for wrong in ["", "10.0.0.2", "10.0.0/24", "10.0.0.2/33", "::/129", "a/1"] {

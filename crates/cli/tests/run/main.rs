@@ -7,6 +7,7 @@ mod harness;
 mod datagrams;
 mod ends;
 mod errors;
+mod links;
 mod native;
 mod ran;
 mod servers;

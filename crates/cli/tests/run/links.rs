@@ -1,0 +1,90 @@
+//! Links to the outside.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use crate::harness::{Outcome, Place, tool};
+
+/// By passt, with the address that DHCP gives, to a server on the host. Where the
+/// host has no way to elsewhere, passt has none to offer, and this is left out.
+#[test]
+fn passt_and_dhcp() -> Outcome {
+    let routes = fs::read_to_string("/proc/net/route")?;
+    if !routes
+        .lines()
+        .any(|line| line.split_whitespace().nth(1) == Some("00000000"))
+    {
+        return Ok(());
+    }
+    let host = TcpListener::bind("127.0.0.1:0")?;
+    let port = host.local_addr()?.port();
+    let server = thread::spawn(move || -> std::io::Result<Vec<u8>> {
+        let (mut connection, _) = host.accept()?;
+        let mut got = Vec::new();
+        connection.read_to_end(&mut got)?;
+        connection.write_all(b"all of it")?;
+        Ok(got)
+    });
+    // passt has the router's address mean the host's loopback.
+    let script = format!(
+        "router=$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')
+         exec /usr/bin/python3 -c \"
+import socket
+s = socket.create_connection(('$router', {port}))
+s.sendall(bytes(3000000))
+s.shutdown(socket.SHUT_WR)
+assert s.recv(9, socket.MSG_WAITALL) == b'all of it'
+\""
+    );
+    let place = Place::new()?;
+    let record = place.path("frames.pcap");
+    let link = format!("passt+pcap={}", record.display());
+    place.ok(&[
+        "run", "--link", &link, "--ip", "dhcp", "--", "sh", "-c", &script,
+    ])?;
+    let got = server.join().map_err(|_| "the server panicked")??;
+    assert_eq!(got.len(), 3_000_000);
+    let frames = tool("tcpdump", |tcpdump| tcpdump.arg("-nr").arg(&record))?;
+    assert!(frames.contains("BOOTP/DHCP, Reply"), "{frames}");
+    Ok(())
+}
+
+/// What is written last arrives before the kernel is no more.
+#[test]
+fn the_last_bytes_are_delivered() -> Outcome {
+    let routes = fs::read_to_string("/proc/net/route")?;
+    if !routes
+        .lines()
+        .any(|line| line.split_whitespace().nth(1) == Some("00000000"))
+    {
+        return Ok(());
+    }
+    let host = TcpListener::bind("127.0.0.1:0")?;
+    let port = host.local_addr()?.port();
+    let server = thread::spawn(move || -> std::io::Result<usize> {
+        let (mut connection, _) = host.accept()?;
+        let mut got = Vec::new();
+        connection.read_to_end(&mut got)?;
+        Ok(got.len())
+    });
+    let script = format!(
+        "router=$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')
+         exec /usr/bin/python3 -c \"
+import os, socket
+s = socket.create_connection(('$router', {port}))
+s.sendall(bytes(2000000))
+os._exit(3)
+\""
+    );
+    let place = Place::new()?;
+    let args = [
+        "run", "--link", "passt", "--ip", "dhcp", "--", "sh", "-c", &script,
+    ];
+    let run = place.drupe(&args)?;
+    assert_eq!(run.code, Some(3), "{run:?}");
+    let got = server.join().map_err(|_| "the server panicked")??;
+    assert_eq!(got, 2_000_000);
+    Ok(())
+}
