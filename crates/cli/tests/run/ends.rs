@@ -90,6 +90,8 @@ impl Running {
             .args(["run", "--", "sh", "-c", &script])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // Those that are killed late complain.
+            .stderr(Stdio::null())
             .spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
         for _ in 0..3 {
