@@ -39,6 +39,7 @@ const TESTS: &[Requirement] = &[
     // Programs that are run on a drupe kernel's network.
     Requirement::program("python3", "python3"),
     Requirement::program("curl", "curl"),
+    Requirement::program("go", "golang-go"),
     Requirement::program("nginx", "nginx"),
     Requirement::program("wrk", "wrk"),
     Requirement::program("redis-benchmark", "redis-tools"),
