@@ -56,9 +56,6 @@ impl Pseudo {
     }
 }
 
-/// These drivers make interfaces when they start, unless they are told not to.
-const NO_INTERFACES: &str = "dummy.numdummies=0 ifb.numifbs=0 bonding.max_bonds=0";
-
 /// How a kernel is to run. From [`Kernel::builder`].
 #[derive(Default)]
 #[must_use = "boot() starts the kernel"]
@@ -96,9 +93,7 @@ impl Builder {
     }
 
     /// Boots it.
-    pub fn boot(mut self) -> Result<Kernel> {
-        let own = std::mem::take(&mut self.config.command_line);
-        self.config.command_line = format!("{NO_INTERFACES} {own}");
+    pub fn boot(self) -> Result<Kernel> {
         let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
         let inner = KernelInner {
             sys: Arc::new(Sys::new(machine)),
