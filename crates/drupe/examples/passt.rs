@@ -15,13 +15,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = arguments.next().ok_or("say from where: ADDRESS:PORT")?;
     let host = arguments.next().unwrap_or_else(|| address.clone());
 
-    let kernel = Kernel::boot()?;
-    kernel.add_link(Passt::spawn(&PasstOptions::default())?)?;
-    let network = kernel.network()?;
-    if let Some(lease) = network.configure("eth0", &Config::dhcp())? {
-        eprintln!("{lease:?}");
-    }
-    network.set_sysctl("net.ipv4.tcp_congestion_control", "bbr")?;
+    let passt = Passt::spawn(&PasstOptions::default())?;
+    let kernel = Kernel::builder().link(passt, Config::dhcp()).boot()?;
+    kernel
+        .network()?
+        .set_sysctl("net.ipv4.tcp_congestion_control", "bbr")?;
 
     let mut stream = TcpStream::connect(&kernel, address)?;
     write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\n\r\n")?;

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use drupe_host::Host;
+use drupe_host::link::Link;
 use drupe_machine::{Config, Machine, without_deadline};
 
 use crate::disk::{AttachedDisk, Disk};
 use crate::error::{Error, Result};
 use crate::mount::{MountInner, MountOptions};
 use crate::sys::{self, AT_FDCWD, Sys};
-use crate::{Mount, mount};
+use crate::{Mount, mount, net};
 
 /// A running Linux kernel.
 ///
@@ -61,6 +62,7 @@ impl Pseudo {
 #[must_use = "boot() starts the kernel"]
 pub struct Builder {
     config: Config,
+    links: Vec<(Arc<dyn Link>, net::Config)>,
 }
 
 impl Builder {
@@ -92,7 +94,17 @@ impl Builder {
         self
     }
 
-    /// Boots it.
+    /// Adds a network link and configures its interface, by hand or by DHCP: the
+    /// first one is `eth0`, the next `eth1`. With any link, `lo` is up too.
+    ///
+    /// [`Kernel::add_link`] and [`Network::configure`](net::Network::configure)
+    /// do it later, and tell more of it.
+    pub fn link(mut self, link: impl Link + 'static, config: net::Config) -> Builder {
+        self.links.push((Arc::new(link), config));
+        self
+    }
+
+    /// Boots it. With links, it is up when their interfaces are.
     pub fn boot(self) -> Result<Kernel> {
         let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
         let inner = KernelInner {
@@ -105,9 +117,17 @@ impl Builder {
             halting: Mutex::default(),
         };
         inner.prepare().map_err(|e| Error::new("boot", e))?;
-        Ok(Kernel {
+        let kernel = Kernel {
             inner: Arc::new(inner),
-        })
+        };
+        if !self.links.is_empty() {
+            kernel.network()?.link("lo")?.set_up()?;
+        }
+        for (link, config) in self.links {
+            let name = kernel.add_link(link)?.interface()?.name()?;
+            kernel.network()?.configure(&name, &config)?;
+        }
+        Ok(kernel)
     }
 }
 

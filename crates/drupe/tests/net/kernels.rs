@@ -1,7 +1,9 @@
 //! Networks of several kernels, joined by links.
 
-use drupe::Errno;
+use std::time::Duration;
+
 use drupe::net::{Config, Namespace, NewLink, Route};
+use drupe::{Errno, Kernel};
 use drupe_links::{Passt, PasstOptions, pair};
 
 use crate::dhcp::{Server, check};
@@ -29,6 +31,24 @@ fn one_kernel_gives_the_other_an_address() -> Outcome {
     assert_eq!(error.errno(), Some(Errno::NODEV));
     let route = client.network()?.route_to([10, 0, 0, 1]).unwrap_err();
     assert_eq!(route.errno(), Some(Errno::NETUNREACH));
+    Ok(())
+}
+
+#[test]
+fn configured_before_they_boot() -> Outcome {
+    let (one, other) = pair(1500);
+    let config = |number: u8| Config::new().address(&format!("10.0.0.{number}/24"));
+    let left = Kernel::builder().link(one, config(1)).boot()?;
+    let right = Kernel::builder().link(other, config(2)).boot()?;
+    assert!(left.network()?.link("lo")?.info()?.up);
+    let ends = (Namespace::current(&left)?, Namespace::current(&right)?);
+    transfer(&ends.0, &ends.1, "10.0.0.2:80", 1 << 20)?;
+    // Nobody answers there: a kernel without its network is none.
+    let (one, _silent) = pair(1500);
+    let config = Config::dhcp().timeout(Duration::from_millis(50));
+    let error = Kernel::builder().link(one, config).boot().err();
+    let error = error.ok_or("it has booted")?;
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
     Ok(())
 }
 
