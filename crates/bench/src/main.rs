@@ -190,6 +190,12 @@ fn select(names: &[String]) -> Result<Vec<&'static Group>> {
 }
 
 fn measure() -> Result<()> {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == programs::INNER)
+    {
+        return programs::inner();
+    }
     let options = Options::parse(std::env::args_os().skip(1))?;
     if options.list {
         for group in &options.groups {

@@ -218,6 +218,12 @@ fn packets<C: System, S: System>(client: &C, server: &S, here: &Address) -> Resu
     Ok(time / f64::from(received.max(1)))
 }
 
+/// Nanoseconds of a round trip, and of a connection, over the host's loopback.
+pub(crate) fn host() -> Result<[f64; 2]> {
+    let here = address([127, 0, 0, 1], 0);
+    Ok([trip(&Host, &Host, &here)?, connections(&Host, &here)?])
+}
+
 /// A row with a time per GiB; the note says what that is per second.
 fn throughput(what: &str, ours: f64, host: f64) -> Row {
     let rate = |ns: f64| BYTES as f64 * 8.0 / ns;

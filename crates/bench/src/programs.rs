@@ -1,6 +1,7 @@
-//! Programs whose network is a kernel's: `drupe run iperf3`, to a server of the
-//! host's over a tap.
+//! Programs whose network is a kernel's: this one, over the kernel's loopback, and
+//! iperf3, to a server of the host's over a tap.
 
+use crate::network;
 use crate::table::{Row, Table};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -23,7 +24,40 @@ const KERNEL: &str = "10.9.1.2/24";
 /// How long each job sends, in seconds.
 const SECONDS: &str = "2";
 
+/// The argument with which this program measures the loopback that it sees.
+pub(crate) const INNER: &str = "--inner";
+
+/// Measures, and prints what.
+pub(crate) fn inner() -> Result<()> {
+    let [trip, connection] = network::host()?;
+    println!("{trip} {connection}");
+    Ok(())
+}
+
+/// What this program measures under `drupe run`.
+fn loopback(drupe: &Path) -> Result<[f64; 2]> {
+    let own = std::env::current_exe().context("where is this program?")?;
+    let mut command = Command::new(drupe);
+    command.args(["run", "--"]).arg(own).arg(INNER);
+    let output = command.stderr(Stdio::inherit()).output();
+    let said = String::from_utf8(output.context("cannot run drupe")?.stdout)?;
+    let numbers: Vec<f64> = said
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    <[f64; 2]>::try_from(numbers)
+        .ok()
+        .context("it printed no two numbers")
+}
+
 pub(crate) fn run(table: &mut Table, drupe: &Path) -> Result<()> {
+    let [trip, connection] = loopback(drupe)?;
+    let [host_trip, host_connection] = network::host()?;
+    let note = "a program under drupe run, over its kernel's loopback";
+    let row = Row::new("drupe run: round trip", trip).host(host_trip);
+    table.push(row.note(note));
+    let row = Row::new("drupe run: connect and close", connection).host(host_connection);
+    table.push(row.note(note));
     // The tap and the server are in a network of this thread's own.
     let measured = thread::scope(|scope| scope.spawn(|| measure(table, drupe)).join());
     measured.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
