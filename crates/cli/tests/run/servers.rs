@@ -67,9 +67,15 @@ fn redis() -> Outcome {
     Ok(())
 }
 
+/// Out, in, several at once.
 #[test]
 fn iperf() -> Outcome {
-    let said = shell("iperf3 -s -1 -D; until iperf3 -c 127.0.0.1 -n 200M 2>/dev/null; do :; done")?;
-    assert!(said.contains("receiver"), "{said}");
+    let said = shell(
+        "for how in '' --reverse '--parallel 4'; do
+           iperf3 -s -1 -D
+           until iperf3 -c 127.0.0.1 -n 100M $how 2>/dev/null; do :; done
+         done",
+    )?;
+    assert_eq!(said.matches("iperf Done.").count(), 3, "{said}");
     Ok(())
 }
