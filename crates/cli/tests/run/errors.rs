@@ -115,3 +115,34 @@ assert libc.accept(s.fileno(), None, None) == -1 and ctypes.get_errno() == errno
     )
     .map(drop)
 }
+
+/// What has pointers in it would be taken for memory of the command's own.
+#[test]
+fn values_with_pointers_are_refused() -> Outcome {
+    python(
+        "
+import ctypes, fcntl
+def refused(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        assert error.errno == errno.EOPNOTSUPP, (arguments, error)
+    else:
+        raise AssertionError(arguments)
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0xffff) * 64)
+u.setsockopt(socket.SOL_SOCKET, 26, struct.pack('HxxxxxxQ', 64, ctypes.addressof(code)))
+# SO_GET_FILTER: 64 instructions into 64 bytes
+refused(u.getsockopt, socket.SOL_SOCKET, 26, 64)
+refused(u.getsockopt, socket.IPPROTO_IP, 41, 16)
+refused(u.getsockopt, socket.IPPROTO_IP, 48, 144)
+t = socket.socket()
+refused(t.getsockopt, socket.IPPROTO_TCP, 35, 40)
+# Old bridges, a bond's state, time stamps, drivers' own.
+for request in 0x8940, 0x8941, 0x894c, 0x8993, 0x8994, 0x89b0, 0x89b1, 0x89f0, 0x89ff:
+    refused(fcntl.ioctl, u, request, bytes(40))
+assert struct.unpack('16xi20x', fcntl.ioctl(u, 0x8933, struct.pack('16s24x', b'lo')))[0] == 1
+",
+    )
+    .map(drop)
+}

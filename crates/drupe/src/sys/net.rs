@@ -283,7 +283,8 @@ impl Sys {
     }
 
     /// getsockopt(2): how many bytes of `value` have been written. Some options
-    /// take input there, even pointers: `value` is zeroed first.
+    /// take input there, even pointers: `value` is zeroed first. `SO_GET_FILTER`
+    /// is EINVAL: its length counts instructions, not bytes.
     pub(crate) fn getsockopt(
         &self,
         raw: i32,
@@ -291,6 +292,9 @@ impl Sys {
         name: i32,
         value: &mut [u8],
     ) -> Result<usize> {
+        if level == libc::SOL_SOCKET && name == libc::SO_GET_FILTER {
+            return Err(Error::Errno(Errno::INVAL));
+        }
         value.fill(0);
         let mut len = value.len() as u32;
         let args = [

@@ -136,6 +136,9 @@ fn options_of_ones_own() -> Outcome {
     // A pointer could be to anywhere.
     let filter = socket.set_raw_option(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &[0; 16]);
     assert_eq!(filter.unwrap_err().errno(), Some(Errno::INVAL));
+    // Its length would be instructions, of 8 bytes each.
+    let filter = socket.raw_option(libc::SOL_SOCKET, libc::SO_GET_FILTER, &mut [0; 8]);
+    assert_eq!(filter.unwrap_err().errno(), Some(Errno::INVAL));
     Ok(())
 }
 

@@ -34,11 +34,13 @@ impl About<'_> {
             SIOCGIFCONF => self.list(),
             SIOCETHTOOL | SIOCGMIIPHY => self.with_pointer(IFREQ_DATA, BEHIND),
             SIOCADDRT | SIOCDELRT => self.with_pointer(RTENTRY_DEVICE, 16),
+            // Others may have pointers, which would be taken for ours.
+            request if !is_plain(request) => Err(Errno::OPNOTSUPP),
             _ => {
                 let mut window = self.window()?;
                 let before = window;
                 // SAFETY: the window is larger than what these requests take, and
-                // those that have pointers in it are above.
+                // none of them has a pointer in it.
                 let value = unsafe { self.entry.socket.ioctl(request, &mut window) }?;
                 self.put_changes(self.call.arg(2), &before, &window)?;
                 Ok(Answer::Value(value as i64))
@@ -124,6 +126,27 @@ impl About<'_> {
         let memory = self.call.memory();
         memory.write(at + first as u64, &after[first..=last])
     }
+}
+
+/// Whether all of a request is in the structure that it is given
+/// (`include/uapi/linux/sockios.h`): interfaces, addresses, ARP, MII, queues,
+/// VLANs, bonds and bridges by their names and numbers. Not those of old bridges,
+/// of a bond's state, of time stamps, and of drivers' own.
+fn is_plain(request: u32) -> bool {
+    matches!(
+        request,
+        0x8905..=0x8907
+            | 0x8910..=0x893f
+            | 0x8942..=0x8943
+            | 0x8948..=0x8949
+            | 0x894b
+            | 0x8953..=0x8955
+            | 0x8970..=0x8971
+            | 0x8982..=0x8983
+            | 0x8990..=0x8992
+            | 0x8995
+            | 0x89a0..=0x89a3
+    )
 }
 
 /// Whether a request of ethtool's has a fixed size that fits: driver, link,

@@ -18,6 +18,26 @@ const INSTRUCTION: usize = 8;
 const INSTRUCTIONS: usize = 4096;
 /// `TCP_ZEROCOPY_RECEIVE`.
 const ZEROCOPY_RECEIVE: i32 = 35;
+/// `IP_MSFILTER`, and `MCAST_MSFILTER` of both families.
+const IP_MSFILTER: i32 = 41;
+const MCAST_MSFILTER: i32 = 48;
+/// `SOL_MPTCP`, and its `MPTCP_FULL_INFO`.
+const SOL_MPTCP: i32 = 284;
+const MPTCP_FULL_INFO: i32 = 4;
+
+/// Whether the kernel writes an option's value within its length. It does not if
+/// the value has pointers in it, or numbers that say how much there is room for.
+fn is_bounded(level: i32, name: i32) -> bool {
+    !matches!(
+        (level, name),
+        // SO_GET_FILTER, whose length counts instructions.
+        (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER)
+            | (libc::IPPROTO_IP, IP_MSFILTER | MCAST_MSFILTER)
+            | (libc::IPPROTO_IPV6, MCAST_MSFILTER)
+            | (libc::IPPROTO_TCP, ZEROCOPY_RECEIVE)
+            | (SOL_MPTCP, MPTCP_FULL_INFO)
+    )
+}
 
 impl About<'_> {
     pub(super) fn option(&mut self) -> Outcome {
@@ -32,7 +52,7 @@ impl About<'_> {
         let len = match (level, name) {
             (libc::SOL_SOCKET, libc::SO_ERROR) => self.error(&mut value)?,
             (libc::SOL_SOCKET, libc::SO_LINGER) => self.linger(&mut value)?,
-            (libc::IPPROTO_TCP, ZEROCOPY_RECEIVE) => return Err(Errno::OPNOTSUPP),
+            (level, name) if !is_bounded(level, name) => return Err(Errno::OPNOTSUPP),
             _ => self.entry.socket.option(level, name, &mut value)?,
         };
         let written = &value[..len.min(value.len())];
