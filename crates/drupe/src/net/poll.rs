@@ -108,7 +108,9 @@ sources! {
 pub struct Poll {
     // Before the epoll that it watches.
     watched: OnceLock<(Watch, Arc<Notice>)>,
-    /// Something has ever been added that is not edge-triggered.
+    /// Something has ever been added that is not edge-triggered. Relaxed: it is
+    /// set before the call that adds the source, and read after one that may have
+    /// found it; calls into the kernel take turns, and order the two.
     level: AtomicBool,
     epoll: OwnedFd,
     kernel: Arc<KernelInner>,
@@ -201,8 +203,7 @@ impl Poll {
     /// sources are edge-triggered, has collected all; only wait for it and
     /// don't read it.
     ///
-    /// It is also readable when the kernel has been halted, or when any call has
-    /// found that it has died.
+    /// It is also readable once the kernel has ended, however that came.
     pub fn as_fd(&self) -> Result<BorrowedFd<'_>> {
         let (_, notice) = match self.watched.get() {
             Some(watched) => watched,
