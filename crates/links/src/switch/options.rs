@@ -102,7 +102,6 @@ pub struct PortCounters {
 }
 
 /// [`PortCounters`] while they count. Nothing depends on their order: relaxed.
-/// Numbers to look at, which order nothing: all Relaxed.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     sent: [AtomicU64; 2],
