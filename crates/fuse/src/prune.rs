@@ -2,6 +2,10 @@
 //! where the filesystem has no handles that last (vfat, exfat), what the host
 //! remembers takes the drupe kernel's memory, and the host has more.
 //!
+//! The first to be named are the first to go, except for what is open: its name
+//! would be shown as deleted. Directories go when there are no files left: one may
+//! be some process's working directory, which nobody tells us.
+//!
 //! A thread of its own asks: the host takes the directory's lock for it, which
 //! may be held by a request that waits for the thread that serves requests.
 
@@ -12,35 +16,82 @@ use std::sync::mpsc::Receiver;
 use fuser::{INodeNo, Notifier};
 
 use crate::state::Shared;
+use crate::table::{Table, Use};
 
 /// Files that stay open for the host's sake, before the first of them are to go:
 /// with some 2 KiB each, an eighth of a kernel of 64 MiB.
 const MOST: usize = 4096;
 
-/// The name under which a file was made known: a directory's number, an entry.
-pub(crate) type Name = (u64, OsString);
+/// A name that the host was told.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    /// The directory's number.
+    pub(crate) parent: u64,
+    pub(crate) name: OsString,
+    /// What has the name.
+    pub(crate) number: u64,
+    pub(crate) is_dir: bool,
+}
 
-/// Takes in names, the oldest first to go, until serving ends.
-pub(crate) fn serve(names: &Receiver<Name>, notifier: &Notifier, shared: &Shared) {
-    let mut known = VecDeque::new();
+/// Takes in names until serving ends.
+pub(crate) fn serve(names: &Receiver<Named>, notifier: &Notifier, shared: &Shared) {
+    let mut known = Names::default();
     while let Ok(name) = names.recv() {
-        known.push_back(name);
-        known.extend(names.try_iter());
-        while known.len() > MOST {
-            let Ok(count) = shared.serve(|state| Ok(state.table.len())) else {
-                return;
-            };
-            if count <= MOST {
-                // The host has forgotten some by itself: whichever they were.
-                known.drain(..known.len() - MOST);
-                break;
-            }
-            let Some((parent, name)) = known.pop_front() else {
-                break;
-            };
-            // It may have forgotten this one, or renamed it; one that is in use
-            // stays.
+        known.add(name);
+        names.try_iter().for_each(|name| known.add(name));
+        let Ok(going) = shared.serve(|state| Ok(known.too_many(&state.table))) else {
+            return;
+        };
+        for Named { parent, name, .. } in going {
+            // It may have forgotten this one just now, or renamed it.
             let _ = notifier.inval_entry(INodeNo(parent), &name);
         }
+    }
+}
+
+/// The names that the host may know.
+#[derive(Default)]
+struct Names {
+    files: VecDeque<Named>,
+    dirs: VecDeque<Named>,
+}
+
+impl Names {
+    fn add(&mut self, name: Named) {
+        match name.is_dir {
+            true => self.dirs.push_back(name),
+            false => self.files.push_back(name),
+        }
+    }
+
+    /// Those that are to go now.
+    fn too_many(&mut self, table: &Table) -> Vec<Named> {
+        let known = table.len();
+        let mut excess = known.saturating_sub(MOST);
+        let mut going = Vec::new();
+        for names in [&mut self.files, &mut self.dirs] {
+            for _ in 0..names.len() {
+                if excess == 0 {
+                    break;
+                }
+                let Some(name) = names.pop_front() else {
+                    break;
+                };
+                let usage = table.usage(name.number);
+                if usage == Use::Known {
+                    excess -= 1;
+                    going.push(name.clone());
+                }
+                // It counts until the host says that it has forgotten it.
+                if usage != Use::Forgotten {
+                    names.push_back(name);
+                }
+            }
+            // The host forgets some by itself.
+            if names.len() > 2 * known + MOST {
+                names.retain(|name| table.usage(name.number) != Use::Forgotten);
+            }
+        }
+        going
     }
 }

@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use fuser::{
@@ -24,7 +24,7 @@ use crate::served::{
     GENERATION, LARGEST, Served, attr_of, attributes, each_entry, empty, entry, group_of, read,
     serving_flags, sized, with_file, write,
 };
-use crate::state::{ATTRIBUTES, Change, Found, OpenDir, maker};
+use crate::state::{ATTRIBUTES, Change, Found, OpenDir, OpenFile, maker};
 use crate::table::lock;
 
 /// Sends `$reply` what `$result` is, by `$ok`, or its error.
@@ -110,7 +110,7 @@ impl Filesystem for Served {
         };
         let result = self.shared.serve_as(&who, |state| {
             let file = handle.and_then(|handle| state.files.get(handle).ok());
-            state.change(ino.0, &change, file.as_deref())?;
+            state.change(ino.0, &change, file.as_ref().map(|open| &open.file))?;
             attributes(state, ino)
         });
         attr_of(reply, result);
@@ -229,7 +229,8 @@ impl Filesystem for Served {
             let flags = serving_flags(flags, state.writeback);
             let file = dir.create(name, flags, mode & 0o7777)?;
             let found = state.enter(parent.0, &dir, name)?;
-            Ok((found, state.files.insert(file)))
+            let _inode = Arc::clone(&found.inode);
+            Ok((found, state.files.insert(OpenFile { file, _inode })))
         });
         answer!(reply, result, |(found, handle): (Found, _)| reply.created(
             &ATTRIBUTES,
@@ -243,7 +244,8 @@ impl Filesystem for Served {
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let flags = flags.0;
         let result = self.shared.serve_as(&caller(request), |state| {
-            let node = state.node(ino.0)?;
+            let inode = state.inode(ino.0)?;
+            let node = state.table.node(&inode)?;
             let serving = serving_flags(flags, state.writeback);
             let file = match node.open(serving) {
                 // A file that can only be appended to (chattr +a).
@@ -256,7 +258,11 @@ impl Filesystem for Served {
             };
             let reads = flags & libc::O_ACCMODE != libc::O_WRONLY;
             let keep = !reads || !state.renews_access(&file.metadata()?);
-            Ok((state.files.insert(file), keep))
+            let open = OpenFile {
+                file,
+                _inode: inode,
+            };
+            Ok((state.files.insert(open), keep))
         });
         answer!(reply, result, |(handle, keep)| {
             let mut flags = FopenFlags::FOPEN_NOFLUSH;
@@ -528,7 +534,11 @@ impl Filesystem for Served {
         let who = killing(request);
         self.offload(move |shared| {
             let result = shared.serve_as(&who, |state| {
-                Ok(state.files.get(handle)?.fallocate(mode, offset, length)?)
+                Ok(state
+                    .files
+                    .get(handle)?
+                    .file
+                    .fallocate(mode, offset, length)?)
             });
             empty(reply, result);
         });
@@ -572,7 +582,7 @@ impl Filesystem for Served {
                 let (from, to) = (state.files.get(from)?, state.files.get(to)?);
                 // The answer has 32 bits.
                 let len = len.min(1 << 30) as usize;
-                Ok(from.copy_range_to(offset, &to, to_offset, len)?)
+                Ok(from.file.copy_range_to(offset, &to.file, to_offset, len)?)
             });
             answer!(reply, result, |len| reply.written(len as u32));
         });

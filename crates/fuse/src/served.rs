@@ -13,7 +13,7 @@ use fuser::{
 
 use crate::attr::attr;
 use crate::state::{ATTRIBUTES, Answer, Found, Shared, State, maker};
-use crate::table::{Key, ROOT, lock};
+use crate::table::{ROOT, lock};
 use crate::workers::Workers;
 
 /// Most bytes of one read or write.
@@ -108,7 +108,7 @@ pub(crate) fn with_file<T>(
     handle: FileHandle,
     work: impl FnOnce(&File) -> drupe::Result<T>,
 ) -> Result<T, Errno> {
-    shared.serve(|state| Ok(work(&*state.files.get(handle)?)?))
+    shared.serve(|state| Ok(work(&state.files.get(handle)?.file)?))
 }
 
 /// Answers with what a file has at an offset.
@@ -140,7 +140,7 @@ pub(crate) fn write(
     bytes: &[u8],
 ) {
     let result = shared.serve_as(who, |state| {
-        Ok(write_fully(&*state.files.get(handle)?, bytes, offset)?)
+        Ok(write_fully(&state.files.get(handle)?.file, bytes, offset)?)
     });
     match result {
         Ok(len) => reply.written(len),
@@ -248,11 +248,9 @@ pub(crate) fn each_entry(
         stream.seek(offset as i64)?;
     }
     while let Some(entry) = stream.next_entry()? {
-        let number = match state.table.number(Key::new(dir.inode.dev(), entry.ino)) {
-            // Only shown, as by `attributes`.
-            ROOT => entry.ino,
-            number => number,
-        };
+        let number = state
+            .table
+            .number_of_entry(&dir.inode, entry.name, entry.ino);
         if add(&node, INodeNo(number), &entry)? {
             stream.back();
             break;

@@ -11,7 +11,7 @@ use fuser::{Errno, FileAttr, Request};
 
 use crate::attr::attr;
 use crate::handles::Handles;
-use crate::prune::Name;
+use crate::prune::Named;
 use crate::server::{Event, Options};
 use crate::table::{Inode, Key, Table, lock};
 
@@ -36,9 +36,9 @@ impl From<drupe::Error> for Failure {
     }
 }
 
-/// `MSDOS_SUPER_MAGIC`: its inode numbers, and so its handles, last only as long
-/// as the kernel remembers them.
-const MSDOS: u64 = 0x4d44;
+/// Filesystems whose inode numbers last only as long as the kernel remembers them:
+/// those of `linux/magic.h` for vfat and exfat.
+const PASSING: &[u64] = &[0x4d44, 0x2011_bab0];
 
 /// Filesystems in which two names of different case are two names: those of
 /// `linux/magic.h` for ext2 to ext4, XFS, btrfs, f2fs.
@@ -53,6 +53,13 @@ const NAMES: Duration = Duration::from_secs(3600);
 /// Age of a time of last access from which on reading renews it (relatime).
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// A file that is open.
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    /// Keeps it in use.
+    pub(crate) _inode: Arc<Inode>,
+}
+
 /// A directory that is open.
 pub(crate) struct OpenDir {
     pub(crate) inode: Arc<Inode>,
@@ -63,12 +70,12 @@ pub(crate) struct OpenDir {
 pub(crate) struct State {
     pub(crate) mount: Mount,
     pub(crate) table: Table,
-    pub(crate) files: Handles<File>,
+    pub(crate) files: Handles<OpenFile>,
     pub(crate) dirs: Handles<OpenDir>,
     pub(crate) names: Duration,
     pub(crate) writeback: bool,
     read_only: bool,
-    prune: Mutex<mpsc::Sender<Name>>,
+    prune: Mutex<mpsc::Sender<Named>>,
 }
 
 /// A file and its attributes, for the host.
@@ -88,7 +95,7 @@ impl State {
     pub(crate) fn new(
         mount: Mount,
         options: &Options,
-        prune: mpsc::Sender<Name>,
+        prune: mpsc::Sender<Named>,
     ) -> drupe::Result<State> {
         let magic = mount.statfs()?.magic();
         // On others, a name may lead to a file under several spellings, and the
@@ -98,7 +105,7 @@ impl State {
             false => Duration::ZERO,
         };
         Ok(State {
-            table: Table::new(&mount, magic != MSDOS)?,
+            table: Table::new(&mount, PASSING.contains(&magic))?,
             mount,
             files: Handles::new(),
             dirs: Handles::new(),
@@ -129,27 +136,32 @@ impl State {
         // once more.
         let node = dir.lookup(name)?;
         let metadata = node.metadata()?;
-        let inode = self.table.insert(node, &metadata)?;
+        let inode = self.table.insert((parent, name), node, &metadata)?;
         let inode = inode.ok_or(Errno::EOVERFLOW)?;
         if inode.needs_to_stay_open() {
-            self.named(parent, name);
+            self.named(parent, name, &inode, &metadata);
         }
         Ok(Found { inode, metadata })
     }
 
     /// A file that has to stay open got a name.
-    fn named(&self, parent: u64, name: &OsStr) {
+    fn named(&self, parent: u64, name: &OsStr, inode: &Inode, metadata: &Metadata) {
         // Nobody listens any more: it ends.
-        let _ = lock(&self.prune).send((parent, name.to_owned()));
+        let _ = lock(&self.prune).send(Named {
+            parent,
+            name: name.to_owned(),
+            number: inode.number,
+            is_dir: metadata.is_dir(),
+        });
     }
 
     /// A file was renamed.
     pub(crate) fn renamed(&self, parent: u64, dir: &Node, name: &OsStr) {
         if !self.table.has_handles()
             && let Ok(metadata) = dir.metadata_of(name)
-            && self.table.knows(Key::of(&metadata))
+            && let Some(inode) = self.table.find(Key::of(&metadata))
         {
-            self.named(parent, name);
+            self.named(parent, name, &inode, &metadata);
         }
     }
 

@@ -5,6 +5,12 @@
 //! inodes of further devices (subvolumes of btrfs have one each, and the same
 //! numbers). Those have the number of the device in their upper bits.
 //!
+//! Numbers of vfat and exfat last only as long as their kernel remembers the file,
+//! which is less long than programs do: find(1) and others compare what they open
+//! with what they have seen before. There the number is made from the directory's
+//! number and the name, and is the same whenever that name is looked up (until the
+//! file, or a directory above it, was renamed and then forgotten).
+//!
 //! An inode is kept as a file handle. Opening it again is cheap, and what was
 //! opened last stays open ([`RECENT`]). Where a handle does not do, it stays open
 //! as long as the host knows it (it is *pinned*):
@@ -14,6 +20,8 @@
 //!   forgotten it. So a number in the table means one file.
 
 use std::collections::{HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -27,7 +35,7 @@ const RECENT: usize = 512;
 pub(crate) const ROOT: u64 = 1;
 
 /// What an inode is to the drupe kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     dev: u64,
     ino: u64,
@@ -82,27 +90,50 @@ struct Known {
     lookups: u64,
 }
 
+/// The inodes that the host knows, by their numbers.
+#[derive(Default)]
+struct KnownInodes {
+    inodes: HashMap<u64, Known>,
+    /// Their numbers, where those are made from names.
+    numbers: HashMap<Key, u64>,
+}
+
+/// What the host does with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It does not know it.
+    Forgotten,
+    /// It knows it.
+    Known,
+    /// It has it open, or asks about it just now.
+    Open,
+}
+
 /// The inodes that the host knows.
 pub(crate) struct Table {
     mount: Mount,
     /// Handles find a file again as long as it exists.
     lasting: bool,
+    /// Numbers are made from names.
+    by_name: bool,
     root: Arc<Inode>,
-    known: Mutex<HashMap<u64, Known>>,
+    known: Mutex<KnownInodes>,
     /// The devices, in the order in which they were met; that of the root first.
     devices: Mutex<Vec<u64>>,
     recent: Mutex<VecDeque<Weak<Inode>>>,
 }
 
 impl Table {
-    /// `lasting`: handles, if there are any, find a file again as long as it exists.
-    pub(crate) fn new(mount: &Mount, lasting: bool) -> Result<Table> {
+    /// `passing`: the filesystem's numbers, and so its handles, last only as long as
+    /// the kernel remembers them.
+    pub(crate) fn new(mount: &Mount, passing: bool) -> Result<Table> {
         let node = mount.root()?;
         let key = Key::of(&node.metadata()?);
-        let lasting = lasting && node.handle()?.is_some();
+        let lasting = !passing && node.handle()?.is_some();
         Ok(Table {
             mount: mount.clone(),
             lasting,
+            by_name: passing,
             root: Arc::new(Inode {
                 number: ROOT,
                 key,
@@ -122,13 +153,18 @@ impl Table {
             return Some(Arc::clone(&self.root));
         }
         let known = lock(&self.known);
-        known.get(&number).map(|known| Arc::clone(&known.inode))
+        let known = known.inodes.get(&number)?;
+        Some(Arc::clone(&known.inode))
     }
 
-    /// The number of an inode.
-    pub(crate) fn number(&self, key: Key) -> u64 {
+    /// The number of an inode; `None` if it is made from a name, and the host does
+    /// not know it.
+    fn number(&self, key: Key) -> Option<u64> {
         if key == self.root.key {
-            return ROOT;
+            return Some(ROOT);
+        }
+        if self.by_name {
+            return lock(&self.known).numbers.get(&key).copied();
         }
         let mut devices = lock(&self.devices);
         let index = devices.iter().position(|&dev| dev == key.dev);
@@ -136,20 +172,31 @@ impl Table {
             devices.push(key.dev);
             devices.len() - 1
         });
-        match index {
+        Some(match index {
             0 if key.ino > ROOT => key.ino,
             index => ((index as u64 + 1) << 48) ^ key.ino,
+        })
+    }
+
+    /// The number that a directory is to show for an entry with the number `ino`.
+    pub(crate) fn number_of_entry(&self, dir: &Inode, name: &OsStr, ino: u64) -> u64 {
+        match self.number(Key::new(dir.dev(), ino)) {
+            // Only shown: the host uses another number for the root.
+            Some(ROOT) => ino,
+            Some(number) => number,
+            None if name == ".." => ino,
+            None => number_of_name(dir.number, name),
         }
     }
 
     /// The inode of a key, if it is known; the host will be told once more.
     pub(crate) fn again(&self, key: Key) -> Option<Arc<Inode>> {
-        let number = self.number(key);
+        let number = self.number(key)?;
         if number == ROOT {
             return Some(Arc::clone(&self.root));
         }
         let mut table = lock(&self.known);
-        let known = table.get_mut(&number)?;
+        let known = table.inodes.get_mut(&number)?;
         if known.inode.key != key {
             return None;
         }
@@ -162,38 +209,42 @@ impl Table {
         self.lasting
     }
 
-    /// Whether the host knows an inode.
-    pub(crate) fn knows(&self, key: Key) -> bool {
-        self.find(key).is_some()
-    }
-
-    /// The same without telling the host.
-    fn find(&self, key: Key) -> Option<Arc<Inode>> {
-        let inode = self.get(self.number(key))?;
+    /// The inode of a key, if the host knows it.
+    pub(crate) fn find(&self, key: Key) -> Option<Arc<Inode>> {
+        let inode = self.get(self.number(key)?)?;
         (inode.key == key).then_some(inode)
     }
 
-    /// Takes in a file, which the host will be told of. `None` if its number is
-    /// that of another one: with more than 2^48 inodes on several devices.
-    pub(crate) fn insert(&self, node: Node, metadata: &Metadata) -> Result<Option<Arc<Inode>>> {
+    /// Takes in a file that has a name in a directory; the host will be told of it.
+    /// `None` if its number is that of another one: with more than 2^48 inodes on
+    /// several devices.
+    pub(crate) fn insert(
+        &self,
+        (dir, name): (u64, &OsStr),
+        node: Node,
+        metadata: &Metadata,
+    ) -> Result<Option<Arc<Inode>>> {
         let key = Key::of(metadata);
         let handle = match self.lasting {
             true => node.handle()?,
             false => None,
         };
         let pinned = handle.is_none() || metadata.nlink() == 0;
-        // Usually its attributes are all that is wanted.
-        let open = pinned.then(|| Arc::new(node));
-        let inode = Arc::new(Inode {
-            number: self.number(key),
-            key,
-            handle,
-            open: Mutex::new(open),
-            pinned: AtomicBool::new(pinned),
-        });
+        // Usually its attributes are all that is wanted. Closing is a system call:
+        // after the lock.
+        let node = Arc::new(node);
+        let open = pinned.then(|| Arc::clone(&node));
+        let number = self.number(key);
         let mut table = lock(&self.known);
-        let known = table.entry(inode.number).or_insert_with(|| Known {
-            inode: Arc::clone(&inode),
+        let number = number.unwrap_or_else(|| table.new_number(key, dir, name));
+        let known = table.inodes.entry(number).or_insert_with(|| Known {
+            inode: Arc::new(Inode {
+                number,
+                key,
+                handle,
+                open: Mutex::new(open),
+                pinned: AtomicBool::new(pinned),
+            }),
             lookups: 0,
         });
         if known.inode.key != key {
@@ -206,21 +257,33 @@ impl Table {
     /// The host has forgotten a number that often.
     pub(crate) fn forget(&self, number: u64, lookups: u64) {
         let mut table = lock(&self.known);
-        let Some(known) = table.get_mut(&number) else {
+        let Some(known) = table.inodes.get_mut(&number) else {
             return;
         };
         known.lookups = known.lookups.saturating_sub(lookups);
         if known.lookups == 0 {
-            let gone = table.remove(&number);
+            let gone = table.inodes.remove(&number);
+            if let Some(gone) = &gone {
+                table.numbers.remove(&gone.inode.key);
+            }
             drop(table);
             // Closing is a system call: not under the lock.
             drop(gone);
         }
     }
 
+    /// What the host does with a number.
+    pub(crate) fn usage(&self, number: u64) -> Use {
+        match lock(&self.known).inodes.get(&number) {
+            None => Use::Forgotten,
+            Some(known) if Arc::strong_count(&known.inode) > 1 => Use::Open,
+            Some(_) => Use::Known,
+        }
+    }
+
     /// How many the host knows.
     pub(crate) fn len(&self) -> usize {
-        lock(&self.known).len()
+        lock(&self.known).inodes.len()
     }
 
     /// The file of an inode; ESTALE if it is gone.
@@ -267,6 +330,31 @@ impl Table {
             inode.pinned.store(false, Ordering::Relaxed);
         }
     }
+}
+
+impl KnownInodes {
+    /// The number of a file whose number is made from its name, and remembers it.
+    fn new_number(&mut self, key: Key, dir: u64, name: &OsStr) -> u64 {
+        // Another thread may have been faster.
+        if let Some(&number) = self.numbers.get(&key) {
+            return number;
+        }
+        let mut number = number_of_name(dir, name);
+        // A file that had the name once, or one chance in 2^63.
+        while self.inodes.contains_key(&number) {
+            number = number_of_name(number, name);
+        }
+        self.numbers.insert(key, number);
+        number
+    }
+}
+
+/// A number made from a directory's and a name.
+fn number_of_name(dir: u64, name: &OsStr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (dir, name).hash(&mut hasher);
+    // Not the root's, nor one that is negative to somebody.
+    (hasher.finish() >> 1).max(ROOT + 1)
 }
 
 /// Locks `mutex`; a panic of another holder has not broken what it protects.
