@@ -66,8 +66,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Bytes of memory, everything included. At least 16 MiB; 64 MiB do for
-    /// images of any size, more cache more of them.
+    /// Bytes of memory, everything included. At least 16 MiB, of which the kernel
+    /// itself takes most; 64 MiB do for images of any size and any number of
+    /// files, more cache more of them. Without enough, the kernel dies.
     pub fn memory(mut self, bytes: usize) -> Builder {
         self.config.memory = bytes;
         self

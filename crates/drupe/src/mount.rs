@@ -298,6 +298,10 @@ fn attach(
     let mut result = Err(drupe_machine::Error::Errno(Errno::INVAL));
     for fstype in types {
         result = sys.mount(source, &target, fstype, flags, options.data.as_bytes());
+        if result.is_ok() && fstype.as_c_str() == c"f2fs" {
+            // Without, it is only slower.
+            let _ = hold_up_late(kernel);
+        }
         // Any errno: another type, or damaged beyond recognition. On a disk of
         // a sector or two even ENOMEM or EIO.
         if !matches!(result, Err(drupe_machine::Error::Errno(_))) {
@@ -315,6 +319,19 @@ fn attach(
         target,
         mounted: true,
     })
+}
+
+/// Lets writers have much to be written before they are held up.
+///
+/// f2fs does not write its metadata before it has 16 MiB of it, or is told that
+/// there is too much (`nr_pages_to_skip` in `fs/f2fs/segment.h`). A kernel with
+/// less than 200 MiB would slow writers down much sooner, to a few writes in a
+/// second, and to no avail.
+fn hold_up_late(kernel: &Arc<KernelInner>) -> sys::Result<()> {
+    kernel.need(Pseudo::Proc)?;
+    let sys = &kernel.sys;
+    let file = sys.openat(AT_FDCWD, c"/proc/sys/vm/dirty_ratio", libc::O_WRONLY, 0)?;
+    sys.write(file.raw(), b"80").map(drop)
 }
 
 fn finish(

@@ -21,7 +21,16 @@ pub(crate) fn mounted_disk<T>(
     options: &MountOptions,
     work: impl FnOnce(&Mount) -> Result<T, Box<dyn Error>>,
 ) -> Result<T, Box<dyn Error>> {
-    let kernel = Kernel::boot()?;
+    mounted_by(Kernel::boot()?, disk, options, work)
+}
+
+/// The same with a kernel that is halted in the end.
+pub(crate) fn mounted_by<T>(
+    kernel: Kernel,
+    disk: Disk,
+    options: &MountOptions,
+    work: impl FnOnce(&Mount) -> Result<T, Box<dyn Error>>,
+) -> Result<T, Box<dyn Error>> {
     let disk = kernel.add_disk(disk)?;
     let mount = disk.whole().mount(options.clone())?;
     let result = work(&mount)?;

@@ -1,10 +1,10 @@
-//! More than the kernel's memory: a 20 GiB image, a file of 2 GiB.
+//! More than the kernel's memory: a 20 GiB image, a file of 2 GiB, many files.
 
-use drupe::MountOptions;
+use drupe::{Disk, Kernel, MountOptions};
 
 use crate::Outcome;
-use crate::filesystems::{EXT4, Filesystem};
-use crate::lab::mounted;
+use crate::filesystems::{BTRFS, EXFAT, EXT4, F2FS, Filesystem, NTFS, XFS};
+use crate::lab::{mounted, mounted_by};
 
 const FILE: u64 = 2 << 30;
 const PIECE: usize = 4 << 20;
@@ -54,4 +54,44 @@ fn big_image_and_big_file() -> Outcome {
         assert_eq!(&end, b"\0\0\0\0here");
         Ok(())
     })
+}
+
+/// New files whose inodes, and what the journal keeps of them, take more memory
+/// than there is before it is time to write them by themselves.
+fn many_new_files(filesystem: &Filesystem) -> Outcome {
+    let image = filesystem.image()?;
+    let options = filesystem.options();
+    let names = |dir| (0..500).map(move |file| format!("/{dir}/{file}"));
+    let all = || (0..60).flat_map(names);
+    let small = || Kernel::builder().memory(40 << 20).boot();
+    mounted_by(small()?, Disk::open(image.path())?, &options, |mount| {
+        (0..60).try_for_each(|dir| mount.create_dir(format!("/{dir}")))?;
+        Ok(all().try_for_each(|name| mount.write(&name, &name))?)
+    })?;
+    filesystem.check(image.path())?;
+    mounted_by(small()?, Disk::open(image.path())?, &options, |mount| {
+        for name in all() {
+            assert_eq!(mount.read(&name)?, name.as_bytes());
+        }
+        Ok(())
+    })
+}
+
+/// Makes a test of many new files for each filesystem.
+macro_rules! many_new_files {
+    ($($test:ident: $filesystem:expr;)*) => {$(
+        #[test]
+        fn $test() -> Outcome {
+            many_new_files(&$filesystem)
+        }
+    )*};
+}
+
+many_new_files! {
+    many_new_files_on_ext4: EXT4;
+    many_new_files_on_xfs: XFS;
+    many_new_files_on_btrfs: BTRFS;
+    many_new_files_on_f2fs: F2FS;
+    many_new_files_on_exfat: Filesystem { size: 2 << 30, ..EXFAT };
+    many_new_files_on_ntfs: NTFS;
 }
