@@ -66,7 +66,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Bytes of memory, everything included. At least 16 MiB, of which the kernel
+    /// Bytes of memory, everything included. At least 24 MiB, of which the kernel
     /// itself takes most; 64 MiB do for images of any size and any number of
     /// files, more cache more of them. Without enough, the kernel dies.
     pub fn memory(mut self, bytes: usize) -> Builder {

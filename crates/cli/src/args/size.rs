@@ -61,9 +61,9 @@ impl Resize {
 /// The kernel's memory.
 pub(crate) fn memory(text: &str) -> Result<usize, String> {
     let bytes = usize::try_from(bytes(text)?).map_err(|_| "there is no such memory")?;
-    match bytes >= 16 << 20 {
+    match bytes >= 24 << 20 {
         true => Ok(bytes),
-        false => Err("the kernel needs at least 16M".into()),
+        false => Err("the kernel needs at least 24M".into()),
     }
 }
 
@@ -92,8 +92,8 @@ mod tests {
         ] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(memory("16777216"), Ok(16 << 20));
-        assert!(memory("15M").is_err());
+        assert_eq!(memory("25165824"), Ok(24 << 20));
+        assert!(memory("23M").is_err());
     }
 
     #[test]
