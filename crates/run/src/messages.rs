@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::entry::{Ready, Side, Tools, Turn};
-use crate::pair::outstanding;
+use crate::pair::{cost, outstanding};
 use crate::pending::Pending;
 use crate::socket::{Address, Socket};
 
@@ -191,12 +191,11 @@ impl Messages {
     fn push(&mut self, side: &mut Side, message: &[u8], mut arrived: Arrived) {
         let Some(ours) = &side.ours else { return };
         self.forget_read(outstanding(ours));
-        let before = outstanding(ours);
         match send(ours, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(_) => {
-                // If the program has read meanwhile, a guess.
-                let least = message.len() as u32 + 1;
-                arrived.cost = outstanding(ours).saturating_sub(before).max(least);
+                // Not how much is outstanding more than before: the program may
+                // be reading.
+                arrived.cost = cost(message.len());
                 self.arrived.push_back(arrived);
             }
             Err(Errno::AGAIN) => {

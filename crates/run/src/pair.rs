@@ -4,6 +4,8 @@
 //! We keep none of the program's end, or we would not see that the program has
 //! closed the last one of it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -88,7 +90,52 @@ pub(crate) fn outstanding(end: impl AsFd) -> u32 {
     bytes as u32
 }
 
+thread_local! {
+    /// [`cost`] of the lengths that were asked for.
+    static COSTS: RefCell<HashMap<usize, u32>> = RefCell::default();
+}
+
+/// How much of [`outstanding`] one message of this length is: what the host's
+/// memory allocator makes of it. It is measured on a pair that nobody reads.
+pub(crate) fn cost(len: usize) -> u32 {
+    let measure = || -> Result<u32, Errno> {
+        let pair = Pair::new(Carries::Messages, true)?;
+        send(&pair.ours, &vec![0; len], SendFlags::NOSIGNAL)?;
+        Ok(outstanding(&pair.ours))
+    };
+    COSTS.with_borrow_mut(|costs| match costs.get(&len) {
+        Some(&cost) => cost,
+        None => match measure() {
+            Ok(cost) => *costs.entry(len).or_insert(cost),
+            // No more descriptors, as a rule: for once, the least that it can be.
+            Err(_) => len as u32 + 1,
+        },
+    })
+}
+
 /// Whether calls on this descriptor do not block.
 pub(crate) fn is_nonblocking(end: impl AsFd) -> bool {
     rustix::fs::fcntl_getfl(end).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_what_the_host_charges() {
+        let pair = Pair::new(Carries::Messages, true).expect("a pair");
+        let lens = [0, 1, 100, 1000, 4000, 9000, 40_000, 65_507, 100, 0];
+        let mut all = 0;
+        for len in lens {
+            send(&pair.ours, &vec![0; len], SendFlags::NOSIGNAL).expect("room");
+            all += cost(len);
+            assert_eq!(outstanding(&pair.ours), all, "with {len} bytes more");
+        }
+        for len in lens {
+            recv(&pair.theirs, &mut [0; 65_507], RecvFlags::empty()).expect("a message");
+            all -= cost(len);
+            assert_eq!(outstanding(&pair.ours), all, "with {len} bytes less");
+        }
+    }
 }

@@ -59,10 +59,33 @@ for number in range(300):
         for back in range(number - 6, number + 1):
             wanted = b'%d' % back * (back + 1)
             if back % 3 == 0:
-                assert os.read(one.fileno(), 9999) == wanted
+                assert os.read(one.fileno(), 9999) == wanted, back
             else:
                 source = (two, third)[back % 2].getsockname()
                 assert one.recvfrom(9999) == (wanted, source), back
+",
+    )
+}
+
+/// Messages go into the pair while the program takes others out.
+#[test]
+fn sources_while_more_comes() -> Outcome {
+    pair(
+        "
+senders = two, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+senders[1].bind(('127.0.0.1', 0))
+sources = {b'%d' % which: sender.getsockname() for which, sender in enumerate(senders)}
+for which, sender in enumerate(senders):
+    if os.fork() == 0:
+        # They end with the program.
+        length = 0
+        while True:
+            length = (length + 7) % 3000
+            sender.sendto(b'%d' % which * (length + 1), here)
+for number in range(1000):
+    os.read(one.fileno(), 9999)
+    data, source = one.recvfrom(9999)
+    assert sources[data[:1]] == source, number
 ",
     )
 }
