@@ -321,12 +321,13 @@ fn attach(
     })
 }
 
-/// Lets writers have much to be written before they are held up.
+/// Lets writers, on all filesystems of the kernel, have much to be written before
+/// they are held up (`Documentation/admin-guide/sysctl/vm.rst`).
 ///
 /// f2fs does not write its metadata before it has 16 MiB of it, or is told that
 /// there is too much (`nr_pages_to_skip` in `fs/f2fs/segment.h`). A kernel with
-/// less than 200 MiB would slow writers down much sooner, to a few writes in a
-/// second, and to no avail.
+/// little memory would slow writers down much sooner, to a few writes in a second,
+/// and to no avail.
 fn hold_up_late(kernel: &Arc<KernelInner>) -> sys::Result<()> {
     kernel.need(Pseudo::Proc)?;
     let sys = &kernel.sys;

@@ -234,9 +234,12 @@ impl Table {
         // after the lock.
         let node = Arc::new(node);
         let open = pinned.then(|| Arc::clone(&node));
-        let number = self.number(key);
+        let number = match self.by_name {
+            true => None,
+            false => self.number(key),
+        };
         let mut table = lock(&self.known);
-        let number = number.unwrap_or_else(|| table.new_number(key, dir, name));
+        let number = number.unwrap_or_else(|| table.number_by_name(key, dir, name));
         let known = table.inodes.entry(number).or_insert_with(|| Known {
             inode: Arc::new(Inode {
                 number,
@@ -333,9 +336,9 @@ impl Table {
 }
 
 impl KnownInodes {
-    /// The number of a file whose number is made from its name, and remembers it.
-    fn new_number(&mut self, key: Key, dir: u64, name: &OsStr) -> u64 {
-        // Another thread may have been faster.
+    /// The number of a file whose number is made from its name: the one it has, or
+    /// a new one.
+    fn number_by_name(&mut self, key: Key, dir: u64, name: &OsStr) -> u64 {
         if let Some(&number) = self.numbers.get(&key) {
             return number;
         }
