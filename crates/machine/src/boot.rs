@@ -1,20 +1,20 @@
 //! Booting a kernel: load the image, hand it the boot block, run it until
 //! process 1 is there.
 
-use crate::call::Call;
-use crate::deadline::without_deadline;
-use crate::disks::Disks;
+use crate::devices::disks::Disks;
+use crate::devices::host::HostSide;
+use crate::devices::io_threads::IoThreads;
+use crate::devices::links::Links;
+use crate::devices::ops::OPS;
+use crate::devices::watch::Watches;
 use crate::error::Error;
-use crate::host::HostSide;
-use crate::io_threads::IoThreads;
 use crate::kernel::{BootBlock, FaultSlot, Kernel};
-use crate::links::Links;
 use crate::machine::Config;
 use crate::memory::Memory;
-use crate::ops::OPS;
-use crate::timer::Timer;
-use crate::watch::Watches;
-use crate::{fault, fork};
+use crate::process::{fault, fork};
+use crate::thread::deadline::without_deadline;
+use crate::vcpu::call::Call;
+use crate::vcpu::timer::Timer;
 use drupe_abi as abi;
 use drupe_cpu::{Cpu, Spin};
 use drupe_host::log::Log;

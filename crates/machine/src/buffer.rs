@@ -1,8 +1,8 @@
 //! Kernel memory that the program can use.
 
-use crate::deadline::without_deadline;
 use crate::error::Error;
 use crate::machine::Machine;
+use crate::thread::deadline::without_deadline;
 use drupe_abi::op;
 use std::ops::{Deref, DerefMut};
 use std::slice;

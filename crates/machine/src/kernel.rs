@@ -4,15 +4,15 @@
 //! `boot.rs` and lives until the last of machine, helper thread and passing
 //! callers let go of it.
 
-use crate::disks::Disks;
+use crate::devices::disks::Disks;
+use crate::devices::host::HostSide;
+use crate::devices::io_threads::IoThreads;
+use crate::devices::links::Links;
+use crate::devices::watch::Watches;
 use crate::error::{DeathReport, Error};
-use crate::fork;
-use crate::host::HostSide;
-use crate::io_threads::IoThreads;
-use crate::links::Links;
 use crate::memory::Memory;
-use crate::timer::Timer;
-use crate::watch::Watches;
+use crate::process::fork;
+use crate::vcpu::timer::Timer;
 use drupe_abi as abi;
 use drupe_abi::Errno;
 use drupe_cpu::{Completion, Cpu, Outcome, Park, Spin};

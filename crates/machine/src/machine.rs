@@ -2,14 +2,14 @@
 
 use crate::boot;
 use crate::buffer::Buffer;
-use crate::deadline::without_deadline;
-use crate::disks::{self, DiskId};
+use crate::devices::disks::{self, DiskId};
+use crate::devices::links::{self, LinkId};
+use crate::devices::watch::{Notify, Watch};
 use crate::error::Error;
-use crate::interrupt::Interrupter;
 use crate::kernel::{End, Kernel};
-use crate::links::{self, LinkId};
-use crate::tasks;
-use crate::watch::{Notify, Watch};
+use crate::thread::deadline::without_deadline;
+use crate::thread::interrupt::Interrupter;
+use crate::thread::tasks;
 use drupe_abi::{Crash, Errno, op};
 use drupe_host::disk::Disk;
 use drupe_host::link::Link;

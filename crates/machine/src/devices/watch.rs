@@ -1,11 +1,11 @@
 //! Watching files: a call back when one becomes ready
 //! (`kernel/arch/drupe/kernel/watch.c`).
 
-use crate::deadline::without_deadline;
+use crate::devices::host::contain;
 use crate::error::Error;
-use crate::host::contain;
 use crate::kernel::lock;
 use crate::machine::Machine;
+use crate::thread::deadline::without_deadline;
 use drupe_abi::op;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::kernel::Kernel;
-use crate::tasks::Task;
+use crate::thread::tasks::Task;
 use drupe_abi::op;
 use std::sync::{Arc, Weak};
 

@@ -1,8 +1,8 @@
 //! A kernel's [`Host`], with its panics contained and its promises kept.
 
 use crate::error::Error;
-use crate::fault;
 use crate::kernel::Kernel;
+use crate::process::fault;
 use drupe_host::{Host, TimerWaker};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU64;

@@ -16,8 +16,8 @@
 //! Each such page may cost two of the 65,530 mappings that a process can have:
 //! RAM of more than 128 MiB is all in the file from the start.
 
-use crate::fork;
 use crate::kernel::lock;
+use crate::process::fork;
 use drupe_image::elf::{Elf, PAGE_SIZE};
 use drupe_image::embed::{self, Backing};
 use rustix::fd::OwnedFd;

@@ -8,7 +8,8 @@
 
 use crate::error::Error;
 use crate::kernel::{Futex, Kernel, lock, result};
-use crate::{deadline, fault};
+use crate::process::fault;
+use crate::thread::deadline;
 use drupe_abi::{self as abi, Errno, op};
 use drupe_cpu::{Completion, Outcome, Refused};
 use std::sync::atomic::Ordering::Relaxed;

@@ -3,7 +3,7 @@
 //! Every function is called by the thread that holds the CPU, while it is inside
 //! the kernel that `ctx` points to. None may unwind: what could is caught.
 
-use crate::host::contain;
+use crate::devices::host::contain;
 use crate::kernel::Kernel;
 use drupe_abi::{Errno, Frame, HostOps, Io};
 use std::ffi::c_void;

@@ -6,9 +6,10 @@
 //! the bits. So a bit that is set is seen by the interrupt that follows it, if
 //! not by an earlier one.
 
-use crate::host::contain;
+use crate::devices::host::contain;
 use crate::kernel::Kernel;
-use crate::{deferred, fault};
+use crate::process::fault;
+use crate::thread::deferred;
 use drupe_abi::{Errno, Frame, irq, link_flags};
 use drupe_host::link::{self, FrameHeader, Link, LinkWaker, Offloads};
 use std::io::{IoSlice, IoSliceMut};

@@ -16,9 +16,10 @@
 //! raises the yield line, the machine is left in mid-computation, and the holder
 //! hands the CPU over, to get it back in its turn.
 
-use crate::call::Call;
 use crate::kernel::{Futex, Kernel};
-use crate::{deadline, deferred, fault};
+use crate::process::fault;
+use crate::thread::{deadline, deferred};
+use crate::vcpu::call::Call;
 use drupe_abi as abi;
 use drupe_cpu::{Outcome, PostIrq, Refused, Release, Sleeper, Waiter};
 use std::ptr;

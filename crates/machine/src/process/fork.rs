@@ -11,7 +11,8 @@
 //!
 //! [`Error::Forked`]: crate::Error::Forked
 
-use crate::{fault, tasks};
+use crate::process::fault;
+use crate::thread::tasks;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 

@@ -1,0 +1,4 @@
+//! What concerns the whole process: signal handlers, forks.
+
+pub(crate) mod fault;
+pub(crate) mod fork;
