@@ -14,7 +14,10 @@ use std::sync::atomic::AtomicU64;
 pub use rustix::io::Errno;
 
 /// Version of the contract; image and host must agree.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
+
+/// Bytes of a task's stack that can be used.
+pub const STACK_SIZE: usize = 124 << 10;
 
 /// The deadline that turns a timer off.
 pub const NO_DEADLINE: u64 = u64::MAX;
@@ -23,7 +26,7 @@ pub const NO_DEADLINE: u64 = u64::MAX;
 pub mod leave {
     /// No task is runnable; only an interrupt can change that.
     pub const IDLE: u32 = 0;
-    /// [`Cpu::done`](crate::Cpu::done) is complete.
+    /// [`CpuState::done`](crate::CpuState::done) is complete.
     pub const DONE: u32 = 1;
     /// The yield line was seen; a task is in mid-computation.
     pub const YIELD: u32 = 2;
@@ -43,8 +46,10 @@ pub mod stop {
     pub const PANIC: u32 = 4;
 }
 
-/// Interrupt lines, bits of [`Cpu::pending`]: `enum drupe_irq`.
+/// Interrupt lines, bits of [`Posted::pending`]: `enum drupe_irq`.
 pub mod irq {
+    /// [`CpuState::inbox`](crate::CpuState::inbox) has something.
+    pub const CALL: u32 = 0;
     /// Leave at the next poll point.
     pub const YIELD: u32 = 1;
     /// The timer's deadline has passed.
@@ -63,7 +68,7 @@ pub mod op {
     pub const TASK_NEW: u64 = BOOT + 1;
     /// End the request's own task.
     pub const TASK_EXIT: u64 = BOOT + 2;
-    /// Interrupt a call of a host task.
+    /// Interrupt a call of a host task; belongs to no task itself.
     pub const TASK_INTERRUPT: u64 = BOOT + 3;
     /// Add a disk.
     pub const DISK_ADD: u64 = BOOT + 4;
@@ -154,14 +159,30 @@ pub struct Request {
     pub task: u64,
     /// Result, negative errno on failure.
     pub ret: i64,
+    /// Address of the next request of a list, or 0: that of an inbox, until the
+    /// image has taken it.
+    pub next: AtomicU64,
 }
 
-/// The state of one CPU: `struct drupe_cpu`.
+/// The part of a CPU's state that any thread may touch, on a cache line of its
+/// own.
 #[derive(Debug)]
-#[repr(C)]
-pub struct Cpu {
+#[repr(C, align(64))]
+pub struct Posted {
     /// Bitmap of [`irq`] lines; set by any thread, taken by the holder.
     pub pending: AtomicU64,
+    /// Address of the newest [`Request`] that was posted, or 0; the image takes
+    /// the whole list.
+    pub inbox: AtomicU64,
+}
+
+/// The state of one CPU: `struct drupe_cpu`. All but `posted` belongs to the
+/// thread that holds the CPU.
+#[derive(Debug)]
+#[repr(C)]
+pub struct CpuState {
+    /// What others post.
+    pub posted: Posted,
     /// The request the last entry brought.
     pub request: *mut Request,
     /// The completed request, with [`leave::DONE`].
@@ -246,6 +267,10 @@ pub struct HostOps {
     pub map: unsafe extern "C" fn(*const c_void, u64, u64, u64) -> i64,
     /// Virtual address, length.
     pub unmap: unsafe extern "C" fn(*const c_void, u64, u64),
+    /// The end of a stack of [`STACK_SIZE`] bytes, or null.
+    pub stack_alloc: unsafe extern "C" fn(*const c_void) -> *mut u8,
+    /// The end of a stack that nobody uses any more.
+    pub stack_free: unsafe extern "C" fn(*const c_void, *mut u8),
     /// CPU, request; true when it is complete already.
     pub disk_submit: unsafe extern "C" fn(*const c_void, u32, *mut Io) -> bool,
     /// CPU; a completed request or null.
@@ -315,9 +340,9 @@ pub struct Image {
     /// CPUs in `cpus`.
     pub cpu_count: u32,
     /// Their states.
-    pub cpus: *mut Cpu,
+    pub cpus: *mut CpuState,
     /// Runs the machine; the caller holds the CPU. Returns a [`leave`] code.
-    pub enter: unsafe extern "C" fn(*mut Cpu, *mut Request) -> u32,
+    pub enter: unsafe extern "C" fn(*mut CpuState, *mut Request) -> u32,
     /// Start of the image's code.
     pub text_start: u64,
     /// End of the image's code.
@@ -329,7 +354,7 @@ pub struct Image {
     /// Reports a fault and panics, in place of what faulted.
     pub fault: unsafe extern "C" fn(*const Fault),
     /// Leaves at once for good.
-    pub abandon: unsafe extern "C" fn(*mut Cpu),
+    pub abandon: unsafe extern "C" fn(*mut CpuState),
 }
 
 // SAFETY: addresses; what may be done with them is up to who uses them.

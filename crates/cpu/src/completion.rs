@@ -90,6 +90,14 @@ impl Completion {
         (before == Ok(WAITING)).then_some(Sleeper(&self.word))
     }
 
+    /// The thread that made the call, and runs the kernel, has completed it
+    /// itself: nobody waits, and there is nobody to hand the result to.
+    #[inline]
+    pub fn complete_own(&self) {
+        // Relaxed: the same thread polls.
+        self.word.store(DONE, Relaxed);
+    }
+
     /// How the call ended, if it has.
     #[inline]
     pub fn poll(&self) -> Option<Outcome> {

@@ -1,7 +1,8 @@
 //! Who runs a kernel's CPU: ownership, interrupts posted, waiting for calls.
 //!
-//! - [`Cpu`] (`cpu.rs`, with `state.rs`): the baton. One thread at a time holds
+//! - [`Baton`] (`baton.rs`, with `state.rs`): the baton. One thread at a time holds
 //!   it and may be inside the kernel; [`Waiter`]s (`waiter.rs`) queue for it.
+//! - [`inbox`] (`inbox.rs`): requests that threads post without holding it.
 //! - [`Completion`] (`completion.rs`): a call that blocks in the kernel, and the
 //!   thread that waits for it outside.
 //! - [`Spin`] (`spin.rs`): how long to spin before sleeping.
@@ -15,15 +16,16 @@
 //! kernels.
 #![forbid(unsafe_code)]
 
+mod baton;
 mod completion;
-mod cpu;
+pub mod inbox;
 mod spin;
 mod state;
 mod sync;
 mod waiter;
 
+pub use baton::{Baton, Halted, PostIrq, Refused, Release, YIELD_LINE};
 pub use completion::{Completion, Outcome, Sleeper};
-pub use cpu::{Cpu, Halted, PostIrq, Refused, Release, YIELD_LINE};
 pub use spin::Spin;
 use state::State;
 pub use waiter::Waiter;

@@ -48,6 +48,17 @@ impl Snapshot {
     }
 }
 
+/// What a poster found.
+#[must_use]
+pub(crate) enum Acquired {
+    /// It was free, and is the caller's.
+    Taken,
+    /// Another thread has it, and looks at the pending word before it lets go.
+    HeldByAnother,
+    /// Nobody will ever have it.
+    Halted,
+}
+
 /// The word. All operations are SeqCst: see the module documentation of the
 /// crate for their partners.
 #[derive(Debug)]
@@ -74,6 +85,22 @@ impl State {
     /// set changes nothing, and `HALTED` wins over `HELD`.
     pub(crate) fn acquire(&self) -> Snapshot {
         Snapshot(self.0.fetch_or(HELD, SeqCst))
+    }
+
+    /// FREE → HELD, with or without a queue, for a poster: which of the two it
+    /// found, or that the kernel has halted. Wait-free: setting a bit and
+    /// returning what it was is one instruction, and so is a load.
+    pub(crate) fn acquire_for_irq(&self) -> Acquired {
+        // Only the one bit is looked at, or this would be a loop.
+        let was_held = self.0.fetch_or(HELD, SeqCst) & HELD != 0;
+        // `retire` may have come before; who holds it then is of no interest.
+        if self.snapshot().is_halted() {
+            Acquired::Halted
+        } else if was_held {
+            Acquired::HeldByAnother
+        } else {
+            Acquired::Taken
+        }
     }
 
     /// HELD → FREE, if the queue is empty.

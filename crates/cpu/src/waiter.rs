@@ -73,7 +73,7 @@ impl Waiter {
     }
 
     /// Makes the thread give up if it waits for its turn in
-    /// [`Cpu::acquire`](crate::Cpu::acquire); else nothing. One of the crate's
+    /// [`Baton::acquire`](crate::Baton::acquire); else nothing. One of the crate's
     /// two operations that a signal handler may use.
     pub fn cancel(&self, park: &impl Park) {
         let waits = |word| {

@@ -6,7 +6,10 @@
 //! spurious returns beyond what [`ModelFutex`] does.
 #![cfg(loom)]
 
-use drupe_cpu::{Completion, Cpu, Halted, Outcome, Park, PostIrq, Refused, Release, Spin, Waiter};
+use drupe_cpu::inbox::{self, Post};
+use drupe_cpu::{
+    Baton, Completion, Halted, Outcome, Park, PostIrq, Refused, Release, Spin, Waiter,
+};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::Ordering::{Relaxed, SeqCst};
 use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
@@ -41,14 +44,16 @@ impl Park for ModelFutex {
 }
 
 /// A CPU with a kernel that counts entries and interrupts.
-#[derive(Default)]
 struct Kernel {
-    cpu: NewCpu,
+    cpu: NewBaton,
     pending: AtomicU64Zero,
     futex: ModelFutex,
     /// Only the holder touches it: loom reports a race otherwise.
     entries: Entries,
     handled: AtomicUsizeZero,
+    inbox: AtomicU64Zero,
+    /// What may be posted, by number less 1.
+    requests: [Request; 2],
     /// What an interrupt of [`NEWS_LINE`] is about, a bit each: the links of
     /// `drupe-machine` (`links.rs`).
     news: AtomicU64Zero,
@@ -57,11 +62,45 @@ struct Kernel {
 /// The line whose handler takes the news.
 const NEWS_LINE: u32 = 4;
 
+/// The line whose handler takes what was posted.
+const INBOX_LINE: u32 = 5;
+
+/// A request that its poster writes, and the holder of the CPU reads.
+struct Request {
+    number: u64,
+    next: AtomicU64,
+    argument: UnsafeCell<u64>,
+    accepted: AtomicUsize,
+}
+
+// SAFETY: what the model checks is that poster and holder take turns.
+unsafe impl Sync for Request {}
+
+impl Request {
+    fn new(number: u64) -> Request {
+        Request {
+            number,
+            next: AtomicU64::new(0),
+            argument: UnsafeCell::new(0),
+            accepted: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Post for Request {
+    fn address(&self) -> u64 {
+        self.number
+    }
+    fn next(&self) -> &AtomicU64 {
+        &self.next
+    }
+}
+
 /// Without spinning: loom tries every interleaving anyway.
-struct NewCpu(Cpu);
-impl Default for NewCpu {
+struct NewBaton(Baton);
+impl Default for NewBaton {
     fn default() -> Self {
-        Self(Cpu::new(0, Duration::ZERO))
+        Self(Baton::new(0, Duration::ZERO))
     }
 }
 
@@ -87,6 +126,21 @@ impl Default for Entries {
 // SAFETY: what the models check is that only the holder touches it.
 unsafe impl Sync for Entries {}
 
+impl Default for Kernel {
+    fn default() -> Self {
+        Kernel {
+            cpu: NewBaton::default(),
+            pending: AtomicU64Zero::default(),
+            futex: ModelFutex::default(),
+            entries: Entries::default(),
+            handled: AtomicUsizeZero::default(),
+            inbox: AtomicU64Zero::default(),
+            requests: [1, 2].map(Request::new),
+            news: AtomicU64Zero::default(),
+        }
+    }
+}
+
 impl Kernel {
     /// What a thread does inside: takes the pending interrupts.
     fn enter(&self) {
@@ -101,6 +155,37 @@ impl Kernel {
         if taken & 1 << NEWS_LINE != 0 {
             self.news.0.swap(0, SeqCst);
         }
+        if taken & 1 << INBOX_LINE != 0 {
+            self.accept();
+        }
+    }
+
+    /// What the image does with its inbox.
+    fn accept(&self) {
+        let mut number = inbox::take(&self.inbox.0);
+        while let Some(request) = (number as usize)
+            .checked_sub(1)
+            .map(|index| &self.requests[index])
+        {
+            // Relaxed: taken with the list.
+            number = request.next.load(Relaxed);
+            // SAFETY: taken, so ours; loom checks that.
+            request
+                .argument
+                .with(|argument| assert_eq!(unsafe { *argument }, request.number));
+            request.accepted.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Posts request `index`, and has it accepted.
+    fn post_request(&self, index: usize) {
+        let request = &self.requests[index];
+        // SAFETY: not posted yet, so the poster's.
+        request
+            .argument
+            .with_mut(|argument| unsafe { *argument = request.number });
+        inbox::post(&self.inbox.0, request);
+        let _ = self.post(INBOX_LINE);
     }
 
     fn release(&self) {
@@ -189,7 +274,7 @@ fn model(threads: &'static [fn(&Kernel)], check: fn(&Kernel)) {
 fn model_with(patience: Duration, threads: &'static [fn(&Kernel)], check: fn(&Kernel)) {
     builder(if threads.len() > 2 { 2 } else { 3 }).check(move || {
         let kernel = Arc::new(Kernel {
-            cpu: NewCpu(Cpu::new(0, patience)),
+            cpu: NewBaton(Baton::new(0, patience)),
             ..Kernel::default()
         });
         let (first, rest) = threads.split_first().expect("at least one thread");
@@ -371,6 +456,24 @@ fn news_news_release() {
     model(
         &[calls, |kernel| kernel.wake(0), |kernel| kernel.wake(1)],
         |kernel| assert_eq!(kernel.news.0.load(SeqCst), 0, "news was lost"),
+    );
+}
+
+/// What is posted beside a call, or beside another post, is accepted once.
+#[test]
+fn post_post_release() {
+    fn accepted_once(kernel: &Kernel) {
+        for request in &kernel.requests {
+            assert_eq!(request.accepted.load(SeqCst), 1, "{}", request.number);
+        }
+    }
+    model(
+        &[
+            calls,
+            |kernel| kernel.post_request(0),
+            |kernel| kernel.post_request(1),
+        ],
+        accepted_once,
     );
 }
 

@@ -3,7 +3,7 @@
 //! ThreadSanitizer, which reports a kernel that two threads are in at once.
 #![cfg(not(loom))]
 
-use drupe_cpu::{Completion, Cpu, Outcome, Park, PostIrq, Refused, Release, Spin, Waiter};
+use drupe_cpu::{Baton, Completion, Outcome, Park, PostIrq, Refused, Release, Spin, Waiter};
 use std::cell::UnsafeCell;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -55,7 +55,7 @@ struct Inside {
 
 /// A kernel that does nothing but count.
 struct Kernel {
-    cpu: Cpu,
+    cpu: Baton,
     pending: AtomicU64,
     futex: Futex,
     spin: Spin,
@@ -68,7 +68,7 @@ unsafe impl Sync for Kernel {}
 impl Kernel {
     fn new(max_spin: u32) -> Kernel {
         Kernel {
-            cpu: Cpu::new(max_spin, Duration::from_micros(200)),
+            cpu: Baton::new(max_spin, Duration::from_micros(200)),
             pending: AtomicU64::new(0),
             futex: Futex::default(),
             spin: Spin::new(max_spin),

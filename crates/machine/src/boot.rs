@@ -2,21 +2,21 @@
 //! process 1 is there.
 
 use crate::devices::disks::Disks;
-use crate::devices::host::HostSide;
+use crate::devices::environment::Environment;
 use crate::devices::io_threads::IoThreads;
-use crate::devices::links::Links;
+use crate::devices::netdevs::NetDevices;
 use crate::devices::ops::OPS;
 use crate::devices::watch::Watches;
 use crate::error::Error;
-use crate::kernel::{BootBlock, FaultSlot, Kernel};
+use crate::instance::{BootBlock, Instance, PostedRequests};
 use crate::machine::Config;
 use crate::memory::Memory;
 use crate::process::{fault, fork};
 use crate::thread::deadline::without_deadline;
+use crate::thread::{self, context};
+use crate::vcpu::Vcpu;
 use crate::vcpu::call::Call;
-use crate::vcpu::timer::Timer;
 use drupe_abi as abi;
-use drupe_cpu::{Cpu, Spin};
 use drupe_host::log::Log;
 use drupe_image::elf::{Elf, PAGE_SIZE};
 use drupe_image::embed;
@@ -25,7 +25,6 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 /// What every kernel is told. No network devices that nobody asked for: their
 /// drivers make some when they start.
@@ -41,9 +40,6 @@ const NR_GETPID: u64 = 172;
 
 /// Memory that the kernel needs for itself, beside its image.
 const MIN_RAM: usize = 12 << 20;
-
-/// How long a thread that waits for the CPU may be passed by: a tick.
-const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The embedded image, parsed once per process.
 fn elf() -> Result<&'static Elf, Error> {
@@ -69,61 +65,57 @@ fn memory(size: usize) -> Result<Memory, Error> {
 }
 
 /// Boots a kernel.
-pub(crate) fn boot(config: Config) -> Result<Arc<Kernel>, Error> {
+pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
     static IDS: AtomicU64 = AtomicU64::new(1);
     let command_line = CString::new(format!("{COMMAND_LINE} {}", config.command_line))
         .map_err(|_| Error::boot("the command line contains a NUL byte"))?;
+    if !thread::install() {
+        return Err(Error::boot(
+            "the process has no pthread key left (pthread_key_create(3))",
+        ));
+    }
     fault::install();
     fork::install();
     let memory = memory(config.memory)?;
-    let host = HostSide::new(config.host)?;
-    let kernel = Arc::new_cyclic(|myself| Kernel {
+    let environment = Environment::new(config.host)?;
+    let kernel = Arc::new_cyclic(|myself| Instance {
         id: IDS.fetch_add(1, Relaxed),
         generation: fork::generation(),
-        host,
+        environment,
         memory,
         image: OnceLock::new(),
         boot: OnceLock::new(),
-        baton: Cpu::new(spins(50_000), PATIENCE),
-        spin: Spin::new(spins(50_000)),
-        draining: false.into(),
-        timer: Timer::new(),
+        vcpus: Box::new([Vcpu::new()]),
         disks: Disks::default(),
         io_threads: IoThreads::default(),
-        links: Links::default(),
+        netdevs: NetDevices::default(),
         watches: Watches::default(),
         myself: myself.clone(),
         threads: Mutex::default(),
         log: Log::new(config.console),
         init_task: AtomicU64::new(0),
-        init_lock: Mutex::default(),
-        waiters: Mutex::default(),
+        posted: PostedRequests::default(),
         end: OnceLock::new(),
-        fault: FaultSlot::default(),
     });
-    kernel.host.attach(Arc::downgrade(&kernel))?;
+    kernel.environment.attach(Arc::downgrade(&kernel))?;
     start(&kernel, command_line)?;
-    if kernel.host.timeout(&kernel, abi::NO_DEADLINE).is_none() {
+    if kernel
+        .environment
+        .timeout(kernel.vcpu(), abi::NO_DEADLINE)
+        .is_none()
+    {
         // The first tick makes timers precise: a clock that stands still does
         // not bring it. It is taken before the call is served.
-        kernel.pending().fetch_or(1 << abi::irq::TIMER, SeqCst);
+        let pending = kernel.vcpu().pending();
+        pending.fetch_or(1 << abi::irq::TIMER, SeqCst);
         // SAFETY: the call has no arguments.
-        unsafe { kernel.ask_init(NR_GETPID, [0; 6])? };
+        without_deadline(|| unsafe { kernel.ask_init(context(), NR_GETPID, [0; 6]) })?;
     }
     Ok(kernel)
 }
 
-/// At most `most` ns of spinning before a thread sleeps; none where only one
-/// thread can run at a time.
-fn spins(most: u32) -> u32 {
-    match std::thread::available_parallelism() {
-        Ok(processors) if processors.get() > 1 => most,
-        _ => 0,
-    }
-}
-
-fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {
-    let seed = kernel.host.seed()?;
+fn start(kernel: &Arc<Instance>, command_line: CString) -> Result<(), Error> {
+    let seed = kernel.environment.seed()?;
     let block = kernel.boot.get_or_init(|| BootBlock {
         boot: abi::Boot {
             abi_version: abi::ABI_VERSION,
@@ -149,10 +141,18 @@ fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {
         image.assume_init()
     };
     kernel.image.get_or_init(|| image);
+    for (number, vcpu) in kernel.vcpus.iter().enumerate() {
+        // SAFETY: the CPUs of an instance live as long as it and its image do,
+        // and no other thread knows them yet.
+        unsafe { vcpu.attach(kernel, image.cpus.add(number)) };
+    }
     for _ in 0..2 {
-        let helper = kernel.spawn("drupe-timer", |kernel| kernel.timer.serve(kernel));
+        let helper = kernel.spawn("drupe-timer", |kernel| {
+            let vcpu = kernel.vcpu();
+            vcpu.timer.serve(vcpu);
+        });
         helper.map_err(|error| {
-            kernel.timer.quit();
+            kernel.vcpu().timer.quit();
             Error::boot(format_args!("its helper thread: {error}"))
         })?;
     }
@@ -160,7 +160,7 @@ fn start(kernel: &Arc<Kernel>, command_line: CString) -> Result<(), Error> {
     // The kernel fills in the task: process 1.
     let mut call = Call::new(0, abi::op::BOOT, [0; 6]);
     // SAFETY: the request has no arguments.
-    without_deadline(|| unsafe { kernel.complete(&mut call) })?;
+    without_deadline(|| unsafe { kernel.complete(context(), &mut call) })?;
     kernel.init_task.store(call.request.task, Relaxed);
     Ok(())
 }

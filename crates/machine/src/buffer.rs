@@ -1,4 +1,4 @@
-//! Kernel memory that the program can use.
+//! Instance memory that the program can use.
 
 use crate::error::Error;
 use crate::machine::Machine;
@@ -32,7 +32,7 @@ impl Buffer {
         let address =
             unsafe { machine.request(op::PAGES_ALLOC, [len.max(1) as u64, 0, 0, 0, 0, 0])? };
         let address = address as *mut u8;
-        // SAFETY: just allocated, so ours. Kernel memory is initialised as far
+        // SAFETY: just allocated, so ours. Instance memory is initialised as far
         // as the machine knows; zeroes keep one program's data from another's.
         unsafe { address.write_bytes(0, len) };
         Ok(Buffer {

@@ -11,7 +11,7 @@ mod boot;
 mod buffer;
 mod devices;
 mod error;
-mod kernel;
+mod instance;
 mod machine;
 mod memory;
 mod process;
@@ -20,7 +20,7 @@ mod vcpu;
 
 pub use buffer::Buffer;
 pub use devices::disks::DiskId;
-pub use devices::links::LinkId;
+pub use devices::netdevs::LinkId;
 pub use devices::watch::Watch;
 pub use drupe_abi::Crash;
 pub use error::{DeathReport, Error};

@@ -3,13 +3,13 @@
 use crate::boot;
 use crate::buffer::Buffer;
 use crate::devices::disks::{self, DiskId};
-use crate::devices::links::{self, LinkId};
+use crate::devices::netdevs::{self, LinkId};
 use crate::devices::watch::{Notify, Watch};
 use crate::error::Error;
-use crate::kernel::{End, Kernel};
+use crate::instance::{End, Instance};
 use crate::thread::deadline::without_deadline;
 use crate::thread::interrupt::Interrupter;
-use crate::thread::tasks;
+use crate::thread::{context, deferred};
 use drupe_abi::{Crash, Errno, op};
 use drupe_host::disk::Disk;
 use drupe_host::link::Link;
@@ -50,7 +50,7 @@ impl Default for Config {
 /// A running kernel. Any thread may use it; dropping it halts the kernel.
 #[derive(Debug)]
 pub struct Machine {
-    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) kernel: Arc<Instance>,
 }
 
 impl Machine {
@@ -96,9 +96,10 @@ impl Machine {
     /// As for [`Machine::syscall`].
     #[inline]
     pub(crate) unsafe fn request(&self, nr: u64, args: [u64; 6]) -> Result<usize, Error> {
-        let task = tasks::current(&self.kernel)?;
+        let context = context();
+        let task = context.task(&self.kernel)?;
         // SAFETY: passed on.
-        unsafe { self.kernel.call(task, nr, args) }
+        unsafe { self.kernel.call(context, task, nr, args) }
     }
 
     /// What interrupts the calling thread's calls into this kernel.
@@ -109,7 +110,7 @@ impl Machine {
     pub fn interrupter(&self) -> Result<Interrupter, Error> {
         Ok(Interrupter {
             kernel: Arc::downgrade(&self.kernel),
-            task: tasks::find(&self.kernel)?,
+            task: context().find_task(&self.kernel)?,
         })
     }
 
@@ -154,9 +155,12 @@ impl Machine {
     /// address or MTU that cannot be, or what the kernel says.
     pub fn add_link(&self, link: Arc<dyn Link>) -> Result<LinkId, Error> {
         let info = link.info();
-        let number = self.kernel.links.insert(&self.kernel, Arc::clone(&link))?;
+        let number = self
+            .kernel
+            .netdevs
+            .insert(&self.kernel, Arc::clone(&link))?;
         let mac = info.mac.as_ref().map_or(0, |mac| mac.as_ptr() as u64);
-        let flags = links::flags(info.offloads);
+        let flags = netdevs::flags(info.offloads);
         let args = [number.into(), mac, info.mtu.into(), flags, 0, 0];
         // SAFETY: the address is in place until the call is over.
         match unsafe { self.request(op::LINK_ADD, args) } {
@@ -165,7 +169,7 @@ impl Machine {
                 index: index as u32,
             }),
             Err(error) => {
-                self.kernel.links.remove(number);
+                self.kernel.netdevs.remove(number);
                 Err(error)
             }
         }
@@ -180,7 +184,7 @@ impl Machine {
         let args = [id.number.into(), 0, 0, 0, 0, 0];
         // SAFETY: the arguments are numbers.
         unsafe { self.request(op::LINK_REMOVE, args)? };
-        self.kernel.links.remove(id.number);
+        self.kernel.netdevs.remove(id.number);
         Ok(())
     }
 
@@ -318,7 +322,7 @@ impl Machine {
         });
         if self.kernel.end.get().is_some() {
             self.kernel.join();
-            self.kernel.links.clear();
+            self.kernel.netdevs.clear();
         }
         match (self.kernel.end.get(), result) {
             (Some(End::Halted), _) => Ok(()),
@@ -331,6 +335,11 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        if context().is_inside() && self.kernel.end.get().is_none() && !self.kernel.is_forked() {
+            // A thread can be in one call at a time: when that is over.
+            deferred::halt(Arc::clone(&self.kernel));
+            return;
+        }
         // Nobody is left to hear of an error; `halt` tells.
         let _ = self.halt();
     }

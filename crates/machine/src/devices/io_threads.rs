@@ -5,7 +5,7 @@
 //! the kernel's handler takes it back. Threads are started when there is more
 //! work than they can take, and end with the kernel.
 
-use crate::kernel::{Kernel, lock};
+use crate::instance::{Instance, lock};
 use drupe_abi::{Io, irq};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockWriteGuard};
@@ -45,7 +45,7 @@ pub(crate) struct IoThreads {
 
 impl IoThreads {
     /// Queues `io`. `false`: no thread can be had; the caller must serve it.
-    pub(crate) fn submit(&self, kernel: &Kernel, io: *mut Io) -> bool {
+    pub(crate) fn submit(&self, kernel: &Instance, io: *mut Io) -> bool {
         let mut queue = lock(&self.queue);
         if queue.idle <= queue.submitted.len() && queue.threads < MAX_THREADS {
             if kernel
@@ -97,7 +97,7 @@ impl IoThreads {
         }
     }
 
-    fn serve(&self, kernel: &Kernel) {
+    fn serve(&self, kernel: &Instance) {
         while let Some(io) = self.next() {
             {
                 let _serving = self.serving.read().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +105,7 @@ impl IoThreads {
                 unsafe { kernel.disks.serve(&mut *io.0) };
             }
             lock(&self.queue).completed.push_back(io);
-            kernel.interrupt(irq::DISK);
+            kernel.vcpu().interrupt(irq::DISK);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The table of host operations: `struct drupe_host_ops` of `asm/host.h`.
 //!
-//! Every function is called by the thread that holds the CPU, while it is inside
-//! the kernel that `ctx` points to. None may unwind: what could is caught.
+//! Every function is called by the thread that holds a CPU, while it is inside
+//! the kernel that `ctx` points to (`stack_alloc` also while it is being booted). None may unwind: what could is caught.
 
-use crate::devices::host::contain;
-use crate::kernel::Kernel;
+use crate::devices::environment::contain;
+use crate::instance::Instance;
 use drupe_abi::{Errno, Frame, HostOps, Io};
 use std::ffi::c_void;
 
@@ -16,6 +16,8 @@ pub(crate) static OPS: HostOps = HostOps {
     timer_set,
     map,
     unmap,
+    stack_alloc,
+    stack_free,
     disk_submit,
     disk_reap,
     link_send,
@@ -27,19 +29,19 @@ pub(crate) static OPS: HostOps = HostOps {
 /// # Safety
 ///
 /// `ctx` is the kernel that calls.
-unsafe fn kernel<'a>(ctx: *const c_void) -> &'a Kernel {
+unsafe fn kernel<'a>(ctx: *const c_void) -> &'a Instance {
     // SAFETY: the kernel was given its own address, and lives while it runs.
     unsafe { &*ctx.cast() }
 }
 
 unsafe extern "C" fn clock(ctx: *const c_void) -> u64 {
     // SAFETY: the kernel passes its own context.
-    unsafe { kernel(ctx) }.host.clock()
+    unsafe { kernel(ctx) }.environment.clock()
 }
 
 unsafe extern "C" fn wall_clock(ctx: *const c_void) -> i64 {
     // SAFETY: the kernel passes its own context.
-    unsafe { kernel(ctx) }.host.wall_clock()
+    unsafe { kernel(ctx) }.environment.wall_clock()
 }
 
 unsafe extern "C" fn console_write(ctx: *const c_void, text: *const u8, len: u64) {
@@ -48,13 +50,13 @@ unsafe extern "C" fn console_write(ctx: *const c_void, text: *const u8, len: u64
     let (kernel, text) = unsafe { (kernel(ctx), std::slice::from_raw_parts(text, len as usize)) };
     // A listener that panics loses this piece of the log, no more.
     let _ = contain(|| kernel.log.write(text));
-    kernel.host.console(text);
+    kernel.environment.console(text);
 }
 
-unsafe extern "C" fn timer_set(ctx: *const c_void, _cpu: u32, deadline: u64) {
+unsafe extern "C" fn timer_set(ctx: *const c_void, cpu: u32, deadline: u64) {
     // SAFETY: the kernel passes its own context.
-    let kernel = unsafe { kernel(ctx) };
-    kernel.timer.set(kernel, deadline);
+    let vcpu = &unsafe { kernel(ctx) }.vcpus[cpu as usize];
+    vcpu.timer.set(vcpu, deadline);
 }
 
 fn negative(result: Result<(), Errno>) -> i64 {
@@ -72,6 +74,17 @@ unsafe extern "C" fn unmap(ctx: *const c_void, va: u64, len: u64) {
     // A mapping that stays is of no use to the kernel, and does no harm.
     // SAFETY: the kernel passes its own context.
     let _ = unsafe { kernel(ctx) }.memory.unmap(va, len);
+}
+
+unsafe extern "C" fn stack_alloc(ctx: *const c_void) -> *mut u8 {
+    // SAFETY: the kernel passes its own context.
+    let end = unsafe { kernel(ctx) }.memory.stack_alloc();
+    end.unwrap_or(std::ptr::null_mut())
+}
+
+unsafe extern "C" fn stack_free(ctx: *const c_void, end: *mut u8) {
+    // SAFETY: the kernel passes its own context.
+    unsafe { kernel(ctx) }.memory.stack_free(end);
 }
 
 unsafe extern "C" fn disk_submit(ctx: *const c_void, _cpu: u32, io: *mut Io) -> bool {
@@ -107,19 +120,19 @@ unsafe extern "C" fn link_send(
     // are during the call.
     unsafe {
         let frames = std::slice::from_raw_parts(frames, count as usize);
-        kernel(ctx).links.send(link, frames)
+        kernel(ctx).netdevs.send(link, frames)
     }
 }
 
 unsafe extern "C" fn link_receive(ctx: *const c_void, link: u32, frame: *mut Frame) -> i64 {
     // SAFETY: the kernel passes its own context, and memory that is ours during
     // the call.
-    unsafe { kernel(ctx).links.receive(link, &mut *frame) }
+    unsafe { kernel(ctx).netdevs.receive(link, &mut *frame) }
 }
 
 unsafe extern "C" fn link_news(ctx: *const c_void) -> u64 {
     // SAFETY: the kernel passes its own context.
-    unsafe { kernel(ctx) }.links.news()
+    unsafe { kernel(ctx) }.netdevs.news()
 }
 
 unsafe extern "C" fn notify(ctx: *const c_void, cookie: u64) {

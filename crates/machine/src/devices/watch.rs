@@ -1,9 +1,9 @@
 //! Watching files: a call back when one becomes ready
 //! (`kernel/arch/drupe/kernel/watch.c`).
 
-use crate::devices::host::contain;
+use crate::devices::environment::contain;
 use crate::error::Error;
-use crate::kernel::lock;
+use crate::instance::lock;
 use crate::machine::Machine;
 use crate::thread::deadline::without_deadline;
 use drupe_abi::op;

@@ -1,10 +1,10 @@
 //! A kernel's memory: one range of the process's address space.
 //!
 //! ```text
-//!  base                                 memory_size                 end
-//!  │ text │ data │ bss │ RAM ─────────────────▶│ vmalloc area ──────▶│
-//!   image file,                                   pages of the RAM,
-//!   private                                       mapped again
+//!  base                          memory_size             stacks             end
+//!  │ text │ data │ bss │ RAM ──────────▶│ vmalloc area ──────▶│ stacks ──────▶│
+//!   image file,                          pages of the RAM,     private memory
+//!   private                              mapped again          (stacks.rs)
 //! ```
 //!
 //! Nothing of a kernel lives outside: dropping the [`Memory`] leaves nothing.
@@ -16,7 +16,9 @@
 //! Each such page may cost two of the 65,530 mappings that a process can have:
 //! RAM of more than 128 MiB is all in the file from the start.
 
-use crate::kernel::lock;
+use crate::instance::lock;
+mod stacks;
+
 use crate::process::fork;
 use drupe_image::elf::{Elf, PAGE_SIZE};
 use drupe_image::embed::{self, Backing};
@@ -24,6 +26,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::{Errno, pwrite};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use stacks::{STACKS_SIZE, Stacks};
 use std::ffi::c_void;
 use std::io;
 use std::ptr;
@@ -34,8 +37,8 @@ use std::sync::Mutex;
 ///
 /// # Invariants
 ///
-/// `base..base + memory_size + vmalloc_size` is reserved by this value and by
-/// nothing else until it is dropped.
+/// `base..base + total` is reserved by this value and by nothing else until it is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Memory {
     base: *mut u8,
@@ -49,6 +52,9 @@ pub(crate) struct Memory {
     ram: OwnedFd,
     /// Which pages of RAM are still anonymous.
     private: Mutex<Vec<bool>>,
+    stacks: Stacks,
+    /// All of the reservation, in bytes.
+    total: usize,
     /// Of the process that mapped it.
     generation: u32,
 }
@@ -69,7 +75,7 @@ impl Memory {
     /// Reserves memory and loads the embedded image into it: mapped, relocated,
     /// not started.
     pub(crate) fn load(elf: &Elf, memory_size: usize, vmalloc_size: usize) -> io::Result<Memory> {
-        let total = memory_size + vmalloc_size;
+        let total = memory_size + vmalloc_size + STACKS_SIZE;
         let ram = memfd_create("drupe-ram", MemfdFlags::CLOEXEC)?;
         ftruncate(&ram, memory_size as u64)?;
         // SAFETY: a new mapping at an address of the kernel's choice.
@@ -88,6 +94,8 @@ impl Memory {
             vmalloc_size,
             file_part: file_end.next_multiple_of(PAGE_SIZE) as usize,
             ram,
+            stacks: Stacks::new(base.cast::<u8>().wrapping_add(memory_size + vmalloc_size)),
+            total,
             private: Mutex::new(vec![memory_size <= MAX_PRIVATE; memory_size / PAGE]),
             generation: fork::generation(),
         };
@@ -197,14 +205,33 @@ impl Memory {
 
     /// The address `offset` bytes behind the base; `offset` is at most the size.
     pub(crate) fn at(&self, offset: usize) -> *mut u8 {
-        debug_assert!(offset <= self.memory_size + self.vmalloc_size);
+        debug_assert!(offset <= self.total);
         self.base.wrapping_add(offset)
     }
 
-    /// Whether `address` is in the image or RAM.
-    pub(crate) fn contains(&self, address: u64) -> bool {
-        let base = self.base as u64;
-        (base..base + self.memory_size as u64).contains(&address)
+    /// Whether `address` is where the stacks of tasks are.
+    pub(crate) fn is_stack(&self, address: u64) -> bool {
+        let stacks = self.base as u64 + (self.memory_size + self.vmalloc_size) as u64;
+        (stacks..self.base as u64 + self.total as u64).contains(&address)
+    }
+
+    /// Whether `sp` is in a stack with at least `room` bytes below it.
+    pub(crate) fn is_stack_with_room(&self, sp: u64, room: usize) -> bool {
+        self.is_stack(sp) && self.stacks.room(sp as usize) >= room
+    }
+
+    /// The end of a stack of [`drupe_abi::STACK_SIZE`] bytes for a task.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn stack_alloc(&self) -> Result<*mut u8, Errno> {
+        self.stacks.alloc()
+    }
+
+    /// A stack of [`Memory::stack_alloc`] is not used any more.
+    pub(crate) fn stack_free(&self, end: *mut u8) {
+        self.stacks.free(end);
     }
 
     fn vmalloc_offset(&self, va: u64, len: u64) -> Result<usize, Errno> {
@@ -266,12 +293,7 @@ impl Drop for Memory {
         }
         // SAFETY: the whole reservation is ours, and nobody is inside: the
         // machine was halted before its memory is dropped.
-        let result = unsafe {
-            munmap(
-                self.base.cast::<c_void>(),
-                self.memory_size + self.vmalloc_size,
-            )
-        };
+        let result = unsafe { munmap(self.base.cast::<c_void>(), self.total) };
         debug_assert!(result.is_ok(), "unmapping what was mapped");
     }
 }

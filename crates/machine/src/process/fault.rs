@@ -11,53 +11,22 @@
 //! A fault that is not the kernel's goes to the handler that was there before,
 //! as if this one did not exist.
 //!
-//! The handlers find the kernel through a thread-local: a thread is inside at
-//! most one kernel, so this also tells re-entry.
+//! A signal that somebody sent (`kill(2)`, `si_code`) is no fault, wherever the
+//! thread is: it goes the same way.
+//!
+//! The handlers find the kernel through the thread's context: a thread is inside
+//! at most one kernel.
 
-use crate::kernel::Kernel;
+use crate::thread::context as thread_context;
+use crate::vcpu::Vcpu;
 use drupe_abi::{ExtableEntry, Fault, stop};
-use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
 
-thread_local! {
-    static INSIDE: Cell<*const Kernel> = const { Cell::new(ptr::null()) };
-}
-
-/// While it lives, the thread counts as inside a kernel.
-pub(crate) struct Inside {
-    before: *const Kernel,
-}
-
-/// The current thread begins a call into `kernel`, or is about to enter it. A
-/// call counts from its beginning to its end, waiting included: its task can
-/// serve one at a time.
-#[inline]
-pub(crate) fn inside(kernel: &Kernel) -> Inside {
-    Inside {
-        before: INSIDE.replace(kernel),
-    }
-}
-
-impl Drop for Inside {
-    #[inline]
-    fn drop(&mut self) {
-        INSIDE.set(self.before);
-    }
-}
-
-/// Whether the current thread is inside a kernel.
-#[inline]
-pub(crate) fn is_inside() -> bool {
-    !INSIDE.get().is_null()
-}
-
-/// The current thread is inside no kernel, whatever it was: a child of `fork(2)`.
-pub(crate) fn leave() {
-    INSIDE.set(ptr::null());
-}
+/// Bytes of stack that a report of a fault needs.
+const REPORT_ROOM: usize = 16 << 10;
 
 const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
 
@@ -85,11 +54,14 @@ pub(crate) fn install() {
 }
 
 extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let kernel = INSIDE.get();
+    let vcpu = thread_context().inside();
     // SAFETY: the kernel lives while a thread is inside; the pointers are what
-    // the host gave us.
+    // the system gave us.
     unsafe {
-        if kernel.is_null() || !divert(&*kernel, signal, &*info, &mut *context.cast()) {
+        // SI_USER, SI_QUEUE, SI_TKILL …: whoever sends a signal has no positive
+        // code (sigaction(2)).
+        let sent = (*info).si_code <= 0;
+        if sent || vcpu.is_null() || !divert(&*vcpu, signal, &*info, &mut *context.cast()) {
             pass_on(signal, info, context);
         }
     }
@@ -99,19 +71,20 @@ extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut lib
 ///
 /// # Safety
 ///
-/// Called by the signal handler of a thread that is inside `kernel`.
+/// Called by the signal handler of a thread that is inside the kernel of `vcpu`.
 unsafe fn divert(
-    kernel: &Kernel,
+    vcpu: &Vcpu,
     signal: i32,
     info: &libc::siginfo_t,
     context: &mut libc::ucontext_t,
 ) -> bool {
+    let kernel = vcpu.instance();
     let image = kernel.image();
     let registers = &mut context.uc_mcontext.gregs;
     let ip = registers[libc::REG_RIP as usize] as u64;
     let sp = registers[libc::REG_RSP as usize] as u64;
     let in_text = (image.text_start..image.text_end).contains(&ip);
-    let on_kernel_stack = kernel.memory.contains(sp);
+    let on_kernel_stack = kernel.memory.is_stack(sp);
     if !in_text && !on_kernel_stack {
         // A host operation's own fault: it runs on the thread's stack.
         return false;
@@ -124,25 +97,25 @@ unsafe fn divert(
         }
     }
     // Room for the report's own frames; a stack overflow has none.
-    let usable = on_kernel_stack && kernel.memory.contains(sp.wrapping_sub(4096));
-    if usable && !kernel.fault.taken.swap(true, SeqCst) {
+    let usable = on_kernel_stack && kernel.memory.is_stack_with_room(sp, REPORT_ROOM);
+    if usable && !vcpu.fault.taken.swap(true, SeqCst) {
         // SAFETY: we took the slot.
         unsafe {
-            *kernel.fault.fault.get() = Fault {
+            *vcpu.fault.fault.get() = Fault {
                 ip,
                 sp,
                 addr: info.si_addr() as u64,
                 signal: signal as u64,
             };
         }
-        registers[libc::REG_RDI as usize] = kernel.fault.fault.get() as i64;
+        registers[libc::REG_RDI as usize] = vcpu.fault.fault.get() as i64;
         // As after a call: the return address is missing, and never used.
         registers[libc::REG_RSP as usize] = ((sp & !15) - 8) as i64;
         registers[libc::REG_RIP as usize] = image.fault as *const () as i64;
     } else {
         // SAFETY: this thread holds the CPU.
-        unsafe { (*image.cpus).stop = stop::PANIC };
-        registers[libc::REG_RDI as usize] = image.cpus as i64;
+        unsafe { (*vcpu.state()).stop = stop::PANIC };
+        registers[libc::REG_RDI as usize] = vcpu.state() as i64;
         registers[libc::REG_RIP as usize] = image.abandon as *const () as i64;
     }
     true

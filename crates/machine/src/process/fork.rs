@@ -11,8 +11,7 @@
 //!
 //! [`Error::Forked`]: crate::Error::Forked
 
-use crate::process::fault;
-use crate::thread::tasks;
+use crate::thread;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -37,6 +36,5 @@ pub(crate) fn install() {
 
 unsafe extern "C" fn in_child() {
     GENERATION.fetch_add(1, Relaxed);
-    tasks::forget_last();
-    fault::leave();
+    thread::forked();
 }

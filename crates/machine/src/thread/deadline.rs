@@ -1,18 +1,17 @@
 //! Deadlines for calls that block.
 
-use std::cell::Cell;
+use super::{Context, context};
 use std::time::Instant;
 
-thread_local! {
-    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
-}
-
 /// Restores the deadline when it is dropped.
-struct Restore(Option<Instant>);
+struct Restore {
+    context: &'static Context,
+    before: Option<Instant>,
+}
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        DEADLINE.set(self.0);
+        self.context.deadline.set(self.before);
     }
 }
 
@@ -27,20 +26,27 @@ impl Drop for Restore {
 ///
 /// It costs a call that does not wait nothing.
 pub fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> T {
-    let before = DEADLINE.get();
-    let _restore = Restore(before);
-    DEADLINE.set(Some(before.map_or(deadline, |outer| outer.min(deadline))));
+    let context = context();
+    let before = context.deadline.get();
+    let _restore = Restore { context, before };
+    let deadline = before.map_or(deadline, |outer| outer.min(deadline));
+    context.deadline.set(Some(deadline));
     f()
 }
 
 /// Runs `f` without a deadline: what gives something back must not fail because
 /// time is short. Halting and all that a drop does are without one anyway.
 pub fn without_deadline<T>(f: impl FnOnce() -> T) -> T {
-    let _restore = Restore(DEADLINE.take());
+    let context = context();
+    let before = context.deadline.take();
+    let _restore = Restore { context, before };
     f()
 }
 
-/// The deadline of the current thread's calls.
-pub(crate) fn current() -> Option<Instant> {
-    DEADLINE.get()
+impl Context {
+    /// The deadline of the thread's calls.
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.get()
+    }
 }

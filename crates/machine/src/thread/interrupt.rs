@@ -1,16 +1,16 @@
 //! Interrupting a call of another thread.
 
 use crate::error::Error;
-use crate::kernel::Kernel;
+use crate::instance::Instance;
+use crate::thread::context;
 use crate::thread::tasks::Task;
-use drupe_abi::op;
 use std::sync::{Arc, Weak};
 
 /// Interrupts the calls of one thread in one kernel. From
 /// [`Machine::interrupter`](crate::Machine::interrupter).
 #[derive(Debug, Clone)]
 pub struct Interrupter {
-    pub(crate) kernel: Weak<Kernel>,
+    pub(crate) kernel: Weak<Instance>,
     pub(crate) task: Arc<Task>,
 }
 
@@ -29,10 +29,7 @@ impl Interrupter {
     /// [`Error::Forked`].
     pub fn interrupt(&self) -> Result<(), Error> {
         let kernel = self.kernel.upgrade().ok_or(Error::Halted)?;
-        self.task.with_handle(|handle| {
-            // SAFETY: the task is there while we look at it; no request is meant.
-            unsafe { kernel.ask_init(op::TASK_INTERRUPT, [handle, 0, 0, 0, 0, 0])? };
-            Ok(())
-        })
+        self.task
+            .with_handle(|handle| kernel.interrupt_task(context(), handle, std::ptr::null()))
     }
 }

@@ -1,6 +1,171 @@
 //! What a thread of the program is doing in kernels.
+//!
+//! One [`Context`] for each thread: inside which kernel it is, its host tasks
+//! (`tasks.rs`), the deadline of its calls (`deadline.rs`), the word it waits on
+//! for its turn, and what it has put off until it is outside (`deferred.rs`).
+//!
+//! # Lifecycle
+//!
+//! ```text
+//!   fresh ── first call ──▶ armed ── thread ends: other thread-locals first ──▶ ended
+//!                             ▲                                                   │
+//!                             └──────── a call from a later destructor ───────────┘
+//! ```
+//!
+//! - *fresh*: nothing is kept, and nothing has to be given back.
+//! - *armed*: the thread has tasks. When it ends, the destructor of a key
+//!   (`pthread_key_create(3)`) ends them. The C library runs those after the
+//!   destructors of all thread-locals of Rust and C++, in which calls are still
+//!   made by the thread's own task.
+//! - *ended*: the context is as fresh. Destructors of other keys that come later
+//!   may make calls: those get a new task and arm the key again, for which the
+//!   C library has four rounds (`PTHREAD_DESTRUCTOR_ITERATIONS`). What is armed
+//!   after that stays until the kernel ends: a task, which nobody uses.
+//!
+//! The context itself has no destructor, so it can be used at any moment of a
+//! thread's life, also in a signal handler.
 
 pub(crate) mod deadline;
 pub(crate) mod deferred;
 pub(crate) mod interrupt;
 pub(crate) mod tasks;
+
+use crate::vcpu::Vcpu;
+use deferred::Deferred;
+use drupe_cpu::Waiter;
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+use std::ptr;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use tasks::HostTask;
+
+/// What one thread is doing.
+pub(crate) struct Context {
+    /// The CPU of the kernel that the thread is inside of, or null. A call counts
+    /// from its beginning to its end, waiting included: its task can serve one
+    /// at a time.
+    inside: Cell<*const Vcpu>,
+    /// Kernel and task of the last call, by number and handle.
+    last: Cell<(u64, u64)>,
+    /// By when the calls of the thread are to be over.
+    deadline: Cell<Option<Instant>>,
+    deferred: Deferred,
+    /// [`end`] will be called.
+    armed: Cell<bool>,
+    tasks: RefCell<Vec<HostTask>>,
+    waiter: RefCell<Option<Arc<Waiter>>>,
+}
+
+thread_local! {
+    static CONTEXT: ManuallyDrop<Context> = const {
+        ManuallyDrop::new(Context {
+            inside: Cell::new(ptr::null()),
+            last: Cell::new((0, 0)),
+            deadline: Cell::new(None),
+            deferred: Deferred::new(),
+            armed: Cell::new(false),
+            tasks: RefCell::new(Vec::new()),
+            waiter: RefCell::new(None),
+        })
+    };
+}
+
+/// The calling thread's context.
+#[inline]
+pub(crate) fn context() -> &'static Context {
+    CONTEXT.with(|context| {
+        let context: *const Context = &**context;
+        // SAFETY: it is initialised at compile time and has no destructor, so it
+        // stays as it is while the thread runs; and a reference to it does not
+        // leave the thread, since it is not `Send`.
+        unsafe { &*context }
+    })
+}
+
+/// While it lives, the thread counts as inside a kernel.
+pub(crate) struct Inside {
+    context: &'static Context,
+    before: *const Vcpu,
+}
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        self.context.inside.set(self.before);
+    }
+}
+
+impl Context {
+    /// The thread begins a call into the kernel of `vcpu`, or is about to enter
+    /// it.
+    #[inline]
+    pub(crate) fn enter(&'static self, vcpu: &Vcpu) -> Inside {
+        Inside {
+            context: self,
+            before: self.inside.replace(vcpu),
+        }
+    }
+
+    /// Whether the thread is inside a kernel.
+    #[inline]
+    pub(crate) fn is_inside(&self) -> bool {
+        !self.inside.get().is_null()
+    }
+
+    /// The CPU of the kernel that the thread is inside of, or null.
+    pub(crate) fn inside(&self) -> *const Vcpu {
+        self.inside.get()
+    }
+
+    /// What the thread waits on for its turn.
+    pub(crate) fn waiter(&self) -> Arc<Waiter> {
+        self.arm();
+        let mut waiter = self.waiter.borrow_mut();
+        Arc::clone(waiter.get_or_insert_default())
+    }
+
+    /// Has [`end`] called when the thread ends.
+    fn arm(&self) {
+        if self.armed.get() {
+            return;
+        }
+        if let Some(Some(key)) = KEY.get() {
+            // Any value but null has the destructor called.
+            // SAFETY: the key exists.
+            let set = unsafe { libc::pthread_setspecific(*key, ptr::dangling()) } == 0;
+            self.armed.set(set);
+        }
+    }
+}
+
+static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+
+/// Makes the key, once per process. Returns whether there is one.
+pub(crate) fn install() -> bool {
+    let key = KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: room for a key, and a destructor that any thread may run.
+        let made = unsafe { libc::pthread_key_create(&mut key, Some(end)) } == 0;
+        made.then_some(key)
+    });
+    key.is_some()
+}
+
+/// The thread ends: so do its tasks.
+unsafe extern "C" fn end(_: *mut libc::c_void) {
+    let context = context();
+    context.armed.set(false);
+    context.last.set((0, 0));
+    context.deferred.hand_on();
+    let tasks = context.tasks.take();
+    drop(tasks);
+    context.waiter.take();
+}
+
+/// This is a child of `fork(2)`: it is inside no kernel, and has no tasks.
+pub(crate) fn forked() {
+    let context = context();
+    context.inside.set(ptr::null());
+    context.last.set((0, 0));
+}

@@ -1,10 +1,10 @@
 //! Host tasks: each application thread has one of its own in every kernel it
 //! calls, made at the first call, ended with the thread.
 
+use super::Context;
 use crate::error::Error;
-use crate::kernel::{Kernel, lock};
+use crate::instance::{Instance, lock};
 use drupe_abi::op;
-use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, Weak};
 
 /// A task that others may speak of.
@@ -27,9 +27,9 @@ impl Task {
     }
 }
 
-/// The host task of the current thread in one kernel.
-struct HostTask {
-    kernel: Weak<Kernel>,
+/// The host task of a thread in one kernel.
+pub(super) struct HostTask {
+    kernel: Weak<Instance>,
     id: u64,
     task: Arc<Task>,
 }
@@ -43,74 +43,64 @@ impl Drop for HostTask {
         {
             *lock(&self.task.alive) = false;
             // SAFETY: the request has no arguments.
-            let _ = unsafe { kernel.call(self.task.handle, op::TASK_EXIT, [0; 6]) };
+            let _ =
+                unsafe { kernel.call(super::context(), self.task.handle, op::TASK_EXIT, [0; 6]) };
         }
     }
 }
 
-thread_local! {
-    /// Kernel and handle of the last call.
-    static LAST: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-    static TASKS: RefCell<Vec<HostTask>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The handle of the current thread's host task in `kernel`.
-#[inline]
-pub(crate) fn current(kernel: &Arc<Kernel>) -> Result<u64, Error> {
-    let (id, handle) = LAST.get();
-    if id == kernel.id {
-        return Ok(handle);
+impl Context {
+    /// The handle of the thread's host task in `kernel`.
+    #[inline]
+    pub(crate) fn task(&'static self, kernel: &Arc<Instance>) -> Result<u64, Error> {
+        let (id, handle) = self.last.get();
+        if id == kernel.id {
+            return Ok(handle);
+        }
+        Ok(self.find_task(kernel)?.handle)
     }
-    Ok(find(kernel)?.handle)
-}
 
-/// Makes the current thread look again, at its next call.
-pub(crate) fn forget_last() {
-    LAST.set((0, 0));
-}
-
-/// The current thread's host task in `kernel`, made if there is none.
-#[cold]
-pub(crate) fn find(kernel: &Arc<Kernel>) -> Result<Arc<Task>, Error> {
-    if kernel.is_forked() {
-        return Err(Error::Forked);
-    }
-    let known = TASKS
-        .try_with(|tasks| {
-            let mut tasks = tasks.borrow_mut();
+    /// The thread's host task in `kernel`, made if there is none.
+    #[cold]
+    pub(crate) fn find_task(&'static self, kernel: &Arc<Instance>) -> Result<Arc<Task>, Error> {
+        if kernel.is_forked() {
+            return Err(Error::Forked);
+        }
+        let known = {
+            // In use: this is a signal handler, in the middle of this function.
+            let mut tasks = self.tasks.try_borrow_mut().map_err(|_| Error::Reentered)?;
             tasks.retain(|task| task.kernel.strong_count() > 0);
             let mine = tasks.iter().find(|task| task.id == kernel.id);
             mine.map(|mine| Arc::clone(&mine.task))
-        })
-        // The thread is ending: its tasks have ended already.
-        .map_err(|_| Error::Halted)?;
-    let task = match known {
-        Some(task) => task,
-        None => {
-            let task = Arc::new(create(kernel)?);
-            let mine = HostTask {
-                kernel: Arc::downgrade(kernel),
-                id: kernel.id,
-                task: Arc::clone(&task),
-            };
-            TASKS.with(|tasks| tasks.borrow_mut().push(mine));
-            task
-        }
-    };
-    LAST.set((kernel.id, task.handle));
-    Ok(task)
-}
+        };
+        let task = match known {
+            Some(task) => task,
+            None => {
+                let task = Arc::new(self.create_task(kernel)?);
+                self.arm();
+                self.tasks.borrow_mut().push(HostTask {
+                    kernel: Arc::downgrade(kernel),
+                    id: kernel.id,
+                    task: Arc::clone(&task),
+                });
+                task
+            }
+        };
+        self.last.set((kernel.id, task.handle));
+        Ok(task)
+    }
 
-/// Process 1 makes the task, as a thread of itself.
-fn create(kernel: &Kernel) -> Result<Task, Error> {
-    let mut name = [0u8; 16];
-    // SAFETY: the buffer has the 16 bytes that PR_GET_NAME writes.
-    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
-    let args = [name.as_ptr() as u64, 0, 0, 0, 0, 0];
-    // SAFETY: the name is NUL-terminated and lives until the call is complete.
-    let handle = unsafe { kernel.ask_init(op::TASK_NEW, args)? };
-    Ok(Task {
-        handle: handle as u64,
-        alive: Mutex::new(true),
-    })
+    /// Process 1 makes the task, as a thread of itself.
+    fn create_task(&'static self, kernel: &Instance) -> Result<Task, Error> {
+        let mut name = [0u8; 16];
+        // SAFETY: the buffer has the 16 bytes that PR_GET_NAME writes.
+        unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+        let args = [name.as_ptr() as u64, 0, 0, 0, 0, 0];
+        // SAFETY: the name is NUL-terminated and lives until the call is complete.
+        let handle = unsafe { kernel.ask_init(self, op::TASK_NEW, args)? };
+        Ok(Task {
+            handle: handle as u64,
+            alive: Mutex::new(true),
+        })
+    }
 }

@@ -13,7 +13,10 @@
 //! stores `armed` and then reads the deadline again. All four are SeqCst, so at
 //! least one of the two sees the other's value: no deadline is slept through.
 
-use crate::kernel::{Kernel, lock};
+use super::Vcpu;
+use super::enter::Errand;
+use crate::instance::lock;
+use crate::thread::context;
 use drupe_abi::{NO_DEADLINE, irq};
 use drupe_cpu::PostIrq;
 use drupe_host::futex;
@@ -60,13 +63,14 @@ impl Timer {
     /// whenever the timer's slack ends. That would be never for a clock that
     /// stands still, so it has the interrupt at once. If it was too early, the
     /// kernel sets the same deadline once more, and then it counts.
-    pub(crate) fn set(&self, kernel: &Kernel, deadline: u64) {
+    pub(crate) fn set(&self, vcpu: &Vcpu, deadline: u64) {
         let before = self.deadline.swap(deadline, SeqCst);
         if deadline < self.armed.load(SeqCst) {
             self.wake();
         }
-        if before != deadline && kernel.host.stands_still_before(kernel, deadline) {
-            kernel.pending().fetch_or(1 << irq::TIMER, SeqCst);
+        let environment = &vcpu.instance().environment;
+        if before != deadline && environment.stands_still_before(vcpu, deadline) {
+            vcpu.pending().fetch_or(1 << irq::TIMER, SeqCst);
         }
     }
 
@@ -80,9 +84,9 @@ impl Timer {
     /// which it takes before the next call, and a helper thread lets it.
     /// A kernel whose timer is off waits for no time, and looks at its clock
     /// when it is entered.
-    pub(crate) fn look_again(&self, kernel: &Kernel) {
+    pub(crate) fn look_again(&self, vcpu: &Vcpu) {
         if self.deadline.load(SeqCst) != NO_DEADLINE {
-            kernel.pending().fetch_or(1 << irq::TIMER, SeqCst);
+            vcpu.pending().fetch_or(1 << irq::TIMER, SeqCst);
             self.take_over();
         }
     }
@@ -99,19 +103,19 @@ impl Timer {
     }
 
     /// The life of a helper thread.
-    pub(crate) fn serve(&self, kernel: &Kernel) {
+    pub(crate) fn serve(&self, vcpu: &Vcpu) {
         // The kernel gives its timers slack itself; the host need not add 50 µs.
         // SAFETY: it concerns the calling thread's sleeps only.
         unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+        let context = context();
         loop {
-            let job = self.lead(kernel);
+            let job = self.lead(vcpu);
             let ended = match job {
                 Job::Quit => true,
-                // SAFETY: no call is brought.
-                Job::Run => unsafe { kernel.run(std::ptr::null_mut()) }.is_err(),
+                Job::Run => vcpu.run_rest(context).is_err(),
                 // SAFETY: the CPU is ours, and no call is brought.
                 Job::RunHeld => unsafe {
-                    kernel.run_held(std::ptr::null_mut());
+                    vcpu.run_held(context, std::ptr::null_mut(), Errand::Rest);
                     false
                 },
             };
@@ -122,7 +126,7 @@ impl Timer {
     }
 
     /// Leads until there is something to do in the kernel.
-    fn lead(&self, kernel: &Kernel) -> Job {
+    fn lead(&self, vcpu: &Vcpu) -> Job {
         let _leader = lock(&self.leader);
         loop {
             let seen = self.changed.load(SeqCst);
@@ -135,10 +139,10 @@ impl Timer {
             let deadline = self.deadline.load(SeqCst);
             let timeout = match deadline {
                 NO_DEADLINE => None,
-                deadline => kernel.host.timeout(kernel, deadline),
+                deadline => vcpu.instance().environment.timeout(vcpu, deadline),
             };
             if timeout == Some(Duration::ZERO) {
-                match self.expire(kernel, deadline) {
+                match self.expire(vcpu, deadline) {
                     PostIrq::Enter => return Job::RunHeld,
                     PostIrq::Left => continue,
                     PostIrq::Halted => return Job::Quit,
@@ -153,17 +157,17 @@ impl Timer {
         }
     }
 
-    fn expire(&self, kernel: &Kernel, deadline: u64) -> PostIrq {
+    fn expire(&self, vcpu: &Vcpu, deadline: u64) -> PostIrq {
         // Unless the kernel has set another one meanwhile.
         let _ = self
             .deadline
             .compare_exchange(deadline, EXPIRED, SeqCst, SeqCst);
-        if kernel.draining.load(Relaxed) || kernel.baton.has_waiters() {
+        if vcpu.draining.load(Relaxed) || vcpu.baton.has_waiters() {
             // A hint, for a holder that has done what it came for, or that
             // others wait for: at worst it leaves early, or a tick later.
-            kernel.pending().fetch_or(1 << irq::YIELD, SeqCst);
+            vcpu.pending().fetch_or(1 << irq::YIELD, SeqCst);
         }
-        kernel.baton.post_irq(kernel.pending(), irq::TIMER)
+        vcpu.baton.post_irq(vcpu.pending(), irq::TIMER)
     }
 }
 

@@ -17,19 +17,22 @@ struct drupe_cpu drupe_cpus[1] = {
 };
 
 /* The layouts, as numbers that crates/abi/src/layout.rs asserts too. */
-static_assert(sizeof(struct drupe_request) == 72);
+static_assert(sizeof(struct drupe_request) == 80);
 static_assert(offsetof(struct drupe_request, task) == 56);
 static_assert(offsetof(struct drupe_request, ret) == 64);
-static_assert(sizeof(struct drupe_cpu) == 80);
-static_assert(offsetof(struct drupe_cpu, host_sp) == 24);
-static_assert(offsetof(struct drupe_cpu, leave) == 56);
-static_assert(offsetof(struct drupe_cpu, stop_message) == 72);
+static_assert(offsetof(struct drupe_request, next) == 72);
+static_assert(sizeof(struct drupe_cpu) == 192);
+static_assert(offsetof(struct drupe_cpu, inbox) == 8);
+static_assert(offsetof(struct drupe_cpu, request) == 64);
+static_assert(offsetof(struct drupe_cpu, host_sp) == 80);
+static_assert(offsetof(struct drupe_cpu, leave) == 112);
+static_assert(offsetof(struct drupe_cpu, stop_message) == 128);
 static_assert(sizeof(struct drupe_iovec) == 16);
 static_assert(sizeof(struct drupe_io) == 48);
 static_assert(offsetof(struct drupe_io, iov) == 32);
 static_assert(sizeof(struct drupe_frame) == 24);
 static_assert(offsetof(struct drupe_frame, iov) == 16);
-static_assert(sizeof(struct drupe_host_ops) == 96);
+static_assert(sizeof(struct drupe_host_ops) == 112);
 static_assert(sizeof(struct drupe_boot) == 80);
 static_assert(offsetof(struct drupe_boot, seed) == 48);
 static_assert(sizeof(struct drupe_extable_entry) == 8);
@@ -70,6 +73,16 @@ s64 drupe_map(unsigned long va, phys_addr_t pa, size_t len)
 void drupe_unmap(unsigned long va, size_t len)
 {
 	drupe_call(unmap, va, len, 0);
+}
+
+void *drupe_stack_alloc(void)
+{
+	return (void *)drupe_call(stack_alloc, 0, 0, 0);
+}
+
+void drupe_stack_free(void *stack)
+{
+	drupe_call(stack_free, stack, 0, 0);
 }
 
 bool drupe_disk_submit(struct drupe_io *io)
@@ -120,13 +133,17 @@ __visible s64 drupe_entry(const struct drupe_boot *boot,
 			  struct drupe_image *image)
 {
 	struct drupe_cpu *cpu = this_drupe_cpu();
-	u64 *sp = (u64 *)((char *)init_stack + THREAD_SIZE - 64);
+	u64 *sp;
 
 	if (boot->abi_version != DRUPE_ABI_VERSION || boot->cpu_count != 1)
 		return -EINVAL;
 	drupe_boot = boot;
+	init_task.thread.stack = boot->ops->stack_alloc(boot->ctx);
+	if (!init_task.thread.stack)
+		return -ENOMEM;
 
 	/* What drupe_enter() pops: a frame pointer and where to go on. */
+	sp = (u64 *)((char *)init_task.thread.stack - 64);
 	*--sp = (u64)drupe_boot_start;
 	*--sp = 0;
 	cpu->kernel_sp = (u64)sp;

@@ -13,29 +13,59 @@
 struct pt_regs drupe_user_regs = { .user = 1 };
 struct pt_regs drupe_kernel_regs = { .user = 0 };
 
-/**
- * drupe_accept_request - hand the request that an entry brought to its task
- *
- * A task that computes has its turn after that: who comes with a call that may
- * be short does not wait for the scheduler's next tick.  Nor does the newcomer
- * wait because of what it ran too long before: a task that was never waited for
- * could not have run less.
+/*
+ * A task that computes has its turn after a request has come: who comes with a
+ * call that may be short does not wait for the scheduler's next tick.  Nor does
+ * the newcomer wait because of what it ran too long before: a task that was
+ * never waited for could not have run less.
  */
-void drupe_accept_request(void)
+static void accept(struct drupe_request *request)
 {
-	struct drupe_cpu *cpu = this_drupe_cpu();
-	struct drupe_request *request = cpu->request;
-	struct task_struct *tsk;
+	struct task_struct *tsk = (struct task_struct *)request->task;
+	struct drupe_request **last = &tsk->thread.request;
 
-	if (!request)
-		return;
-	cpu->request = NULL;
-	tsk = (struct task_struct *)request->task;
-	WRITE_ONCE(tsk->thread.request, request);
+	while (*last)
+		last = &(*last)->next;
+	request->next = NULL;
+	WRITE_ONCE(*last, request);
 	if (!tsk->on_rq && tsk->se.vlag < 0)
 		tsk->se.vlag = 0;
 	wake_up_state(tsk, TASK_PARKED);
 	set_tsk_need_resched(current);
+}
+
+/*
+ * Takes what has been posted, and hands it to its tasks.  Returns those that
+ * are complete already, in a list.
+ */
+static struct drupe_request *accept_requests(struct drupe_cpu *cpu)
+{
+	struct drupe_request *newest, *request, *oldest = NULL, *done = NULL;
+
+	newest = __atomic_exchange_n(&cpu->inbox, NULL, __ATOMIC_ACQUIRE);
+	while (newest) {
+		request = newest;
+		newest = request->next;
+		request->next = oldest;
+		oldest = request;
+	}
+	while (oldest) {
+		request = oldest;
+		oldest = request->next;
+		if (request->nr != DRUPE_OP_TASK_INTERRUPT) {
+			accept(request);
+			continue;
+		}
+		if (drupe_task_interrupt((struct task_struct *)request->args[0],
+					 (void *)request->args[1])) {
+			((struct drupe_request *)request->args[1])->next = done;
+			done = (struct drupe_request *)request->args[1];
+		}
+		request->ret = 0;
+		request->next = done;
+		done = request;
+	}
+	return done;
 }
 
 /**
@@ -48,6 +78,7 @@ void drupe_accept_request(void)
 void drupe_handle_irqs(struct pt_regs *regs)
 {
 	struct drupe_cpu *cpu = this_drupe_cpu();
+	struct drupe_request *done;
 	struct pt_regs *old_regs;
 	unsigned long pending, lines;
 	unsigned int irq;
@@ -57,16 +88,25 @@ void drupe_handle_irqs(struct pt_regs *regs)
 	while (READ_ONCE(cpu->pending)) {
 		pending = __atomic_exchange_n(&cpu->pending, 0,
 					      __ATOMIC_SEQ_CST);
+		done = NULL;
 		old_regs = set_irq_regs(regs);
 		irq_enter();
 		if (pending & BIT(DRUPE_IRQ_CALL))
-			drupe_accept_request();
+			done = accept_requests(cpu);
 		lines = pending & ~(BIT(DRUPE_IRQ_CALL) | BIT(DRUPE_IRQ_YIELD));
 		for_each_set_bit(irq, &lines, NR_IRQS)
 			generic_handle_irq(irq);
 		irq_exit();
 		set_irq_regs(old_regs);
 
+		while (done) {
+			cpu->done = done;
+			done = done->next;
+			cpu->runnable = !is_idle_task(current) ||
+					need_resched();
+			drupe_leave(cpu, DRUPE_LEAVE_DONE);
+			drupe_note_request();
+		}
 		if (pending & BIT(DRUPE_IRQ_YIELD)) {
 			drupe_leave(cpu, DRUPE_LEAVE_YIELD);
 			drupe_note_request();
@@ -77,7 +117,7 @@ void drupe_handle_irqs(struct pt_regs *regs)
 }
 
 /**
- * drupe_note_request - after a leave inside the kernel, note what was brought
+ * drupe_note_request - after a leave inside the kernel, post what was brought
  *
  * The request is taken as an interrupt, at the next poll point: here RCU may
  * not be watching.
@@ -85,10 +125,18 @@ void drupe_handle_irqs(struct pt_regs *regs)
 void drupe_note_request(void)
 {
 	struct drupe_cpu *cpu = this_drupe_cpu();
+	struct drupe_request *request = cpu->request;
 
-	if (cpu->request)
-		__atomic_fetch_or(&cpu->pending, BIT(DRUPE_IRQ_CALL),
-				  __ATOMIC_SEQ_CST);
+	if (!request)
+		return;
+	cpu->request = NULL;
+	request->next = READ_ONCE(cpu->inbox);
+	/* Release: pairs with the acquire in accept_requests(). */
+	while (!__atomic_compare_exchange_n(&cpu->inbox, &request->next,
+					    request, false, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+	__atomic_fetch_or(&cpu->pending, BIT(DRUPE_IRQ_CALL), __ATOMIC_SEQ_CST);
 }
 
 /**

@@ -123,7 +123,7 @@ static void __noreturn host_task(void)
 			continue;
 		}
 		serve(request);
-		thread->request = NULL;
+		thread->request = request->next;
 		complete_request(request);
 
 		/*
@@ -131,7 +131,8 @@ static void __noreturn host_task(void)
 		 * next entry overwrites it.
 		 */
 		request = cpu->request;
-		if (likely(request && request->task == (u64)current)) {
+		if (likely(request && request->task == (u64)current &&
+			   !thread->request)) {
 			cpu->request = NULL;
 			thread->request = request;
 		} else {
@@ -155,11 +156,30 @@ void drupe_task_start(struct task_struct *prev)
 	host_task();
 }
 
+/* The copy has no stack before copy_thread() has given it one. */
+int arch_dup_task_struct(struct task_struct *dst, struct task_struct *src)
+{
+	*dst = *src;
+	dst->thread.stack = NULL;
+	return 0;
+}
+
+/* Called when nobody refers to the task any more. */
+void arch_release_task_struct(struct task_struct *tsk)
+{
+	if (tsk->thread.stack)
+		drupe_stack_free(tsk->thread.stack);
+}
+
 int copy_thread(struct task_struct *p, const struct kernel_clone_args *args)
 {
-	u64 *sp = (u64 *)(task_stack_page(p) + THREAD_SIZE - 64);
+	void *stack = drupe_stack_alloc();
+	u64 *sp = stack - 64;
 
+	if (!stack)
+		return -ENOMEM;
 	p->thread = (struct thread_struct) {
+		.stack = stack,
 		.fn = args->fn,
 		.arg = args->fn_arg,
 	};
@@ -181,6 +201,8 @@ void arch_cpu_idle(void)
 	drupe_note_request();
 }
 
+struct drupe_request *drupe_boot_request;
+
 /*
  * There is no program.  Process 1 executes an empty file whose "format" ends
  * in host_task() instead of user mode; that completes the boot.
@@ -197,9 +219,9 @@ static int load_init(struct linux_binprm *bprm)
 	set_binfmt(NULL);
 	setup_new_exec(bprm);
 	finalize_exec(bprm);
-	/* The request that the first entry brought: host_task() completes it. */
-	this_drupe_cpu()->request->task = (u64)current;
-	drupe_accept_request();
+	/* host_task() completes it. */
+	drupe_boot_request->task = (u64)current;
+	current->thread.request = drupe_boot_request;
 	return 0;
 }
 

@@ -53,14 +53,34 @@ static s64 task_exit(struct drupe_request *request)
 	do_exit(0);
 }
 
-static s64 task_interrupt(struct task_struct *tsk,
+/**
+ * drupe_task_interrupt - end what a host task has been asked to do
+ * @tsk: the task
+ * @request: the request that is to end, or NULL for the current or next one
+ *
+ * Called with interrupts disabled.  A request that is being served ends by
+ * itself, like a system call that a signal interrupts.
+ *
+ * Return: whether @request waited for its turn, which it will not have now; the
+ * caller completes it.
+ */
+bool drupe_task_interrupt(struct task_struct *tsk,
 			  struct drupe_request *request)
 {
-	if (request && tsk->thread.request != request)
-		return 0;
-	tsk->thread.interrupted = true;
-	set_notify_signal(tsk);
-	return 0;
+	struct drupe_request *queued = tsk->thread.request;
+
+	if (!request || request == queued) {
+		tsk->thread.interrupted = true;
+		set_notify_signal(tsk);
+		return false;
+	}
+	while (queued && queued->next != request)
+		queued = queued->next;
+	if (!queued)
+		return false;
+	queued->next = request->next;
+	request->ret = -EINTR;
+	return true;
 }
 
 static s64 pages_alloc(size_t len)
@@ -121,9 +141,6 @@ s64 drupe_do_request(struct drupe_request *request)
 		return task_new((const char *)args[0]);
 	case DRUPE_OP_TASK_EXIT:
 		return task_exit(request);
-	case DRUPE_OP_TASK_INTERRUPT:
-		return task_interrupt((struct task_struct *)args[0],
-				      (struct drupe_request *)args[1]);
 	case DRUPE_OP_PAGES_ALLOC:
 		return pages_alloc(args[0]);
 	case DRUPE_OP_PAGES_FREE:

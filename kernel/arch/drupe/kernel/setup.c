@@ -22,6 +22,8 @@ void __init setup_arch(char **cmdline_p)
 	strscpy(boot_command_line, command_line, COMMAND_LINE_SIZE);
 	*cmdline_p = command_line;
 
+	drupe_boot_request = this_drupe_cpu()->request;
+	this_drupe_cpu()->request = NULL;
 	setup_initial_init_mm(_stext, _etext, _edata, _end);
 	drupe_console_init();
 	parse_early_param();

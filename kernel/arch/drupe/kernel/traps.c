@@ -18,14 +18,15 @@
  */
 void show_stack(struct task_struct *tsk, unsigned long *sp, const char *loglvl)
 {
-	unsigned long *end;
+	unsigned long *start, *end;
 
 	tsk = tsk ?: current;
 	if (!sp)
 		sp = tsk == current ? __builtin_frame_address(0) :
 				      (unsigned long *)tsk->thread.sp;
-	end = (unsigned long *)((char *)task_stack_page(tsk) + THREAD_SIZE);
-	if (sp < (unsigned long *)task_stack_page(tsk) || sp >= end)
+	end = tsk->thread.stack;
+	start = (unsigned long *)((char *)end - DRUPE_STACK_SIZE);
+	if (!end || sp < start || sp >= end)
 		return;
 	printk("%sCall Trace:\n", loglvl);
 	for (; sp < end; sp++)

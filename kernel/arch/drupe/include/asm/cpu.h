@@ -14,6 +14,8 @@ struct drupe_request;
  * struct drupe_cpu - the state of one CPU
  * @pending: bitmap of &enum drupe_irq; set with an atomic OR by any host
  *	thread at any time, taken with an atomic exchange by the holder
+ * @inbox: requests that any host thread has posted, the newest first, linked by
+ *	&drupe_request.next; the holder takes the whole list
  * @request: the request this entry brings, or NULL; written by enter
  * @done: the completed request, with %DRUPE_LEAVE_DONE
  * @host_sp: stack pointer of the host thread inside enter
@@ -26,11 +28,13 @@ struct drupe_request;
  * @cpu: number of this CPU
  * @stop_message: NUL-terminated panic message, with %DRUPE_STOP_PANIC
  *
- * All but @pending belong to the thread that holds the CPU.
+ * All but @pending and @inbox belong to the thread that holds the CPU.  These
+ * two, which others write, have a cache line to themselves.
  */
 struct drupe_cpu {
-	u64 pending;
-	struct drupe_request *request;
+	u64 pending __aligned(64);
+	struct drupe_request *inbox;
+	struct drupe_request *request __aligned(64);
 	struct drupe_request *done;
 	u64 host_sp;
 	u64 kernel_sp;

@@ -21,10 +21,16 @@
 #include <asm/cpu.h>
 
 /* Raised whenever anything in this file or in asm/cpu.h changes. */
-#define DRUPE_ABI_VERSION	3
+#define DRUPE_ABI_VERSION	4
 
 /* No deadline: the argument of @timer_set that turns the timer off. */
 #define DRUPE_NO_DEADLINE	(~0ULL)
+
+/*
+ * Bytes of a task's stack.  Signal handlers of the program run on it too, with
+ * frames of up to 11 KiB; what is never touched costs nothing.
+ */
+#define DRUPE_STACK_SIZE	(124 << 10)
 
 /**
  * enum drupe_leave - why &drupe_image.enter returned
@@ -58,8 +64,9 @@ enum drupe_stop {
 
 /**
  * enum drupe_irq - interrupt lines: bits of &drupe_cpu.pending
- * @DRUPE_IRQ_CALL: raised by the image itself when a request arrives at a CPU
- *	that is not parked in the request's own task
+ * @DRUPE_IRQ_CALL: &drupe_cpu.inbox has something; also raised by the image
+ *	itself when an entry brings a request to a CPU that is not parked in the
+ *	request's own task
  * @DRUPE_IRQ_YIELD: leave at the next poll point (%DRUPE_LEAVE_YIELD)
  * @DRUPE_IRQ_TIMER: the deadline of @timer_set has passed
  * @DRUPE_IRQ_DISK: @disk_reap has something
@@ -80,10 +87,11 @@ enum drupe_irq {
  * @DRUPE_OP_TASK_NEW: make a host task; args: name (at most 15 bytes and NUL);
  *	returns its handle for &drupe_request.task
  * @DRUPE_OP_TASK_EXIT: end the request's own task
- * @DRUPE_OP_TASK_INTERRUPT: args: handle of a host task, address of a request
- *	or 0; the call that the task is in ends with %EINTR if it can be
- *	interrupted (signal(7)); 0: or its next one if it is in none;
- *	else: nothing happens unless it is in that request
+ * @DRUPE_OP_TASK_INTERRUPT: belongs to no task, and is done as an interrupt;
+ *	args: handle of a host task, address of a request or 0; the call that the
+ *	task is in ends with %EINTR if it can be interrupted (signal(7)); 0: or
+ *	its next one if it is in none; else: nothing happens unless it is in that
+ *	request, and one that waits for its turn ends with %EINTR at once
  * @DRUPE_OP_DISK_ADD: args: disk number, size in bytes, logical block size,
  *	flags (&enum drupe_disk_flags); the disk is /dev/vd[a-z], its
  *	partitions have been read when the request completes
@@ -170,16 +178,19 @@ enum drupe_link_flags {
  * @args: its arguments
  * @task: handle of the host task that is to run it
  * @ret: result, negative errno on failure; valid once complete
+ * @next: link of whatever list it is in; NULL in a request that an entry brings
  *
- * The host owns it.  The image may touch it from the entry that brings it
- * until the entry that leaves with %DRUPE_LEAVE_DONE and this request in
- * &drupe_cpu.done; those may be entries of different host threads.
+ * The host owns it.  The image may touch it from the entry that brings it, or
+ * from when it is linked into &drupe_cpu.inbox, until the entry that leaves with
+ * %DRUPE_LEAVE_DONE and this request in &drupe_cpu.done; those may be entries of
+ * different host threads.  Requests to one task are served in turn.
  */
 struct drupe_request {
 	u64 nr;
 	u64 args[6];
 	u64 task;
 	s64 ret;
+	struct drupe_request *next;
 };
 
 /**
@@ -264,6 +275,9 @@ struct drupe_frame {
  *	that are on their way
  * @unmap: the vmalloc addresses from @va on, @len bytes, are not used any
  *	more; an access faults from now on; any context, must not block
+ * @stack_alloc: a stack for a task: its end, below which %DRUPE_STACK_SIZE bytes
+ *	can be used, or NULL; process context, must not block
+ * @stack_free: a stack is not used any more; any context, must not block
  * @disk_submit: start @io; true: it is complete already; false: it will be
  *	handed back by @disk_reap after %DRUPE_IRQ_DISK was raised on @cpu;
  *	the host owns @io meanwhile; process context or softirq, should not
@@ -292,6 +306,8 @@ struct drupe_host_ops {
 	void (*timer_set)(void *ctx, u32 cpu, u64 deadline);
 	s64 (*map)(void *ctx, u64 va, u64 pa, u64 len);
 	void (*unmap)(void *ctx, u64 va, u64 len);
+	void *(*stack_alloc)(void *ctx);
+	void (*stack_free)(void *ctx, void *stack);
 	bool (*disk_submit)(void *ctx, u32 cpu, struct drupe_io *io);
 	struct drupe_io *(*disk_reap)(void *ctx, u32 cpu);
 	u32 (*link_send)(void *ctx, u32 link, const struct drupe_frame *frames,
@@ -383,7 +399,8 @@ struct drupe_image {
  * @image: filled in
  *
  * Prepares CPU 0 such that the first enter, which must bring %DRUPE_OP_BOOT,
- * boots the kernel.  Returns 0, or -EINVAL when the versions differ.
+ * boots the kernel.  Returns 0, -EINVAL when the versions differ, or -ENOMEM
+ * when there is no stack.
  */
 s64 drupe_entry(const struct drupe_boot *boot, struct drupe_image *image);
 

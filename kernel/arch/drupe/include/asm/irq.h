@@ -8,7 +8,6 @@
 struct pt_regs;
 
 void drupe_handle_irqs(struct pt_regs *regs);
-void drupe_accept_request(void);
 void drupe_note_request(void);
 
 #endif /* _ASM_DRUPE_IRQ_H */

@@ -35,6 +35,8 @@ void drupe_timer_set(u64 deadline);
 void drupe_console_write(const char *text, unsigned int len);
 s64 drupe_map(unsigned long va, phys_addr_t pa, size_t len);
 void drupe_unmap(unsigned long va, size_t len);
+void *drupe_stack_alloc(void);
+void drupe_stack_free(void *stack);
 bool drupe_disk_submit(struct drupe_io *io);
 struct drupe_io *drupe_disk_reap(void);
 u32 drupe_link_send(u32 link, const struct drupe_frame *frames, u32 count);
@@ -45,7 +47,12 @@ u64 drupe_clock(void);
 s64 drupe_wall_clock(void);
 void __noreturn drupe_stop(enum drupe_stop stop, const char *message);
 
+/* kernel/process.c: what the first entry brought; completed by process 1 */
+extern struct drupe_request *drupe_boot_request;
+
 /* kernel/request.c */
+bool drupe_task_interrupt(struct task_struct *tsk,
+			  struct drupe_request *request);
 s64 drupe_do_request(struct drupe_request *request);
 
 /* kernel/syscall.c */

@@ -20,6 +20,8 @@ struct task_struct;
 /**
  * struct thread_struct - what the architecture keeps of a task
  * @sp: stack pointer while it is switched out
+ * @stack: end of the stack it runs on, which grows down from there; the host's
+ *	(@stack_alloc of asm/host.h); NULL in a task that has none yet
  * @fn: kernel thread function, or NULL for a host task
  * @arg: its argument
  * @request: what the host task has been asked to do and has not completed
@@ -27,6 +29,7 @@ struct task_struct;
  */
 struct thread_struct {
 	unsigned long sp;
+	void *stack;
 	int (*fn)(void *arg);
 	void *arg;
 	struct drupe_request *request;

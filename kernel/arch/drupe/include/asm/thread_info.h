@@ -2,7 +2,11 @@
 #ifndef _ASM_DRUPE_THREAD_INFO_H
 #define _ASM_DRUPE_THREAD_INFO_H
 
-#define THREAD_SIZE_ORDER	2
+/*
+ * What the kernel allocates for each task, and writes its end marker into.  No
+ * task runs on it: the host supplies the stacks (&thread_struct.stack).
+ */
+#define THREAD_SIZE_ORDER	0
 #define THREAD_SIZE		(4096 << THREAD_SIZE_ORDER)
 
 #ifndef __ASSEMBLY__

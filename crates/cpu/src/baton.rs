@@ -34,8 +34,8 @@
 //!
 //! # Interrupts are never lost
 //!
-//! [`Cpu::post_irq`] sets the bit, *then* tries to take the CPU.
-//! [`Cpu::release`] frees the CPU, *then* looks at the pending word. Both sides
+//! [`Baton::post_irq`] sets the bit, *then* tries to take the CPU.
+//! [`Baton::release`] frees the CPU, *then* looks at the pending word. Both sides
 //! are SeqCst, so at least one of them sees what the other did: either the
 //! poster gets the CPU and runs the handler, or the releaser sees the bit and
 //! takes the CPU back. A CPU that is granted was never free, and is entered by
@@ -64,6 +64,7 @@
 //! stop, and retires the CPU. There is no count of threads to wait for: all that
 //! wait are in the queue and are told, those that come later see the word.
 
+use crate::state::Acquired;
 use crate::sync::{
     AtomicU32, AtomicU64, Mutex, MutexGuard,
     Ordering::{Relaxed, SeqCst},
@@ -97,7 +98,7 @@ pub enum Refused {
     Cancelled,
 }
 
-/// What the caller of [`Cpu::post_irq`] must do.
+/// What the caller of [`Baton::post_irq`] must do.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PostIrq {
@@ -111,7 +112,7 @@ pub enum PostIrq {
     Halted,
 }
 
-/// What the caller of [`Cpu::release`] must do.
+/// What the caller of [`Baton::release`] must do.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
@@ -134,7 +135,7 @@ type Queue = VecDeque<Arc<Waiter>>;
 ///   by who holds its lock.
 /// - A waiter is in one queue at most.
 #[derive(Debug)]
-pub struct Cpu {
+pub struct Baton {
     state: State,
     queue: Mutex<Queue>,
     /// The number of the turn, doubled; odd when its thread is awake. Wraps. Only
@@ -147,11 +148,11 @@ pub struct Cpu {
     patience: Duration,
 }
 
-impl Cpu {
+impl Baton {
     /// A CPU that nobody holds. Who waits spins for at most `max_spin` ns before
     /// sleeping, and is passed by for at most `patience`.
     pub fn new(max_spin: u32, patience: Duration) -> Self {
-        Cpu {
+        Baton {
             state: State::new(),
             queue: Mutex::new(Queue::new()),
             turn: AtomicU32::new(0),
@@ -456,18 +457,17 @@ impl Cpu {
     }
 
     /// Posts the interrupt `line` (0 to 63) into `pending`, from any thread or
-    /// signal handler. Wait-free: two atomic instructions.
+    /// signal handler. Wait-free: a few instructions, whatever others do.
     pub fn post_irq(&self, pending: &AtomicU64, line: u32) -> PostIrq {
         // Pairs with the load in `release`.
         pending.fetch_or(1 << line, SeqCst);
-        let before = self.state.acquire();
-        if before.is_halted() {
-            PostIrq::Halted
-        } else if before.is_free() {
-            self.begin_turn();
-            PostIrq::Enter
-        } else {
-            PostIrq::Left
+        match self.state.acquire_for_irq() {
+            Acquired::Halted => PostIrq::Halted,
+            Acquired::HeldByAnother => PostIrq::Left,
+            Acquired::Taken => {
+                self.begin_turn();
+                PostIrq::Enter
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! The network links of a kernel: frames between its driver
+//! The network devices of a kernel: frames between its driver
 //! (`kernel/arch/drupe/drivers/link.c`) and [`Link`]s.
 //!
 //! News of a link comes in two steps: its bit in `news` is set, then the link
@@ -6,10 +6,9 @@
 //! the bits. So a bit that is set is seen by the interrupt that follows it, if
 //! not by an earlier one.
 
-use crate::devices::host::contain;
-use crate::kernel::Kernel;
-use crate::process::fault;
-use crate::thread::deferred;
+use crate::devices::environment::contain;
+use crate::instance::Instance;
+use crate::thread::{context, deferred};
 use drupe_abi::{Errno, Frame, irq, link_flags};
 use drupe_host::link::{self, FrameHeader, Link, LinkWaker, Offloads};
 use std::io::{IoSlice, IoSliceMut};
@@ -41,23 +40,23 @@ impl LinkId {
 }
 
 /// The links of one kernel, by number.
-pub(crate) struct Links {
+pub(crate) struct NetDevices {
     slots: RwLock<[Option<Arc<dyn Link>>; MAX_LINKS]>,
     news: AtomicU64,
 }
 
-impl Default for Links {
-    fn default() -> Links {
-        Links {
+impl Default for NetDevices {
+    fn default() -> NetDevices {
+        NetDevices {
             slots: RwLock::new([const { None }; MAX_LINKS]),
             news: AtomicU64::new(0),
         }
     }
 }
 
-impl std::fmt::Debug for Links {
+impl std::fmt::Debug for NetDevices {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Links").finish_non_exhaustive()
+        f.debug_struct("NetDevices").finish_non_exhaustive()
     }
 }
 
@@ -70,13 +69,13 @@ pub(crate) fn flags(offloads: Offloads) -> u64 {
         | flag(checksum && uso, link_flags::USO)
 }
 
-impl Links {
+impl NetDevices {
     /// Reserves a number for `link`, and connects it.
     ///
     /// # Errors
     ///
     /// `ENOSPC` when all are taken.
-    pub(crate) fn insert(&self, kernel: &Arc<Kernel>, link: Arc<dyn Link>) -> Result<u32, Errno> {
+    pub(crate) fn insert(&self, kernel: &Arc<Instance>, link: Arc<dyn Link>) -> Result<u32, Errno> {
         let number = {
             let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
             let number = slots.iter().position(Option::is_none).ok_or(Errno::NOSPC)?;
@@ -183,15 +182,15 @@ impl Links {
 }
 
 /// There is news of a link. Returns whether the kernel may still want any.
-fn wake(kernel: Arc<Kernel>, number: usize) -> bool {
+fn wake(kernel: Arc<Instance>, number: usize) -> bool {
     if kernel.end.get().is_some() || kernel.is_forked() {
         return false;
     }
-    kernel.links.news.fetch_or(1 << number, SeqCst);
-    if fault::is_inside() {
-        deferred::defer(kernel);
+    kernel.netdevs.news.fetch_or(1 << number, SeqCst);
+    if context().is_inside() {
+        deferred::interrupt(kernel);
     } else {
-        kernel.interrupt(irq::LINK);
+        kernel.vcpu().interrupt(irq::LINK);
     }
     true
 }

@@ -1,8 +1,10 @@
-//! A kernel's [`Host`], with its panics contained and its promises kept.
+//! What a kernel has of the program's [`Host`]: clock, console, random source,
+//! with its panics contained and its promises kept.
 
 use crate::error::Error;
-use crate::kernel::Kernel;
-use crate::process::fault;
+use crate::instance::Instance;
+use crate::thread::context;
+use crate::vcpu::Vcpu;
 use drupe_host::{Host, TimerWaker};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU64;
@@ -15,7 +17,7 @@ use std::time::Duration;
 const NEAR: u64 = 100_000;
 
 /// What a kernel has of its host.
-pub(crate) struct HostSide {
+pub(crate) struct Environment {
     host: Arc<dyn Host>,
     /// The host's clock when the kernel's was 0, in ns.
     epoch: u64,
@@ -24,9 +26,9 @@ pub(crate) struct HostSide {
     latest: AtomicU64,
 }
 
-impl std::fmt::Debug for HostSide {
+impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HostSide").finish_non_exhaustive()
+        f.debug_struct("Environment").finish_non_exhaustive()
     }
 }
 
@@ -43,15 +45,15 @@ pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-impl HostSide {
+impl Environment {
     /// The kernel's clock begins.
     ///
     /// # Errors
     ///
     /// The host's clock panics.
-    pub(crate) fn new(host: Arc<dyn Host>) -> Result<HostSide, Error> {
+    pub(crate) fn new(host: Arc<dyn Host>) -> Result<Environment, Error> {
         let epoch = contain(|| host.monotonic());
-        Ok(HostSide {
+        Ok(Environment {
             epoch: epoch.ok_or_else(|| Error::boot("the host's clock panicked"))?,
             host,
             latest: AtomicU64::new(0),
@@ -81,18 +83,26 @@ impl HostSide {
 
     /// How long the leader (`timer.rs`) may sleep until the kernel's clock is at
     /// `deadline`. A host that panics here does not know.
-    pub(crate) fn timeout(&self, kernel: &Kernel, deadline: u64) -> Option<Duration> {
+    pub(crate) fn timeout(&self, vcpu: &Vcpu, deadline: u64) -> Option<Duration> {
+        let context = context();
+        let was_inside = context.is_inside();
         // The leader is outside; a call from there would wait for itself.
-        let _inside = fault::inside(kernel);
-        contain(|| self.host.timeout(deadline.saturating_add(self.epoch))).flatten()
+        let inside = context.enter(vcpu);
+        let timeout = contain(|| self.host.timeout(deadline.saturating_add(self.epoch))).flatten();
+        drop(inside);
+        if !was_inside {
+            // The leader must go on waiting: others run what was woken.
+            context.hand_on_deferred();
+        }
+        timeout
     }
 
     /// Whether the time between now and a near `deadline` may never pass. Asked
     /// by the holder of the CPU, which has just looked at the clock.
     #[inline]
-    pub(crate) fn stands_still_before(&self, kernel: &Kernel, deadline: u64) -> bool {
+    pub(crate) fn stands_still_before(&self, vcpu: &Vcpu, deadline: u64) -> bool {
         deadline.saturating_sub(self.latest.load(Relaxed)) <= NEAR
-            && self.timeout(kernel, deadline).is_none()
+            && self.timeout(vcpu, deadline).is_none()
     }
 
     /// Random bytes.
@@ -114,13 +124,13 @@ impl HostSide {
     /// # Errors
     ///
     /// The host panics.
-    pub(crate) fn attach(&self, kernel: Weak<Kernel>) -> Result<(), Error> {
+    pub(crate) fn attach(&self, kernel: Weak<Instance>) -> Result<(), Error> {
         let waker = TimerWaker::new(move || {
             let kernel = kernel.upgrade().filter(|kernel| kernel.end.get().is_none());
             if let Some(kernel) = &kernel
                 && !kernel.is_forked()
             {
-                kernel.timer.look_again(kernel);
+                kernel.vcpu().timer.look_again(kernel.vcpu());
             }
             kernel.is_some()
         });
@@ -145,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_clock_begins_at_0_and_never_goes_back() -> Result<(), Error> {
-        let host = HostSide::new(Arc::new(Times(vec![30, 2, 19, 20, 10].into())))?;
+        let host = Environment::new(Arc::new(Times(vec![30, 2, 19, 20, 10].into())))?;
         let seen = [(); 5].map(|()| host.clock());
         assert_eq!(seen, [10, 10, 10, 20, 20]);
         Ok(())
@@ -153,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_panics_at_once_boots_nothing() {
-        let error = HostSide::new(Arc::new(Times(Mutex::default()))).unwrap_err();
+        let error = Environment::new(Arc::new(Times(Mutex::default()))).unwrap_err();
         assert!(error.to_string().contains("clock panicked"), "{error}");
     }
 }

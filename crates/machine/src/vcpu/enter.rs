@@ -16,25 +16,23 @@
 //! raises the yield line, the machine is left in mid-computation, and the holder
 //! hands the CPU over, to get it back in its turn.
 
-use crate::kernel::{Futex, Kernel};
-use crate::process::fault;
-use crate::thread::{deadline, deferred};
-use crate::vcpu::call::Call;
+use super::call::Call;
+use super::{Futex, Vcpu};
+use crate::thread::{Context, context};
 use drupe_abi as abi;
-use drupe_cpu::{Outcome, PostIrq, Refused, Release, Sleeper, Waiter};
+use drupe_cpu::{Outcome, PostIrq, Refused, Release, Sleeper};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-thread_local! {
-    static WAITER: Arc<Waiter> = Arc::default();
-}
-
-/// What the current thread waits on for its turn.
-fn waiter() -> Arc<Waiter> {
-    // While the thread ends, the thread-local may be gone: any other will do.
-    WAITER.try_with(Arc::clone).unwrap_or_default()
+/// What the holder of the CPU came for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// A call, or an interrupt that it delivers: what is left after that is a
+    /// favour, which ends at the next tick.
+    Own,
+    /// What others have left: it is a helper thread.
+    Rest,
 }
 
 /// What a run left undone.
@@ -72,7 +70,7 @@ impl Drop for Draining<'_> {
     }
 }
 
-impl Kernel {
+impl Vcpu {
     /// Takes the CPU and runs the kernel: with `call`, until that is complete or
     /// blocked; without, until nothing is runnable. Then releases the CPU.
     ///
@@ -83,20 +81,29 @@ impl Kernel {
     /// `call` is null, or stays in place until its completion says `Done` or
     /// `Abandoned`; its request's arguments are as `Machine::syscall` demands.
     #[inline]
-    pub(crate) unsafe fn run(&self, call: *mut Call) -> Result<(), Refused> {
+    pub(super) unsafe fn run(
+        &self,
+        context: &'static Context,
+        call: *mut Call,
+    ) -> Result<(), Refused> {
         if !self.baton.try_acquire() {
-            self.acquire_slowly()?;
+            self.acquire_slowly(context)?;
         }
+        let errand = if call.is_null() {
+            Errand::Rest
+        } else {
+            Errand::Own
+        };
         // SAFETY: the CPU is ours; `call` is as promised.
-        unsafe { self.run_held(call) };
+        unsafe { self.run_held(context, call, errand) };
         Ok(())
     }
 
     #[cold]
-    fn acquire_slowly(&self) -> Result<(), Refused> {
-        let deadline = deadline::current();
+    fn acquire_slowly(&self, context: &'static Context) -> Result<(), Refused> {
+        let deadline = context.deadline();
         self.baton
-            .acquire(&waiter(), self.pending(), deadline, &Futex)
+            .acquire(&context.waiter(), self.pending(), deadline, &Futex)
     }
 
     /// Posts the interrupt `line`, and runs its handler unless another thread
@@ -104,23 +111,30 @@ impl Kernel {
     pub(crate) fn interrupt(&self, line: u32) {
         match self.baton.post_irq(self.pending(), line) {
             // SAFETY: the CPU is ours, and there is no call.
-            PostIrq::Enter => unsafe { self.run_held(ptr::null_mut()) },
+            PostIrq::Enter => unsafe {
+                self.run_held(context(), ptr::null_mut(), Errand::Own);
+            },
             PostIrq::Left | PostIrq::Halted => {}
         }
     }
 
     /// # Safety
     ///
-    /// As for [`Kernel::run`]; the caller holds the CPU, and has released it
+    /// As for [`Vcpu::run`]; the caller holds the CPU, and has released it
     /// when this returns.
-    pub(crate) unsafe fn run_held(&self, call: *mut Call) {
+    pub(super) unsafe fn run_held(
+        &self,
+        context: &'static Context,
+        call: *mut Call,
+        errand: Errand,
+    ) {
         let mut to_wake = ToWake::default();
         // SAFETY: passed on.
-        let mut ended = unsafe { self.run_until_idle(call, &mut to_wake) };
+        let mut ended = unsafe { self.run_until_idle(context, call, errand, &mut to_wake) };
         loop {
             match ended {
                 Ended::Stopped => {
-                    self.finish();
+                    self.instance().finish(self);
                     break;
                 }
                 Ended::Halted => break,
@@ -135,18 +149,27 @@ impl Kernel {
                 break;
             }
             // SAFETY: the CPU is ours again; nothing is brought.
-            ended = unsafe { self.run_until_idle(ptr::null_mut(), &mut to_wake) };
+            ended = unsafe { self.run_until_idle(context, ptr::null_mut(), errand, &mut to_wake) };
         }
         to_wake.now();
-        deferred::deliver();
+        context.do_deferred();
     }
 
+    /// Enters until the errand is done and nothing is left to do. A call that is
+    /// not complete by then is in the list of those that are blocked.
+    ///
     /// # Safety
     ///
-    /// As for [`Kernel::run`]; the caller holds the CPU.
-    unsafe fn run_until_idle(&self, call: *mut Call, to_wake: &mut ToWake) -> Ended {
-        let image = self.image();
-        let cpu = image.cpus;
+    /// As for [`Vcpu::run`]; the caller holds the CPU.
+    unsafe fn run_until_idle(
+        &self,
+        context: &'static Context,
+        call: *mut Call,
+        errand: Errand,
+        to_wake: &mut ToWake,
+    ) -> Ended {
+        let enter = self.instance().image().enter;
+        let cpu = self.state();
         let mut bring: *mut abi::Request = if call.is_null() {
             ptr::null_mut()
         } else {
@@ -154,44 +177,60 @@ impl Kernel {
             unsafe { &raw mut (*call).request }
         };
         let mut own_done = call.is_null();
-        let _inside = fault::inside(self);
+        let _inside = context.enter(self);
         let _draining = Draining(&self.draining);
-        if own_done {
+        if own_done && errand == Errand::Own {
             self.draining.store(true, Relaxed);
         }
-        loop {
+        let ended = loop {
             // SAFETY: we hold the CPU, and a request that is brought stays in
             // place until it is complete.
-            let leave = unsafe { (image.enter)(cpu, bring) };
+            let leave = unsafe { enter(cpu, bring) };
             bring = ptr::null_mut();
             match leave {
-                abi::leave::IDLE => return Ended::Idle,
+                abi::leave::IDLE => break Ended::Idle,
                 abi::leave::DONE => {
                     // SAFETY: we hold the CPU: its state is ours to read.
                     let (done, runnable) = unsafe { ((*cpu).done.cast::<Call>(), (*cpu).runnable) };
-                    // Nobody sleeps for our own.
-                    own_done |= done == call;
                     to_wake.now();
-                    // SAFETY: a call stays in place until its completion says
-                    // that it is complete: now.
-                    to_wake.0 = unsafe { (*done).completion.complete(Outcome::Done) };
+                    if done == call {
+                        // SAFETY: it is ours, and in place.
+                        unsafe {
+                            self.blocked.remove(done);
+                            (*done).completion.complete_own();
+                        }
+                        own_done = true;
+                    } else {
+                        // SAFETY: a call stays in place until its completion says
+                        // that it is complete: now.
+                        to_wake.0 = unsafe {
+                            self.blocked.remove(done);
+                            (*done).completion.complete(Outcome::Done)
+                        };
+                    }
                     if own_done {
                         if runnable == 0 {
-                            return Ended::Idle;
+                            break Ended::Idle;
                         }
                         if self.baton.has_waiters() {
-                            return Ended::Left;
+                            break Ended::Left;
                         }
-                        self.draining.store(true, Relaxed);
+                        if errand == Errand::Own {
+                            self.draining.store(true, Relaxed);
+                        }
                     }
                     to_wake.now();
                 }
                 abi::leave::YIELD => {
                     if own_done {
-                        return Ended::Left;
+                        break Ended::Left;
                     }
                     to_wake.now();
-                    let back = self.baton.hand_over(&waiter(), self.pending(), &Futex);
+                    // SAFETY: we hold the CPU, and wait for the call.
+                    unsafe { self.blocked.insert(call) };
+                    let back = self
+                        .baton
+                        .hand_over(&context.waiter(), self.pending(), &Futex);
                     if back.is_err() {
                         return Ended::Halted;
                     }
@@ -201,8 +240,13 @@ impl Kernel {
                     self.draining.store(own_done, Relaxed);
                 }
                 // `STOPPED`, or a code that does not exist.
-                _ => return Ended::Stopped,
+                _ => break Ended::Stopped,
             }
+        };
+        if !own_done {
+            // SAFETY: we hold the CPU, and the thread waits for its call.
+            unsafe { self.blocked.insert(call) };
         }
+        ended
     }
 }
