@@ -65,9 +65,7 @@ fn negative(result: Result<(), Errno>) -> i64 {
 
 unsafe extern "C" fn map(ctx: *const c_void, va: u64, pa: u64, len: u64) -> i64 {
     // SAFETY: the kernel passes its own context.
-    let kernel = unsafe { kernel(ctx) };
-    let _paused = kernel.io_threads.pause();
-    negative(kernel.memory.map(va, pa, len))
+    negative(unsafe { kernel(ctx) }.memory.map(va, pa, len))
 }
 
 unsafe extern "C" fn unmap(ctx: *const c_void, va: u64, len: u64) {

@@ -4,8 +4,13 @@
 //! vmalloc area is first moved to a memory file, for good. The memory file is
 //! mapped as a whole at a place that only this file knows, and every other mapping
 //! of it is a mirror of that one (`mapping.rs`).
+//!
+//! While a page moves nobody may write to it. The kernel does not, it waits for
+//! the operation; a page that is lent (`lent.rs`) to a disk stays where it is
+//! until the disk is done with it, and the kernel is told to try again.
 
 use super::layout::{Layout, PAGE};
+use super::lent::{Borrower, Lent, Loan};
 use super::mapping::{Access, Reservation};
 use crate::instance::lock;
 use rustix::fd::OwnedFd;
@@ -24,8 +29,15 @@ use std::sync::Mutex;
 pub(super) struct Mirror {
     file: OwnedFd,
     all: Reservation,
-    /// Which pages are still anonymous.
-    private: Mutex<Vec<bool>>,
+    /// Locked while pages move.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Which pages are still anonymous; none: no page is, or will be.
+    private: Vec<bool>,
+    lent: Lent,
 }
 
 impl Mirror {
@@ -40,8 +52,27 @@ impl Mirror {
         Ok(Mirror {
             file,
             all,
-            private: Mutex::new(vec![private; size / PAGE]),
+            state: Mutex::new(State {
+                private: vec![true; if private { size / PAGE } else { 0 }],
+                lent: Lent::default(),
+            }),
         })
+    }
+
+    /// From now on `borrower` may write to `ranges`, bytes of RAM. `None`: no page
+    /// will ever move.
+    pub(super) fn lend(
+        &self,
+        borrower: Borrower,
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) -> Option<Loan> {
+        let mut state = lock(&self.state);
+        (!state.private.is_empty()).then(|| state.lent.begin(borrower, ranges))
+    }
+
+    /// That is over.
+    pub(super) fn end_loan(&self, loan: Loan) {
+        lock(&self.state).lent.end(loan);
     }
 
     /// Maps the pages of the file that belong at `pages` there.
@@ -61,9 +92,14 @@ impl Mirror {
 
     /// Maps the `pages` of RAM also at `at`, in the vmalloc area.
     ///
+    /// # Errors
+    ///
+    /// `EAGAIN` while a disk may write to a page that would have to move.
+    ///
     /// # Safety
     ///
-    /// Nobody may write to these pages meanwhile, nor need what was at `at`.
+    /// Nobody but who they are lent to may write to these pages meanwhile, nor
+    /// need what was at `at`.
     pub(super) unsafe fn map(
         &self,
         space: &Reservation,
@@ -81,12 +117,20 @@ impl Mirror {
     ///
     /// # Safety
     ///
-    /// Nobody may write to these pages meanwhile.
+    /// As for [`Mirror::map`].
     unsafe fn share(&self, space: &Reservation, pages: Range<usize>) -> Result<(), Errno> {
-        let mut private = lock(&self.private);
+        let mut state = lock(&self.state);
+        if state.private.is_empty() {
+            return Ok(());
+        }
         for page in pages.start / PAGE..pages.end / PAGE {
-            if !private[page] {
+            if !state.private[page] {
                 continue;
+            }
+            // What the program writes to a buffer while it asks the kernel to
+            // work with it has no defined content in any case.
+            if state.lent.borrower(page) == Some(Borrower::Disk) {
+                return Err(Errno::AGAIN);
             }
             let offset = page * PAGE;
             // SAFETY: a page of RAM, readable, that nobody writes.
@@ -96,7 +140,7 @@ impl Mirror {
             }
             // SAFETY: the same content takes the place of what was there.
             unsafe { self.map_own(space, offset..offset + PAGE)? };
-            private[page] = false;
+            state.private[page] = false;
         }
         Ok(())
     }

@@ -13,9 +13,11 @@
 //! - `mapping.rs`: the only code that makes mappings.
 //! - `load.rs`: the image.
 //! - `mirror.rs`: the vmalloc area.
+//! - `lent.rs`: what others than the kernel write to.
 //! - `stacks.rs`: what tasks run on.
 
 mod layout;
+pub(crate) mod lent;
 mod load;
 pub(crate) mod mapping;
 mod mirror;
@@ -24,11 +26,13 @@ mod stacks;
 use drupe_image::elf::Elf;
 use drupe_image::embed;
 use layout::Layout;
+use lent::{Borrower, Loan};
 use mapping::Reservation;
 use mirror::Mirror;
 use rustix::io::Errno;
 use stacks::Stacks;
 use std::io;
+use std::ops::Range;
 
 /// A kernel's memory.
 #[derive(Debug)]
@@ -114,18 +118,37 @@ impl Memory {
         self.stacks.free(&self.space, end);
     }
 
-    /// Maps `len` bytes of RAM at `pa` also at `va` in the vmalloc area. Nobody
-    /// may write to these pages meanwhile.
+    /// From now on `borrower` may write to the memory at `ranges`, addresses in
+    /// the kernel's RAM, without holding the CPU. `None`: it would make no
+    /// difference.
+    pub(crate) fn lend(
+        &self,
+        borrower: Borrower,
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) -> Option<Loan> {
+        let base = self.space.base().addr();
+        let ranges = ranges.map(|range| range.start - base..range.end - base);
+        self.mirror.lend(borrower, ranges)
+    }
+
+    /// The end of [`Memory::lend`].
+    pub(crate) fn end_loan(&self, loan: Loan) {
+        self.mirror.end_loan(loan);
+    }
+
+    /// Maps `len` bytes of RAM at `pa` also at `va` in the vmalloc area. Called by
+    /// the holder of the CPU.
     ///
     /// # Errors
     ///
     /// `EINVAL` for ranges outside, or for pages of the image, which are not
-    /// shared memory; those of `mmap(2)`.
+    /// shared memory; `EAGAIN` while a disk may write to one of the pages, if that
+    /// is in the way; those of `mremap(2)`.
     pub(crate) fn map(&self, va: u64, pa: u64, len: u64) -> Result<(), Errno> {
         let at = Layout::pages(self.offset(va), len, self.layout.vmalloc())?;
         let pages = Layout::pages(pa, len, self.layout.anonymous())?;
         // SAFETY: only the kernel uses its vmalloc area, and it asked for this;
-        // it waits for us, and the caller keeps everybody else away.
+        // it waits for us. Nobody else writes to its RAM, unless it is lent.
         unsafe { self.mirror.map(&self.space, at, pages) }
     }
 

@@ -65,3 +65,31 @@ fn a_forked_child_has_none_of_it() {
     unsafe { libc::waitpid(pid, &mut status, 0) };
     assert_eq!(status, 0, "the child inherited mappings");
 }
+
+#[test]
+fn a_page_that_a_disk_fills_does_not_move() {
+    let memory = memory();
+    let page = |number: usize| memory.at(number * PAGE);
+    let bytes = |number: usize| page(number).addr()..page(number + 1).addr();
+    // SAFETY: RAM that nobody else knows; shared once it has moved.
+    let read = |address: *mut u8| unsafe { address.read_volatile() };
+    let write = |address: *mut u8, value| unsafe { address.write_volatile(value) };
+    let (disk, program) = (Borrower::Disk, Borrower::Program);
+    let reading = memory.lend(disk, [bytes(8000), bytes(8002)].into_iter());
+    let _buffer = memory.lend(program, [bytes(8004)].into_iter());
+    write(page(8001), 1);
+    write(page(8004), 4);
+    assert_eq!(memory.map_pages(0, 8000, 3), Err(Errno::AGAIN));
+    assert_eq!(memory.map_pages(0, 8001, 1), Ok(()));
+    assert_eq!(memory.map_pages(8, 8004, 1), Ok(()));
+    // What the disk brings meanwhile is there afterwards.
+    write(page(8000), 7);
+    write(page(8002), 9);
+    memory.end_loan(reading.unwrap());
+    assert_eq!(memory.map_pages(0, 8000, 3), Ok(()));
+    let second = memory.at(SIZE);
+    let seen = [0, 1, 2, 8].map(|at| read(second.wrapping_add(at * PAGE)));
+    assert_eq!(seen, [7, 1, 9, 4]);
+    write(page(8002), 10);
+    assert_eq!(read(second.wrapping_add(2 * PAGE)), 10);
+}
