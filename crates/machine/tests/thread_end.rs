@@ -86,10 +86,8 @@ fn a_destructor_of_a_later_key_may_call() {
     let machine = MACHINE.get_or_init(machine);
     let mut key = 0;
     // SAFETY: room for a key; the destructor is good for any thread.
-    assert_eq!(
-        unsafe { libc::pthread_key_create(&mut key, Some(calls_late)) },
-        0
-    );
+    let made = unsafe { libc::pthread_key_create(&mut key, Some(calls_late)) };
+    assert_eq!(made, 0);
     // C's destructors are not waited for by Rust's join: pthread_join(3) is.
     extern "C" fn body(key: *mut c_void) -> *mut c_void {
         let machine = MACHINE.get().expect("set before");
