@@ -32,6 +32,12 @@ const UNSAFE: &[&str] = &[
     "drupe",
 ];
 
+/// The file of `drupe-machine` that makes mappings.
+const MAPPER: &str = "crates/machine/src/memory/mapping.rs";
+
+/// What the other files of that crate have no business with.
+const MAPPING_CALLS: &[&str] = &["mmap", "munmap", "mprotect", "mremap", "madvise"];
+
 /// Lines from which on a file is too long to be about one thing.
 const MAX_LINES: usize = 600;
 
@@ -140,6 +146,12 @@ fn file_complaints(file: &Path, text: &str) -> Vec<String> {
     if lines > MAX_LINES {
         complaints.push(format!("{}: {lines} lines; split it", file.display()));
     }
+    let machine = file.starts_with("crates/machine/src") && file != Path::new(MAPPER);
+    let code = text.lines().map(str::trim_start);
+    let mut code = code.filter(|line| !line.starts_with("//"));
+    if machine && code.any(|line| MAPPING_CALLS.iter().any(|call| line.contains(call))) {
+        complaints.push(format!("{}: mappings are made in {MAPPER}", file.display()));
+    }
     complaints
 }
 
@@ -181,6 +193,24 @@ mod tests {
             [""; 0]
         );
         assert_eq!(dependencies(&package("newcomer", "libc", none())).len(), 1);
+    }
+
+    #[test]
+    fn one_file_makes_mappings() {
+        let complaints = |file: &str, line: &str| {
+            file_complaints(Path::new(file), &format!("//! A.\n{line}\n")).len()
+        };
+        let other = "crates/machine/src/boot.rs";
+        assert_eq!(
+            complaints(other, "    unsafe { libc::munmap(start, len) };"),
+            1
+        );
+        assert_eq!(complaints(other, "    // as mmap(2) says"), 0);
+        assert_eq!(complaints(MAPPER, "use rustix::mm::mmap;"), 0);
+        assert_eq!(
+            complaints("crates/run/src/memory.rs", "use rustix::mm::mmap;"),
+            0
+        );
     }
 
     #[test]
