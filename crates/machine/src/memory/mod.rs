@@ -54,7 +54,7 @@ impl Memory {
         let private = memory_size <= MAX_PRIVATE;
         let space = Reservation::new(layout.total())?;
         let mirror = Mirror::new(&layout, private)?;
-        load::load(&space, &layout, elf, &embed::backing()?)?;
+        load::load(&space, &layout, elf, embed::backing()?)?;
         let ram = layout.anonymous();
         // SAFETY: nothing is mapped there yet.
         unsafe {
