@@ -4,7 +4,7 @@ mod common;
 
 use common::{call, machine, nr};
 use drupe_host::disk::{Disk, Geometry};
-use drupe_machine::Machine;
+use drupe_machine::{Config, Machine, Ram};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -141,4 +141,38 @@ fn a_disk_may_call_its_own_kernel() {
         });
     });
     assert!(ended, "the kernel and its disk wait for each other");
+}
+
+#[test]
+fn every_kind_of_ram_is_what_it_says() {
+    let kinds = [
+        (Ram::HugePages, 64, false),
+        (Ram::HugePages, 1024, false),
+        (Ram::SmallPages, 64, false),
+        (Ram::SharedFile, 64, true),
+    ];
+    for (ram, mebibytes, in_file) in kinds {
+        let machine = Machine::boot(Config {
+            ram,
+            memory: mebibytes << 20,
+            ..Config::default()
+        })
+        .unwrap();
+        (0..100).for_each(|_| vmalloc(&machine));
+        let mut buffer = machine.buffer(1 << 20).unwrap();
+        buffer.fill(1);
+        let address = buffer.as_ptr().addr();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let around = |line: &&str| {
+            let (range, _) = line.split_once(' ').unwrap();
+            let (start, end) = range.split_once('-').unwrap();
+            let number = |text| usize::from_str_radix(text, 16).unwrap();
+            (number(start)..number(end)).contains(&address)
+        };
+        let line = maps.lines().find(around).unwrap();
+        assert_eq!(line.contains("drupe-ram"), in_file, "{ram:?}: {line}");
+        assert!(buffer.iter().all(|&byte| byte == 1));
+        drop(buffer);
+        machine.halt().unwrap();
+    }
 }

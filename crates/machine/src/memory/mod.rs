@@ -12,16 +12,21 @@
 //! - `layout.rs`: the ranges, and arithmetic.
 //! - `mapping.rs`: the only code that makes mappings.
 //! - `load.rs`: the image.
-//! - `mirror.rs`: the vmalloc area.
+//! - `ram.rs`: what RAM is made of.
+//! - `mirror.rs`: the vmalloc area; `budget.rs`: how many mappings that may take.
 //! - `lent.rs`: what others than the kernel write to.
 //! - `stacks.rs`: what tasks run on.
 
+mod budget;
 mod layout;
 pub(crate) mod lent;
 mod load;
 pub(crate) mod mapping;
 mod mirror;
+mod ram;
 mod stacks;
+
+pub use ram::Ram;
 
 use drupe_image::elf::Elf;
 use drupe_image::embed;
@@ -43,26 +48,29 @@ pub(crate) struct Memory {
     stacks: Stacks,
 }
 
-/// RAM up to this size, in bytes, starts as anonymous memory.
-const MAX_PRIVATE: usize = 128 << 20;
-
 impl Memory {
     /// Reserves memory and loads the embedded image into it: mapped, relocated,
     /// not started.
-    pub(crate) fn load(elf: &Elf, memory_size: usize, vmalloc_size: usize) -> io::Result<Memory> {
+    pub(crate) fn load(
+        elf: &Elf,
+        ram: Ram,
+        memory_size: usize,
+        vmalloc_size: usize,
+    ) -> io::Result<Memory> {
         let layout = Layout::new(elf, memory_size, vmalloc_size);
-        let private = memory_size <= MAX_PRIVATE;
         let space = Reservation::new(layout.total())?;
-        let mirror = Mirror::new(&layout, private)?;
+        let mirror = Mirror::new(layout, ram != Ram::SharedFile)?;
         load::load(&space, &layout, elf, embed::backing()?)?;
-        let ram = layout.anonymous();
+        let anonymous = layout.anonymous();
         // SAFETY: nothing is mapped there yet.
         unsafe {
-            if private {
-                space.open(ram.clone())?;
-                space.prefer_huge_pages(ram);
-            } else {
-                mirror.map_own(&space, ram)?;
+            match ram {
+                Ram::HugePages => {
+                    space.open(anonymous.clone())?;
+                    space.prefer_huge_pages(anonymous);
+                }
+                Ram::SmallPages => space.open(anonymous)?,
+                Ram::SharedFile => mirror.map_own(&space, anonymous)?,
             }
         }
         Ok(Memory {
@@ -143,7 +151,7 @@ impl Memory {
     ///
     /// `EINVAL` for ranges outside, or for pages of the image, which are not
     /// shared memory; `EAGAIN` while a disk may write to one of the pages, if that
-    /// is in the way; those of `mremap(2)`.
+    /// is in the way.
     pub(crate) fn map(&self, va: u64, pa: u64, len: u64) -> Result<(), Errno> {
         let at = Layout::pages(self.offset(va), len, self.layout.vmalloc())?;
         let pages = Layout::pages(pa, len, self.layout.anonymous())?;
@@ -156,11 +164,22 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// See [`Memory::map`].
+    /// `EINVAL` for ranges outside.
     pub(crate) fn unmap(&self, va: u64, len: u64) -> Result<(), Errno> {
         let range = Layout::pages(self.offset(va), len, self.layout.vmalloc())?;
         // SAFETY: the kernel has let go of the range.
-        unsafe { self.space.close(range) }
+        unsafe { self.mirror.unmap(&self.space, range) };
+        Ok(())
+    }
+
+    /// Whether the access to `address`, which faulted, can be tried again: it is
+    /// in the vmalloc area, and was not mapped for want of room.
+    ///
+    /// For a signal handler, in the thread that holds the CPU and was in the
+    /// kernel's code.
+    pub(crate) fn restore(&self, address: u64) -> bool {
+        let offset = self.offset(address) as usize;
+        self.layout.vmalloc().contains(&offset) && self.mirror.restore(&self.space, offset)
     }
 }
 

@@ -23,9 +23,9 @@ use drupe_abi as abi;
 use drupe_cpu::{Baton, Park, Spin};
 use drupe_host::futex;
 use std::cell::UnsafeCell;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use timer::Timer;
 

@@ -41,7 +41,7 @@ static void map_pages(unsigned long va, phys_addr_t pa, size_t len)
 
 	wait_event(disk_wait, (ret = drupe_map(va, pa, len)) != -EAGAIN);
 	if (ret)
-		panic("the host has no room for a kernel mapping");
+		panic("vmap: pages that are no RAM");
 }
 
 /**
@@ -49,8 +49,9 @@ static void map_pages(unsigned long va, phys_addr_t pa, size_t len)
  * @start: first address
  * @end: address behind the last one
  *
- * Pages that follow each other in memory too take one host mapping; there is
- * a limit on their number.  Process context, may sleep.
+ * Pages that follow each other in memory too take one host mapping.  Whether
+ * the host has room for it is its own affair: it can bring a mapping back when
+ * it is touched.  Process context, may sleep.
  */
 void drupe_vmap_range(unsigned long start, unsigned long end)
 {
