@@ -111,6 +111,10 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
         // SAFETY: the call has no arguments.
         without_deadline(|| unsafe { kernel.ask_init(context(), NR_GETPID, [0; 6]) })?;
     }
+    // SAFETY: the kernel does not run.
+    let trim = || unsafe { kernel.memory.trim() };
+    // A kernel that has ended meanwhile says so to whoever calls it.
+    let _ = without_deadline(|| kernel.vcpu().hold(trim));
     Ok(kernel)
 }
 

@@ -19,6 +19,7 @@ use super::budget::Count;
 use super::layout::{Layout, PAGE};
 use super::lent::{Borrower, Lent, Loan};
 use super::mapping::{Access, Reservation};
+use super::trim::{self, ZEROES};
 use crate::instance::lock;
 use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -33,9 +34,6 @@ const CHUNK: Range<usize> = 64 << 10..2 << 20;
 
 /// Pages on each side of a fault that are brought back with it.
 const AROUND: usize = 64;
-
-/// A page that was never written to.
-static ZEROES: [u8; PAGE] = [0; PAGE];
 
 /// What RAM has become of it.
 ///
@@ -134,7 +132,7 @@ impl State {
         self.ram_count.change(before, after);
     }
 
-    /// Whether `page` can be moved although nobody asked for it.
+    /// Whether `page` can be moved, or given back, although nobody asked for it.
     fn can_move(&self, page: usize) -> bool {
         self.private[page] && self.lent.borrower(page).is_none()
     }
@@ -179,6 +177,19 @@ impl Mirror {
     /// That is over.
     pub(super) fn end_loan(&self, loan: Loan) {
         lock(&self.state).lent.end(loan);
+    }
+
+    /// Gives back the pages of `range`, in RAM, that hold zeroes.
+    ///
+    /// # Safety
+    ///
+    /// The kernel does not run meanwhile. The range was opened, and nothing but this
+    /// has mapped anything there since.
+    pub(super) unsafe fn trim(&self, space: &Reservation, range: Range<usize>) {
+        let state = lock(&self.state);
+        // SAFETY: private pages; whoever writes to one beside the kernel has lent
+        // it, and others can lend them when the lock is free.
+        unsafe { trim::trim(space, range, |page| state.can_move(page)) };
     }
 
     /// Maps the pages of the file that belong at `pages` there.

@@ -15,6 +15,7 @@
 //! - `ram.rs`: what RAM is made of.
 //! - `mirror.rs`: the vmalloc area; `budget.rs`: how many mappings that may take.
 //! - `lent.rs`: what others than the kernel write to.
+//! - `trim.rs`: what holds nothing is given back.
 //! - `stacks.rs`: what tasks run on.
 
 mod budget;
@@ -25,6 +26,7 @@ pub(crate) mod mapping;
 mod mirror;
 mod ram;
 mod stacks;
+mod trim;
 
 pub use ram::Ram;
 
@@ -42,6 +44,8 @@ use std::ops::Range;
 /// A kernel's memory.
 #[derive(Debug)]
 pub(crate) struct Memory {
+    /// RAM in small pages that is of no file: what is given back reads as zeroes.
+    trimmable: Range<usize>,
     layout: Layout,
     space: Reservation,
     mirror: Mirror,
@@ -73,7 +77,13 @@ impl Memory {
                 Ram::SharedFile => mirror.map_own(&space, anonymous)?,
             }
         }
+        let trimmable = match ram {
+            Ram::SmallPages => layout.ram(),
+            // A huge page would be cut to pieces.
+            Ram::HugePages | Ram::SharedFile => 0..0,
+        };
         Ok(Memory {
+            trimmable,
             stacks: Stacks::new(layout.stacks().start),
             layout,
             space,
@@ -124,6 +134,18 @@ impl Memory {
     /// A stack of [`Memory::stack_alloc`] is not used any more.
     pub(crate) fn stack_free(&self, end: *mut u8) {
         self.stacks.free(&self.space, end);
+    }
+
+    /// Gives back what the kernel has touched and does not use.
+    ///
+    /// # Safety
+    ///
+    /// The kernel does not run meanwhile.
+    pub(crate) unsafe fn trim(&self) {
+        if !self.trimmable.is_empty() {
+            // SAFETY: passed on.
+            unsafe { self.mirror.trim(&self.space, self.trimmable.clone()) };
+        }
     }
 
     /// From now on `borrower` may write to the memory at `ranges`, addresses in

@@ -144,3 +144,34 @@ fn what_is_hidden_comes_back() {
     assert_eq!(count(vmalloc), 1);
     assert!(!memory.restore(address(6)));
 }
+
+#[test]
+fn zeroes_are_given_back_unless_they_are_lent() {
+    let memory = memory();
+    let space = &memory.space;
+    let all = 8000 * PAGE..8010 * PAGE;
+    let resident = || {
+        let pages = space.resident(all.clone()).into_iter();
+        let taken = pages.enumerate().filter(|(_, resident)| *resident);
+        taken.map(|(page, _)| page).collect::<Vec<_>>()
+    };
+    for page in 0..8 {
+        let value = u8::from(page % 4 == 3);
+        // SAFETY: RAM that nobody else knows.
+        unsafe { memory.at((8001 + page) * PAGE - 1).write_volatile(value) };
+    }
+    assert_eq!(resident(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    let lent = memory.at(8001 * PAGE).addr()..memory.at(8001 * PAGE).addr() + 1;
+    let loan = memory.lend(Borrower::Program, [lent].into_iter());
+    // SAFETY: there is no kernel.
+    unsafe { memory.trim() };
+    assert_eq!(resident(), [1, 3, 7]);
+    memory.end_loan(loan.unwrap());
+    memory.map_pages(0, 8007, 1).unwrap();
+    // SAFETY: as above.
+    unsafe { memory.trim() };
+    // SAFETY: as above, and mapped.
+    let read = |offset: usize| unsafe { memory.at(offset + PAGE - 1).read_volatile() };
+    assert_eq!((read(8003 * PAGE), read(SIZE)), (1, 1));
+    assert_eq!(read(8000 * PAGE), 0);
+}
