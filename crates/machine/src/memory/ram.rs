@@ -18,9 +18,8 @@ pub enum Ram {
     /// Private memory in pages of 4 KiB. An idle kernel takes about 4 MiB: for
     /// hundreds of kernels.
     SmallPages,
-    /// A memory file in pages of 4 KiB. As little memory as `SmallPages`, and no
-    /// page is ever moved; each is a bit slower to touch for the first time. Counts
-    /// as shared memory of the process, and against the limits of `/dev/shm`'s kind
-    /// that a container may have.
+    /// A memory file in pages of 4 KiB: no page is ever moved, and the process, or
+    /// the container that it is in, accounts it as shared memory. Touching a page
+    /// for the first time takes a bit longer. An idle kernel takes about 4.5 MiB.
     SharedFile,
 }
