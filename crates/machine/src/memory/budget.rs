@@ -5,6 +5,7 @@
 //! process keep to half of it, together: who would exceed that lets go of what can
 //! be mapped again (`mirror.rs`).
 
+use crate::process::fork;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -28,30 +29,80 @@ fn budget() -> usize {
     })
 }
 
+/// In a child of `fork(2)`, which has none of the kernels.
+pub(super) fn forked() {
+    USED.store(0, Relaxed);
+}
+
 /// The mappings of one kernel, counted; given back when it is dropped.
-#[derive(Debug, Default)]
-pub(super) struct Count(usize);
+#[derive(Debug)]
+pub(super) struct Count {
+    own: usize,
+    /// Of all that share the budget.
+    used: &'static AtomicUsize,
+    /// Of the process whose mappings they are.
+    generation: u32,
+}
+
+impl Default for Count {
+    fn default() -> Count {
+        Count::of(&USED)
+    }
+}
 
 impl Count {
+    fn of(used: &'static AtomicUsize) -> Count {
+        Count {
+            own: 0,
+            used,
+            generation: fork::generation(),
+        }
+    }
+
     /// It is `before` less and `after` more.
     pub(super) fn change(&mut self, before: usize, after: usize) {
-        self.0 = self.0 + after - before;
-        USED.fetch_add(after, Relaxed);
-        USED.fetch_sub(before, Relaxed);
+        self.own = self.own + after - before;
+        self.used.fetch_add(after, Relaxed);
+        self.used.fetch_sub(before, Relaxed);
     }
 
     pub(super) fn get(&self) -> usize {
-        self.0
+        self.own
     }
 
     /// Whether `more` are too many.
     pub(super) fn exceeds(&self, more: usize) -> bool {
-        self.0 + more > LEAST && USED.load(Relaxed) + more > budget()
+        self.own + more > LEAST && self.used.load(Relaxed) + more > budget()
     }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        USED.fetch_sub(self.0, Relaxed);
+        if self.generation == fork::generation() {
+            self.used.fetch_sub(self.own, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_is_given_back() {
+        static TOTAL: AtomicUsize = AtomicUsize::new(0);
+        let mut one = Count::of(&TOTAL);
+        one.change(0, LEAST);
+        one.change(LEAST, 10);
+        assert_eq!(one.get(), 10);
+        assert!(!one.exceeds(LEAST));
+        let mut other = Count::of(&TOTAL);
+        other.change(0, budget() - 10);
+        assert!(one.exceeds(LEAST));
+        assert!(!one.exceeds(LEAST - 10), "what every kernel has");
+        drop(other);
+        assert!(!one.exceeds(LEAST));
+        drop(one);
+        assert_eq!(TOTAL.load(Relaxed), 0);
     }
 }

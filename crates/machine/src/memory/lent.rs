@@ -65,11 +65,12 @@ impl Lent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::iter;
 
     #[test]
     fn a_page_is_lent_until_its_last_loan_ends() {
         let mut lent = Lent::default();
-        let program = lent.begin(Borrower::Program, [0..PAGE + 1].into_iter());
+        let program = lent.begin(Borrower::Program, iter::once(0..PAGE + 1));
         let disk = lent.begin(
             Borrower::Disk,
             [PAGE + 8..PAGE + 9, 5 * PAGE..6 * PAGE].into_iter(),

@@ -279,7 +279,7 @@ impl Drop for Unflagged {
 
 /// In a child of `fork(2)`: removes what another thread of the parent was about to
 /// set the flag of. Nothing else can be there: the child has no reservation.
-pub(crate) fn forked() {
+pub(super) fn forked() {
     for (address, length) in &UNFLAGGED {
         let (start, len) = (address.load(SeqCst), length.load(SeqCst));
         if len != 0 {

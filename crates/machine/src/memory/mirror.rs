@@ -47,13 +47,15 @@ pub(super) struct Mirror {
     all: Reservation,
     /// Bytes that are moved together, a power of two.
     chunk: usize,
+    /// Whether there are pages that are not in the file.
+    moves: bool,
     /// Locked while pages move.
     pub(super) state: Mutex<State>,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// Which pages are still anonymous; none: no page is, or will be.
+    /// Which pages are still anonymous; empty if no page ever was.
     private: Vec<bool>,
     lent: Lent,
     /// For each page of the vmalloc area.
@@ -153,6 +155,7 @@ impl Mirror {
             file,
             all,
             chunk: chunk.clamp(CHUNK.start, CHUNK.end),
+            moves: private,
             state: Mutex::new(State {
                 private: vec![true; if private { size / PAGE } else { 0 }],
                 lent: Lent::default(),
@@ -170,8 +173,8 @@ impl Mirror {
         borrower: Borrower,
         ranges: impl Iterator<Item = Range<usize>>,
     ) -> Option<Loan> {
-        let mut state = lock(&self.state);
-        (!state.private.is_empty()).then(|| state.lent.begin(borrower, ranges))
+        self.moves
+            .then(|| lock(&self.state).lent.begin(borrower, ranges))
     }
 
     /// That is over.
@@ -347,16 +350,26 @@ impl Mirror {
         }
         // SAFETY: inside the vmalloc area; passed on.
         let map = || unsafe { space.mirror(at.clone(), &self.all, first * PAGE) };
-        // With fewer hidden, the same instruction might hide them again.
-        if let Err(error) = map() {
+        self.with_room(state, space, map)?;
+        state.set_area(area, |_, entry| entry.mapped(true));
+        Ok(())
+    }
+
+    /// Makes a mapping, for which others are dropped if the host refuses it.
+    fn with_room(
+        &self,
+        state: &mut State,
+        space: &Reservation,
+        map: impl Fn() -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        map().or_else(|error| {
+            // With fewer dropped, the same instruction might drop them again.
             if state.area_count.get() < 4 {
                 return Err(error);
             }
             self.hide(state, space);
-            map()?;
-        }
-        state.set_area(area, |_, entry| entry.mapped(true));
-        Ok(())
+            map()
+        })
     }
 
     /// Drops all mappings in the vmalloc area; they are brought back by faults.
@@ -380,7 +393,7 @@ impl Mirror {
         space: &Reservation,
         pages: Range<usize>,
     ) -> Result<(), Errno> {
-        if state.private.is_empty() || !state.private[pages.clone()].contains(&true) {
+        if !self.moves || !state.private[pages.clone()].contains(&true) {
             return Ok(());
         }
         // What the program writes to a buffer while it asks the kernel to work
@@ -406,7 +419,7 @@ impl Mirror {
             if moves(first) {
                 next = (next..end).find(|&page| !moves(page)).unwrap_or(end);
                 // SAFETY: RAM that nobody writes to.
-                unsafe { self.move_run(space, first..next)? };
+                unsafe { self.move_run(state, space, first..next)? };
                 state.set_moved(first..next);
             }
         }
@@ -418,7 +431,12 @@ impl Mirror {
     /// # Safety
     ///
     /// Nobody may write to them meanwhile.
-    unsafe fn move_run(&self, space: &Reservation, pages: Range<usize>) -> Result<(), Errno> {
+    unsafe fn move_run(
+        &self,
+        state: &mut State,
+        space: &Reservation,
+        pages: Range<usize>,
+    ) -> Result<(), Errno> {
         let mut next = pages.start;
         while next < pages.end {
             // SAFETY: pages of RAM, readable, that nobody writes.
@@ -439,7 +457,9 @@ impl Mirror {
                 return Err(Errno::NOMEM);
             }
         }
+        let bytes = pages.start * PAGE..pages.end * PAGE;
         // SAFETY: the same content takes the place of what was there.
-        unsafe { self.map_own(space, pages.start * PAGE..pages.end * PAGE) }
+        let map = || unsafe { self.map_own(space, bytes.clone()) };
+        self.with_room(state, space, map)
     }
 }

@@ -22,7 +22,7 @@ mod budget;
 mod layout;
 pub(crate) mod lent;
 mod load;
-pub(crate) mod mapping;
+mod mapping;
 mod mirror;
 mod ram;
 mod stacks;
@@ -40,6 +40,12 @@ use rustix::io::Errno;
 use stacks::Stacks;
 use std::io;
 use std::ops::Range;
+
+/// In a child of `fork(2)`: it has none of the kernels' memory.
+pub(crate) fn forked() {
+    mapping::forked();
+    budget::forked();
+}
 
 /// A kernel's memory.
 #[derive(Debug)]

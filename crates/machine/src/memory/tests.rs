@@ -4,7 +4,7 @@ use super::*;
 use crate::instance::lock;
 use drupe_image::embed;
 use layout::PAGE;
-use std::ops::Range;
+use std::iter;
 
 const SIZE: usize = 64 << 20;
 const VMALLOC: usize = 128 << 20;
@@ -74,10 +74,11 @@ fn a_page_that_a_disk_fills_does_not_move() {
     let bytes = |number: usize| page(number).addr()..page(number + 1).addr();
     // SAFETY: RAM that nobody else knows; shared once it has moved.
     let read = |address: *mut u8| unsafe { address.read_volatile() };
+    // SAFETY: as above.
     let write = |address: *mut u8, value| unsafe { address.write_volatile(value) };
     let (disk, program) = (Borrower::Disk, Borrower::Program);
     let reading = memory.lend(disk, [bytes(8000), bytes(8002)].into_iter());
-    let _buffer = memory.lend(program, [bytes(8004)].into_iter());
+    let _buffer = memory.lend(program, iter::once(bytes(8004)));
     write(page(8001), 1);
     write(page(8004), 4);
     assert_eq!(memory.map_pages(0, 8000, 3), Err(Errno::AGAIN));
@@ -108,6 +109,7 @@ fn what_is_hidden_comes_back() {
     let vmalloc = memory.at(vmalloc.start).addr()..memory.at(vmalloc.end).addr();
     // SAFETY: RAM that nobody else knows; the vmalloc area once it is mapped.
     let read = |offset: usize| unsafe { memory.at(offset).read_volatile() };
+    // SAFETY: as above.
     let write = |offset: usize, value| unsafe { memory.at(offset).write_volatile(value) };
     for page in 8000..8200 {
         write(page * PAGE, page as u8);
@@ -162,7 +164,7 @@ fn zeroes_are_given_back_unless_they_are_lent() {
     }
     assert_eq!(resident(), [0, 1, 2, 3, 4, 5, 6, 7]);
     let lent = memory.at(8001 * PAGE).addr()..memory.at(8001 * PAGE).addr() + 1;
-    let loan = memory.lend(Borrower::Program, [lent].into_iter());
+    let loan = memory.lend(Borrower::Program, iter::once(lent));
     // SAFETY: there is no kernel.
     unsafe { memory.trim() };
     assert_eq!(resident(), [1, 3, 7]);

@@ -3,7 +3,9 @@
 //!
 //! A fault of an instruction that has an entry in the image's exception table
 //! is a bad pointer given to a system call; the handler goes on at the fixup,
-//! and the call returns `EFAULT`. Any other fault of the image is a bug: the
+//! and the call returns `EFAULT`. One of an access to the vmalloc area may mean that
+//! its mapping was dropped (`memory/mirror.rs`): it is brought back, and the access
+//! tried again. Any other fault of the image is a bug: the
 //! handler goes on in the image's fault report, in place of what faulted; that
 //! prints, panics and leaves the machine. A fault during the report, or one
 //! without a usable stack, leaves the machine at once.

@@ -11,7 +11,7 @@
 //!
 //! [`Error::Forked`]: crate::Error::Forked
 
-use crate::memory::mapping;
+use crate::memory;
 use crate::thread;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -38,5 +38,5 @@ pub(crate) fn install() {
 unsafe extern "C" fn in_child() {
     GENERATION.fetch_add(1, Relaxed);
     thread::forked();
-    mapping::forked();
+    memory::forked();
 }
