@@ -2,9 +2,16 @@
 
 use super::*;
 use crate::instance::lock;
+use crate::process::fork;
 use drupe_image::embed;
 use layout::PAGE;
+use mapping::Access;
+use rustix::fs::{MemfdFlags, memfd_create};
 use std::iter;
+use std::sync::Barrier;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 
 const SIZE: usize = 64 << 20;
 const VMALLOC: usize = 128 << 20;
@@ -34,6 +41,71 @@ fn mappings() -> Vec<(Range<usize>, String)> {
     maps.lines().map(|line| parse(line).unwrap()).collect()
 }
 
+/// In a child of `fork(2)`: there must be none of the mappings that `unwanted` finds.
+fn in_child<I: Iterator<Item = (Range<usize>, String)>>(unwanted: impl Fn() -> I) {
+    // SAFETY: the child uses what a child of a process with threads may use:
+    // glibc's allocator can be used after a fork.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        let inherited: Vec<_> = unwanted().collect();
+        for (range, what) in &inherited {
+            eprintln!("inherited: {range:x?} {what}");
+        }
+        // SAFETY: ends the child without running the parent's destructors.
+        unsafe { libc::_exit(i32::from(!inherited.is_empty())) };
+    }
+    let mut status = 0;
+    // SAFETY: the child is ours.
+    unsafe { libc::waitpid(pid, &mut status, 0) };
+    assert_eq!(status, 0, "the child inherited mappings");
+}
+
+#[test]
+fn a_fork_at_any_moment_inherits_nothing() {
+    fork::install();
+    let space = Reservation::new(16 * PAGE).unwrap();
+    let file = memfd_create("drupe-test", MemfdFlags::CLOEXEC).unwrap();
+    let (ends, maps) = (AtomicBool::new(false), Barrier::new(2));
+    let (space, file, ends, maps) = (&space, &file, &ends, &maps);
+    thread::scope(|s| {
+        s.spawn(move || {
+            let mut first = true;
+            while !ends.load(Relaxed) {
+                // SAFETY: nobody needs what is there.
+                unsafe {
+                    space
+                        .map_file(0..16 * PAGE, Access::Shared, file, 0)
+                        .unwrap()
+                };
+                if std::mem::take(&mut first) {
+                    maps.wait();
+                }
+            }
+        });
+        maps.wait();
+        // Before there is an assertion that may fail: the thread must end.
+        let _ends = at_end(|| ends.store(true, Relaxed));
+        for _ in 0..200 {
+            in_child(|| {
+                let all = mappings().into_iter();
+                all.filter(|(_, what)| what.contains("drupe-test"))
+            });
+        }
+    });
+}
+
+/// Does `job` when it is dropped.
+fn at_end(job: impl FnMut()) -> impl Drop {
+    struct Guard<F: FnMut()>(F);
+    impl<F: FnMut()> Drop for Guard<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    Guard(job)
+}
+
 #[test]
 fn a_forked_child_has_none_of_it() {
     let memory = memory();
@@ -46,25 +118,11 @@ fn a_forked_child_has_none_of_it() {
     memory.unmap(va, 20 * PAGE as u64).unwrap();
     let start = memory.space.base().addr();
     let own = start..start + memory.layout.total();
-    // SAFETY: the child uses what a child of a process with threads may use:
-    // glibc's allocator can be used after a fork.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "fork");
-    if pid == 0 {
-        let inherited = mappings().into_iter().filter(|(range, what)| {
+    in_child(|| {
+        mappings().into_iter().filter(|(range, what)| {
             (range.start < own.end && own.start < range.end) || what.contains("drupe-ram")
-        });
-        let inherited: Vec<_> = inherited.collect();
-        for (range, what) in &inherited {
-            eprintln!("inherited: {range:x?} {what}");
-        }
-        // SAFETY: ends the child without running the parent's destructors.
-        unsafe { libc::_exit(i32::from(!inherited.is_empty())) };
-    }
-    let mut status = 0;
-    // SAFETY: the child is ours.
-    unsafe { libc::waitpid(pid, &mut status, 0) };
-    assert_eq!(status, 0, "the child inherited mappings");
+        })
+    });
 }
 
 #[test]
