@@ -1,6 +1,8 @@
 //! What arranges networks does so in the program's own; ssh, with a server that
 //! changes its rights.
 
+use drupe_testing::skipped;
+
 use crate::harness::{Outcome, Place, tool};
 use crate::ran::prints;
 
@@ -51,7 +53,7 @@ fn wg_and_tc_configure() -> Outcome {
 #[test]
 fn ssh() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: sshd needs root");
+        skipped("sshd needs root");
         return Ok(());
     }
     let place = Place::new()?;
