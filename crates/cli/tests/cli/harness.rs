@@ -1,5 +1,6 @@
 //! Images, trees and runs of the command.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsStr;
@@ -28,14 +29,27 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
+/// Sets the umask that the tests are written for, whoever runs them: the command
+/// goes by it. It is the same for all tests of a process.
+fn usual_umask() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+}
+
+/// The command's path as a word of a shell's script.
+pub(crate) fn command_in_shell() -> Outcome<Cow<'static, str>> {
+    Ok(shlex::try_quote(env!("CARGO_BIN_EXE_drupe"))?)
+}
+
 impl Place {
     pub(crate) fn new() -> Outcome<Place> {
+        usual_umask();
         let dir = tempfile::tempdir()?;
         Ok(Place { dir })
     }
 
     /// The same in a directory that every user can reach and read.
     pub(crate) fn for_anyone() -> Outcome<Place> {
+        usual_umask();
         let dir = anyone::directory()?;
         Ok(Place { dir })
     }
