@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use drupe_kbuild::Flavour;
 
-use crate::run::{cargo, root, run as run_command};
+use crate::test::build_release;
 use crate::{kernel, setup};
 use steps::Steps;
 
@@ -26,18 +26,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
     setup::install(&setup::everything()?)?;
     kernel::build(Flavour::MMU, false)?;
-    run_command(cargo().args(["build", "--release", "--package", "drupe-cli", "--locked"]))?;
+    let drupe = build_release("drupe-cli", "drupe")?;
     let directory = tempfile::Builder::new().prefix("drupe-demo-").tempdir()?;
-    demonstrate(directory.path())
+    demonstrate(&drupe, directory.path())
 }
 
-/// The `drupe` command that was built just now.
-fn drupe() -> Command {
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into());
-    Command::new(root().join(target).join("release/drupe"))
-}
-
-fn demonstrate(directory: &Path) -> Result<()> {
+/// Makes the tree and the images in `directory`, with the command at `drupe`.
+fn demonstrate(drupe: &Path, directory: &Path) -> Result<()> {
+    let drupe = || Command::new(drupe);
     let (tree, image) = (directory.join("tree"), directory.join("disk.img"));
     let (out, peer_out) = (directory.join("out"), directory.join("peer-out"));
     let peer_image = directory.join("peer.img");
