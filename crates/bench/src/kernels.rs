@@ -3,7 +3,7 @@
 use crate::system::System;
 use crate::table::{Measured, Row, Table};
 use anyhow::{Context, Result};
-use drupe_machine::{Config, Machine};
+use drupe_machine::{Config, Machine, Ram};
 use std::fs;
 use std::sync::Arc;
 use std::thread;
@@ -14,53 +14,73 @@ const MANY: usize = 100;
 /// What a kernel still does after its boot is done after that.
 const REST: Duration = Duration::from_millis(100);
 
+fn boot(ram: Ram) -> Result<Arc<Machine>> {
+    Ok(Machine::boot(Config {
+        ram,
+        ..Config::default()
+    })?)
+}
+
 pub(crate) fn run(table: &mut Table) -> Result<()> {
     // What the first kernel of a process costs it once is no kernel's.
-    Machine::boot(Config::default())?.halt()?;
+    boot(Ram::default())?.halt()?;
 
-    let before = Resident::now()?;
-    let machine = Machine::boot(Config::default())?;
-    thread::sleep(REST);
-    let one = Resident::now()?.since(before);
-    machine.halt()?;
-    drop(machine);
-    table.push(one.row("memory of an idle kernel", 1));
+    // Beside two others, which share the image: it is nobody's own any more.
+    let others = [boot(Ram::SmallPages)?, boot(Ram::SmallPages)?];
+    for (what, ram) in [
+        ("idle, huge pages", Ram::HugePages),
+        ("idle, small pages", Ram::SmallPages),
+        ("idle, memory file", Ram::SharedFile),
+    ] {
+        let before = Memory::now()?;
+        let machine = boot(ram)?;
+        thread::sleep(REST);
+        let one = Memory::now()?.since(before);
+        machine.halt()?;
+        drop(machine);
+        one.rows(what, 1)
+            .into_iter()
+            .for_each(|row| table.push(row));
+    }
+    for other in others {
+        other.halt()?;
+    }
+    many(table, Ram::HugePages, "100 huge")?;
+    many(table, Ram::SmallPages, "100 small")
+}
 
-    let before = Resident::now()?;
-    let (machines, boot) = timed(|| {
-        let boots = (0..MANY).map(|_| Machine::boot(Config::default()));
-        Ok(boots.collect::<Result<Vec<Arc<Machine>>, _>>()?)
-    })?;
+/// Rows of many kernels, whose names begin with `what`.
+fn many(table: &mut Table, ram: Ram, what: &str) -> Result<()> {
+    let before = Memory::now()?;
+    let (machines, boot) = timed(|| (0..MANY).map(|_| boot(ram)).collect::<Result<Vec<_>>>())?;
     thread::sleep(REST);
-    let idle = Resident::now()?.since(before);
-    let ((), call) = timed(|| {
+    let idle = Memory::now()?.since(before);
+    let each_once = || -> Result<()> {
         for machine in &machines {
             machine.getppid()?;
         }
         Ok(())
-    })?;
-    let ((), again) = timed(|| {
-        for machine in &machines {
-            machine.getppid()?;
-        }
-        Ok(())
-    })?;
+    };
+    let ((), call) = timed(each_once)?;
+    let ((), again) = timed(each_once)?;
     let ((), halt) = timed(|| {
         for machine in machines {
             machine.halt()?;
         }
         Ok(())
     })?;
-    table.push(idle.row("memory of each of 100", MANY));
-    for (what, time) in [
-        ("100 kernels: boot all", boot),
-        ("100 kernels: a call in each", call),
-        ("100 kernels: and another", again),
-        ("100 kernels: halt all", halt),
+    idle.rows(&format!("{what}: each"), MANY)
+        .into_iter()
+        .for_each(|row| table.push(row));
+    for (job, time) in [
+        ("boot all", boot),
+        ("a call in each", call),
+        ("and another", again),
+        ("halt all", halt),
     ] {
-        table.push(Row::new(what, time).note(
+        table.push(Row::new(format!("{what}: {job}"), time).note(
             "for all of them, one after the other, by one thread; its first call in a kernel makes \
-             its task there; the host has one kernel",
+             its task there; huge and small are pages of RAM; the host has one kernel",
         ));
     }
     Ok(())
@@ -72,41 +92,57 @@ fn timed<T>(job: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
     Ok((result, start.elapsed()))
 }
 
-/// Memory of this process, in bytes.
+/// Memory of this process, in bytes (`/proc/self/smaps_rollup`).
 #[derive(Clone, Copy)]
-struct Resident {
-    all: u64,
-    /// That of files: pages which several kernels may share are counted for
-    /// each of them.
-    files: u64,
+struct Memory {
+    /// Pages that nobody else has, nor another mapping of this process.
+    private: u64,
+    /// These, and of pages that several have, this mapping's part.
+    proportional: u64,
+    /// All pages.
+    resident: u64,
 }
 
-impl Resident {
-    fn now() -> Result<Resident> {
-        let text = fs::read_to_string("/proc/self/statm")?;
-        let mut fields = text.split_whitespace().skip(1).map(str::parse::<u64>);
-        let mut field = || fields.next().context("/proc/self/statm has fewer fields");
-        // SAFETY: no memory is passed.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
-        Ok(Resident {
-            all: field()?? * page,
-            files: field()?? * page,
+impl Memory {
+    fn now() -> Result<Memory> {
+        let text = fs::read_to_string("/proc/self/smaps_rollup")?;
+        let sum = |start: &str| -> Result<u64> {
+            let lines = text.lines().filter(|line| line.starts_with(start));
+            lines
+                .map(|line| {
+                    let field = line.split_whitespace().nth(1);
+                    let field = field.context("smaps_rollup has a line without a number")?;
+                    Ok(field.parse::<u64>()? << 10)
+                })
+                .sum()
+        };
+        Ok(Memory {
+            private: sum("Private_")?,
+            proportional: sum("Pss:")?,
+            resident: sum("Rss:")?,
         })
     }
 
-    fn since(self, before: Resident) -> Resident {
-        Resident {
-            all: self.all.saturating_sub(before.all),
-            files: self.files.saturating_sub(before.files),
+    fn since(self, before: Memory) -> Memory {
+        Memory {
+            private: self.private.saturating_sub(before.private),
+            proportional: self.proportional.saturating_sub(before.proportional),
+            resident: self.resident.saturating_sub(before.resident),
         }
     }
 
-    fn row(self, what: &str, kernels: usize) -> Row {
+    /// What each of `kernels` has of it.
+    fn rows(self, what: &str, kernels: usize) -> [Row; 2] {
         let kernels = kernels as u64;
-        Row::new(what, Measured::Bytes(self.all / kernels)).note(format!(
-            "resident memory (statm); {:.1} MiB of it is file pages, most of them the image's, \
-             which kernels share",
-            (self.files / kernels) as f64 / f64::from(1 << 20)
-        ))
+        let bytes = |bytes: u64| Measured::Bytes(bytes / kernels);
+        let resident = (self.resident / kernels) as f64 / f64::from(1 << 20);
+        [
+            Row::new(format!("{what}: private"), bytes(self.private))
+                .note("pages that this kernel alone has (smaps)"),
+            Row::new(format!("{what}: PSS"), bytes(self.proportional)).note(format!(
+                "these, and its part of the image's pages, which all kernels share; {resident:.1} \
+                 MiB resident if those are counted in full"
+            )),
+        ]
     }
 }

@@ -11,6 +11,7 @@
 //! - What must be mapped from a file is noted in [`UNFLAGGED`] until the flag is
 //!   set. A child that was forked in between removes it.
 
+use super::layout::PAGE;
 use crate::process::fork;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
@@ -177,21 +178,23 @@ impl Reservation {
         }
     }
 
-    /// Makes one page of an open range inaccessible, without a mapping of its own
-    /// where the host can (Linux 6.13).
+    /// Makes one page of an open range inaccessible; returns whether that took a
+    /// mapping of its own, and cut another one in two: where the host does not know
+    /// guards (before Linux 6.13).
     ///
     /// # Safety
     ///
     /// Nobody may need it.
-    pub(super) unsafe fn guard(&self, range: Range<usize>) -> Result<(), Errno> {
+    pub(super) unsafe fn guard(&self, range: Range<usize>) -> Result<bool, Errno> {
         let (start, len) = self.place(&range);
         // SAFETY: inside our reservation, and not in use.
         unsafe {
-            if libc::madvise(start, len, GUARD_INSTALL) != 0 {
-                mprotect(start, len, MprotectFlags::empty())?;
+            if libc::madvise(start, len, GUARD_INSTALL) == 0 {
+                return Ok(false);
             }
+            mprotect(start, len, MprotectFlags::empty())?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Gives the memory of an open range back; it reads as zeroes.
@@ -204,6 +207,18 @@ impl Reservation {
         // If that fails, the pages stay.
         // SAFETY: inside our reservation; the rest is the caller's promise.
         let _ = unsafe { madvise(start, len, Advice::LinuxDontNeed) };
+    }
+
+    /// Which pages of an open range of private memory have been touched. None, if
+    /// the host does not say.
+    pub(super) fn resident(&self, range: Range<usize>) -> Vec<bool> {
+        let (start, len) = self.place(&range);
+        let mut pages = vec![0u8; len.div_ceil(PAGE)];
+        // SAFETY: there is a byte for each page.
+        if unsafe { libc::mincore(start, len, pages.as_mut_ptr()) } != 0 {
+            pages.fill(0);
+        }
+        pages.into_iter().map(|page| page & 1 != 0).collect()
     }
 
     /// Asks for huge pages in an open range. A host without is slower, no more.

@@ -106,6 +106,17 @@ impl Vcpu {
             .acquire(&context.waiter(), self.pending(), deadline, &Futex)
     }
 
+    /// Does `job` while nothing runs the kernel.
+    pub(crate) fn hold(&self, job: impl FnOnce()) -> Result<(), Refused> {
+        if !self.baton.try_acquire() {
+            self.acquire_slowly(context())?;
+        }
+        job();
+        // SAFETY: the CPU is ours, and there is no call.
+        unsafe { self.run_held(context(), ptr::null_mut(), Errand::Own) };
+        Ok(())
+    }
+
     /// Posts the interrupt `line`, and runs its handler unless another thread
     /// holds the CPU and will.
     pub(crate) fn interrupt(&self, line: u32) {

@@ -118,6 +118,7 @@ static irqreturn_t disk_interrupt(int irq, void *dev_id)
 						     io));
 		blk_mq_end_request(rq, errno_to_blk_status(io->error));
 	}
+	drupe_vmap_disk_done();
 	return IRQ_HANDLED;
 }
 
