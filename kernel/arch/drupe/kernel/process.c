@@ -29,11 +29,15 @@
 #include <asm/machine.h>
 
 /* Signals and other work that waits for the task to leave the kernel. */
-#define EXIT_WORK (_TIF_NOTIFY_RESUME | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
+#define EXIT_WORK (_TIF_NOTIFY_RESUME | _TIF_SIGPENDING | \
+		   _TIF_NOTIFY_SIGNAL | BIT(TIF_RESTORE_SIGMASK))
 
 /*
  * Signal handlers cannot run: a signal that would call one only interrupts, as
  * the host does itself (%DRUPE_OP_TASK_INTERRUPT).  Returns whether one did.
+ *
+ * A mask that the call had for itself holds until the signals that it let in
+ * have been seen.
  */
 static noinline bool exit_work(void)
 {
@@ -50,6 +54,8 @@ static noinline bool exit_work(void)
 		resume_user_mode_work(&drupe_user_regs);
 		if (test_thread_flag(TIF_SIGPENDING) && get_signal(&ksig))
 			handler = true;
+		else
+			restore_saved_sigmask();
 	}
 	return handler;
 }
