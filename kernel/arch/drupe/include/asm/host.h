@@ -262,8 +262,8 @@ struct drupe_frame {
 /**
  * struct drupe_host_ops - what the host does for one kernel
  * @clock: monotonic time in ns; any context, must not block
- * @wall_clock: ns since 1970-01-01 UTC, may be negative; during boot, any
- *	context, must not block
+ * @wall_clock: ns since 1970-01-01 UTC at the time that @clock gave last, may be
+ *	negative; during boot
  * @console_write: @len bytes of kernel log text at @text, not NUL-terminated,
  *	the kernel's; any context, must not block
  * @timer_set: raise %DRUPE_IRQ_TIMER on CPU @cpu once @clock reaches
