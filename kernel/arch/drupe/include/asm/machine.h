@@ -64,6 +64,18 @@ void drupe_fault(const struct drupe_fault *fault);
 /* drivers/console.c */
 void drupe_console_init(void);
 
+/* mm/buffers.c */
+#ifdef CONFIG_MMU
+int drupe_map_buffers(void);
+#else
+static inline int drupe_map_buffers(void)
+{
+	return 0;
+}
+#endif
+void *drupe_pages_alloc(size_t len);
+void drupe_pages_free(void *start, size_t len);
+
 /* mm/init.c */
 void drupe_memory_init(void);
 
