@@ -32,6 +32,52 @@ const UNSAFE: &[&str] = &[
     "drupe",
 ];
 
+/// What only some files of a crate may do: invariants of ARCHITECTURE.md.
+const CONFINED: &[Confined] = &[
+    Confined {
+        beneath: "crates/machine/src",
+        code: &["mmap", "munmap", "mprotect", "mremap", "madvise"],
+        files: &["memory/mapping.rs"],
+        rule: "makes mappings: memory/mapping.rs does",
+    },
+    Confined {
+        beneath: "crates/machine/src",
+        code: &[".image().enter"],
+        files: &["vcpu/enter.rs"],
+        rule: "enters the image",
+    },
+    Confined {
+        beneath: "crates/machine/src",
+        code: &["thread_local!"],
+        files: &["thread/mod.rs"],
+        rule: "has a thread-local: what a thread does is in its Context",
+    },
+    Confined {
+        beneath: "crates/machine/src",
+        code: &[".vcpus"],
+        files: &["boot.rs", "instance.rs", "devices/ops.rs"],
+        rule: "presumes how many CPUs there are: ask Instance::vcpu",
+    },
+    Confined {
+        beneath: "crates/machine/src",
+        code: &["sigaction("],
+        files: &["process/fault.rs"],
+        rule: "installs a signal handler",
+    },
+];
+
+/// Code that stands in these files and in no others.
+struct Confined {
+    /// The directory that the rule is for.
+    beneath: &'static str,
+    /// What is looked for.
+    code: &'static [&'static str],
+    /// Where it may stand, relative to the directory.
+    files: &'static [&'static str],
+    /// What a file does that has it.
+    rule: &'static str,
+}
+
 /// Lines from which on a file is too long to be about one thing.
 const MAX_LINES: usize = 600;
 
@@ -140,7 +186,29 @@ fn file_complaints(file: &Path, text: &str) -> Vec<String> {
     if lines > MAX_LINES {
         complaints.push(format!("{}: {lines} lines; split it", file.display()));
     }
+    complaints.extend(confined(file, text));
     complaints
+}
+
+/// What a file does that only others may do.
+fn confined(file: &Path, text: &str) -> Vec<String> {
+    let code = || {
+        text.lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+    };
+    let broken = CONFINED.iter().filter(|confined| {
+        let Ok(within) = file.strip_prefix(confined.beneath) else {
+            return false;
+        };
+        let allowed = confined
+            .files
+            .iter()
+            .any(|allowed| within == Path::new(allowed));
+        !allowed && code().any(|line| confined.code.iter().any(|code| line.contains(code)))
+    });
+    broken
+        .map(|confined| format!("{}: {}", file.display(), confined.rule))
+        .collect()
 }
 
 fn show(file: &Path) -> String {
@@ -181,6 +249,20 @@ mod tests {
             [""; 0]
         );
         assert_eq!(dependencies(&package("newcomer", "libc", none())).len(), 1);
+    }
+
+    #[test]
+    fn what_is_confined_stays_there() {
+        let complaints = |file: &str, text: &str| confined(Path::new(file), text).len();
+        let other = "crates/machine/src/boot.rs";
+        let maps = "    unsafe { libc::munmap(start, len) };";
+        let enters = "    let enter = kernel.image().enter;";
+        assert_eq!(complaints(other, maps), 1);
+        assert_eq!(complaints(other, "    // as mmap(2) says"), 0);
+        assert_eq!(complaints("crates/machine/src/memory/mapping.rs", maps), 0);
+        assert_eq!(complaints("crates/run/src/memory.rs", maps), 0);
+        assert_eq!(complaints(other, enters), 1);
+        assert_eq!(complaints("crates/machine/src/vcpu/enter.rs", enters), 0);
     }
 
     #[test]

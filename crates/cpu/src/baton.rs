@@ -191,16 +191,17 @@ impl Baton {
         }
         {
             let mut queue = lock(&self.queue);
-            let before = self.state.acquire_or_enqueue();
-            if before.is_halted() {
-                return Err(Refused::Halted);
+            match self.state.acquire_or_enqueue() {
+                Acquired::Halted => return Err(Refused::Halted),
+                Acquired::Taken => {
+                    self.begin_turn();
+                    return Ok(());
+                }
+                Acquired::HeldByAnother => {
+                    let _ = waiter.set(Wait::Waiting);
+                    queue.push_back(Arc::clone(waiter));
+                }
             }
-            if before.is_free() {
-                self.begin_turn();
-                return Ok(());
-            }
-            let _ = waiter.set(Wait::Waiting);
-            queue.push_back(Arc::clone(waiter));
         }
         let asked = self.is_slow(turn);
         if asked {
@@ -215,7 +216,7 @@ impl Baton {
         if now.is_halted() {
             return Some(Err(Refused::Halted));
         }
-        (now.is_free() && self.state.acquire().is_free()).then(|| {
+        (now.is_free() && self.state.acquire() == Acquired::Taken).then(|| {
             self.begin_turn();
             Ok(())
         })
@@ -337,7 +338,7 @@ impl Baton {
         // It may have been the one who was told that the CPU is free.
         let next = match queue.front() {
             Some(next) if next.state().0 == Wait::Demanding => {
-                let taken = self.state.acquire().is_free();
+                let taken = self.state.acquire() == Acquired::Taken;
                 taken
                     .then(|| self.grant_first(&mut queue, pending))
                     .flatten()
@@ -367,7 +368,8 @@ impl Baton {
             return Release::Released;
         }
         // Pairs with the fetch_or in `post_irq`.
-        if pending.load(SeqCst) & !(1 << YIELD_LINE) != 0 && self.state.acquire().is_free() {
+        if pending.load(SeqCst) & !(1 << YIELD_LINE) != 0 && self.state.acquire() == Acquired::Taken
+        {
             self.begin_turn();
             return Release::Enter;
         }
@@ -461,7 +463,7 @@ impl Baton {
     pub fn post_irq(&self, pending: &AtomicU64, line: u32) -> PostIrq {
         // Pairs with the load in `release`.
         pending.fetch_or(1 << line, SeqCst);
-        match self.state.acquire_for_irq() {
+        match self.state.acquire() {
             Acquired::Halted => PostIrq::Halted,
             Acquired::HeldByAnother => PostIrq::Left,
             Acquired::Taken => {

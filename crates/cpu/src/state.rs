@@ -48,8 +48,9 @@ impl Snapshot {
     }
 }
 
-/// What a poster found.
+/// What became of an attempt to take the CPU.
 #[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Acquired {
     /// It was free, and is the caller's.
     Taken,
@@ -80,17 +81,11 @@ impl State {
         self.0.compare_exchange(0, HELD, SeqCst, SeqCst).is_ok()
     }
 
-    /// FREE → HELD, with or without a queue. Returns what was before. One
-    /// instruction, so that a signal handler may do it: setting a flag that is
-    /// set changes nothing, and `HALTED` wins over `HELD`.
-    pub(crate) fn acquire(&self) -> Snapshot {
-        Snapshot(self.0.fetch_or(HELD, SeqCst))
-    }
-
-    /// FREE → HELD, with or without a queue, for a poster: which of the two it
-    /// found, or that the kernel has halted. Wait-free: setting a bit and
-    /// returning what it was is one instruction, and so is a load.
-    pub(crate) fn acquire_for_irq(&self) -> Acquired {
+    /// FREE → HELD, with or without a queue. Wait-free, so that a signal handler
+    /// may do it: setting a bit and telling what it was is one instruction, and
+    /// so is a load. Setting one that is set changes nothing, and `HALTED` wins
+    /// over `HELD`.
+    pub(crate) fn acquire(&self) -> Acquired {
         // Only the one bit is looked at, or this would be a loop.
         let was_held = self.0.fetch_or(HELD, SeqCst) & HELD != 0;
         // `retire` may have come before; who holds it then is of no interest.
@@ -114,17 +109,19 @@ impl State {
         self.0.fetch_and(!HELD, SeqCst);
     }
 
-    /// FREE → HELD, else HELD → HELD + QUEUED; returns what was before, from
-    /// which the caller knows which. Under the queue's lock.
-    pub(crate) fn acquire_or_enqueue(&self) -> Snapshot {
+    /// FREE → HELD, else HELD → HELD + QUEUED: then the caller is to queue up.
+    /// Under the queue's lock.
+    pub(crate) fn acquire_or_enqueue(&self) -> Acquired {
         let next = |word| match Snapshot(word) {
             now if now.is_halted() => None,
             now if now.is_free() => Some(word | HELD),
             _ => Some(word | QUEUED),
         };
-        Snapshot(match self.0.fetch_update(SeqCst, SeqCst, next) {
-            Ok(before) | Err(before) => before,
-        })
+        match self.0.fetch_update(SeqCst, SeqCst, next).map(Snapshot) {
+            Ok(before) if before.is_free() => Acquired::Taken,
+            Ok(_) => Acquired::HeldByAnother,
+            Err(_) => Acquired::Halted,
+        }
     }
 
     /// The queue is empty. Under its lock.

@@ -55,7 +55,7 @@ struct Kernel {
     /// What may be posted, by number less 1.
     requests: [Request; 2],
     /// What an interrupt of [`NEWS_LINE`] is about, a bit each: the links of
-    /// `drupe-machine` (`links.rs`).
+    /// `drupe-machine` (`devices/netdevs.rs`).
     news: AtomicU64Zero,
 }
 

@@ -23,13 +23,13 @@
 //! Any thread may use any of these. Calls enter the kernel through
 //! `drupe_machine`; the private module `sys` is the one that makes them.
 
+mod attached_link;
 mod cow;
 mod cut_short;
 mod disk;
 mod error;
 mod fs;
 mod kernel;
-mod link;
 mod mount;
 pub mod net;
 mod partition;
@@ -40,6 +40,7 @@ mod table;
 mod volume;
 mod window;
 
+pub use attached_link::AttachedLink;
 pub use cut_short::CutShort;
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
@@ -58,7 +59,6 @@ pub use fs::{
     OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
 pub use kernel::{Buffer, Builder, Interrupter, Kernel};
-pub use link::AttachedLink;
 pub use mount::{Mount, MountOptions};
 pub use partition::{Partition, PartitionInfo};
 pub use sys::nr;

@@ -2,7 +2,7 @@
 //!
 //! A [`Machine`] is one kernel: the image loaded into memory of its own, the
 //! CPU's baton, and what the host does for it. The way of a call is in
-//! `vcpu/call.rs`; who runs the kernel, and when, in `vcpu/run.rs`; the signal handlers
+//! `vcpu/call.rs`; who runs the kernel, and when, in `vcpu/enter.rs`; the signal handlers
 //! that contain faults in `process/fault.rs`.
 //!
 //! `drupe` builds the safe, file-shaped API on this.

@@ -336,7 +336,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if context().is_inside() && self.kernel.end.get().is_none() && !self.kernel.is_forked() {
+        if context().is_inside() && !self.kernel.is_forked() {
             // A thread can be in one call at a time: when that is over.
             deferred::halt(Arc::clone(&self.kernel));
             return;

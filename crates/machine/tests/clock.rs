@@ -375,3 +375,25 @@ fn the_wall_clock_is_the_hosts() {
         machine.halt().unwrap();
     }
 }
+
+/// A clock that others advance while kernels boot: the machine is left in the
+/// middle of its first request, and entered for the timer.
+#[test]
+fn kernels_boot_while_the_clock_is_advanced() {
+    let clock = ManualClock::new(UNIX_EPOCH);
+    let done = AtomicBool::new(false);
+    thread::scope(|s| {
+        s.spawn(|| {
+            while !done.load(SeqCst) {
+                clock.advance(Duration::from_millis(1));
+                thread::yield_now();
+            }
+        });
+        let machines: Vec<_> = (0..10).map(|_| boot(clock.clone())).collect();
+        done.store(true, SeqCst);
+        for machine in machines {
+            assert_eq!(call(&machine, nr::GETPID, &[]).unwrap(), 1);
+            machine.halt().unwrap();
+        }
+    });
+}

@@ -2,8 +2,10 @@
 //! `cargo xtask soak` runs it; `DRUPE_SOAK_SECONDS` says for how long.
 //!
 //! - [`world`]: one life of a kernel with a disk, and all [`workers`] in it.
+//! - [`process`]: signals and forks of the program, meanwhile.
 //! - [`watchdog`]: notices that a worker gets nowhere.
 
+mod process;
 mod sys;
 mod watchdog;
 mod workers;
@@ -11,7 +13,7 @@ mod world;
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use drupe::Kernel;
@@ -28,7 +30,9 @@ fn everything_at_once() -> Result<(), Failure> {
     let watchdog = Arc::new(Watchdog::start());
     let lives = AtomicU64::new(0);
     let calls = AtomicU64::new(0);
-    let results: Vec<Result<(), String>> = std::thread::scope(|scope| {
+    let over = AtomicBool::new(false);
+    let (results, disturbed): (Vec<Result<(), String>>, _) = std::thread::scope(|scope| {
+        let disturbed = scope.spawn(|| process::disturb(&over));
         let worlds: Vec<_> = (0..3)
             .map(|number| {
                 let (watchdog, lives, calls) = (&watchdog, &lives, &calls);
@@ -46,13 +50,16 @@ fn everything_at_once() -> Result<(), Failure> {
                 })
             })
             .collect();
-        worlds
+        let results = worlds
             .into_iter()
             .map(|world| world.join().unwrap_or_else(|_| Err("a panic".into())))
-            .collect()
+            .collect();
+        over.store(true, Relaxed);
+        (results, disturbed.join())
     });
+    let (signals, forks) = disturbed.map_err(|_| "a panic")??;
     println!(
-        "{} lives, {} steps",
+        "{} lives, {} steps, {signals} signals, {forks} forks",
         lives.load(Relaxed),
         calls.load(Relaxed)
     );

@@ -14,10 +14,10 @@
 //! overwriting a neighbour. A guard costs no mapping where the host has
 //! `MADV_GUARD_INSTALL` (Linux 6.13), and two elsewhere.
 
+use super::mapping::Reservation;
 use crate::instance::lock;
 use drupe_abi::STACK_SIZE;
 use rustix::io::Errno;
-use rustix::mm::{Advice, MprotectFlags, madvise, mprotect};
 use std::sync::Mutex;
 
 /// Bytes below each stack that cannot be accessed.
@@ -38,18 +38,17 @@ const BATCH: usize = 64;
 /// Free stacks that keep the pages that they have.
 const MAX_WARM: usize = 32;
 
-/// `MADV_GUARD_INSTALL` of `madvise(2)`, which no C library knows yet.
-const GUARD_INSTALL: i32 = 102;
-
 /// The stacks of one kernel.
 ///
 /// # Invariants
 ///
-/// `base..base + STACKS_SIZE` is reserved, and used by nothing else. The first
-/// `prepared` stacks are accessible, with their guards.
+/// `STACKS_SIZE` bytes at `offset` of the kernel's reservation, which is given to
+/// each method, are used by nothing else. The first `prepared` stacks are
+/// accessible, with their guards.
 #[derive(Debug)]
 pub(super) struct Stacks {
-    base: *mut u8,
+    /// Where they begin: from the base of the reservation.
+    offset: usize,
     state: Mutex<State>,
 }
 
@@ -61,12 +60,17 @@ struct State {
 }
 
 impl Stacks {
-    /// Of a reservation that begins at `base`.
-    pub(super) fn new(base: *mut u8) -> Stacks {
+    /// Of a reservation, from `offset` on.
+    pub(super) fn new(offset: usize) -> Stacks {
         Stacks {
-            base,
+            offset,
             state: Mutex::default(),
         }
+    }
+
+    /// Where the guard of a stack begins, and the stack behind it.
+    fn start(&self, number: usize) -> usize {
+        self.offset + number * STRIDE
     }
 
     /// The end of a stack that nobody uses.
@@ -75,52 +79,46 @@ impl Stacks {
     ///
     /// `ENOMEM` when there is none, or when the host has no room for another
     /// mapping.
-    pub(super) fn alloc(&self) -> Result<*mut u8, Errno> {
+    pub(super) fn alloc(&self, space: &Reservation) -> Result<*mut u8, Errno> {
         let mut state = lock(&self.state);
         if state.free.is_empty() {
-            self.prepare(&mut state)?;
+            self.prepare(space, &mut state)?;
         }
         let number = state.free.pop().ok_or(Errno::NOMEM)?;
-        Ok(self.base.wrapping_add((number + 1) * STRIDE))
+        Ok(space.at(self.start(number + 1)))
     }
 
     /// Nobody uses the stack that ends at `end` any more.
-    pub(super) fn free(&self, end: *mut u8) {
-        let number = (end as usize - self.base as usize) / STRIDE - 1;
+    pub(super) fn free(&self, space: &Reservation, end: *mut u8) {
+        let end = end.addr() - space.base().addr();
+        let number = (end - self.offset) / STRIDE - 1;
         let mut state = lock(&self.state);
         if state.free.len() >= MAX_WARM {
-            let start = end.wrapping_sub(STACK_SIZE);
-            // If that fails, the pages stay.
             // SAFETY: a stack of ours that nobody uses.
-            let _ = unsafe { madvise(start.cast(), STACK_SIZE, Advice::LinuxDontNeed) };
+            unsafe { space.discard(end - STACK_SIZE..end) };
         }
         state.free.push(number);
     }
 
-    /// Bytes between `sp`, an address in one of the stacks, and the guard below.
-    pub(super) fn room(&self, sp: usize) -> usize {
-        ((sp - self.base as usize) % STRIDE).saturating_sub(GUARD)
+    /// Bytes between `offset`, which is in one of the stacks, and the guard below.
+    pub(super) fn room(&self, offset: usize) -> usize {
+        ((offset - self.offset) % STRIDE).saturating_sub(GUARD)
     }
 
     /// Makes some more accessible.
-    fn prepare(&self, state: &mut State) -> Result<(), Errno> {
+    fn prepare(&self, space: &Reservation, state: &mut State) -> Result<(), Errno> {
         let first = state.prepared;
-        let count = BATCH.min(MAX_STACKS - first);
-        let start = self.base.wrapping_add(first * STRIDE);
-        let access = MprotectFlags::READ | MprotectFlags::WRITE;
+        let next = (first + BATCH).min(MAX_STACKS);
         // SAFETY: reserved for this, and not in use yet.
-        unsafe { mprotect(start.cast(), count * STRIDE, access)? };
-        for number in 0..count {
-            let guard = start.wrapping_add(number * STRIDE).cast();
-            // SAFETY: as above.
-            unsafe {
-                if libc::madvise(guard, GUARD, GUARD_INSTALL) != 0 {
-                    mprotect(guard, GUARD, MprotectFlags::empty())?;
-                }
+        unsafe {
+            space.open(self.start(first)..self.start(next))?;
+            for number in first..next {
+                let guard = self.start(number);
+                space.guard(guard..guard + GUARD)?;
             }
         }
-        state.prepared += count;
-        state.free.extend((first..first + count).rev());
+        state.prepared = next;
+        state.free.extend((first..next).rev());
         Ok(())
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! [`Error::Forked`]: crate::Error::Forked
 
+use crate::memory::mapping;
 use crate::thread;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -27,9 +28,9 @@ pub(crate) fn generation() -> u32 {
 pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler changes thread-locals without a destructor and an
-        // atomic, which a child may do. It fails for want of memory only, and
-        // then only a program that forks is worse off.
+        // SAFETY: the handler changes thread-locals without a destructor and
+        // atomics, and may unmap memory, which a child may do. It fails for want
+        // of memory only, and then only a program that forks is worse off.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }
@@ -37,4 +38,5 @@ pub(crate) fn install() {
 unsafe extern "C" fn in_child() {
     GENERATION.fetch_add(1, Relaxed);
     thread::forked();
+    mapping::forked();
 }

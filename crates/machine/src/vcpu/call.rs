@@ -263,3 +263,7 @@ impl Vcpu {
         unsafe { self.run(context, ptr::null_mut()) }
     }
 }
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;

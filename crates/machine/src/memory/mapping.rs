@@ -1,0 +1,277 @@
+//! The only code of this crate that makes, changes and removes mappings.
+//!
+//! A [`Reservation`] is a range of address space; everything that is mapped in it
+//! is mapped here, and has `MADV_DONTFORK`: a child of `fork(2)` gets none of it
+//! (`process/fork.rs`). The flag belongs to a mapping, and `mmap(2)` does not set
+//! it, so there are three ways to a mapping that has it from the beginning:
+//!
+//! - `mprotect(2)` of a piece of the reservation keeps its flag.
+//! - `mremap(2)` from a shared mapping, with an old size of 0, makes a second
+//!   mapping of the same pages, which inherits the flag: a [`Reservation::mirror`].
+//! - What must be mapped from a file is noted in [`UNFLAGGED`] until the flag is
+//!   set. A child that was forked in between removes it.
+
+use crate::process::fork;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous,
+    mprotect, mremap_fixed, munmap,
+};
+use std::ffi::c_void;
+use std::ops::Range;
+use std::ptr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::thread;
+
+/// `MADV_GUARD_INSTALL` of `madvise(2)`, which no C library knows yet.
+const GUARD_INSTALL: i32 = 102;
+
+/// A range of address space, inaccessible where nothing is mapped in it. Ranges
+/// given to its methods are in bytes from its base, in whole pages.
+///
+/// # Invariants
+///
+/// `base..base + len` is mapped by this value, and changed through its methods
+/// only, until it is dropped. Each mapping in it has `MADV_DONTFORK`.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    base: *mut u8,
+    len: usize,
+    /// Of the process that mapped it.
+    generation: u32,
+}
+
+// SAFETY: the pointer is an address of a reservation that this value owns; all
+// methods that change what is there say who may call them.
+unsafe impl Send for Reservation {}
+// SAFETY: as above.
+unsafe impl Sync for Reservation {}
+
+/// What a mapping of a file can be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// The pages of the file are executed as they are.
+    Execute,
+    /// Pages that are written to are copied first.
+    CopyOnWrite,
+    /// Pages that are written to change in the file.
+    Shared,
+}
+
+impl Reservation {
+    /// Reserves `len` bytes.
+    pub(super) fn new(len: usize) -> Result<Reservation, Errno> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice. A child
+        // that is forked before it has its flag has a range of nothing.
+        let base = unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), flags)? };
+        let reservation = Reservation {
+            base: base.cast(),
+            len,
+            generation: fork::generation(),
+        };
+        // SAFETY: it takes nothing from this process.
+        unsafe { madvise(base, len, Advice::LinuxDontFork)? };
+        Ok(reservation)
+    }
+
+    pub(super) fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// The address `offset` bytes behind the base; `offset` is at most the size.
+    pub(super) fn at(&self, offset: usize) -> *mut u8 {
+        debug_assert!(offset <= self.len);
+        self.base.wrapping_add(offset)
+    }
+
+    /// Address and length of `range`, for a system call.
+    fn place(&self, range: &Range<usize>) -> (*mut c_void, usize) {
+        assert!(range.start <= range.end && range.end <= self.len);
+        (self.at(range.start).cast(), range.len())
+    }
+
+    /// Maps `range` from `file` at `offset`.
+    ///
+    /// # Safety
+    ///
+    /// What was there is gone: nobody may need it. Nobody may change what is
+    /// mapped to be executed.
+    pub(super) unsafe fn map_file(
+        &self,
+        range: Range<usize>,
+        access: Access,
+        file: impl AsFd,
+        offset: u64,
+    ) -> Result<(), Errno> {
+        let (start, len) = self.place(&range);
+        let read_write = ProtFlags::READ | ProtFlags::WRITE;
+        let (protection, sharing) = match access {
+            Access::Execute => (ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE),
+            Access::CopyOnWrite => (read_write, MapFlags::PRIVATE),
+            Access::Shared => (read_write, MapFlags::SHARED),
+        };
+        let _noted = Unflagged::note(start.addr(), len);
+        // SAFETY: inside our reservation; the rest is the caller's promise.
+        unsafe {
+            mmap(
+                start,
+                len,
+                protection,
+                sharing | MapFlags::FIXED,
+                file,
+                offset,
+            )?;
+            madvise(start, len, Advice::LinuxDontFork)
+        }
+    }
+
+    /// Maps the pages at `offset` of `source`, a mapping with [`Access::Shared`],
+    /// also at `range`.
+    ///
+    /// # Safety
+    ///
+    /// What was there is gone: nobody may need it.
+    pub(super) unsafe fn mirror(
+        &self,
+        range: Range<usize>,
+        source: &Reservation,
+        offset: usize,
+    ) -> Result<(), Errno> {
+        let (start, len) = self.place(&range);
+        let (from, _) = source.place(&(offset..offset + len));
+        // SAFETY: a size of 0 leaves the source as it is, and copies its flags;
+        // the target is inside our reservation; the rest is the caller's promise.
+        unsafe { mremap_fixed(from, 0, len, MremapFlags::MAYMOVE, start)? };
+        Ok(())
+    }
+
+    /// Makes `range`, where nothing is mapped, readable and writable: zeroes that
+    /// take memory as they are touched.
+    ///
+    /// # Safety
+    ///
+    /// Nothing is mapped there, nor was since the reservation was made.
+    pub(super) unsafe fn open(&self, range: Range<usize>) -> Result<(), Errno> {
+        let (start, len) = self.place(&range);
+        // SAFETY: inside our reservation, and not in use.
+        unsafe { mprotect(start, len, MprotectFlags::READ | MprotectFlags::WRITE) }
+    }
+
+    /// Makes `range` inaccessible and lets go of what was mapped there.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may need it.
+    pub(super) unsafe fn close(&self, range: Range<usize>) -> Result<(), Errno> {
+        let (start, len) = self.place(&range);
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        // SAFETY: inside our reservation. With its flag it becomes one mapping
+        // with its neighbours; a child that is forked before has a range of
+        // nothing.
+        unsafe {
+            mmap_anonymous(start, len, ProtFlags::empty(), flags)?;
+            madvise(start, len, Advice::LinuxDontFork)
+        }
+    }
+
+    /// Makes one page of an open range inaccessible, without a mapping of its own
+    /// where the host can (Linux 6.13).
+    ///
+    /// # Safety
+    ///
+    /// Nobody may need it.
+    pub(super) unsafe fn guard(&self, range: Range<usize>) -> Result<(), Errno> {
+        let (start, len) = self.place(&range);
+        // SAFETY: inside our reservation, and not in use.
+        unsafe {
+            if libc::madvise(start, len, GUARD_INSTALL) != 0 {
+                mprotect(start, len, MprotectFlags::empty())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the memory of an open range back; it reads as zeroes.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may need what is in it.
+    pub(super) unsafe fn discard(&self, range: Range<usize>) {
+        let (start, len) = self.place(&range);
+        // If that fails, the pages stay.
+        // SAFETY: inside our reservation; the rest is the caller's promise.
+        let _ = unsafe { madvise(start, len, Advice::LinuxDontNeed) };
+    }
+
+    /// Asks for huge pages in an open range. A host without is slower, no more.
+    pub(super) fn prefer_huge_pages(&self, range: Range<usize>) {
+        let (start, len) = self.place(&range);
+        // SAFETY: inside our reservation; no content changes.
+        let _ = unsafe { madvise(start, len, Advice::LinuxHugepage) };
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.generation != fork::generation() {
+            // A child of fork(2) did not get the mapping: the range may be
+            // somebody else's there.
+            return;
+        }
+        // SAFETY: the whole reservation is ours, and nobody is inside: the
+        // machine was halted before its memory is dropped.
+        let result = unsafe { munmap(self.base.cast(), self.len) };
+        debug_assert!(result.is_ok(), "unmapping what was mapped");
+    }
+}
+
+/// Mappings that exist already, or will at once, and may not have their flag yet:
+/// address and length, address 0 where there is none. As many as threads boot
+/// kernels at the same moment; others wait.
+static UNFLAGGED: [(AtomicUsize, AtomicUsize); 16] =
+    [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 16];
+
+/// An entry of [`UNFLAGGED`], until it is dropped.
+struct Unflagged(usize);
+
+impl Unflagged {
+    fn note(start: usize, len: usize) -> Unflagged {
+        loop {
+            for (index, (address, length)) in UNFLAGGED.iter().enumerate() {
+                // The address makes the entry ours; a child that sees the address
+                // without the length sees no mapping either: both are written
+                // before it is made.
+                if address.compare_exchange(0, start, SeqCst, SeqCst).is_ok() {
+                    length.store(len, SeqCst);
+                    return Unflagged(index);
+                }
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Unflagged {
+    fn drop(&mut self) {
+        let (address, length) = &UNFLAGGED[self.0];
+        length.store(0, SeqCst);
+        address.store(0, SeqCst);
+    }
+}
+
+/// In a child of `fork(2)`: removes what another thread of the parent was about to
+/// set the flag of. Nothing else can be there: the child has no reservation.
+pub(crate) fn forked() {
+    for (address, length) in &UNFLAGGED {
+        let (start, len) = (address.load(SeqCst), length.load(SeqCst));
+        if len != 0 {
+            // SAFETY: a part of a reservation that this process does not have.
+            let _ = unsafe { munmap(ptr::with_exposed_provenance_mut(start), len) };
+        }
+        length.store(0, SeqCst);
+        address.store(0, SeqCst);
+    }
+}
