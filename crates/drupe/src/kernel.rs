@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use drupe_host::Host;
 use drupe_host::link::Link;
-use drupe_machine::{Config, Machine, without_deadline};
+use drupe_machine::{Config, Machine, Ram, without_deadline};
 
 use crate::disk::{AttachedDisk, Disk};
 use crate::error::{Error, Result};
@@ -71,6 +71,13 @@ impl Builder {
     /// files, more cache more of them. Without enough, the kernel dies.
     pub fn memory(mut self, bytes: usize) -> Builder {
         self.config.memory = bytes;
+        self
+    }
+
+    /// What that memory is made of: huge pages by default, which is fast; programs
+    /// with many kernels take less memory with [`Ram::SmallPages`].
+    pub fn ram(mut self, ram: Ram) -> Builder {
+        self.config.ram = ram;
         self
     }
 

@@ -51,7 +51,7 @@ pub use drupe_host::disk::{
 };
 pub use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
-pub use drupe_machine::{DeathReport, with_deadline, without_deadline};
+pub use drupe_machine::{DeathReport, Ram, with_deadline, without_deadline};
 pub use drupe_volumes::Error as VolumeError;
 pub use error::{Cause, Error, Result};
 pub use fs::{

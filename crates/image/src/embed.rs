@@ -6,7 +6,7 @@
 //! process then share the pages of the text with each other, and with every
 //! other process of the same program. That file is the program itself, or the
 //! shared library that this crate was linked into, and where neither can be
-//! opened, a copy in memory, made once.
+//! opened, a copy in memory.
 //!
 //! Neighbours: `build.rs` provides the image; the loader maps it.
 
@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
@@ -62,17 +62,25 @@ pub struct Backing {
     pub offset: u64,
 }
 
-/// A file that [`bytes`] can be mapped from, privately.
+/// A file that [`bytes`] can be mapped from, privately. Looked for once per
+/// process; it stays open.
 ///
 /// # Errors
 ///
 /// Only if the program's own file cannot be used (it was stripped of the image,
 /// it is no file, `/proc` is not mounted) and memfd_create(2) fails as well.
-pub fn backing() -> io::Result<Backing> {
-    match in_own_file(&EMBEDDED) {
-        Some(backing) => Ok(backing),
-        None => in_memory(),
+pub fn backing() -> io::Result<&'static Backing> {
+    static BACKING: OnceLock<Backing> = OnceLock::new();
+    if let Some(backing) = BACKING.get() {
+        return Ok(backing);
     }
+    // Outside of the lock, which a child of fork(2) would find locked for ever.
+    // Of two threads that are here at the same time, one has looked in vain.
+    let found = match in_own_file(&EMBEDDED) {
+        Some(backing) => backing,
+        None => in_memory()?,
+    };
+    Ok(BACKING.get_or_init(|| found))
 }
 
 /// The image in the file that the static itself is mapped from.
@@ -127,16 +135,9 @@ fn find_mapping(maps: &str, start: usize, end: usize) -> Option<(PathBuf, u64)> 
     })
 }
 
-/// A copy of the image in memory, made at the first call.
+/// A copy of the image in memory.
 fn in_memory() -> io::Result<Backing> {
-    static COPY: Mutex<Option<File>> = Mutex::new(None);
-    // The value is set in one go: a panic of another thread cannot have left
-    // it half made.
-    let mut copy = COPY.lock().unwrap_or_else(PoisonError::into_inner);
-    let file = match &*copy {
-        Some(file) => file.try_clone()?,
-        None => copy.insert(copied(bytes())?).try_clone()?,
-    };
+    let file = copied(bytes())?;
     Ok(Backing { file, offset: 0 })
 }
 

@@ -10,7 +10,7 @@ use crate::devices::watch::Watches;
 use crate::error::Error;
 use crate::instance::{BootBlock, Instance, PostedRequests};
 use crate::machine::Config;
-use crate::memory::Memory;
+use crate::memory::{Memory, Ram};
 use crate::process::{fault, fork};
 use crate::thread::deadline::without_deadline;
 use crate::thread::{self, context};
@@ -31,8 +31,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1 \
     bonding.max_bonds=0 dummy.numdummies=0 ifb.numifbs=0";
 
-/// Address space for vmalloc. Page by page it takes 32,768 of the 65,530 mappings
-/// that the host allows.
+/// Address space for vmalloc. Page by page it would take 32,768 of the 65,530
+/// mappings that the host allows by default (`memory/budget.rs`).
 const VMALLOC_SIZE: usize = 128 << 20;
 
 /// `getpid`, `include/uapi/asm-generic/unistd.h`.
@@ -49,7 +49,7 @@ fn elf() -> Result<&'static Elf, Error> {
         .map_err(Error::boot)
 }
 
-fn memory(size: usize) -> Result<Memory, Error> {
+fn memory(ram: Ram, size: usize) -> Result<Memory, Error> {
     let elf = elf()?;
     let least = elf.memory_size() as usize + MIN_RAM;
     let size = size.next_multiple_of(PAGE_SIZE as usize);
@@ -60,7 +60,7 @@ fn memory(size: usize) -> Result<Memory, Error> {
             least.div_ceil(1 << 20)
         )));
     }
-    Memory::load(elf, size, VMALLOC_SIZE)
+    Memory::load(elf, ram, size, VMALLOC_SIZE)
         .map_err(|error| Error::boot(format_args!("its memory: {error}")))
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
     }
     fault::install();
     fork::install();
-    let memory = memory(config.memory)?;
+    let memory = memory(config.ram, config.memory)?;
     let environment = Environment::new(config.host)?;
     let kernel = Arc::new_cyclic(|myself| Instance {
         id: IDS.fetch_add(1, Relaxed),

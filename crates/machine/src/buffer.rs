@@ -2,8 +2,10 @@
 
 use crate::error::Error;
 use crate::machine::Machine;
+use crate::memory::lent::{Borrower, Loan};
 use crate::thread::deadline::without_deadline;
 use drupe_abi::op;
+use std::iter;
 use std::ops::{Deref, DerefMut};
 use std::slice;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ pub struct Buffer {
     machine: Arc<Machine>,
     address: *mut u8,
     len: usize,
+    /// Taken by the drop.
+    loan: Option<Loan>,
 }
 
 // SAFETY: plain memory; the kernel does not touch it unless it is passed.
@@ -32,6 +36,9 @@ impl Buffer {
         let address =
             unsafe { machine.request(op::PAGES_ALLOC, [len.max(1) as u64, 0, 0, 0, 0, 0])? };
         let address = address as *mut u8;
+        let range = address.addr()..address.addr() + len;
+        let memory = &machine.kernel.memory;
+        let loan = memory.lend(Borrower::Program, iter::once(range));
         // SAFETY: just allocated, so ours. Instance memory is initialised as far
         // as the machine knows; zeroes keep one program's data from another's.
         unsafe { address.write_bytes(0, len) };
@@ -39,6 +46,7 @@ impl Buffer {
             machine,
             address,
             len,
+            loan,
         })
     }
 
@@ -68,6 +76,13 @@ impl DerefMut for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        let kernel = &self.machine.kernel;
+        if kernel.is_forked() {
+            return;
+        }
+        if let Some(loan) = self.loan.take() {
+            kernel.memory.end_loan(loan);
+        }
         let args = [self.address as u64, self.len.max(1) as u64, 0, 0, 0, 0];
         // A kernel that has ended has freed everything.
         // SAFETY: nobody refers to the memory any more.

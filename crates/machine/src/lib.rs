@@ -25,5 +25,6 @@ pub use devices::watch::Watch;
 pub use drupe_abi::Crash;
 pub use error::{DeathReport, Error};
 pub use machine::{Config, Machine};
+pub use memory::Ram;
 pub use thread::deadline::{with_deadline, without_deadline};
 pub use thread::interrupt::Interrupter;

@@ -7,6 +7,7 @@ use crate::devices::netdevs::{self, LinkId};
 use crate::devices::watch::{Notify, Watch};
 use crate::error::Error;
 use crate::instance::{End, Instance};
+use crate::memory::Ram;
 use crate::thread::deadline::without_deadline;
 use crate::thread::interrupt::Interrupter;
 use crate::thread::{context, deferred};
@@ -27,6 +28,8 @@ const NR_REBOOT: u64 = 142;
 pub struct Config {
     /// Bytes of memory, the image included. Default: 64 MiB.
     pub memory: usize,
+    /// What that memory is made of. Default: [`Ram::HugePages`].
+    pub ram: Ram,
     /// Added to the kernel command line
     /// (`Documentation/admin-guide/kernel-parameters.rst`).
     pub command_line: String,
@@ -40,6 +43,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             memory: 64 << 20,
+            ram: Ram::default(),
             command_line: String::new(),
             console: None,
             host: Arc::new(SystemHost),

@@ -6,9 +6,12 @@
 //! work than they can take, and end with the kernel.
 
 use crate::instance::{Instance, lock};
-use drupe_abi::{Io, irq};
+use crate::memory::lent::{Borrower, Loan};
+use drupe_abi::{Io, io_op, irq};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::ops::Range;
+use std::slice;
+use std::sync::{Condvar, Mutex, PoisonError};
 
 /// How many requests wait for the host at the same time.
 const MAX_THREADS: usize = 4;
@@ -17,9 +20,10 @@ const MAX_THREADS: usize = 4;
 ///
 /// # Invariants
 ///
-/// Ours alone until it is handed back by [`IoThreads::reap`] (`asm/host.h`).
+/// Ours alone until it is handed back by [`IoThreads::reap`] (`asm/host.h`). The
+/// loan is that of the memory that it fills.
 #[derive(Debug)]
-struct Pending(*mut Io);
+struct Pending(*mut Io, Option<Loan>);
 
 // SAFETY: nobody else touches the request while it is pending.
 unsafe impl Send for Pending {}
@@ -38,14 +42,15 @@ struct Queue {
 pub(crate) struct IoThreads {
     queue: Mutex<Queue>,
     submitted: Condvar,
-    /// Held for reading while a thread serves a request, which may write to
-    /// RAM; for writing by who must keep RAM as it is.
-    serving: RwLock<()>,
 }
 
 impl IoThreads {
     /// Queues `io`. `false`: no thread can be had; the caller must serve it.
-    pub(crate) fn submit(&self, kernel: &Instance, io: *mut Io) -> bool {
+    ///
+    /// # Safety
+    ///
+    /// The request is ours until it is handed back.
+    pub(crate) unsafe fn submit(&self, kernel: &Instance, io: *mut Io) -> bool {
         let mut queue = lock(&self.queue);
         if queue.idle <= queue.submitted.len() && queue.threads < MAX_THREADS {
             if kernel
@@ -57,7 +62,15 @@ impl IoThreads {
                 return false;
             }
         }
-        queue.submitted.push_back(Pending(io));
+        // SAFETY: ours, and nobody else has it yet. A disk may change the vectors
+        // while it works with them: they are looked at now.
+        let loan = unsafe {
+            match (*io).op {
+                io_op::READ => kernel.memory.lend(Borrower::Disk, targets(&*io)),
+                _ => None,
+            }
+        };
+        queue.submitted.push_back(Pending(io, loan));
         self.submitted.notify_one();
         true
     }
@@ -65,12 +78,6 @@ impl IoThreads {
     /// Hands a completed request back, if there is one.
     pub(crate) fn reap(&self) -> Option<*mut Io> {
         lock(&self.queue).completed.pop_front().map(|io| io.0)
-    }
-
-    /// Waits until no thread serves a request, and lets none begin while the
-    /// result lives. They need nothing of who waits here, so they will end.
-    pub(crate) fn pause(&self) -> RwLockWriteGuard<'_, ()> {
-        self.serving.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the threads; what they serve at the moment is finished first.
@@ -98,14 +105,28 @@ impl IoThreads {
     }
 
     fn serve(&self, kernel: &Instance) {
-        while let Some(io) = self.next() {
-            {
-                let _serving = self.serving.read().unwrap_or_else(PoisonError::into_inner);
-                // SAFETY: pending, so ours.
-                unsafe { kernel.disks.serve(&mut *io.0) };
+        while let Some(mut io) = self.next() {
+            // SAFETY: pending, so ours.
+            unsafe { kernel.disks.serve(&mut *io.0) };
+            if let Some(loan) = io.1.take() {
+                kernel.memory.end_loan(loan);
             }
             lock(&self.queue).completed.push_back(io);
             kernel.vcpu().interrupt(irq::DISK);
         }
     }
+}
+
+/// The addresses that a read fills.
+///
+/// # Safety
+///
+/// The vectors of `io` are valid while the result lives.
+unsafe fn targets(io: &Io) -> impl Iterator<Item = Range<usize>> {
+    // SAFETY: as promised.
+    let vectors = unsafe { slice::from_raw_parts(io.iov, io.iov_count as usize) };
+    vectors.iter().map(|vector| {
+        let start = vector.base.addr();
+        start..start + vector.len as usize
+    })
 }

@@ -65,13 +65,11 @@ fn negative(result: Result<(), Errno>) -> i64 {
 
 unsafe extern "C" fn map(ctx: *const c_void, va: u64, pa: u64, len: u64) -> i64 {
     // SAFETY: the kernel passes its own context.
-    let kernel = unsafe { kernel(ctx) };
-    let _paused = kernel.io_threads.pause();
-    negative(kernel.memory.map(va, pa, len))
+    negative(unsafe { kernel(ctx) }.memory.map(va, pa, len))
 }
 
 unsafe extern "C" fn unmap(ctx: *const c_void, va: u64, len: u64) {
-    // A mapping that stays is of no use to the kernel, and does no harm.
+    // There are no ranges outside.
     // SAFETY: the kernel passes its own context.
     let _ = unsafe { kernel(ctx) }.memory.unmap(va, len);
 }

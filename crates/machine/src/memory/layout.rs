@@ -13,11 +13,13 @@ pub(super) const PAGE: usize = PAGE_SIZE as usize;
 ///
 /// # Invariants
 ///
-/// All of them are in whole pages; `file_part <= memory`.
+/// All of them are in whole pages; `file_part <= image <= memory`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     /// Bytes at the start that are mapped from the image's file.
     file_part: usize,
+    /// Bytes of the image, what it wants zeroed included.
+    image: usize,
     /// Image and RAM: what the kernel calls its physical memory.
     memory: usize,
     vmalloc: usize,
@@ -29,6 +31,7 @@ impl Layout {
         let file_end = elf.data.address + elf.data.file_size;
         Layout {
             file_part: (file_end as usize).next_multiple_of(PAGE),
+            image: (elf.memory_size() as usize).next_multiple_of(PAGE),
             memory,
             vmalloc,
         }
@@ -47,6 +50,11 @@ impl Layout {
     /// What is memory, of no file: the rest of the image, and the RAM.
     pub(super) fn anonymous(&self) -> Range<usize> {
         self.file_part..self.memory
+    }
+
+    /// What the kernel's page allocator has.
+    pub(super) fn ram(&self) -> Range<usize> {
+        self.image..self.memory
     }
 
     pub(super) fn vmalloc(&self) -> Range<usize> {

@@ -177,21 +177,23 @@ impl Reservation {
         }
     }
 
-    /// Makes one page of an open range inaccessible, without a mapping of its own
-    /// where the host can (Linux 6.13).
+    /// Makes one page of an open range inaccessible; returns whether that took a
+    /// mapping of its own, and cut another one in two: where the host does not know
+    /// guards (before Linux 6.13).
     ///
     /// # Safety
     ///
     /// Nobody may need it.
-    pub(super) unsafe fn guard(&self, range: Range<usize>) -> Result<(), Errno> {
+    pub(super) unsafe fn guard(&self, range: Range<usize>) -> Result<bool, Errno> {
         let (start, len) = self.place(&range);
         // SAFETY: inside our reservation, and not in use.
         unsafe {
-            if libc::madvise(start, len, GUARD_INSTALL) != 0 {
-                mprotect(start, len, MprotectFlags::empty())?;
+            if libc::madvise(start, len, GUARD_INSTALL) == 0 {
+                return Ok(false);
             }
+            mprotect(start, len, MprotectFlags::empty())?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Gives the memory of an open range back; it reads as zeroes.

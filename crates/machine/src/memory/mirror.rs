@@ -4,8 +4,20 @@
 //! vmalloc area is first moved to a memory file, for good. The memory file is
 //! mapped as a whole at a place that only this file knows, and every other mapping
 //! of it is a mirror of that one (`mapping.rs`).
+//!
+//! **While a page moves nobody may write to it.** The kernel does not, it waits
+//! for the operation; a page that is lent (`lent.rs`) to a disk stays where it is
+//! until the disk is done with it, and the kernel is told to try again.
+//!
+//! **The host limits the number of mappings.** RAM is moved in chunks, so that it
+//! cannot fall into many pieces. What is mapped in the vmalloc area is a cache of
+//! what the kernel wants there, as a TLB is of page tables: when the mappings are
+//! too many (`budget.rs`), or the host refuses one, all of them are dropped, and
+//! an access to one of them faults and brings it back ([`Mirror::restore`]).
 
+use super::budget::Count;
 use super::layout::{Layout, PAGE};
+use super::lent::{Borrower, Lent, Loan};
 use super::mapping::{Access, Reservation};
 use crate::instance::lock;
 use rustix::fd::OwnedFd;
@@ -15,6 +27,16 @@ use std::ops::Range;
 use std::slice;
 use std::sync::Mutex;
 
+/// Bytes that are moved together: at least this, at most that, and such that RAM
+/// has about a thousand of them.
+const CHUNK: Range<usize> = 64 << 10..2 << 20;
+
+/// Pages on each side of a fault that are brought back with it.
+const AROUND: usize = 64;
+
+/// A page that was never written to.
+static ZEROES: [u8; PAGE] = [0; PAGE];
+
 /// What RAM has become of it.
 ///
 /// # Invariants
@@ -22,26 +44,141 @@ use std::sync::Mutex;
 /// `all` maps all of `file` with [`Access::Shared`]; offset 0 is page frame 0.
 #[derive(Debug)]
 pub(super) struct Mirror {
+    layout: Layout,
     file: OwnedFd,
     all: Reservation,
-    /// Which pages are still anonymous.
-    private: Mutex<Vec<bool>>,
+    /// Bytes that are moved together, a power of two.
+    chunk: usize,
+    /// Locked while pages move.
+    pub(super) state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// Which pages are still anonymous; none: no page is, or will be.
+    private: Vec<bool>,
+    lent: Lent,
+    /// For each page of the vmalloc area.
+    area: Vec<Entry>,
+    /// Mappings that the vmalloc area consists of.
+    pub(super) area_count: Count,
+    /// Mappings that RAM consists of.
+    ram_count: Count,
+}
+
+/// A page of the vmalloc area: 0, or the page of RAM that belongs there, plus 1;
+/// and whether it is mapped.
+///
+/// In one word: a new table is zeroes, which take memory as they are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry(u32);
+
+impl Entry {
+    const NONE: Entry = Entry(0);
+    const MAPPED: u32 = 1 << 31;
+
+    fn new(page: usize) -> Entry {
+        Entry(page as u32 + 1)
+    }
+
+    fn page(self) -> Option<usize> {
+        (self.0 & !Entry::MAPPED)
+            .checked_sub(1)
+            .map(|page| page as usize)
+    }
+
+    fn is_mapped(self) -> bool {
+        self.0 & Entry::MAPPED != 0
+    }
+
+    fn mapped(self, mapped: bool) -> Entry {
+        let page = self.0 & !Entry::MAPPED;
+        Entry(page | if mapped { Entry::MAPPED } else { 0 })
+    }
+
+    /// Whether it and the next one are in one mapping of the host's.
+    fn continues(self, next: Entry) -> bool {
+        match (self.is_mapped(), next.is_mapped()) {
+            (false, false) => true,
+            (true, true) => next.0 == self.0 + 1,
+            _ => false,
+        }
+    }
+}
+
+/// How many neighbours in `slice`, of which one is in `range`, are not in one
+/// mapping.
+fn borders<T: Copy>(slice: &[T], range: &Range<usize>, joined: impl Fn(T, T) -> bool) -> usize {
+    let around = range.start.saturating_sub(1)..(range.end + 1).min(slice.len());
+    let pairs = slice[around].windows(2);
+    pairs.filter(|pair| !joined(pair[0], pair[1])).count()
+}
+
+impl State {
+    /// Changes the entries of `range`, and counts what that does to the mappings.
+    fn set_area(&mut self, range: Range<usize>, change: impl Fn(usize, Entry) -> Entry) {
+        let before = borders(&self.area, &range, Entry::continues);
+        for (index, entry) in self.area[range.clone()].iter_mut().enumerate() {
+            *entry = change(index, *entry);
+        }
+        let after = borders(&self.area, &range, Entry::continues);
+        self.area_count.change(before, after);
+    }
+
+    /// The pages of `range` are in the file.
+    fn set_moved(&mut self, range: Range<usize>) {
+        let joined = |a, b| a == b;
+        let before = borders(&self.private, &range, joined);
+        self.private[range.clone()].fill(false);
+        let after = borders(&self.private, &range, joined);
+        self.ram_count.change(before, after);
+    }
+
+    /// Whether `page` can be moved although nobody asked for it.
+    fn can_move(&self, page: usize) -> bool {
+        self.private[page] && self.lent.borrower(page).is_none()
+    }
 }
 
 impl Mirror {
-    /// For `layout.memory()`; `private`: its pages are not in the file.
-    pub(super) fn new(layout: &Layout, private: bool) -> Result<Mirror, Errno> {
+    /// For `layout`; `private`: the pages of its memory are not in the file.
+    pub(super) fn new(layout: Layout, private: bool) -> Result<Mirror, Errno> {
         let size = layout.memory().end;
         let file = memfd_create("drupe-ram", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, size as u64)?;
         let all = Reservation::new(size)?;
         // SAFETY: nothing is there yet.
         unsafe { all.map_file(0..size, Access::Shared, &file, 0)? };
+        let chunk = (size / 1024).next_power_of_two();
         Ok(Mirror {
+            layout,
             file,
             all,
-            private: Mutex::new(vec![private; size / PAGE]),
+            chunk: chunk.clamp(CHUNK.start, CHUNK.end),
+            state: Mutex::new(State {
+                private: vec![true; if private { size / PAGE } else { 0 }],
+                lent: Lent::default(),
+                area: vec![Entry::NONE; layout.vmalloc().len() / PAGE],
+                area_count: Count::default(),
+                ram_count: Count::default(),
+            }),
         })
+    }
+
+    /// From now on `borrower` may write to `ranges`, bytes of RAM. `None`: no page
+    /// will ever move.
+    pub(super) fn lend(
+        &self,
+        borrower: Borrower,
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) -> Option<Loan> {
+        let mut state = lock(&self.state);
+        (!state.private.is_empty()).then(|| state.lent.begin(borrower, ranges))
+    }
+
+    /// That is over.
+    pub(super) fn end_loan(&self, loan: Loan) {
+        lock(&self.state).lent.end(loan);
     }
 
     /// Maps the pages of the file that belong at `pages` there.
@@ -59,45 +196,239 @@ impl Mirror {
         unsafe { space.mirror(pages, &self.all, offset) }
     }
 
-    /// Maps the `pages` of RAM also at `at`, in the vmalloc area.
+    /// Shows the `pages` of RAM also at `at`, in the vmalloc area.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` while a disk may write to a page that would have to move.
     ///
     /// # Safety
     ///
-    /// Nobody may write to these pages meanwhile, nor need what was at `at`.
+    /// Nobody but who they are lent to may write to these pages meanwhile, nor
+    /// need what was at `at`.
     pub(super) unsafe fn map(
         &self,
         space: &Reservation,
         at: Range<usize>,
         pages: Range<usize>,
     ) -> Result<(), Errno> {
+        let mut state = lock(&self.state);
+        let (area, first) = (self.area(&at), pages.start / PAGE);
         // SAFETY: passed on.
-        unsafe {
-            self.share(space, pages.clone())?;
-            space.mirror(at, &self.all, pages.start)
+        let shared = unsafe { self.share(&mut state, space, first..pages.end / PAGE) };
+        if shared == Err(Errno::AGAIN) {
+            return shared;
         }
+        // SAFETY: passed on.
+        unsafe { self.drop_mapped(&mut state, space, area.clone()) };
+        state.set_area(area.clone(), |index, _| Entry::new(first + index));
+        // For want of room it is left to `restore`.
+        if shared.is_ok() {
+            // SAFETY: passed on.
+            let _ = unsafe { self.show(&mut state, space, area) };
+        }
+        Ok(())
     }
 
-    /// Moves pages of RAM to the memory file, where they are not there yet.
+    /// The addresses `at` are not used any more.
     ///
     /// # Safety
     ///
-    /// Nobody may write to these pages meanwhile.
-    unsafe fn share(&self, space: &Reservation, pages: Range<usize>) -> Result<(), Errno> {
-        let mut private = lock(&self.private);
-        for page in pages.start / PAGE..pages.end / PAGE {
-            if !private[page] {
-                continue;
+    /// Nobody may need what is there.
+    pub(super) unsafe fn unmap(&self, space: &Reservation, at: Range<usize>) {
+        let mut state = lock(&self.state);
+        let area = self.area(&at);
+        // SAFETY: passed on.
+        unsafe { self.drop_mapped(&mut state, space, area.clone()) };
+        state.set_area(area, |_, _| Entry::NONE);
+    }
+
+    /// Makes the pages `area` inaccessible, if they are not.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may need what is there.
+    unsafe fn drop_mapped(&self, state: &mut State, space: &Reservation, area: Range<usize>) {
+        let mapped = |entry: &Entry| entry.is_mapped();
+        let entries = &state.area[area.clone()];
+        let (first, last) = (
+            entries.iter().position(mapped),
+            entries.iter().rposition(mapped),
+        );
+        let Some((first, last)) = first.zip(last) else {
+            return;
+        };
+        let area = area.start + first..area.start + last + 1;
+        // SAFETY: passed on.
+        if unsafe { space.close(self.at(&area)) }.is_ok() {
+            state.set_area(area, |_, entry| entry.mapped(false));
+        } else {
+            // No room for the piece that would be cut off.
+            self.hide(state, space);
+        }
+    }
+
+    /// Brings back what belongs at `at`, an address of the vmalloc area that an
+    /// access to faulted. `false`: nothing does, or the host refuses.
+    ///
+    /// Called by a signal handler, of a thread that runs the kernel: it allocates
+    /// nothing, and the lock is not that thread's own.
+    pub(super) fn restore(&self, space: &Reservation, at: usize) -> bool {
+        let mut state = lock(&self.state);
+        let page = (at - self.layout.vmalloc().start) / PAGE;
+        let Some(ram) = state.area[page].page() else {
+            return false;
+        };
+        // Its neighbours that one mapping can show with it.
+        let belongs = |index: usize, offset: isize| {
+            let entry = state.area.get(index.wrapping_add_signed(offset));
+            entry.is_some_and(|entry| {
+                !entry.is_mapped() && entry.page() == Some(ram.wrapping_add_signed(offset))
+            })
+        };
+        let near = 1..=AROUND as isize;
+        let before = near.clone().take_while(|&n| belongs(page, -n)).count();
+        let after = near.take_while(|&n| belongs(page, n)).count();
+        for (before, after) in [(before, after), (0, 0)] {
+            // SAFETY: the kernel wants these pages there, and waits for us.
+            let shown = unsafe {
+                self.share(&mut state, space, ram - before..ram + after + 1)
+                    .and_then(|()| self.show(&mut state, space, page - before..page + after + 1))
+            };
+            match shown {
+                // A disk will be done with the page, and the access tried again.
+                Ok(()) | Err(Errno::AGAIN) => return true,
+                Err(_) => {}
             }
-            let offset = page * PAGE;
-            // SAFETY: a page of RAM, readable, that nobody writes.
-            let content = unsafe { slice::from_raw_parts(space.at(offset), PAGE) };
-            if pwrite(&self.file, content, offset as u64)? != PAGE {
-                return Err(Errno::NOMEM);
+        }
+        false
+    }
+
+    /// Pages of the vmalloc area: those at the offsets `at`.
+    fn area(&self, at: &Range<usize>) -> Range<usize> {
+        let start = self.layout.vmalloc().start;
+        (at.start - start) / PAGE..(at.end - start) / PAGE
+    }
+
+    /// The other way round.
+    fn at(&self, area: &Range<usize>) -> Range<usize> {
+        let start = self.layout.vmalloc().start;
+        start + area.start * PAGE..start + area.end * PAGE
+    }
+
+    /// Maps the pages of RAM, which are in the file, at the pages `area`, where
+    /// they belong: one mapping.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Mirror::map`].
+    unsafe fn show(
+        &self,
+        state: &mut State,
+        space: &Reservation,
+        area: Range<usize>,
+    ) -> Result<(), Errno> {
+        let at = self.at(&area);
+        let first = state.area[area.start].page().ok_or(Errno::INVAL)?;
+        // A border at each end.
+        if state.area_count.exceeds(2) {
+            self.hide(state, space);
+        }
+        // SAFETY: inside the vmalloc area; passed on.
+        let map = || unsafe { space.mirror(at.clone(), &self.all, first * PAGE) };
+        // With fewer hidden, the same instruction might hide them again.
+        if let Err(error) = map() {
+            if state.area_count.get() < 4 {
+                return Err(error);
             }
-            // SAFETY: the same content takes the place of what was there.
-            unsafe { self.map_own(space, offset..offset + PAGE)? };
-            private[page] = false;
+            self.hide(state, space);
+            map()?;
+        }
+        state.set_area(area, |_, entry| entry.mapped(true));
+        Ok(())
+    }
+
+    /// Drops all mappings in the vmalloc area; they are brought back by faults.
+    pub(super) fn hide(&self, state: &mut State, space: &Reservation) {
+        // SAFETY: what the kernel wants there is restored when it is touched.
+        if unsafe { space.close(self.layout.vmalloc()) }.is_ok() {
+            let all = 0..state.area.len();
+            state.set_area(all, |_, entry| entry.mapped(false));
+        }
+    }
+
+    /// Moves `pages` of RAM to the memory file, where they are not there yet, and
+    /// what else of their chunks can be moved.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Mirror::map`].
+    unsafe fn share(
+        &self,
+        state: &mut State,
+        space: &Reservation,
+        pages: Range<usize>,
+    ) -> Result<(), Errno> {
+        if state.private.is_empty() || !state.private[pages.clone()].contains(&true) {
+            return Ok(());
+        }
+        // What the program writes to a buffer while it asks the kernel to work
+        // with it has no defined content in any case.
+        let is_filled = |page| state.lent.borrower(page) == Some(Borrower::Disk);
+        if pages
+            .clone()
+            .any(|page| state.private[page] && is_filled(page))
+        {
+            return Err(Errno::AGAIN);
+        }
+        let chunk = self.chunk / PAGE;
+        let ram = self.layout.ram();
+        let start = (pages.start / chunk * chunk).max(ram.start / PAGE);
+        let end = pages.end.next_multiple_of(chunk).min(ram.end / PAGE);
+        let mut next = start.min(pages.start);
+        while next < end {
+            let moves = |page: usize| {
+                (pages.contains(&page) && state.private[page]) || state.can_move(page)
+            };
+            let first = next;
+            next += 1;
+            if moves(first) {
+                next = (next..end).find(|&page| !moves(page)).unwrap_or(end);
+                // SAFETY: RAM that nobody writes to.
+                unsafe { self.move_run(space, first..next)? };
+                state.set_moved(first..next);
+            }
         }
         Ok(())
+    }
+
+    /// Moves `pages`, all of which are private.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may write to them meanwhile.
+    unsafe fn move_run(&self, space: &Reservation, pages: Range<usize>) -> Result<(), Errno> {
+        let mut next = pages.start;
+        while next < pages.end {
+            // SAFETY: pages of RAM, readable, that nobody writes.
+            let content =
+                |page: usize| unsafe { slice::from_raw_parts(space.at(page * PAGE), PAGE) };
+            // What was never touched stays a hole.
+            let is_zero = |page: &usize| content(*page) == ZEROES;
+            let first = next;
+            next += 1;
+            if is_zero(&first) {
+                continue;
+            }
+            next = (next..pages.end).find(is_zero).unwrap_or(pages.end);
+            let len = (next - first) * PAGE;
+            // SAFETY: as above.
+            let content = unsafe { slice::from_raw_parts(space.at(first * PAGE), len) };
+            if pwrite(&self.file, content, (first * PAGE) as u64)? != len {
+                return Err(Errno::NOMEM);
+            }
+        }
+        // SAFETY: the same content takes the place of what was there.
+        unsafe { self.map_own(space, pages.start * PAGE..pages.end * PAGE) }
     }
 }

@@ -12,23 +12,32 @@
 //! - `layout.rs`: the ranges, and arithmetic.
 //! - `mapping.rs`: the only code that makes mappings.
 //! - `load.rs`: the image.
-//! - `mirror.rs`: the vmalloc area.
+//! - `ram.rs`: what RAM is made of.
+//! - `mirror.rs`: the vmalloc area; `budget.rs`: how many mappings that may take.
+//! - `lent.rs`: what others than the kernel write to.
 //! - `stacks.rs`: what tasks run on.
 
+mod budget;
 mod layout;
+pub(crate) mod lent;
 mod load;
 pub(crate) mod mapping;
 mod mirror;
+mod ram;
 mod stacks;
+
+pub use ram::Ram;
 
 use drupe_image::elf::Elf;
 use drupe_image::embed;
 use layout::Layout;
+use lent::{Borrower, Loan};
 use mapping::Reservation;
 use mirror::Mirror;
 use rustix::io::Errno;
 use stacks::Stacks;
 use std::io;
+use std::ops::Range;
 
 /// A kernel's memory.
 #[derive(Debug)]
@@ -39,26 +48,29 @@ pub(crate) struct Memory {
     stacks: Stacks,
 }
 
-/// RAM up to this size, in bytes, starts as anonymous memory.
-const MAX_PRIVATE: usize = 128 << 20;
-
 impl Memory {
     /// Reserves memory and loads the embedded image into it: mapped, relocated,
     /// not started.
-    pub(crate) fn load(elf: &Elf, memory_size: usize, vmalloc_size: usize) -> io::Result<Memory> {
+    pub(crate) fn load(
+        elf: &Elf,
+        ram: Ram,
+        memory_size: usize,
+        vmalloc_size: usize,
+    ) -> io::Result<Memory> {
         let layout = Layout::new(elf, memory_size, vmalloc_size);
-        let private = memory_size <= MAX_PRIVATE;
         let space = Reservation::new(layout.total())?;
-        let mirror = Mirror::new(&layout, private)?;
-        load::load(&space, &layout, elf, &embed::backing()?)?;
-        let ram = layout.anonymous();
+        let mirror = Mirror::new(layout, ram != Ram::SharedFile)?;
+        load::load(&space, &layout, elf, embed::backing()?)?;
+        let anonymous = layout.anonymous();
         // SAFETY: nothing is mapped there yet.
         unsafe {
-            if private {
-                space.open(ram.clone())?;
-                space.prefer_huge_pages(ram);
-            } else {
-                mirror.map_own(&space, ram)?;
+            match ram {
+                Ram::HugePages => {
+                    space.open(anonymous.clone())?;
+                    space.prefer_huge_pages(anonymous);
+                }
+                Ram::SmallPages => space.open(anonymous)?,
+                Ram::SharedFile => mirror.map_own(&space, anonymous)?,
             }
         }
         Ok(Memory {
@@ -114,18 +126,37 @@ impl Memory {
         self.stacks.free(&self.space, end);
     }
 
-    /// Maps `len` bytes of RAM at `pa` also at `va` in the vmalloc area. Nobody
-    /// may write to these pages meanwhile.
+    /// From now on `borrower` may write to the memory at `ranges`, addresses in
+    /// the kernel's RAM, without holding the CPU. `None`: it would make no
+    /// difference.
+    pub(crate) fn lend(
+        &self,
+        borrower: Borrower,
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) -> Option<Loan> {
+        let base = self.space.base().addr();
+        let ranges = ranges.map(|range| range.start - base..range.end - base);
+        self.mirror.lend(borrower, ranges)
+    }
+
+    /// The end of [`Memory::lend`].
+    pub(crate) fn end_loan(&self, loan: Loan) {
+        self.mirror.end_loan(loan);
+    }
+
+    /// Maps `len` bytes of RAM at `pa` also at `va` in the vmalloc area. Called by
+    /// the holder of the CPU.
     ///
     /// # Errors
     ///
     /// `EINVAL` for ranges outside, or for pages of the image, which are not
-    /// shared memory; those of `mmap(2)`.
+    /// shared memory; `EAGAIN` while a disk may write to one of the pages, if that
+    /// is in the way.
     pub(crate) fn map(&self, va: u64, pa: u64, len: u64) -> Result<(), Errno> {
         let at = Layout::pages(self.offset(va), len, self.layout.vmalloc())?;
         let pages = Layout::pages(pa, len, self.layout.anonymous())?;
         // SAFETY: only the kernel uses its vmalloc area, and it asked for this;
-        // it waits for us, and the caller keeps everybody else away.
+        // it waits for us. Nobody else writes to its RAM, unless it is lent.
         unsafe { self.mirror.map(&self.space, at, pages) }
     }
 
@@ -133,11 +164,22 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// See [`Memory::map`].
+    /// `EINVAL` for ranges outside.
     pub(crate) fn unmap(&self, va: u64, len: u64) -> Result<(), Errno> {
         let range = Layout::pages(self.offset(va), len, self.layout.vmalloc())?;
         // SAFETY: the kernel has let go of the range.
-        unsafe { self.space.close(range) }
+        unsafe { self.mirror.unmap(&self.space, range) };
+        Ok(())
+    }
+
+    /// Whether the access to `address`, which faulted, can be tried again: it is
+    /// in the vmalloc area, and was not mapped for want of room.
+    ///
+    /// For a signal handler, in the thread that holds the CPU and was in the
+    /// kernel's code.
+    pub(crate) fn restore(&self, address: u64) -> bool {
+        let offset = self.offset(address) as usize;
+        self.layout.vmalloc().contains(&offset) && self.mirror.restore(&self.space, offset)
     }
 }
 

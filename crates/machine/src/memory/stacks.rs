@@ -14,6 +14,7 @@
 //! overwriting a neighbour. A guard costs no mapping where the host has
 //! `MADV_GUARD_INSTALL` (Linux 6.13), and two elsewhere.
 
+use super::budget::Count;
 use super::mapping::Reservation;
 use crate::instance::lock;
 use drupe_abi::STACK_SIZE;
@@ -32,7 +33,11 @@ const MAX_STACKS: usize = 8192;
 /// Bytes of address space for all of them.
 pub(super) const STACKS_SIZE: usize = MAX_STACKS * STRIDE;
 
-/// Stacks that become accessible at a time.
+/// Stacks that become accessible at a time: the first ones, and where each takes
+/// mappings of its own.
+const FEW: usize = 8;
+
+/// Later ones, where they do not.
 const BATCH: usize = 64;
 
 /// Free stacks that keep the pages that they have.
@@ -57,6 +62,8 @@ struct State {
     prepared: usize,
     /// By number; the last one is taken next, since its pages may be there.
     free: Vec<usize>,
+    /// Mappings that guards take.
+    count: Count,
 }
 
 impl Stacks {
@@ -108,13 +115,16 @@ impl Stacks {
     /// Makes some more accessible.
     fn prepare(&self, space: &Reservation, state: &mut State) -> Result<(), Errno> {
         let first = state.prepared;
-        let next = (first + BATCH).min(MAX_STACKS);
+        let cheap = first > 0 && state.count.get() == 0;
+        let next = (first + if cheap { BATCH } else { FEW }).min(MAX_STACKS);
         // SAFETY: reserved for this, and not in use yet.
         unsafe {
             space.open(self.start(first)..self.start(next))?;
             for number in first..next {
                 let guard = self.start(number);
-                space.guard(guard..guard + GUARD)?;
+                if space.guard(guard..guard + GUARD)? {
+                    state.count.change(0, 2);
+                }
             }
         }
         state.prepared = next;

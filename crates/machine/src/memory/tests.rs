@@ -1,6 +1,7 @@
 //! A kernel's memory, without a kernel in it.
 
 use super::*;
+use crate::instance::lock;
 use drupe_image::embed;
 use layout::PAGE;
 use std::ops::Range;
@@ -10,7 +11,7 @@ const VMALLOC: usize = 128 << 20;
 
 fn memory() -> Memory {
     let elf = Elf::parse(embed::bytes()).unwrap();
-    Memory::load(&elf, SIZE, VMALLOC).unwrap()
+    Memory::load(&elf, Ram::SmallPages, SIZE, VMALLOC).unwrap()
 }
 
 impl Memory {
@@ -64,4 +65,82 @@ fn a_forked_child_has_none_of_it() {
     // SAFETY: the child is ours.
     unsafe { libc::waitpid(pid, &mut status, 0) };
     assert_eq!(status, 0, "the child inherited mappings");
+}
+
+#[test]
+fn a_page_that_a_disk_fills_does_not_move() {
+    let memory = memory();
+    let page = |number: usize| memory.at(number * PAGE);
+    let bytes = |number: usize| page(number).addr()..page(number + 1).addr();
+    // SAFETY: RAM that nobody else knows; shared once it has moved.
+    let read = |address: *mut u8| unsafe { address.read_volatile() };
+    let write = |address: *mut u8, value| unsafe { address.write_volatile(value) };
+    let (disk, program) = (Borrower::Disk, Borrower::Program);
+    let reading = memory.lend(disk, [bytes(8000), bytes(8002)].into_iter());
+    let _buffer = memory.lend(program, [bytes(8004)].into_iter());
+    write(page(8001), 1);
+    write(page(8004), 4);
+    assert_eq!(memory.map_pages(0, 8000, 3), Err(Errno::AGAIN));
+    assert_eq!(memory.map_pages(0, 8001, 1), Ok(()));
+    assert_eq!(memory.map_pages(8, 8004, 1), Ok(()));
+    // What the disk brings meanwhile is there afterwards.
+    write(page(8000), 7);
+    write(page(8002), 9);
+    memory.end_loan(reading.unwrap());
+    assert_eq!(memory.map_pages(0, 8000, 3), Ok(()));
+    let second = memory.at(SIZE);
+    let seen = [0, 1, 2, 8].map(|at| read(second.wrapping_add(at * PAGE)));
+    assert_eq!(seen, [7, 1, 9, 4]);
+    write(page(8002), 10);
+    assert_eq!(read(second.wrapping_add(2 * PAGE)), 10);
+}
+
+/// Mappings of the process within `range`.
+fn count(range: Range<usize>) -> usize {
+    let inside = |(of, _): &(Range<usize>, String)| of.start < range.end && range.start < of.end;
+    mappings().iter().filter(|mapping| inside(mapping)).count()
+}
+
+#[test]
+fn what_is_hidden_comes_back() {
+    let memory = memory();
+    let vmalloc = memory.layout.vmalloc();
+    let vmalloc = memory.at(vmalloc.start).addr()..memory.at(vmalloc.end).addr();
+    // SAFETY: RAM that nobody else knows; the vmalloc area once it is mapped.
+    let read = |offset: usize| unsafe { memory.at(offset).read_volatile() };
+    let write = |offset: usize, value| unsafe { memory.at(offset).write_volatile(value) };
+    for page in 8000..8200 {
+        write(page * PAGE, page as u8);
+    }
+    // Every other page, backwards; and a piece.
+    for number in 0..50 {
+        memory.map_pages(2 * number, 8100 - 2 * number, 1).unwrap();
+    }
+    memory.map_pages(200, 8100, 100).unwrap();
+    let counted = lock(&memory.mirror.state).area_count.get();
+    // Each border is between two.
+    assert_eq!(count(vmalloc.clone()), counted + 1);
+    // RAM has not fallen into pieces.
+    assert!(count(memory.at(0).addr()..memory.at(SIZE).addr()) < 10);
+
+    memory
+        .mirror
+        .hide(&mut lock(&memory.mirror.state), &memory.space);
+    assert_eq!(count(vmalloc.clone()), 1);
+    let address = |page: usize| memory.at(SIZE + page * PAGE).addr() as u64;
+    assert!(memory.restore(address(6) + 8));
+    assert!(memory.restore(address(250)));
+    assert!(!memory.restore(address(7)));
+    assert!(!memory.restore(address(0) - 1));
+    assert_eq!(read(SIZE + 6 * PAGE), (8100 - 6) as u8);
+    for page in 200..300 {
+        assert_eq!(read(SIZE + page * PAGE), (8100 + page - 200) as u8);
+    }
+    let shown = lock(&memory.mirror.state).area_count.get();
+    assert_eq!((shown, count(vmalloc.clone())), (4, 5));
+
+    memory.unmap(address(0), 300 * PAGE as u64).unwrap();
+    assert_eq!(lock(&memory.mirror.state).area_count.get(), 0);
+    assert_eq!(count(vmalloc), 1);
+    assert!(!memory.restore(address(6)));
 }

@@ -112,6 +112,11 @@ unsafe fn divert(
         return false;
     }
     if in_text {
+        // SAFETY: these signals come with an address.
+        let address = unsafe { info.si_addr() } as u64;
+        if signal == libc::SIGSEGV && kernel.memory.restore(address) {
+            return true;
+        }
         // SAFETY: the table is part of the image and never written after boot.
         if let Some(fixup) = unsafe { find_fixup(image.extable, image.extable_end, ip) } {
             registers[libc::REG_RIP as usize] = fixup as i64;

@@ -129,6 +129,7 @@ static irqreturn_t disk_interrupt(int irq, void *dev_id)
 		blk_mq_end_request(rq, errno_to_blk_status(io->error));
 	}
 	wake_up(&hand_back);
+	drupe_vmap_disk_done();
 	return IRQ_HANDLED;
 }
 

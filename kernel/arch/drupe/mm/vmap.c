@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/pgalloc.h>
 #include <linux/vmalloc.h>
+#include <linux/wait.h>
 #include <asm/machine.h>
 #include <asm/tlbflush.h>
 
@@ -21,13 +22,36 @@ pgd_t *pgd_alloc(struct mm_struct *mm)
 	return (pgd_t *)__get_free_page(GFP_KERNEL | __GFP_ZERO);
 }
 
+/* Who wants to map a page that a disk fills at the moment. */
+static DECLARE_WAIT_QUEUE_HEAD(disk_wait);
+
+/**
+ * drupe_vmap_disk_done - requests to disks are complete
+ *
+ * Any context.
+ */
+void drupe_vmap_disk_done(void)
+{
+	wake_up_all(&disk_wait);
+}
+
+static void map_pages(unsigned long va, phys_addr_t pa, size_t len)
+{
+	s64 ret;
+
+	wait_event(disk_wait, (ret = drupe_map(va, pa, len)) != -EAGAIN);
+	if (ret)
+		panic("vmap: pages that are no RAM");
+}
+
 /**
  * drupe_vmap_range - map a range of the vmalloc area at the host
  * @start: first address
  * @end: address behind the last one
  *
- * Pages that follow each other in memory too take one host mapping; there is
- * a limit on their number.
+ * Pages that follow each other in memory too take one host mapping.  Whether
+ * the host has room for it is its own affair: it can bring a mapping back when
+ * it is touched.  Process context, may sleep.
  */
 void drupe_vmap_range(unsigned long start, unsigned long end)
 {
@@ -44,14 +68,14 @@ void drupe_vmap_range(unsigned long start, unsigned long end)
 			len += PAGE_SIZE;
 			continue;
 		}
-		if (len && drupe_map(va, pa, len))
-			panic("the host has no room for a kernel mapping");
+		if (len)
+			map_pages(va, pa, len);
 		va = start;
 		pa = next;
 		len = PAGE_SIZE;
 	}
-	if (len && drupe_map(va, pa, len))
-		panic("the host has no room for a kernel mapping");
+	if (len)
+		map_pages(va, pa, len);
 }
 
 /*

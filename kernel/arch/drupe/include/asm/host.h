@@ -274,8 +274,9 @@ struct drupe_frame {
  *	must not block
  * @map: map @len bytes of the kernel's RAM at physical address @pa also at
  *	address @va inside the kernel's vmalloc area, replacing what was there;
- *	0 or a negative errno; process context, may wait for disk requests
- *	that are on their way
+ *	0 or a negative errno; %EAGAIN: a disk may write to one of the pages,
+ *	and it is to be tried again when a request has completed; %EINVAL: the
+ *	pages are no RAM; process context, must not block
  * @unmap: the vmalloc addresses from @va on, @len bytes, are not used any
  *	more; an access faults from now on; any context, must not block
  * @stack_alloc: a stack for a task: its end, below which %DRUPE_STACK_SIZE bytes

@@ -82,6 +82,15 @@ void drupe_pages_free(void *start, size_t len);
 /* mm/init.c */
 void drupe_memory_init(void);
 
+#ifdef CONFIG_MMU
+/* mm/vmap.c */
+void drupe_vmap_disk_done(void);
+#else
+static inline void drupe_vmap_disk_done(void)
+{
+}
+#endif
+
 /* drivers/disk.c */
 s64 drupe_disk_add(u32 number, u64 size, u32 block_size, u32 flags);
 s64 drupe_disk_remove(u32 number);

@@ -1,0 +1,178 @@
+//! What the kernel maps a second time, while disks and programs go on.
+
+mod common;
+
+use common::{call, machine, nr};
+use drupe_host::disk::{Disk, Geometry};
+use drupe_machine::{Config, Machine, Ram};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::thread;
+use std::time::Duration;
+
+const PREAD64: usize = 67;
+const SOCKET: usize = 198;
+const SETSOCKOPT: usize = 208;
+
+/// How long something may take that would otherwise never end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A disk whose reads are zeroes, after a call of the closure.
+struct Reads<F>(F);
+
+impl<F: Fn() + Send + Sync> Disk for Reads<F> {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            size: 1 << 24,
+            block_size: 512,
+            read_only: true,
+            discard: false,
+        }
+    }
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], _offset: u64) -> io::Result<()> {
+        self.0();
+        buffers.iter_mut().for_each(|buffer| buffer.fill(0));
+        Ok(())
+    }
+    fn write_at(&self, _: &[IoSlice<'_>], _offset: u64, _durable: bool) -> io::Result<()> {
+        unreachable!("read-only")
+    }
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        unreachable!("not offered")
+    }
+    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        unreachable!("not offered")
+    }
+}
+
+/// Adds a disk; returns a descriptor of it.
+fn open_disk(machine: &Machine, disk: Arc<dyn Disk>) -> usize {
+    let (name, dev) = (c"devtmpfs".as_ptr() as usize, c"/dev".as_ptr() as usize);
+    call(machine, nr::MOUNT, &[name, dev, name, 0, 0]).unwrap();
+    machine.add_disk(disk).unwrap();
+    call(machine, nr::OPENAT, &[0, c"/dev/vda".as_ptr() as usize, 0]).unwrap()
+}
+
+fn read_at(machine: &Machine, fd: usize, offset: usize) {
+    let mut data = [1u8; 4096];
+    let args = [fd, data.as_mut_ptr() as usize, data.len(), offset];
+    assert_eq!(call(machine, PREAD64, &args).unwrap(), 4096);
+    assert!(data == [0; 4096]);
+}
+
+/// Makes the kernel allocate memory in its vmalloc area: a socket with a filter.
+fn vmalloc(machine: &Machine) {
+    #[repr(C)]
+    struct Program(u16, *const u64);
+    // BPF_RET | BPF_K with 0xffff.
+    let instruction = u64::from_le_bytes([6, 0, 0, 0, 0xff, 0xff, 0, 0]);
+    let program = Program(1, &raw const instruction);
+    let [unix, datagram] = [1, 2];
+    let socket = call(machine, SOCKET, &[unix, datagram, 0]).unwrap();
+    // SOL_SOCKET, SO_ATTACH_FILTER.
+    let args = [socket, 1, 26, &raw const program as usize, 16];
+    call(machine, SETSOCKOPT, &args).unwrap();
+}
+
+/// Whether `job` ends. One that does not is left behind.
+fn ends(job: impl FnOnce() + Send + 'static) -> bool {
+    let (sender, receiver) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        let _sender = sender;
+        job();
+    });
+    receiver.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected)
+}
+
+#[test]
+fn a_mapping_does_not_wait_for_a_disk() {
+    let (entered, enters) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let machine = machine();
+    // Adding the disk reads its partition table, too.
+    let closed = Arc::new(OnceLock::new());
+    let is_closed = Arc::clone(&closed);
+    let disk = Reads(move || {
+        if is_closed.get().is_some() {
+            entered.send(()).unwrap();
+            let _ = released.lock().unwrap().recv();
+        }
+    });
+    let fd = open_disk(&machine, Arc::new(disk));
+    closed.set(()).unwrap();
+    let reader = thread::spawn({
+        let machine = Arc::clone(&machine);
+        move || read_at(&machine, fd, 1 << 20)
+    });
+    enters.recv().unwrap();
+    let ended = ends({
+        let machine = Arc::clone(&machine);
+        move || (0..100).for_each(|_| vmalloc(&machine))
+    });
+    drop(release);
+    reader.join().unwrap();
+    assert!(ended, "the kernel waited for the disk");
+}
+
+#[test]
+fn a_disk_may_call_its_own_kernel() {
+    static MACHINE: OnceLock<Weak<Machine>> = OnceLock::new();
+    let ended = ends(|| {
+        let machine = machine();
+        let disk = Reads(|| {
+            if let Some(machine) = MACHINE.get().and_then(Weak::upgrade) {
+                call(&machine, nr::GETPID, &[]).unwrap();
+            }
+        });
+        let fd = open_disk(&machine, Arc::new(disk));
+        MACHINE.set(Arc::downgrade(&machine)).unwrap();
+        thread::scope(|s| {
+            s.spawn(|| {
+                for offset in (0..1 << 24).step_by(4096) {
+                    read_at(&machine, fd, offset);
+                }
+            });
+            s.spawn(|| (0..500).for_each(|_| vmalloc(&machine)));
+        });
+    });
+    assert!(ended, "the kernel and its disk wait for each other");
+}
+
+#[test]
+fn every_kind_of_ram_is_what_it_says() {
+    let kinds = [
+        (Ram::HugePages, 64, false),
+        (Ram::HugePages, 1024, false),
+        (Ram::SmallPages, 64, false),
+        (Ram::SharedFile, 64, true),
+    ];
+    for (ram, mebibytes, in_file) in kinds {
+        let machine = Machine::boot(Config {
+            ram,
+            memory: mebibytes << 20,
+            ..Config::default()
+        })
+        .unwrap();
+        (0..100).for_each(|_| vmalloc(&machine));
+        let mut buffer = machine.buffer(1 << 20).unwrap();
+        buffer.fill(1);
+        let address = buffer.as_ptr().addr();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let around = |line: &&str| {
+            let (range, _) = line.split_once(' ').unwrap();
+            let (start, end) = range.split_once('-').unwrap();
+            let number = |text| usize::from_str_radix(text, 16).unwrap();
+            (number(start)..number(end)).contains(&address)
+        };
+        let line = maps.lines().find(around).unwrap();
+        assert_eq!(line.contains("drupe-ram"), in_file, "{ram:?}: {line}");
+        assert!(buffer.iter().all(|&byte| byte == 1));
+        drop(buffer);
+        machine.halt().unwrap();
+    }
+}
