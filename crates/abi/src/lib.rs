@@ -106,6 +106,8 @@ pub enum Crash {
     Read = 2,
     /// A jump to address 8.
     Jump = 3,
+    /// A recursion without an end.
+    Overflow = 4,
 }
 
 /// Properties of a disk: `enum drupe_disk_flags`.

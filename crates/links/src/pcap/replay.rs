@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
+use drupe_host::threads;
 
 use super::format::Reader;
 use crate::packet::{MAX_FRAME, scatter};
@@ -162,9 +163,8 @@ impl Link for Replay {
         *self.waker() = Some(waker.clone());
         if self.pace == Pace::Recorded {
             let alarm = Arc::clone(&self.alarm);
-            let thread = thread::Builder::new().name("drupe-link".into());
             // Without a thread, frames come when the kernel looks for some.
-            let started = thread.spawn(move || alarm.run(&waker)).ok();
+            let started = threads::spawn("drupe-link", move || alarm.run(&waker)).ok();
             *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = started;
         }
     }
