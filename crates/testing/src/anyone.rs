@@ -135,7 +135,9 @@ mod tests {
         fs::create_dir_all(&within).unwrap();
         fs::set_permissions(&within, Permissions::from_mode(0o777)).unwrap();
         fs::set_permissions(&above, Permissions::from_mode(0o700)).unwrap();
-        let said = first_open(&[within.clone()]).unwrap_err().to_string();
+        let said = first_open(std::slice::from_ref(&within))
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("above: not open to others"), "{said}");
         assert!(said.contains("set TMPDIR"), "{said}");
         let candidates = [within, "/no/such".into(), open.path().to_owned()];

@@ -17,7 +17,10 @@ fn in_namespace(test: impl FnOnce() + Send) {
         let thread = scope.spawn(|| {
             // SAFETY: it concerns this thread, which ends with the test.
             match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
-                0 => Ok(test()),
+                0 => {
+                    test();
+                    Ok(())
+                }
                 _ => Err(std::io::Error::last_os_error()),
             }
         });
