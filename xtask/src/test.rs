@@ -1,28 +1,75 @@
 //! The tasks that run cargo's tests: `test`, `ci`, `loom`, `soak`, `bench`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use drupe_kbuild::Flavour;
 
 use crate::run::{cargo, run as run_command};
 use crate::{check, fsx, kernel, licences, pjdfstest, setup, tidy};
+
+/// Names a file to which tests append a line when they are skipped
+/// (`drupe_testing::skipped`).
+const SKIPPED: &str = "DRUPE_TEST_SKIPPED";
+
+/// A step of a task: its name, and what it does.
+pub(crate) type Step<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
 
 /// `test`: the README's second command.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
     setup::install(&setup::everything()?)?;
     kernel::build(Flavour::MMU, false)?;
-    if has_nextest() {
-        run_command(cargo().args(["nextest", "run", "--workspace", "--locked"]))?;
-        run_command(cargo().args(["test", "--workspace", "--doc", "--locked"]))?;
-    } else {
-        run_command(cargo().args(["test", "--workspace", "--locked"]))?;
+    all(&TESTS)
+}
+
+/// What `test` runs, each whatever became of those before it.
+const TESTS: [Step<'static>; 5] = [
+    ("tests", &tests),
+    ("documentation tests", &doc_tests),
+    ("nommu", &nommu),
+    ("loom", &|| loom(&[])),
+    ("kernel check", &|| kernel::check(Flavour::MMU)),
+];
+
+/// Runs all steps, so that no failure hides another one; fails at the end with
+/// a list of those that failed.
+fn all(steps: &[Step<'_>]) -> Result<()> {
+    let mut failures = Vec::new();
+    for (name, step) in steps {
+        if let Err(error) = step() {
+            eprintln!("xtask: {name}: {error:#}");
+            failures.push(format!("{name}: {error:#}"));
+        }
     }
-    nommu()?;
-    loom(&[])?;
-    kernel::check(Flavour::MMU)
+    if !failures.is_empty() {
+        let (failed, of) = (failures.len(), steps.len());
+        bail!("{failed} of {of} failed:\n  {}", failures.join("\n  "));
+    }
+    Ok(())
+}
+
+/// The workspace's tests. What they skip on this machine is said at the end.
+fn tests() -> Result<()> {
+    let skipped = tempfile::NamedTempFile::new()?;
+    let mut command = cargo();
+    // With nextest, documentation tests are a step of their own.
+    match has_nextest() {
+        true => command.args(["nextest", "run", "--workspace"]),
+        false => command.args(["test", "--workspace", "--all-targets"]),
+    };
+    command.args(["--locked", "--no-fail-fast"]);
+    let result = run_command(command.env(SKIPPED, skipped.path()));
+    let lines = std::fs::read_to_string(skipped.path())?;
+    let lines: BTreeSet<&str> = lines.lines().collect();
+    lines.iter().for_each(|line| eprintln!("{line}"));
+    result
+}
+
+fn doc_tests() -> Result<()> {
+    run_command(cargo().args(["test", "--workspace", "--doc", "--locked", "--no-fail-fast"]))
 }
 
 /// The kernel without page tables boots, and passes the machine's own tests.
@@ -31,12 +78,13 @@ fn nommu() -> Result<()> {
     run_command(
         cargo()
             .args(["test", "--package", "drupe-machine", "--locked"])
-            .args(["--target-dir", "target/nommu"])
+            .args(["--no-fail-fast", "--target-dir", "target/nommu"])
             .env("DRUPE_FLAVOUR", "nommu"),
     )
 }
 
-/// `ci`: the cheap checks first, so that they fail fast.
+/// `ci`: the cheap checks first, and they fail fast; then all that takes long,
+/// whatever became of what was before it.
 pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
     tidy::run(&[])?;
@@ -44,29 +92,33 @@ pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     setup::install(&setup::everything()?)?;
     kernel::build(Flavour::MMU, false)?;
     check::run(&[])?;
-    run(&[])?;
-    pjdfstest::run(&[])?;
-    fsx::run(&["--operations".into(), "1000".into()])
+    let mut steps = TESTS.to_vec();
+    steps.push(("pjdfstest", &|| pjdfstest::run(&[])));
+    steps.push(("fsx", &|| fsx::run(&["--operations".into(), "1000".into()])));
+    all(&steps)
 }
 
 /// `loom`: the CPU's ownership, and who is woken by a link, under every
 /// interleaving of their steps.
 pub(crate) fn loom(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
-    let models = [
-        ["drupe-cpu", "--test=loom", ""],
-        ["drupe-links", "--lib", "models::"],
-    ];
-    models.iter().try_for_each(|[package, target, filter]| {
-        run_command(
-            cargo()
-                .args(["test", "--package", package, target, filter])
-                .args(["--release", "--locked"])
-                // Apart, or this would make cargo compile everything else anew.
-                .args(["--target-dir", "target/loom"])
-                .env("RUSTFLAGS", "--cfg loom"),
-        )
-    })
+    all(&[
+        ("drupe-cpu", &|| models("drupe-cpu", "--test=loom", "")),
+        ("drupe-links", &|| {
+            models("drupe-links", "--lib", "models::")
+        }),
+    ])
+}
+
+fn models(package: &str, target: &str, filter: &str) -> Result<()> {
+    run_command(
+        cargo()
+            .args(["test", "--package", package, target, filter])
+            .args(["--release", "--locked"])
+            // Apart, or this would make cargo compile everything else anew.
+            .args(["--target-dir", "target/loom"])
+            .env("RUSTFLAGS", "--cfg loom"),
+    )
 }
 
 /// `tsan`: the CPU's stress test under ThreadSanitizer. Needs a nightly
@@ -95,7 +147,7 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     run_command(
         cargo()
             .args(["test", "--workspace", "--tests"])
-            .args(["--release", "--locked", "--"])
+            .args(["--release", "--locked", "--no-fail-fast", "--"])
             .args(["--ignored", "--test-threads=1", "--nocapture"])
             .args(arguments),
     )
@@ -131,4 +183,34 @@ fn has_nextest() -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn a_failure_hides_none_behind_it() {
+        let ran = RefCell::new(Vec::new());
+        let step = |name: &'static str, good: bool| {
+            let ran = &ran;
+            move || {
+                ran.borrow_mut().push(name);
+                match good {
+                    true => Ok(()),
+                    false => bail!("{name} is wrong"),
+                }
+            }
+        };
+        let (a, b, c) = (step("a", false), step("b", true), step("c", false));
+        let error = all(&[("one", &a), ("two", &b), ("three", &c)]).expect_err("two of them");
+        assert_eq!(*ran.borrow(), ["a", "b", "c"]);
+        let said = error.to_string();
+        assert_eq!(
+            said,
+            "2 of 3 failed:\n  one: a is wrong\n  three: c is wrong"
+        );
+        assert!(all(&[("two", &b)]).is_ok());
+    }
 }

@@ -12,7 +12,13 @@ use crate::run::{cargo, output, root};
 /// The crates from the lowest layer to the highest; a crate may use only those
 /// of lower layers. Build dependencies count too.
 const LAYERS: &[&[&str]] = &[
-    &["drupe-abi", "drupe-cpu", "drupe-kbuild", "drupe-volumes"],
+    &[
+        "drupe-abi",
+        "drupe-cpu",
+        "drupe-kbuild",
+        "drupe-testing",
+        "drupe-volumes",
+    ],
     &["drupe-host", "drupe-image"],
     &["drupe-formats", "drupe-links", "drupe-machine"],
     &["drupe"],

@@ -48,7 +48,7 @@ pub mod stop {
 
 /// Interrupt lines, bits of [`Posted::pending`]: `enum drupe_irq`.
 pub mod irq {
-    /// [`CpuState::inbox`](crate::CpuState::inbox) has something.
+    /// [`Posted::inbox`](crate::Posted::inbox) has something.
     pub const CALL: u32 = 0;
     /// Leave at the next poll point.
     pub const YIELD: u32 = 1;
@@ -106,6 +106,8 @@ pub enum Crash {
     Read = 2,
     /// A jump to address 8.
     Jump = 3,
+    /// A recursion without an end.
+    Overflow = 4,
 }
 
 /// Properties of a disk: `enum drupe_disk_flags`.

@@ -20,6 +20,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use drupe::Mount;
+use drupe_host::threads::SignalsBlocked;
 use fuser::{Config, MountOption, Session, SessionACL};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{UnmountFlags, unmount};
@@ -190,6 +191,8 @@ impl Server {
             why: one_line(&describe(&error)),
         };
         let session = Session::new(served, &dir, &config(options)).map_err(failed)?;
+        // For the threads that are started from here on.
+        let _blocked = SignalsBlocked::new();
         let session = session.spawn().map_err(failed)?;
         let (notifier, pruned) = (session.notifier(), Arc::clone(&shared));
         thread::Builder::new()

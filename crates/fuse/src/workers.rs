@@ -10,8 +10,9 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+
+use drupe_host::threads;
 
 use crate::table::lock;
 
@@ -57,9 +58,7 @@ impl Workers {
         if queue.idle < queue.jobs.len() && queue.threads < self.most {
             let workers = Arc::clone(self);
             let name = format!("fuse-worker-{}", queue.threads);
-            let started = thread::Builder::new()
-                .name(name)
-                .spawn(move || workers.work());
+            let started = threads::spawn(name, move || workers.work());
             match started {
                 Ok(_) => queue.threads += 1,
                 // No more threads: one of those that there are will do it.
@@ -160,7 +159,7 @@ mod tests {
         workers.slow.store(2, Ordering::Relaxed);
         let after = [(); 3].map(|()| workers.is_slow());
         assert_eq!((before, after), (false, [true, true, false]));
-        workers.timed(|| thread::sleep(2 * LONG));
+        workers.timed(|| std::thread::sleep(2 * LONG));
         assert!(workers.is_slow());
     }
 }

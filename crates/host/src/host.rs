@@ -28,8 +28,9 @@ pub trait Host: Send + Sync + 'static {
         clock::monotonic_ns()
     }
 
-    /// Nanoseconds since 1970-01-01 UTC. A kernel asks once, when it is booted;
-    /// it counts on with [`monotonic`](Host::monotonic).
+    /// Nanoseconds since 1970-01-01 UTC. A kernel asks when it is booted, and
+    /// then counts on with [`monotonic`](Host::monotonic): it does not follow a
+    /// clock that is set later.
     fn wall_clock(&self) -> i64 {
         clock::wall_ns()
     }

@@ -8,6 +8,7 @@
 //! - [`clock`]: the time.
 //! - [`log`]: the kernel log, kept and passed on.
 //! - [`futex`]: sleeping and waking, for `drupe-cpu`.
+//! - [`threads`]: threads of the library's own.
 //!
 //! `drupe-machine` turns these into the table of `asm/host.h`; nothing here
 //! knows a kernel.
@@ -24,6 +25,7 @@ pub mod log;
 mod manual_clock;
 mod memory_disk;
 mod recording_disk;
+pub mod threads;
 
 pub use host::{Host, SystemHost, TimerWaker};
 pub use manual_clock::ManualClock;

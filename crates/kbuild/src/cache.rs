@@ -52,13 +52,7 @@ impl Cache {
     pub fn at(root: &Path) -> Result<Cache> {
         fs::create_dir_all(root).on("create", root)?;
         let root = root.canonicalize().on("find", root)?;
-        // Kbuild's own rule (the top Makefile stops with an error otherwise).
-        let reason = match root.to_str() {
-            None => Some("is not UTF-8"),
-            Some(text) if text.contains([' ', ':']) => Some("contains a space or a colon"),
-            Some(_) => None,
-        };
-        match reason {
+        match unusable(&root) {
             Some(reason) => Err(Error::CachePath { path: root, reason }),
             None => Ok(Cache { root }),
         }
@@ -152,6 +146,27 @@ impl Cache {
     }
 }
 
+/// Why the kernel's makefiles cannot build at `path`; `None`: they can. The first
+/// of them stops with an error otherwise.
+fn unusable(path: &Path) -> Option<&'static str> {
+    match path.to_str() {
+        None => Some("is not UTF-8"),
+        Some(text) if text.contains([' ', ':']) => Some("contains a space or a colon"),
+        Some(_) => None,
+    }
+}
+
+/// A temporary directory for a test's cache: in /tmp where the kernel's makefiles
+/// cannot build below `TMPDIR`.
+#[cfg(test)]
+pub(crate) fn test_directory() -> tempfile::TempDir {
+    let directory = match unusable(&env::temp_dir()) {
+        None => tempfile::tempdir(),
+        Some(_) => tempfile::tempdir_in("/tmp"),
+    };
+    directory.unwrap()
+}
+
 /// The right to change the cache.
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -192,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_computed_once() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = test_directory();
         let cache = Cache::at(directory.path()).unwrap();
         let first = cache
             .remember(&digest("name"), || Ok(digest("content")))
@@ -205,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_lock_waits_for_its_holder() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = test_directory();
         let cache = Cache::at(directory.path()).unwrap();
         let held = cache.lock(&mut |_| {}).unwrap();
         let remains = held.scratch("remains").unwrap();
@@ -228,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_path_that_make_cannot_use_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = test_directory();
         let message = Cache::at(&directory.path().join("with space"))
             .unwrap_err()
             .to_string();
@@ -240,7 +255,7 @@ mod tests {
 
     #[test]
     fn old_images_go() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = test_directory();
         let cache = Cache::at(directory.path()).unwrap();
         for number in 0..IMAGES_KEPT + 2 {
             let path = cache.image(&digest(&number.to_string()));

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_tarball_is_unpacked() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = crate::cache::test_directory();
         let archive = pack(directory.path(), "PATCHLEVEL = 12\n");
         let tree = try_extract(&archive, directory.path()).unwrap();
         assert!(tree.join("arch/x86").is_dir());
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_wrong_version_leaves_nothing_and_names_the_archive() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = crate::cache::test_directory();
         let archive = pack(directory.path(), "PATCHLEVEL = 6\n");
         let message = try_extract(&archive, directory.path())
             .unwrap_err()
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_no_tarball_is_refused_with_tars_own_words() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = crate::cache::test_directory();
         let archive = directory.path().join("text");
         fs::write(&archive, "no tarball\n".repeat(2000)).unwrap();
         let message = try_extract(&archive, directory.path())

@@ -19,7 +19,7 @@
 //! |---|---|
 //! | `DRUPE_IMAGE` | a kernel image to use as it is; nothing is built |
 //! | `DRUPE_LINUX_SOURCE` | a 6.12 source tree, or a tarball of one |
-//! | `DRUPE_CACHE` | the cache directory; default `$XDG_CACHE_HOME/drupe`, else `~/.cache/drupe` |
+//! | `DRUPE_CACHE` | the cache directory; default `$XDG_CACHE_HOME/drupe`, else `~/.cache/drupe`, else (without `HOME`) `/var/tmp/drupe-cache` |
 //! | `DRUPE_FLAVOUR` | `mmu` (default) or `nommu` |
 #![forbid(unsafe_code)]
 

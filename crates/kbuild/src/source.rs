@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn the_same_tree_elsewhere_has_the_same_identity() {
         let (one, other) = (tree(MAKEFILE), tree(MAKEFILE));
-        let cache = tempfile::tempdir().unwrap();
+        let cache = crate::cache::test_directory();
         let cache = Cache::at(cache.path()).unwrap();
         let identity = |path: &Path| {
             Source::at(path)

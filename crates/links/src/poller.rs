@@ -25,6 +25,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use drupe_host::link::LinkWaker;
+use drupe_host::threads;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
@@ -185,9 +186,8 @@ impl Poller {
     /// there any more to be woken.
     pub(crate) fn start(&self, waker: LinkWaker) {
         let shared = Arc::clone(&self.shared);
-        let thread = thread::Builder::new().name("drupe-link".into());
         // Without a thread the link is silent, as one with its cable cut.
-        let started = thread.spawn(move || run(&shared, &waker)).ok();
+        let started = threads::spawn("drupe-link", move || run(&shared, &waker)).ok();
         *lock(&self.thread) = started;
     }
 

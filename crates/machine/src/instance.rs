@@ -17,6 +17,7 @@ use drupe_abi as abi;
 use drupe_abi::Errno;
 use drupe_cpu::{Completion, Outcome};
 use drupe_host::log::Log;
+use drupe_host::threads;
 use std::ffi::CString;
 use std::ptr;
 use std::sync::atomic::AtomicU64;
@@ -166,12 +167,11 @@ impl Instance {
         }
     }
 
-    /// Starts a thread of the kernel's own, if the host lets us.
+    /// Starts a thread of the kernel's own, if the host lets us. No handler of the
+    /// program's signals runs there.
     pub(crate) fn spawn(&self, name: &str, serve: fn(&Instance)) -> std::io::Result<()> {
         let kernel = self.myself.upgrade().expect("called through an Arc");
-        let handle = std::thread::Builder::new()
-            .name(name.into())
-            .spawn(move || serve(&kernel))?;
+        let handle = threads::spawn(name, move || serve(&kernel))?;
         lock(&self.threads).push(handle);
         Ok(())
     }

@@ -208,8 +208,9 @@ impl Machine {
         Watch::new(Arc::clone(self), fd, notify)
     }
 
-    /// Allocates `len` bytes of kernel memory: calls that pin pages, such as
-    /// direct I/O, cannot use the program's own.
+    /// Allocates `len` bytes of kernel memory: calls that pin pages (direct I/O,
+    /// `MSG_ZEROCOPY`, `vmsplice(2)`, the rings and fixed buffers of io_uring)
+    /// cannot use the program's own.
     ///
     /// # Errors
     ///

@@ -84,6 +84,10 @@ fn calls_without_a_program_are_enosys() {
     let machine = machine();
     assert_eq!(errno(call(&machine, nr::CLONE, &[])), libc::ENOSYS);
     assert_eq!(errno(call(&machine, 93, &[0])), libc::ENOSYS, "exit");
+    let mut context = 0usize;
+    let io_setup = [8, &raw mut context as usize];
+    assert_eq!(errno(call(&machine, 0, &io_setup)), libc::ENOSYS);
+    assert_eq!(context, 0);
     // Beyond the table; and among the requests that are no system calls.
     assert_eq!(errno(call(&machine, 1000, &[])), libc::ENOSYS);
     assert_eq!(errno(call(&machine, 0x10001, &[])), libc::ENOSYS);

@@ -354,6 +354,28 @@ fn the_seed_is_the_hosts() {
     assert_eq!(call(&machine, GETRANDOM, &args).unwrap(), 32);
 }
 
+/// From the first call on, and however long the boot took: the kernel's clock is
+/// read between two readings of the host's.
+#[test]
+fn the_wall_clock_is_the_hosts() {
+    let host = || std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+    for _ in 0..5 {
+        let machine = common::machine();
+        for _ in 0..100 {
+            let before = host().unwrap();
+            let kernel = time(&machine, libc::CLOCK_REALTIME);
+            let after = host().unwrap();
+            let early = before.saturating_sub(kernel);
+            let late = kernel.saturating_sub(after);
+            assert!(
+                before <= kernel && kernel <= after,
+                "early by {early:?}, late by {late:?}"
+            );
+        }
+        machine.halt().unwrap();
+    }
+}
+
 /// A clock that others advance while kernels boot: the machine is left in the
 /// middle of its first request, and entered for the timer.
 #[test]

@@ -61,6 +61,27 @@ fn a_wild_jump_is_an_error() {
     assert!(log.contains("drupe_do_request"), "{log}");
 }
 
+/// It ends at the guard page; there is no room for a report with a backtrace.
+#[test]
+fn a_stack_overflow_is_an_error_and_spares_the_neighbours() {
+    let living = machine();
+    let dying = machine();
+    let (reader, _writer) = pipe(&dying);
+    thread::scope(|s| {
+        // Tasks whose stacks lie beside that of the one that dies.
+        for _ in 0..4 {
+            s.spawn(|| read(&dying, reader, &mut [0]).unwrap_err());
+        }
+        let error = dying.crash(Crash::Overflow).unwrap_err();
+        let Error::Dead(report) = error else {
+            panic!("not a death: {error:?}");
+        };
+        assert!(report.message.contains("fault"), "{}", report.message);
+    });
+    assert_eq!(call(&living, nr::GETPID, &[]).unwrap(), 1);
+    living.halt().unwrap();
+}
+
 #[test]
 fn death_ends_blocked_calls_and_spares_other_kernels() {
     let (dying, living) = (machine(), machine());

@@ -6,6 +6,7 @@ use common::{call, errno, machine, nr, read, write};
 use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 use drupe_host::{Host, ManualClock};
 use drupe_machine::{Config, Crash, Error, LinkId, Machine};
+use drupe_testing::skipped;
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::sync::atomic::Ordering::SeqCst;
@@ -101,11 +102,12 @@ fn cable(mtu: u32, offloads: Offloads, room: usize) -> [Arc<End>; 2] {
 }
 
 /// Whether this kernel has a network: the one without page tables has none.
+#[track_caller]
 fn network(machine: &Machine) -> bool {
     match call(machine, SOCKET, &[2, 2, 0]) {
         Ok(socket) => call(machine, nr::CLOSE, &[socket]).is_ok(),
         Err(error) => {
-            println!("skipped: no sockets: {error}");
+            skipped(format_args!("no sockets: {error}"));
             false
         }
     }

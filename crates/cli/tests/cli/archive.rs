@@ -5,7 +5,12 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 
-use super::harness::{Outcome, Place, check_ext4, manifest, noise, strings, tool};
+use drupe_testing::anyone::NOBODY;
+
+use super::harness::{
+    Outcome, Place, as_nobody, check_ext4, command_for_anyone, manifest, noise, strings, succeeds,
+    tool,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -137,27 +142,23 @@ fn sparse_files_stay_sparse() -> Outcome {
 /// What an ordinary user can't set on the host is no error, and not mentioned.
 #[test]
 fn out_as_an_ordinary_user() -> Outcome {
-    const NOBODY: &str = "65534";
-    let place = Place::new()?;
+    let place = Place::for_anyone()?;
     make_tree(&place)?;
     // Device nodes can't be made either, which is an error, as with cp.
     fs::remove_file(place.path("tree/null"))?;
     fs::remove_file(place.path("tree/disk"))?;
     let image = place.ext4("disk.img", 64 * MIB, &[])?;
     place.ok(&strings(&["cp", "-a", "tree", "disk.img:/"]))?;
-    // Where nobody can reach it.
-    let command = place.path("drupe");
-    fs::copy(env!("CARGO_BIN_EXE_drupe"), &command)?;
-    for path in [place.path(""), image, command.clone()] {
+    for path in [place.path(""), image] {
         fs::set_permissions(path, Permissions::from_mode(0o777))?;
     }
-    tool("setpriv", |setpriv| {
-        setpriv
-            .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
-            .arg(&command)
+    let drupe = command_for_anyone()?;
+    succeeds(
+        as_nobody()
+            .arg(drupe.path())
             .args(["cp", "-a", "disk.img:/tree", "back"])
-            .current_dir(place.path(""))
-    })?;
+            .current_dir(place.path("")),
+    )?;
     let (old, new) = (
         manifest(&place.path("tree"))?,
         manifest(&place.path("back"))?,
@@ -165,8 +166,8 @@ fn out_as_an_ordinary_user() -> Outcome {
     assert!(old.keys().eq(new.keys()));
     // Set-user-ID for another user than it was meant for would be a trap.
     let deep = place.path("back/sub/dir/deep").metadata()?;
-    assert_eq!((deep.uid(), deep.mode() & 0o7777), (65534, 0o711));
+    assert_eq!((deep.uid(), deep.mode() & 0o7777), (NOBODY, 0o711));
     let dangling = place.path("back/dangling").symlink_metadata()?;
-    assert_eq!(dangling.uid(), 65534);
+    assert_eq!(dangling.uid(), NOBODY);
     Ok(())
 }

@@ -121,12 +121,11 @@ fn dirty(place: &Place) -> Outcome {
     };
     let block = debugfs("blocks /file")?.trim().to_owned();
     let script = place.path("script");
-    fs::write(
-        &script,
-        format!("jo\njw -b {block} {}\njc\n", place.path("new").display()),
-    )?;
+    fs::write(&script, format!("jo\njw -b {block} new\njc\n"))?;
     tool("debugfs", |debugfs| {
-        debugfs.arg("-w").arg("-f").arg(&script).arg(&image)
+        debugfs.arg("-w").arg("-f").arg(&script).arg(&image);
+        // Its words end at spaces, which a path of ours may have.
+        debugfs.current_dir(place.path(""))
     })?;
     assert!(debugfs("features")?.contains("needs_recovery"));
     Ok(())

@@ -1,5 +1,6 @@
 //! Images, trees and runs of the command.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsStr;
@@ -8,7 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use drupe_testing::anyone::{self, NOBODY};
 use tempfile::TempDir;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -26,9 +29,28 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
+/// Sets the umask that the tests are written for, whoever runs them: the command
+/// goes by it. It is the same for all tests of a process.
+fn usual_umask() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+}
+
+/// The command's path as a word of a shell's script.
+pub(crate) fn command_in_shell() -> Outcome<Cow<'static, str>> {
+    Ok(shlex::try_quote(env!("CARGO_BIN_EXE_drupe"))?)
+}
+
 impl Place {
     pub(crate) fn new() -> Outcome<Place> {
+        usual_umask();
         let dir = tempfile::tempdir()?;
+        Ok(Place { dir })
+    }
+
+    /// The same in a directory that every user can reach and read.
+    pub(crate) fn for_anyone() -> Outcome<Place> {
+        usual_umask();
+        let dir = anyone::directory()?;
         Ok(Place { dir })
     }
 
@@ -102,15 +124,38 @@ pub(crate) fn tool(
 ) -> Outcome<String> {
     let mut command = Command::new(name);
     arguments(&mut command);
-    let output = command
-        .output()
-        .map_err(|error| format!("{name}: {error}; is it installed?"))?;
+    succeeds(&mut command)
+}
+
+/// Runs a program that must succeed; what it printed.
+pub(crate) fn succeeds(command: &mut Command) -> Outcome<String> {
+    let output = command.output().map_err(|error| {
+        let name = command.get_program().display();
+        format!("{name}: {error}; is it installed?")
+    })?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(stdout);
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     Err(format!("{command:?}: {}\n{stdout}{stderr}", output.status).into())
+}
+
+/// A copy of the command that every user can run.
+pub(crate) fn command_for_anyone() -> Outcome<Arc<anyone::Program>> {
+    Ok(anyone::program(Path::new(env!("CARGO_BIN_EXE_drupe")))?)
+}
+
+/// `setpriv` with the arguments that make the program behind them run as a user
+/// who owns nothing.
+pub(crate) fn as_nobody() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([
+        format!("--reuid={NOBODY}"),
+        format!("--regid={NOBODY}"),
+        "--clear-groups".into(),
+    ]);
+    command
 }
 
 /// Clean, by the word of e2fsck.

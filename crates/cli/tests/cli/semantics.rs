@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::harness::{Outcome, Place, check_ext4, strings, tool};
+use super::harness::{Outcome, Place, check_ext4, command_in_shell, strings, tool};
 
 const SIZE: u64 = 16 << 20;
 
@@ -156,7 +156,7 @@ fn permissions_without_archive() -> Outcome {
     for (name, mode) in [("a", 0o4755), ("b", 0o400), ("dir", 0o555)] {
         fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode))?;
     }
-    let drupe = env!("CARGO_BIN_EXE_drupe");
+    let drupe = command_in_shell()?;
     let run = |command: &str| {
         tool("sh", |sh| {
             let script = format!("umask 027; {drupe} {command}");

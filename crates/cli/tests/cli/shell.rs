@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 
-use super::harness::{Outcome, Place, Run, check_ext4, strings, tool};
+use super::harness::{Outcome, Place, Run, check_ext4, command_in_shell, strings, tool};
 
 fn place() -> Outcome<Place> {
     let place = Place::new()?;
@@ -167,7 +167,7 @@ fn what_a_shell_refuses() -> Outcome {
 fn a_shell_that_only_reads() -> Outcome {
     let place = place()?;
     let before = fs::read(place.path("d.img"))?;
-    let drupe = env!("CARGO_BIN_EXE_drupe");
+    let drupe = command_in_shell()?;
     let run = with_input(
         &place,
         &["shell", "d.img"],
@@ -197,7 +197,7 @@ fn on_a_terminal() -> Outcome {
     let place = place()?;
     place.ok(&strings(&["mkdir", "d.img:/some where"]))?;
     place.ok(&strings(&["cp", "local/file", "d.img:/some where"]))?;
-    let drupe = env!("CARGO_BIN_EXE_drupe");
+    let drupe = command_in_shell()?;
     let mut child = std::process::Command::new("timeout")
         .args([
             "20",

@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::archive::make_tree;
-use super::harness::{Outcome, Place, check_ext4, manifest, noise, strings, tool};
+use super::harness::{
+    Outcome, Place, check_ext4, command_in_shell, manifest, noise, strings, tool,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -405,7 +407,7 @@ fn through_pipes_and_refused_terminals() -> Outcome {
     place.write("tree/file", noise(3 << 20))?;
     place.write("tree/skip/me", "")?;
     gnu_tar(&place, &["-czf", "a.tgz", "tree"])?;
-    let drupe = env!("CARGO_BIN_EXE_drupe");
+    let drupe = command_in_shell()?;
     let script = format!(
         "set -e; {drupe} untar --strip-components 1 --exclude skip d.img:/ < a.tgz
          {drupe} tar d.img:/ file | tar -xf -; cmp file tree/file

@@ -6,13 +6,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use drupe_testing::skipped;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Outcome, Place, tool};
 
-/// Whether these tests are to be left out, which somebody has to say.
+/// Whether the calling test is to be left out, which somebody has to ask for: it
+/// says so. Without that, tests fail where there is no FUSE.
+#[track_caller]
 pub(crate) fn left_out() -> bool {
-    std::env::var_os("DRUPE_TEST_NO_FUSE").is_some()
+    let asked = std::env::var_os("DRUPE_TEST_NO_FUSE").is_some();
+    if asked {
+        skipped("DRUPE_TEST_NO_FUSE is set");
+    }
+    asked
 }
 
 /// The filesystems that the main tests are made on, with the size of the image,
@@ -102,7 +109,11 @@ impl Mounted {
         stdout.read_to_string(&mut said)?;
         if said != "ready\n" {
             let output = child.wait_with_output()?;
-            return Err(format!("not mounted: {output:?}").into());
+            return Err(format!(
+                "not mounted: {output:?}\n\
+                 hint: without FUSE, DRUPE_TEST_NO_FUSE=1 leaves these tests out"
+            )
+            .into());
         }
         Ok(Mounted { dir, child })
     }
@@ -166,6 +177,7 @@ impl Drop for Mounted {
 }
 
 /// Mounts a fresh image of a kind, works in it, unmounts it, and has it checked.
+#[track_caller]
 pub(crate) fn on(kind: &Kind, work: impl FnOnce(&Mounted) -> Outcome) -> Outcome {
     if left_out() {
         return Ok(());

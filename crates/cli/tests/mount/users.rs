@@ -6,7 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::harness::{Outcome, Place, tool};
+use drupe_testing::anyone::NOBODY;
+
+use crate::harness::{Outcome, Place, as_nobody, command_for_anyone, tool};
 use crate::mounted::{EXT4, Mounted, left_out, on};
 
 /// Runs a shell's line as user and group, with further groups; what it printed.
@@ -174,14 +176,16 @@ fn only_root_has_the_reserved_blocks_and_trusted_attributes() -> Outcome {
 
 /// A user who is nobody else's, in a mount namespace where /dev/fuse is open for
 /// all; the host's is left alone.
-fn ordinary(place: &Place, arguments: &[&str]) -> Command {
+fn ordinary(place: &Place) -> Command {
     let mut command = Command::new("unshare");
     let script = "mount -t tmpfs tmpfs /mnt && mknod -m 666 /mnt/fuse c 10 229 && \
                   mount --bind /mnt/fuse /dev/fuse && \
-                  exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"";
+                  exec \"$@\"";
+    let nobody = as_nobody();
     command
         .args(["--mount", "sh", "-c", script, "sh"])
-        .args(arguments)
+        .arg(nobody.get_program())
+        .args(nobody.get_args())
         .current_dir(place.path(""))
         .stdin(Stdio::null());
     command
@@ -192,14 +196,13 @@ fn an_ordinary_user() -> Outcome {
     if left_out() {
         return Ok(());
     }
-    let place = Place::new()?;
-    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755))?;
+    let place = Place::for_anyone()?;
     let image = place.ext4("own.img", 64 << 20, &["-E", "root_owner=65534:65534"])?;
-    chown(&image, Some(65534), Some(65534))?;
-    directory(&place.path("mnt"), 0o700, (65534, 65534))?;
+    chown(&image, Some(NOBODY), Some(NOBODY))?;
+    directory(&place.path("mnt"), 0o700, (NOBODY, NOBODY))?;
     // The mount is in the namespace of the shell: so it is used by it too.
     let script = "set -e
-        $0 mount own.img mnt
+        \"$0\" mount own.img mnt
         echo hello > mnt/file; mkdir mnt/dir; chmod 600 mnt/file
         test \"$(cat mnt/file)\" = hello
         test \"$(stat -c %u:%g:%a mnt/file)\" = 65534:65534:600
@@ -207,9 +210,13 @@ fn an_ordinary_user() -> Outcome {
         ! chown 0 mnt/file 2> /dev/null
         fusermount3 -u mnt
         flock own.img e2fsck -fn own.img";
-    let output = ordinary(&place, &["sh", "-c", script, env!("CARGO_BIN_EXE_drupe")]).output()?;
+    let drupe = command_for_anyone()?;
+    let output = ordinary(&place)
+        .args(["sh", "-c", script])
+        .arg(drupe.path())
+        .output()?;
     assert!(output.status.success(), "{output:?}");
     let mounted = Mounted::new(&place, &image, &["--read-only"])?;
-    assert_eq!(owner(&mounted.path("file"))?, (65534, 65534, 0o600));
+    assert_eq!(owner(&mounted.path("file"))?, (NOBODY, NOBODY, 0o600));
     mounted.unmount()
 }

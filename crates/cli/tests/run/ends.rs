@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::Outcome;
+use crate::harness::{Outcome, as_nobody, command_for_anyone};
 use crate::ran::{output, prints, python};
 
 #[test]
@@ -175,21 +175,14 @@ fn the_keyboards_signals_are_the_programs() -> Outcome {
 
 #[test]
 fn as_an_ordinary_user() -> Outcome {
-    let mut command = Command::new("setpriv");
-    let ids = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-    // What cargo has built may be where only we can go.
-    let program = tempfile::Builder::new()
-        .prefix("drupe")
-        .tempfile_in("/var/tmp")?;
-    fs::copy(env!("CARGO_BIN_EXE_drupe"), program.path())?;
-    let program = program.into_temp_path();
+    let drupe = command_for_anyone()?;
     let script = "import os, socket; assert os.getuid() == 65534
 l = socket.create_server(('127.0.0.1', 80)); c = socket.create_connection(l.getsockname())
 s, _ = l.accept(); c.sendall(b'hi'); assert s.recv(9) == b'hi'";
-    let output = command
-        .args(ids)
-        .arg(&program)
+    let output = as_nobody()
+        .arg(drupe.path())
         .args(["run", "/usr/bin/python3", "-c", script])
+        .current_dir("/")
         .stdin(Stdio::null())
         .output()?;
     assert!(output.status.success(), "{output:?}");

@@ -1,5 +1,7 @@
 //! Programs that make their system calls themselves, or have many threads.
 
+use drupe_testing::skipped;
+
 use crate::harness::{Outcome, Place, tool};
 use crate::ran::{compile, prints};
 
@@ -104,7 +106,8 @@ func main() {
 /// Where there is no Go, this is left out.
 #[test]
 fn a_go_program() -> Outcome {
-    if tool("go", |go| go.arg("version")).is_err() {
+    if let Err(error) = tool("go", |go| go.arg("version")) {
+        skipped(error);
         return Ok(());
     }
     let place = Place::new()?;

@@ -13,16 +13,21 @@ fn shell(script: &str) -> Outcome<String> {
     prints(&["sh", "-c", &format!("{WAIT}{script}")])
 }
 
+/// The same in the directory of a place, whose name may have spaces in it.
+fn within(place: &Place, script: &str) -> Outcome<String> {
+    let script = format!("{WAIT}cd \"$0\" && {{ {script}\n}}");
+    prints(&["sh", "-c", &script, &place.path("").to_string_lossy()])
+}
+
 #[test]
 fn python_and_curl() -> Outcome {
     let place = Place::new()?;
     place.write("served", vec![b'x'; 5_000_000])?;
-    let dir = place.path("");
-    let said = shell(&format!(
-        "cd {}; python3 -m http.server 8000 >/dev/null 2>&1 & wait_for 8000
-         curl -sS http://127.0.0.1:8000/served | cmp - {0}/served && echo same",
-        dir.display()
-    ))?;
+    let said = within(
+        &place,
+        "/usr/bin/python3 -m http.server 8000 >/dev/null 2>&1 & wait_for 8000
+         curl -sS http://127.0.0.1:8000/served | cmp - served && echo same",
+    )?;
     assert_eq!(said, "same\n");
     Ok(())
 }
@@ -32,23 +37,24 @@ fn nginx_with_workers() -> Outcome {
     let place = Place::new()?;
     let dir = place.path("").display().to_string();
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("{name}_temp_path {dir}/{name};"))
+        .map(|name| format!("{name}_temp_path \"{dir}/{name}\";"))
         .join(" ");
     let config = format!(
-        "user root; worker_processes 2; daemon off; pid {dir}/pid; error_log stderr;
+        "user root; worker_processes 2; daemon off; pid \"{dir}/pid\"; error_log stderr;
          events {{ worker_connections 256; }}
          http {{ access_log off; sendfile on; {temporary}
-         server {{ listen 127.0.0.1:8080 reuseport; listen [::1]:8080; root {dir}; }} }}"
+         server {{ listen 127.0.0.1:8080 reuseport; listen [::1]:8080; root \"{dir}\"; }} }}"
     );
     place.write("nginx.conf", config)?;
     place.write("served", vec![b'y'; 3_000_000])?;
-    let said = shell(&format!(
-        "nginx -p {dir} -c {dir}/nginx.conf & wait_for 8080
+    let said = within(
+        &place,
+        "nginx -p \"$PWD\" -c \"$PWD/nginx.conf\" & wait_for 8080
          for host in 127.0.0.1 '[::1]'; do
-           curl -sS http://$host:8080/served | cmp - {dir}/served && echo same
+           curl -sS http://$host:8080/served | cmp - served && echo same
          done
-         wrk -t1 -c30 -d1 http://127.0.0.1:8080/served"
-    ))?;
+         wrk -t1 -c30 -d1 http://127.0.0.1:8080/served",
+    )?;
     assert!(said.starts_with("same\nsame\n"), "{said}");
     assert!(said.contains("Requests/sec"), "{said}");
     assert!(!said.contains("Socket errors"), "{said}");

@@ -1,11 +1,20 @@
 //! What arranges networks does so in the program's own; ssh, with a server that
 //! changes its rights.
 
+use drupe_testing::skipped;
+
 use crate::harness::{Outcome, Place, tool};
 use crate::ran::prints;
 
 fn shell(script: &str) -> Outcome<String> {
     prints(&["sh", "-ec", script])
+}
+
+/// The same in the directory of a place, whose name may have spaces in it.
+fn within(place: &Place, script: &str) -> Outcome<String> {
+    let dir = place.path("");
+    let script = format!("cd \"$0\"\n{script}");
+    prints(&["sh", "-ec", &script, &dir.to_string_lossy()])
 }
 
 #[test]
@@ -27,13 +36,13 @@ fn nft_drops() -> Outcome {
 #[test]
 fn wg_and_tc_configure() -> Outcome {
     let place = Place::new()?;
-    let key = place.path("key").display().to_string();
-    let said = shell(&format!(
-        "ip link add wg0 type wireguard; umask 077; wg genkey > {key}
-         wg set wg0 private-key {key} listen-port 51820; wg show wg0
+    let said = within(
+        &place,
+        "ip link add wg0 type wireguard; umask 077; wg genkey > key
+         wg set wg0 private-key key listen-port 51820; wg show wg0
          tc qdisc add dev lo root netem delay 15ms; tc qdisc show dev lo
-         ping -c 2 127.0.0.1"
-    ))?;
+         ping -c 2 127.0.0.1",
+    )?;
     assert!(said.contains("listening port: 51820"), "{said}");
     assert!(said.contains("delay 15ms"), "{said}");
     // There and back.
@@ -51,7 +60,7 @@ fn wg_and_tc_configure() -> Outcome {
 #[test]
 fn ssh() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: sshd needs root");
+        skipped("sshd needs root");
         return Ok(());
     }
     let place = Place::new()?;
@@ -67,17 +76,18 @@ fn ssh() -> Outcome {
     place.write(
         "config",
         format!(
-            "Port 2222\nListenAddress 127.0.0.1\nHostKey {dir}/host\nUsePAM no\n\
-             AuthorizedKeysFile {dir}/user.pub\nPidFile {dir}/pid\nStrictModes no\n"
+            "Port 2222\nListenAddress 127.0.0.1\nHostKey \"{dir}/host\"\nUsePAM no\n\
+             AuthorizedKeysFile \"{dir}/user.pub\"\nPidFile \"{dir}/pid\"\nStrictModes no\n"
         ),
     )?;
-    let said = shell(&format!(
+    let said = within(
+        &place,
         "mkdir -p /run/sshd
-         /usr/sbin/sshd -f {dir}/config
-         until ssh -p 2222 -i {dir}/user -o StrictHostKeyChecking=no \
-             -o UserKnownHostsFile={dir}/known 127.0.0.1 'echo over ssh; echo $SSH_CONNECTION'
-         do :; done"
-    ))?;
+         /usr/sbin/sshd -f \"$PWD/config\"
+         until ssh -F none -p 2222 -i user -o StrictHostKeyChecking=no \
+             -o UserKnownHostsFile=known 127.0.0.1 'echo over ssh; echo $SSH_CONNECTION'
+         do :; done",
+    )?;
     assert!(said.starts_with("over ssh\n127.0.0.1 "), "{said}");
     assert!(said.ends_with(" 2222\n"), "{said}");
     Ok(())

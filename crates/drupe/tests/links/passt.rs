@@ -4,10 +4,12 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 
 use drupe_links::{Passt, PasstOptions};
+use drupe_testing::skipped;
 
 use crate::kernel::{Net, at, transfer};
 
 /// A kernel as 10.1.1.2; the host is 10.1.1.1 to it.
+#[track_caller]
 fn behind_passt(tcp_ports: Vec<String>) -> Option<Net> {
     let options = PasstOptions {
         tcp_ports,
@@ -19,7 +21,7 @@ fn behind_passt(tcp_ports: Vec<String>) -> Option<Net> {
     match Passt::spawn(&options) {
         Ok(link) => Some(Net::new(link, 2)),
         Err(error) => {
-            println!("skipped: {error}");
+            skipped(error);
             None
         }
     }

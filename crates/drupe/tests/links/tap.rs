@@ -5,21 +5,32 @@ use std::process::Command;
 use std::time::Duration;
 
 use drupe_links::Tap;
+use drupe_testing::skipped;
 
 use crate::kernel::{Net, at, transfer};
 
 /// Runs `test` in a thread with a network namespace of its own; not at all, and
 /// says so, where that is not allowed.
+#[track_caller]
 fn in_namespace(test: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
+    let tested = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
             // SAFETY: it concerns this thread, which ends with the test.
             match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
-                0 => test(),
-                _ => println!("skipped: {}", std::io::Error::last_os_error()),
+                0 => {
+                    test();
+                    Ok(())
+                }
+                _ => Err(std::io::Error::last_os_error()),
             }
         });
+        thread.join()
     });
+    match tested {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => skipped(format_args!("no network namespace: {error}")),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 fn ip(arguments: &str) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use drupe::net::{Config, Namespace, NewLink, Route};
 use drupe::{Errno, Kernel};
 use drupe_links::{Passt, PasstOptions, pair};
+use drupe_testing::skipped;
 
 use crate::dhcp::{Server, check};
 use crate::lab::{Outcome, bounded, kernel, together, transfer};
@@ -87,7 +88,7 @@ fn passt_gives_an_address() -> Outcome {
     let passt = match Passt::spawn(&PasstOptions::default()) {
         Ok(passt) => passt,
         Err(error) => {
-            println!("skipped: {error}");
+            skipped(error);
             return Ok(());
         }
     };

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
+use drupe_host::threads;
 
 use super::format::Reader;
 use crate::packet::{MAX_FRAME, scatter};
@@ -24,16 +25,23 @@ pub enum Pace {
 /// nothing.
 ///
 /// They begin when the kernel receives for the first time, which is when its
-/// interface is set up. The file is read then and there, in the thread that runs
-/// the kernel: a pipe would stop it for as long as it has nothing.
+/// interface is set up: a socket that is bound later misses those that came
+/// before. [`Replay::held`] has them begin when the program is ready.
+///
+/// The file is read then and there, in the thread that runs the kernel: a pipe
+/// would stop it for as long as it has nothing.
 pub struct Replay {
     play: Mutex<Play>,
     pace: Pace,
+    /// Tells the kernel that frames begin.
+    waker: Mutex<Option<LinkWaker>>,
     alarm: Arc<Alarm>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Play {
+    /// Nothing comes before [`Replay::start`].
+    held: bool,
     file: Reader<Box<dyn Read + Send>>,
     frame: Vec<u8>,
     /// When the frame in `frame` is due; `None`: there is none.
@@ -63,6 +71,7 @@ impl Replay {
         let file: Box<dyn Read + Send> = Box::new(io::BufReader::with_capacity(1 << 17, file));
         Ok(Replay {
             play: Mutex::new(Play {
+                held: false,
                 file: Reader::new(file)?,
                 frame: Vec::new(),
                 next: None,
@@ -71,9 +80,35 @@ impl Replay {
                 ended: false,
             }),
             pace,
+            waker: Mutex::new(None),
             alarm: Arc::default(),
             thread: Mutex::new(None),
         })
+    }
+
+    /// The same, but no frame comes before [`Replay::start`]. The kernel is given
+    /// an [`Arc`] of it; the program sets up the interface, makes its sockets, and
+    /// starts.
+    #[must_use]
+    pub fn held(mut self) -> Replay {
+        let play = self.play.get_mut();
+        play.unwrap_or_else(PoisonError::into_inner).held = true;
+        self
+    }
+
+    /// Has frames come that [`Replay::held`] keeps back. The first one is due now.
+    pub fn start(&self) {
+        self.play().held = false;
+        // A clone: the kernel may let go of the link while it is woken.
+        let waker = self.waker().clone();
+        if let Some(waker) = waker {
+            // If it is gone already, there is nobody for the frames.
+            let _ = waker.wake();
+        }
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<LinkWaker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all frames have come.
@@ -125,11 +160,11 @@ impl Link for Replay {
     }
 
     fn attach(&self, waker: LinkWaker) {
+        *self.waker() = Some(waker.clone());
         if self.pace == Pace::Recorded {
             let alarm = Arc::clone(&self.alarm);
-            let thread = thread::Builder::new().name("drupe-link".into());
             // Without a thread, frames come when the kernel looks for some.
-            let started = thread.spawn(move || alarm.run(&waker)).ok();
+            let started = threads::spawn("drupe-link", move || alarm.run(&waker)).ok();
             *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = started;
         }
     }
@@ -140,6 +175,9 @@ impl Link for Replay {
 
     fn receive(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Option<(usize, FrameHeader)>> {
         let mut play = self.play();
+        if play.held {
+            return Ok(None);
+        }
         let Some(due) = play.load(self.pace) else {
             return Ok(None);
         };
@@ -154,6 +192,7 @@ impl Link for Replay {
     }
 
     fn detach(&self) {
+        *self.waker() = None;
         self.alarm.end();
     }
 }

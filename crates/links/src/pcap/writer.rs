@@ -1,9 +1,10 @@
 //! [`Writer`]: a thread that writes records, so that who makes them need not
 //! wait.
 
+use drupe_host::threads;
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::format::{file_header, record_header};
@@ -72,8 +73,7 @@ impl Writer {
             changed: Condvar::new(),
         });
         let own = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("drupe-link".into());
-        let thread = thread.spawn(move || own.run(&mut *to))?;
+        let thread = threads::spawn("drupe-link", move || own.run(&mut *to))?;
         Ok(Writer {
             shared,
             thread: Some(thread),

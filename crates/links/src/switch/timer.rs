@@ -1,6 +1,7 @@
 //! [`Timer`]: what a switch does later, in a thread that is started when there
 //! is something for the first time.
 
+use drupe_host::threads;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -99,9 +100,8 @@ impl<E: Send + 'static> Timer<E> {
         events.heap.push(Reverse(Event { due, number, what }));
         if events.thread.is_none() && !events.closed {
             let (clock, server) = (Arc::clone(&self.0), Weak::clone(server));
-            let thread = thread::Builder::new().name("drupe-link".into());
             // Without a thread nothing arrives any more; the next event tries again.
-            events.thread = thread.spawn(move || run(&clock, &server)).ok();
+            events.thread = threads::spawn("drupe-link", move || run(&clock, &server)).ok();
         } else if earlier {
             self.0.changed.notify_one();
         }

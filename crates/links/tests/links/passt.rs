@@ -7,17 +7,19 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use drupe_links::{Passt, PasstOptions, Station};
+use drupe_testing::skipped;
 
 use crate::frames::{BROADCAST, PATIENCE, mac, next};
 use crate::tap::{arp_request, is_arp_reply};
 
 /// A passt, unless it is not installed, or this machine has no network that it
 /// could stand for.
+#[track_caller]
 fn spawn(options: &PasstOptions) -> Option<Station<Passt>> {
     match Passt::spawn(options) {
         Ok(link) => Some(Station::new(link)),
         Err(error) => {
-            println!("skipped: {error}");
+            skipped(error);
             None
         }
     }

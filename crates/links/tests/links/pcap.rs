@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use drupe_host::link::FrameHeader;
 use drupe_links::{Pace, Pcap, Replay, Station, pair};
+use drupe_testing::skipped;
 
 use crate::frames::{PATIENCE, mac, next};
 
@@ -60,7 +61,7 @@ fn both_directions_are_recorded_and_tcpdump_reads_it() {
             assert_eq!(text.matches("[udp sum ok]").count(), 2, "{text}");
             assert!(text.contains("10.1.1.1.7 > 10.1.1.2.9"), "{text}");
         }
-        Err(error) => println!("skipped: tcpdump: {error}"),
+        Err(error) => skipped(format_args!("tcpdump: {error}")),
     }
 
     let replay = Replay::new(File::open(&path).unwrap(), Pace::Fast).unwrap();
@@ -97,6 +98,24 @@ fn frames_come_at_their_own_pace() {
         assert_eq!(next(&station)[0], ms);
     }
     assert!(start.elapsed() >= Duration::from_millis(60));
+}
+
+/// What is held comes when it is started, and counts its time from then on.
+#[test]
+fn nothing_comes_before_the_start() {
+    for pace in [Pace::Fast, Pace::Recorded] {
+        let replay = Replay::new(io::Cursor::new(file(&[0, 1])), pace).unwrap();
+        let station = Station::new(Arc::new(replay.held()));
+        assert_eq!(station.try_receive().unwrap(), None);
+        assert!(!station.link().is_finished());
+        let (link, woken) = (Arc::clone(station.link()), station.wakes());
+        link.start();
+        assert!(station.wakes() > woken);
+        assert_eq!(next(&station)[0], 0);
+        assert_eq!(next(&station)[0], 1);
+        assert_eq!(station.try_receive().unwrap(), None);
+        assert!(link.is_finished());
+    }
 }
 
 #[test]

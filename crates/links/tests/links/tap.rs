@@ -6,24 +6,29 @@ use std::process::Command;
 
 use drupe_host::link::{FrameHeader, Link};
 use drupe_links::{Station, Tap};
+use drupe_testing::skipped;
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::frames::{BROADCAST, PATIENCE, mac, until};
 
 /// Runs `test` in a thread with a network namespace of its own; not at all, and
 /// says so, where that is not allowed.
+#[track_caller]
 pub(crate) fn in_namespace(test: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
+    let tested = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
             // SAFETY: no descriptors are unshared.
-            let unshared =
-                unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) };
-            match unshared {
-                Ok(()) => test(),
-                Err(error) => println!("skipped: no network namespace: {error}"),
-            }
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET)? };
+            test();
+            Ok::<_, rustix::io::Errno>(())
         });
+        thread.join()
     });
+    match tested {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => skipped(format_args!("no network namespace: {error}")),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// Runs `ip` in the namespace of this thread.
@@ -185,14 +190,14 @@ fn a_macvtap() {
         let arguments = "link add link near name tap0 address 02:00:00:00:00:02 type macvtap";
         let made = Command::new("ip").args(arguments.split(' ')).status();
         if !made.is_ok_and(|status| status.success()) {
-            return println!("skipped: no macvtap here");
+            return skipped("no macvtap here");
         }
         ip("address add 10.1.1.1/24 dev far");
         for name in ["near", "far", "tap0"] {
             ip(&format!("link set {name} up"));
         }
         let Some(device) = macvtap_device("tap0") else {
-            return println!("skipped: no sysfs that knows it");
+            return skipped("no sysfs that knows it");
         };
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tap");
@@ -201,7 +206,7 @@ fn a_macvtap() {
         rustix::fs::mknodat(cwd, &path, kind, Mode::RWXU, device).unwrap();
         let fd = match open(&path, OFlags::RDWR, Mode::empty()) {
             Ok(fd) => fd,
-            Err(error) => return println!("skipped: its device: {error}"),
+            Err(error) => return skipped(format_args!("its device: {error}")),
         };
         let tap = Tap::from_fd(fd).unwrap();
         assert_eq!((tap.name(), tap.info().mac), ("tap0", Some(mac(2))));

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// and than the least time that the kernel sets its timer to, 1 µs; in ns.
 const NEAR: u64 = 100_000;
 
+/// How often the wall clock is read between two readings of the other one.
+const WALL_CLOCK_READINGS: usize = 8;
+
 /// What a kernel has of its host.
 pub(crate) struct Environment {
     host: Arc<dyn Host>,
@@ -73,8 +76,34 @@ impl Environment {
         now
     }
 
+    /// Nanoseconds since 1970-01-01 UTC when the kernel's clock was what it has
+    /// seen last.
+    ///
+    /// The two clocks cannot be read at once: each reading of one between two of
+    /// the other bounds the difference, and the narrowest bounds count.
     pub(crate) fn wall_clock(&self) -> i64 {
-        contain(|| self.host.wall_clock()).unwrap_or(0)
+        let (mut least, mut most) = (i64::MIN, i64::MAX);
+        for _ in 0..WALL_CLOCK_READINGS {
+            let reading = contain(|| {
+                let before = self.host.monotonic() as i64;
+                let wall = self.host.wall_clock();
+                (wall - before, wall - self.host.monotonic() as i64)
+            });
+            let Some((upper, lower)) = reading else {
+                return 0;
+            };
+            if lower > most || upper < least {
+                // The wall clock was set in between.
+                (least, most) = (lower, upper);
+            }
+            least = least.max(lower);
+            most = most.min(upper);
+            if least == most {
+                break;
+            }
+        }
+        let latest = self.epoch + self.latest.load(Relaxed);
+        (least + (most - least) / 2).saturating_add(latest as i64)
     }
 
     pub(crate) fn console(&self, text: &[u8]) {
@@ -158,6 +187,26 @@ mod tests {
         let host = Environment::new(Arc::new(Times(vec![30, 2, 19, 20, 10].into())))?;
         let seen = [(); 5].map(|()| host.clock());
         assert_eq!(seen, [10, 10, 10, 20, 20]);
+        Ok(())
+    }
+
+    /// Each reading takes 10 ns of a clock that was 7 at 1,000 of the other one.
+    struct Readings(AtomicU64);
+
+    impl Host for Readings {
+        fn monotonic(&self) -> u64 {
+            self.0.fetch_add(10, Relaxed)
+        }
+        fn wall_clock(&self) -> i64 {
+            self.0.fetch_add(10, Relaxed) as i64 - 993
+        }
+    }
+
+    #[test]
+    fn the_wall_clock_is_that_of_the_kernels_instant() -> Result<(), Error> {
+        let host = Environment::new(Arc::new(Readings(1000.into())))?;
+        let clock = host.clock() as i64;
+        assert_eq!(host.wall_clock() - clock, 7);
         Ok(())
     }
 

@@ -14,7 +14,9 @@
 //! as if this one did not exist.
 //!
 //! A signal that somebody sent (`kill(2)`, `si_code`) is no fault, wherever the
-//! thread is: it goes the same way.
+//! thread is: it goes the same way. If that handler restores the default action,
+//! as Rust's own does, relying on the fault to come again, the signal is sent once
+//! more.
 //!
 //! The handlers find the kernel through the thread's context: a thread is inside
 //! at most one kernel.
@@ -65,6 +67,26 @@ extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut lib
         let sent = (*info).si_code <= 0;
         if sent || vcpu.is_null() || !divert(&*vcpu, signal, &*info, &mut *context.cast()) {
             pass_on(signal, info, context);
+            if sent {
+                do_default(signal);
+            }
+        }
+    }
+}
+
+/// Does what the signal's action is, if that is the default one: end the process.
+///
+/// # Safety
+///
+/// Called by the signal handler.
+unsafe fn do_default(signal: i32) {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: room for an action, which is valid as it is; both calls are
+    // async-signal-safe.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        if action.assume_init().sa_sigaction == libc::SIG_DFL {
+            libc::raise(signal);
         }
     }
 }

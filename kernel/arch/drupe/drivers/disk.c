@@ -37,6 +37,11 @@ struct drupe_disk_cmd {
 	struct drupe_iovec iov[MAX_SEGMENTS];
 };
 
+/* Requests that the host has, and how many it has handed back. */
+static atomic_t on_their_way = ATOMIC_INIT(0);
+static atomic_t handed_back = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(hand_back);
+
 static struct drupe_disk *disks[MAX_DISKS];
 static DEFINE_MUTEX(disks_lock);
 static int disk_major;
@@ -103,8 +108,11 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx,
 			return BLK_STS_IOERR;
 	}
 	blk_mq_start_request(rq);
-	if (drupe_disk_submit(io))
+	atomic_inc(&on_their_way);
+	if (drupe_disk_submit(io)) {
+		atomic_dec(&on_their_way);
 		blk_mq_end_request(rq, errno_to_blk_status(io->error));
+	}
 	return BLK_STS_OK;
 }
 
@@ -116,10 +124,28 @@ static irqreturn_t disk_interrupt(int irq, void *dev_id)
 	while ((io = drupe_disk_reap())) {
 		rq = blk_mq_rq_from_pdu(container_of(io, struct drupe_disk_cmd,
 						     io));
+		atomic_dec(&on_their_way);
+		atomic_inc(&handed_back);
 		blk_mq_end_request(rq, errno_to_blk_status(io->error));
 	}
+	wake_up(&hand_back);
 	drupe_vmap_disk_done();
 	return IRQ_HANDLED;
+}
+
+/**
+ * drupe_disk_wait - wait until a disk has done something
+ *
+ * Return: false if no disk has anything to do.
+ */
+bool drupe_disk_wait(void)
+{
+	int before = atomic_read(&handed_back);
+
+	if (!atomic_read(&on_their_way))
+		return false;
+	wait_event(hand_back, atomic_read(&handed_back) != before);
+	return true;
 }
 
 static const struct blk_mq_ops disk_mq_ops = { .queue_rq = disk_queue_rq };

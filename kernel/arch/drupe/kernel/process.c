@@ -29,11 +29,15 @@
 #include <asm/machine.h>
 
 /* Signals and other work that waits for the task to leave the kernel. */
-#define EXIT_WORK (_TIF_NOTIFY_RESUME | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
+#define EXIT_WORK (_TIF_NOTIFY_RESUME | _TIF_SIGPENDING | \
+		   _TIF_NOTIFY_SIGNAL | BIT(TIF_RESTORE_SIGMASK))
 
 /*
  * Signal handlers cannot run: a signal that would call one only interrupts, as
  * the host does itself (%DRUPE_OP_TASK_INTERRUPT).  Returns whether one did.
+ *
+ * A mask that the call had for itself holds until the signals that it let in
+ * have been seen.
  */
 static noinline bool exit_work(void)
 {
@@ -50,6 +54,8 @@ static noinline bool exit_work(void)
 		resume_user_mode_work(&drupe_user_regs);
 		if (test_thread_flag(TIF_SIGPENDING) && get_signal(&ksig))
 			handler = true;
+		else
+			restore_saved_sigmask();
 	}
 	return handler;
 }
@@ -103,6 +109,31 @@ static void complete_request(struct drupe_request *request)
 }
 
 /*
+ * Waits, parked, for a request.  What a task in user mode would do at once is
+ * done meanwhile: task work, such as io_uring's completions, which the program
+ * sees without another call.  An interrupt holds for the request that comes.
+ */
+static void park(struct thread_struct *thread)
+{
+	bool interrupted = false;
+
+	while (!READ_ONCE(thread->request)) {
+		if (read_thread_flags() & EXIT_WORK) {
+			interrupted |= exit_work();
+			continue;
+		}
+		set_special_state(TASK_PARKED | TASK_INTERRUPTIBLE);
+		if (!READ_ONCE(thread->request))
+			schedule();
+		__set_current_state(TASK_RUNNING);
+	}
+	if (interrupted) {
+		thread->interrupted = true;
+		set_notify_signal(current);
+	}
+}
+
+/*
  * The life of a host task.  When a request is complete the task stays current,
  * so that the same thread's next one needs no task switch; it goes to sleep
  * when the machine is entered for something else.
@@ -114,14 +145,9 @@ static void __noreturn host_task(void)
 	struct drupe_request *request;
 
 	for (;;) {
-		request = READ_ONCE(thread->request);
-		if (!request) {
-			set_special_state(TASK_PARKED);
-			if (!READ_ONCE(thread->request))
-				schedule();
-			__set_current_state(TASK_RUNNING);
-			continue;
-		}
+		if (!READ_ONCE(thread->request))
+			park(thread);
+		request = thread->request;
 		serve(request);
 		thread->request = request->next;
 		complete_request(request);
@@ -218,6 +244,9 @@ static int load_init(struct linux_binprm *bprm)
 		return ret;
 	set_binfmt(NULL);
 	setup_new_exec(bprm);
+	ret = drupe_map_buffers();
+	if (ret)
+		return ret;
 	finalize_exec(bprm);
 	/* host_task() completes it. */
 	drupe_boot_request->task = (u64)current;

@@ -5,7 +5,6 @@
 #include <linux/bug.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/gfp.h>
 #include <linux/panic.h>
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
@@ -13,6 +12,7 @@
 #include <linux/string.h>
 #include <asm/irq.h>
 #include <asm/machine.h>
+#include <asm/unistd.h>
 
 /* A thread of process 1; it runs when its first request arrives. */
 static s64 task_new(const char *name)
@@ -83,24 +83,44 @@ bool drupe_task_interrupt(struct task_struct *tsk,
 	return true;
 }
 
-static s64 pages_alloc(size_t len)
-{
-	return (s64)alloc_pages_exact(len, GFP_KERNEL | __GFP_NOWARN) ?:
-	       -ENOMEM;
-}
-
-static s64 kernel_rw(const u64 *args, bool write)
+/*
+ * Direct I/O needs no page tables this way, and works without an MMU.  Any other
+ * file is read and written as always.
+ */
+static s64 buffer_rw(const u64 *args, bool write)
 {
 	CLASS(fd, f)(args[0]);
+	struct file *file = fd_file(f);
 	void *buf = (void *)args[1];
 	size_t len = args[2];
 	loff_t pos = args[3];
 
-	if (!fd_file(f))
+	if (!file)
+		return -EBADF;
+	if (!(file->f_flags & O_DIRECT))
+		return drupe_do_syscall(write ? __NR_pwrite64 : __NR_pread64,
+					args);
+	if (pos < 0)
+		return -EINVAL;
+	if (!(file->f_mode & (write ? FMODE_PWRITE : FMODE_PREAD)))
+		return -ESPIPE;
+	if (!(file->f_mode & (write ? FMODE_WRITE : FMODE_READ)))
 		return -EBADF;
 	if (write)
-		return kernel_write(fd_file(f), buf, len, &pos);
-	return kernel_read(fd_file(f), buf, len, &pos);
+		return kernel_write(file, buf, len, &pos);
+	return kernel_read(file, buf, len, &pos);
+}
+
+/* Ends in the guard page below the stack. */
+static noinline u64 overflow(u64 depth)
+{
+	u8 frame[256];
+
+	memset(frame, depth, sizeof(frame));
+	OPTIMIZER_HIDE_VAR(depth);
+	if (depth + 1)
+		depth += overflow(depth + 1);
+	return depth + frame[depth % sizeof(frame)];
 }
 
 static s64 crash(enum drupe_crash how)
@@ -118,6 +138,9 @@ static s64 crash(enum drupe_crash how)
 		return READ_ONCE(*(u64 *)bad);
 	case DRUPE_CRASH_JUMP:
 		((void (*)(void))bad)();
+		break;
+	case DRUPE_CRASH_OVERFLOW:
+		return overflow(0);
 	}
 	return -EINVAL;
 }
@@ -142,14 +165,14 @@ s64 drupe_do_request(struct drupe_request *request)
 	case DRUPE_OP_TASK_EXIT:
 		return task_exit(request);
 	case DRUPE_OP_PAGES_ALLOC:
-		return pages_alloc(args[0]);
+		return (s64)drupe_pages_alloc(args[0]) ?: -ENOMEM;
 	case DRUPE_OP_PAGES_FREE:
-		free_pages_exact((void *)args[0], args[1]);
+		drupe_pages_free((void *)args[0], args[1]);
 		return 0;
 	case DRUPE_OP_PREAD:
-		return kernel_rw(args, false);
+		return buffer_rw(args, false);
 	case DRUPE_OP_PWRITE:
-		return kernel_rw(args, true);
+		return buffer_rw(args, true);
 	case DRUPE_OP_CRASH:
 		return crash(args[0]);
 #ifdef CONFIG_DRUPE_DISK

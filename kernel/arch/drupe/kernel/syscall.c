@@ -3,6 +3,8 @@
  * The system call table: the generic one of new 64-bit architectures, less
  * what needs a user mode.
  */
+#include <linux/fdtable.h>
+#include <linux/io_uring.h>
 #include <linux/sched/signal.h>
 #include <linux/syscalls.h>
 #include <asm/machine.h>
@@ -42,12 +44,45 @@ static long rt_sigaction(int sig, const struct sigaction __user *act,
 	return 0;
 }
 
-/* Calls that make, replace, trace or end a program, or map its memory. */
+/*
+ * io_uring's rings are in buffers (mm/buffers.c): the program cannot map what the
+ * kernel allocates.  Without an MMU, the kernel cannot map a ring of several
+ * pages.
+ *
+ * A thread that polls the submission queue comes to no poll point: it would wait
+ * for a tick, which it would keep from coming.
+ */
+static long io_uring_setup(u32 entries, struct io_uring_params __user *user)
+{
+	struct io_uring_params params;
+	long ret;
+
+	if (!IS_ENABLED(CONFIG_MMU))
+		return -ENOSYS;
+	if (copy_from_user(&params, user, sizeof(params)))
+		return -EFAULT;
+	if (!(params.flags & IORING_SETUP_NO_MMAP))
+		return -ENOSYS;
+	if (params.flags & IORING_SETUP_SQPOLL)
+		return -EINVAL;
+	ret = sys_io_uring_setup(entries, (void __user *)&params);
+	if (ret >= 0 && copy_to_user(user, &params, sizeof(params))) {
+		close_fd(ret);
+		ret = -EFAULT;
+	}
+	return ret;
+}
+
+/*
+ * Calls that make, replace, trace or end a program, or map its memory; the rings
+ * of the older asynchronous I/O are such a mapping.
+ */
 #define NOT_HERE(name) [__NR_##name] = (syscall_fn)(void *)sys_ni_syscall
 
 static const syscall_fn sys_call_table[__NR_syscalls] = {
 	[0 ... __NR_syscalls - 1] = (syscall_fn)(void *)sys_ni_syscall,
 #include <asm/syscall_table_64.h>
+	[__NR_io_uring_setup] = (syscall_fn)(void *)io_uring_setup,
 	[__NR_rt_sigaction] = (syscall_fn)(void *)rt_sigaction,
 	NOT_HERE(brk),
 	NOT_HERE(clone),
@@ -56,6 +91,12 @@ static const syscall_fn sys_call_table[__NR_syscalls] = {
 	NOT_HERE(execveat),
 	NOT_HERE(exit),
 	NOT_HERE(exit_group),
+	NOT_HERE(io_cancel),
+	NOT_HERE(io_destroy),
+	NOT_HERE(io_getevents),
+	NOT_HERE(io_pgetevents),
+	NOT_HERE(io_setup),
+	NOT_HERE(io_submit),
 	NOT_HERE(mprotect),
 	NOT_HERE(mremap),
 	NOT_HERE(munmap),

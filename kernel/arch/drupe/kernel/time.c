@@ -18,13 +18,33 @@ static u64 drupe_clocksource_read(struct clocksource *cs)
 	return drupe_clock();
 }
 
+/*
+ * Time begins at one instant, which the host gives in both clocks: what is read
+ * first is the clock of that instant, however long ago it is by then.
+ */
+static u64 clock_at_start __initdata;
+
+static u64 __init drupe_clocksource_start(struct clocksource *cs)
+{
+	return clock_at_start;
+}
+
+/* In ns, with as fine a step of frequency as clocksource_register_hz() takes. */
 static struct clocksource drupe_clocksource = {
 	.name = "drupe",
 	.rating = 400,
 	.read = drupe_clocksource_read,
 	.mask = CLOCKSOURCE_MASK(64),
+	.mult = BIT(24),
+	.shift = 24,
 	.flags = CLOCK_SOURCE_IS_CONTINUOUS,
 };
+
+/* From the start: with any other one time would stand still at first. */
+struct clocksource * __init clocksource_default_clock(void)
+{
+	return &drupe_clocksource;
+}
 
 static int drupe_set_next_event(unsigned long delta_ns,
 				struct clock_event_device *dev)
@@ -83,14 +103,19 @@ u64 paravirt_steal_clock(int cpu)
 	return clock_stolen;
 }
 
-void read_persistent_clock64(struct timespec64 *ts)
+void __init read_persistent_wall_and_boot_offset(struct timespec64 *wall_time,
+						 struct timespec64 *boot_offset)
 {
-	*ts = ns_to_timespec64(drupe_wall_clock());
+	drupe_clocksource.read = drupe_clocksource_start;
+	clock_at_start = drupe_clock();
+	*wall_time = ns_to_timespec64(drupe_wall_clock());
+	*boot_offset = ns_to_timespec64(clock_at_start);
 }
 
 void __init time_init(void)
 {
-	clocksource_register_hz(&drupe_clocksource, NSEC_PER_SEC);
+	drupe_clocksource.read = drupe_clocksource_read;
+	__clocksource_register(&drupe_clocksource);
 	if (request_irq(DRUPE_IRQ_TIMER, drupe_timer_interrupt,
 			IRQF_TIMER | IRQF_NOBALANCING, "timer", NULL))
 		panic("no timer interrupt");

@@ -16,16 +16,27 @@
 #include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/mm.h>
+#include <linux/fs_struct.h>
+#include <linux/mount.h>
 #include <linux/oom.h>
 #include <linux/panic.h>
+#include <linux/sched/stat.h>
+#include <linux/sched/task.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
 #include <linux/vmstat.h>
 #include <linux/workqueue.h>
 #include <linux/writeback.h>
+#include <asm/machine.h>
 
 /* Jiffies in which somebody must get memory, or there is none to be had. */
 #define PATIENCE	(10 * HZ)
+
+/* The same while the clock stands still: attempts, between which all others run. */
+#define ATTEMPTS	1000
+
+/* How often the others may take turns between two attempts. */
+#define TURNS		1000
 
 /* Pages that may have to be written: the fewest since the last flush. */
 static unsigned long least;
@@ -41,14 +52,43 @@ static unsigned long dirty_pages(void)
 	return global_node_page_state(NR_FILE_DIRTY);
 }
 
-static void flush_metadata(struct super_block *sb, void *unused)
+/* One that is being mounted or unmounted, or changed, is left out. */
+static void flush_metadata(struct super_block *sb)
 {
-	if (sb_rdonly(sb))
+	if (!down_read_trylock(&sb->s_umount))
 		return;
-	if (sb->s_op->sync_fs)
-		sb->s_op->sync_fs(sb, 1);
-	/* Not sync_blockdev(), which takes errors that others are to be told. */
-	sync_blockdev_nowait(sb->s_bdev);
+	if ((sb->s_flags & SB_BORN) && !(sb->s_flags & SB_DYING) &&
+	    sb->s_root && !sb_rdonly(sb)) {
+		if (sb->s_op->sync_fs)
+			sb->s_op->sync_fs(sb, 1);
+		/* Not sync_blockdev(): others are to be told of its errors. */
+		sync_blockdev_nowait(sb->s_bdev);
+	}
+	up_read(&sb->s_umount);
+}
+
+/*
+ * iterate_supers() waits for each one: if that is being unmounted, for as long as
+ * this takes, which may be until those behind it have been flushed.  So find them
+ * by their shrinkers, which all have the same function; a superblock lives while
+ * somebody has its shrinker.
+ */
+static void flush_all_metadata(void)
+{
+	struct shrinker *shrinker, *roots;
+
+	roots = init_task.fs->root.mnt->mnt_sb->s_shrink;
+	rcu_read_lock();
+	list_for_each_entry_rcu(shrinker, &shrinker_list, list) {
+		if (shrinker->scan_objects != roots->scan_objects ||
+		    !shrinker_try_get(shrinker))
+			continue;
+		rcu_read_unlock();
+		flush_metadata(shrinker->private_data);
+		rcu_read_lock();
+		shrinker_put(shrinker);
+	}
+	rcu_read_unlock();
 }
 
 /*
@@ -58,7 +98,7 @@ static void flush_metadata(struct super_block *sb, void *unused)
  */
 static void flush_filesystems(struct work_struct *work)
 {
-	iterate_supers(flush_metadata, NULL);
+	flush_all_metadata();
 	least = small_objects() + dirty_pages();
 	wakeup_flusher_threads(WB_REASON_VMSCAN);
 }
@@ -79,23 +119,57 @@ static unsigned long count_objects(struct shrinker *shrinker,
 	return SHRINK_EMPTY;
 }
 
+/* Whether time passes: twice, since somebody may move a clock that does not run. */
+static bool clock_runs(void)
+{
+	int again, reads;
+	u64 start;
+
+	for (again = 0; again < 2; again++) {
+		start = drupe_clock();
+		for (reads = 0; drupe_clock() == start; reads++)
+			if (reads == 100)
+				return false;
+	}
+	return true;
+}
+
+/*
+ * Lets all run that need not wait for time.  Returns whether there is a reason to
+ * hope for memory: a disk has done something.
+ */
+static bool let_others_run(void)
+{
+	int turn;
+
+	for (turn = 0; turn < TURNS && !single_task_running(); turn++)
+		yield();
+	return drupe_disk_wait();
+}
+
 /* Reclaim has given up.  oom_lock, which is held, protects the variables. */
 static int oom_wait(struct notifier_block *self, unsigned long unused,
 		    void *freed)
 {
 	static unsigned long before, since;
+	static unsigned int attempts;
 	unsigned long now = raw_cpu_read(vm_event_states.event[PGALLOC_NORMAL]);
 
-	if (now - before >= SWAP_CLUSTER_MAX)
+	if (now - before >= SWAP_CLUSTER_MAX) {
 		since = jiffies;
+		attempts = 0;
+	}
 	before = now;
 	/* Who may not wait for filesystems would otherwise try for ever. */
-	if (time_after(jiffies, since + PATIENCE)) {
+	if (time_after(jiffies, since + PATIENCE) || attempts > ATTEMPTS) {
 		show_mem();
 		panic("out of memory");
 	}
 	queue_work(system_unbound_wq, &filesystems_work);
-	schedule_timeout_uninterruptible(1);
+	if (clock_runs())
+		schedule_timeout_uninterruptible(1);
+	else if (!let_others_run())
+		attempts++;
 	*(unsigned long *)freed = 1;
 	return NOTIFY_OK;
 }

@@ -97,10 +97,11 @@ enum drupe_irq {
  *	partitions have been read when the request completes
  * @DRUPE_OP_DISK_REMOVE: args: disk number; %EBUSY while it is open
  * @DRUPE_OP_PAGES_ALLOC: args: length; returns the address of contiguous
- *	kernel memory, page aligned
- * @DRUPE_OP_PAGES_FREE: args: address, length
+ *	kernel memory, page aligned, which system calls can pin (with an MMU)
+ * @DRUPE_OP_PAGES_FREE: args: address, length; what is pinned lives on until it
+ *	is not
  * @DRUPE_OP_PREAD: args: file descriptor, address in kernel memory, length,
- *	file offset; pread(2) that works with O_DIRECT
+ *	file offset; pread(2), whose O_DIRECT needs no MMU
  * @DRUPE_OP_PWRITE: like %DRUPE_OP_PREAD, pwrite(2)
  * @DRUPE_OP_CRASH: args: &enum drupe_crash; breaks the kernel, for tests
  * @DRUPE_OP_LINK_ADD: args: link number, address of 6 bytes of hardware address
@@ -137,12 +138,14 @@ enum drupe_op {
  * @DRUPE_CRASH_BUG: BUG()
  * @DRUPE_CRASH_READ: read from address 8
  * @DRUPE_CRASH_JUMP: jump to address 8
+ * @DRUPE_CRASH_OVERFLOW: use more stack than there is
  */
 enum drupe_crash {
 	DRUPE_CRASH_PANIC = 0,
 	DRUPE_CRASH_BUG = 1,
 	DRUPE_CRASH_READ = 2,
 	DRUPE_CRASH_JUMP = 3,
+	DRUPE_CRASH_OVERFLOW = 4,
 };
 
 /**
@@ -262,8 +265,8 @@ struct drupe_frame {
 /**
  * struct drupe_host_ops - what the host does for one kernel
  * @clock: monotonic time in ns; any context, must not block
- * @wall_clock: ns since 1970-01-01 UTC, may be negative; during boot, any
- *	context, must not block
+ * @wall_clock: ns since 1970-01-01 UTC at the time that @clock gave last, may be
+ *	negative; during boot
  * @console_write: @len bytes of kernel log text at @text, not NUL-terminated,
  *	the kernel's; any context, must not block
  * @timer_set: raise %DRUPE_IRQ_TIMER on CPU @cpu once @clock reaches

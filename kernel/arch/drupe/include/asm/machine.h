@@ -17,6 +17,9 @@ struct task_struct;
 
 extern const struct drupe_boot *drupe_boot;
 
+/* Of mm/shrinker.c, which no header declares. */
+extern struct list_head shrinker_list;
+
 /* Of the linker script. */
 extern const struct drupe_extable_entry __start___ex_table[];
 extern const struct drupe_extable_entry __stop___ex_table[];
@@ -64,6 +67,18 @@ void drupe_fault(const struct drupe_fault *fault);
 /* drivers/console.c */
 void drupe_console_init(void);
 
+/* mm/buffers.c */
+#ifdef CONFIG_MMU
+int drupe_map_buffers(void);
+#else
+static inline int drupe_map_buffers(void)
+{
+	return 0;
+}
+#endif
+void *drupe_pages_alloc(size_t len);
+void drupe_pages_free(void *start, size_t len);
+
 /* mm/init.c */
 void drupe_memory_init(void);
 
@@ -79,6 +94,14 @@ static inline void drupe_vmap_disk_done(void)
 /* drivers/disk.c */
 s64 drupe_disk_add(u32 number, u64 size, u32 block_size, u32 flags);
 s64 drupe_disk_remove(u32 number);
+#ifdef CONFIG_DRUPE_DISK
+bool drupe_disk_wait(void);
+#else
+static inline bool drupe_disk_wait(void)
+{
+	return false;
+}
+#endif
 
 /* drivers/link.c */
 s64 drupe_link_add(u32 number, const u8 *mac, u32 mtu, u32 flags);

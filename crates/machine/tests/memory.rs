@@ -1,0 +1,155 @@
+//! Memory that runs out.
+
+mod common;
+
+use common::{call, nr};
+use drupe_host::ManualClock;
+use drupe_host::disk::{Disk, FileDisk, Geometry};
+use drupe_machine::{Config, Error, Machine};
+use std::ffi::CString;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::UNIX_EPOCH;
+
+/// The kernel waits as long as anybody gets memory. How long that is cannot be
+/// measured by a clock that stands still.
+#[test]
+fn out_of_memory_is_reported_though_the_clock_stands_still() {
+    let machine = Machine::boot(Config {
+        memory: 32 << 20,
+        host: Arc::new(ManualClock::new(UNIX_EPOCH)),
+        ..Config::default()
+    })
+    .unwrap();
+    let mut buffers = Vec::new();
+    let error = loop {
+        match machine.buffer(4096) {
+            Ok(buffer) => buffers.push(buffer),
+            Err(error) => break error,
+        }
+    };
+    assert!(buffers.len() > 1000, "only {} pages", buffers.len());
+    let Error::Dead(report) = error else {
+        panic!("not a death: {error:?}");
+    };
+    assert_eq!(report.message, "out of memory");
+    assert!(report.log.contains("Mem-Info"), "{}", report.log);
+}
+
+/// Zeroes, of which the first that are read once it is armed wait for the test.
+struct Stuck {
+    armed: AtomicBool,
+    reached: Barrier,
+    freed: Barrier,
+}
+
+impl Disk for Stuck {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            size: 1 << 20,
+            block_size: 512,
+            read_only: true,
+            discard: false,
+        }
+    }
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], _offset: u64) -> io::Result<()> {
+        if self.armed.swap(false, SeqCst) {
+            self.reached.wait();
+            self.freed.wait();
+        }
+        buffers.iter_mut().for_each(|buffer| buffer.fill(0));
+        Ok(())
+    }
+    fn write_at(&self, _: &[IoSlice<'_>], _offset: u64, _durable: bool) -> io::Result<()> {
+        unreachable!("read-only")
+    }
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        unreachable!("not offered")
+    }
+    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        unreachable!("not offered")
+    }
+}
+
+fn mount(machine: &Machine, device: &str, dir: &str, kind: &str) -> Result<usize, Error> {
+    let flags = if kind == "ext4" { libc::MS_RDONLY } else { 0 };
+    let text = [device, dir, kind].map(|text| CString::new(text).unwrap());
+    let [device, dir, kind] = text.each_ref().map(|text| text.as_ptr() as usize);
+    call(machine, nr::MOUNT, &[device, dir, kind, flags as usize, 0])
+}
+
+/// Metadata that takes all memory is flushed, though a superblock that comes
+/// first is locked: it is being mounted, from a disk that does not answer.
+#[test]
+fn a_locked_superblock_keeps_no_other_from_being_flushed() {
+    const MKDIRAT: usize = 34;
+    const UMOUNT2: usize = 39;
+    let image = tempfile::NamedTempFile::new().unwrap();
+    image.as_file().set_len(320 << 20).unwrap();
+    let mkfs = Command::new("mkfs.xfs")
+        .arg("-q")
+        .arg(image.path())
+        .status();
+    assert!(mkfs.unwrap().success());
+    let machine = Machine::boot(Config {
+        memory: 40 << 20,
+        ..Config::default()
+    })
+    .unwrap();
+    let mkdir = |path: &str| {
+        let path = CString::new(path).unwrap();
+        call(&machine, MKDIRAT, &[0, path.as_ptr() as usize, 0o755]).unwrap();
+    };
+    let create = |path: &str| {
+        let path = CString::new(path).unwrap();
+        let flags = (libc::O_CREAT | libc::O_WRONLY) as usize;
+        let fd = call(
+            &machine,
+            nr::OPENAT,
+            &[0, path.as_ptr() as usize, flags, 0o644],
+        )?;
+        common::write(&machine, fd, b"small")?;
+        call(&machine, nr::CLOSE, &[fd])
+    };
+    mount(&machine, "dev", "/dev", "devtmpfs").unwrap();
+    mkdir("/first");
+    mkdir("/second");
+    let stuck = Arc::new(Stuck {
+        armed: AtomicBool::new(false),
+        reached: Barrier::new(2),
+        freed: Barrier::new(2),
+    });
+    machine
+        .add_disk(Arc::clone(&stuck) as Arc<dyn Disk>)
+        .unwrap();
+    let disk = FileDisk::open(image.path(), false).unwrap();
+    machine.add_disk(Arc::new(disk)).unwrap();
+    thread::scope(|s| {
+        stuck.armed.store(true, SeqCst);
+        s.spawn(|| mount(&machine, "/dev/vda", "/first", "ext4").unwrap_err());
+        stuck.reached.wait();
+        mount(&machine, "/dev/vdb", "/second", "xfs").unwrap();
+        let mut result = Ok(0);
+        for dir in 0..60 {
+            // Also when the kernel has died: the other thread is to end.
+            if result.is_err() {
+                break;
+            }
+            mkdir(&format!("/second/{dir}"));
+            for file in 0..500 {
+                result = result.and_then(|_| create(&format!("/second/{dir}/{file}")));
+            }
+        }
+        stuck.freed.wait();
+        result.unwrap();
+    });
+    let dir = c"/second".as_ptr() as usize;
+    call(&machine, UMOUNT2, &[dir, 0]).unwrap();
+    machine.halt().unwrap();
+}

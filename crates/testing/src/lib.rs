@@ -1,0 +1,12 @@
+//! What the tests of several crates share. A development dependency only.
+//!
+//! [`anyone`] has directories that every user can reach, and programs in them,
+//! for tests that become another user. [`skipped()`] is what a test calls that
+//! cannot run on this machine: no test passes in silence without having tested
+//! anything.
+#![forbid(unsafe_code)]
+
+pub mod anyone;
+mod skipped;
+
+pub use skipped::skipped;
