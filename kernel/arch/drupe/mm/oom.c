@@ -29,11 +29,14 @@
 #include <linux/writeback.h>
 #include <asm/machine.h>
 
-/* Jiffies in which somebody must get memory, or there is none to be had. */
-#define PATIENCE	(10 * HZ)
-
-/* The same while the clock stands still: attempts, between which all others run. */
-#define ATTEMPTS	1000
+/*
+ * Attempts after which there is no memory to be had, if nobody gets any
+ * meanwhile.  They are counted, not timed: a host that is busy may keep the whole
+ * kernel waiting for seconds.  Between two of them a tick passes, or, while the
+ * clock stands still, all others run.  While a disk is at work none counts.
+ */
+#define ATTEMPTS	(10 * HZ)
+#define STILL_ATTEMPTS	1000
 
 /* How often the others may take turns between two attempts. */
 #define TURNS		1000
@@ -134,42 +137,43 @@ static bool clock_runs(void)
 	return true;
 }
 
-/*
- * Lets all run that need not wait for time.  Returns whether there is a reason to
- * hope for memory: a disk has done something.
- */
-static bool let_others_run(void)
+/* Lets all run that need not wait for time. */
+static void let_others_run(void)
 {
 	int turn;
 
 	for (turn = 0; turn < TURNS && !single_task_running(); turn++)
 		yield();
-	return drupe_disk_wait();
 }
 
 /* Reclaim has given up.  oom_lock, which is held, protects the variables. */
 static int oom_wait(struct notifier_block *self, unsigned long unused,
 		    void *freed)
 {
-	static unsigned long before, since;
-	static unsigned int attempts;
+	static unsigned int attempts, still_attempts;
+	static unsigned long before;
 	unsigned long now = raw_cpu_read(vm_event_states.event[PGALLOC_NORMAL]);
 
 	if (now - before >= SWAP_CLUSTER_MAX) {
-		since = jiffies;
 		attempts = 0;
+		still_attempts = 0;
 	}
 	before = now;
 	/* Who may not wait for filesystems would otherwise try for ever. */
-	if (time_after(jiffies, since + PATIENCE) || attempts > ATTEMPTS) {
+	if (attempts > ATTEMPTS || still_attempts > STILL_ATTEMPTS) {
 		show_mem();
 		panic("out of memory");
 	}
 	queue_work(system_unbound_wq, &filesystems_work);
-	if (clock_runs())
+	if (clock_runs()) {
 		schedule_timeout_uninterruptible(1);
-	else if (!let_others_run())
-		attempts++;
+		if (!drupe_disk_wait())
+			attempts++;
+	} else {
+		let_others_run();
+		if (!drupe_disk_wait())
+			still_attempts++;
+	}
 	*(unsigned long *)freed = 1;
 	return NOTIFY_OK;
 }
