@@ -354,6 +354,19 @@ fn the_seed_is_the_hosts() {
     assert_eq!(call(&machine, GETRANDOM, &args).unwrap(), 32);
 }
 
+/// The kernel's own counter may not be 0 all the time: the random generator warns
+/// that there is none.
+#[test]
+fn a_clock_that_stands_still_is_a_clock() {
+    let clock = ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    let machine = Machine::boot(Config {
+        host: Arc::new(clock),
+        ..Config::default()
+    });
+    let log = machine.unwrap().log();
+    assert!(!log.contains("WARNING"), "{log}");
+}
+
 /// From the first call on, and however long the boot took: the kernel's clock is
 /// read between two readings of the host's.
 #[test]

@@ -13,9 +13,12 @@
 #include <asm/machine.h>
 #include <asm/paravirt.h>
 
+/* Not 0: the random generator takes a counter that is for none. */
+#define FIRST_CYCLE	1
+
 static u64 drupe_clocksource_read(struct clocksource *cs)
 {
-	return drupe_clock();
+	return drupe_clock() + FIRST_CYCLE;
 }
 
 /*
@@ -26,7 +29,7 @@ static u64 clock_at_start __initdata;
 
 static u64 __init drupe_clocksource_start(struct clocksource *cs)
 {
-	return clock_at_start;
+	return clock_at_start + FIRST_CYCLE;
 }
 
 /* In ns, with as fine a step of frequency as clocksource_register_hz() takes. */
