@@ -26,7 +26,7 @@ const START: Duration = Duration::from_secs(1_700_000_000);
 fn boot(host: impl Host) -> Arc<Machine> {
     Machine::boot(Config {
         host: Arc::new(host),
-        ..Config::default()
+        ..common::config()
     })
     .expect("a kernel boots")
 }
@@ -330,7 +330,7 @@ fn without_random_numbers_there_is_no_kernel() {
     let host = Arc::new(NoRandom);
     let result = Machine::boot(Config {
         host,
-        ..Config::default()
+        ..common::config()
     });
     let error = result.unwrap_err().to_string();
     assert!(error.contains("its random seed: Function not"), "{error}");
