@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["drupe-host", "drupe-image"],
     &["drupe-formats", "drupe-links", "drupe-machine"],
+    &["drupe-snapshot"],
     &["drupe"],
     &["drupe-fuse", "drupe-run"],
     &["drupe-bench", "drupe-cli", "xtask"],

@@ -22,10 +22,10 @@ const _: () = {
     assert!(size_of::<Frame>() == 24);
     assert!(offset_of!(Frame, iov) == 16);
     assert!(size_of::<HostOps>() == 112);
-    assert!(size_of::<Boot>() == 80);
+    assert!(size_of::<Boot>() == 88);
     assert!(offset_of!(Boot, seed) == 48);
     assert!(size_of::<ExtableEntry>() == 8);
     assert!(size_of::<Fault>() == 32);
-    assert!(size_of::<Image>() == 72);
+    assert!(size_of::<Image>() == 96);
     assert!(offset_of!(Image, abandon) == 64);
 };

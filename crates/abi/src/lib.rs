@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 pub use rustix::io::Errno;
 
 /// Version of the contract; image and host must agree.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Bytes of a task's stack that can be used.
 pub const STACK_SIZE: usize = 124 << 10;
@@ -92,6 +92,10 @@ pub mod op {
     pub const WATCH: u64 = BOOT + 13;
     /// End that.
     pub const UNWATCH: u64 = BOOT + 14;
+    /// Take apart what depends on addresses.
+    pub const FREEZE: u64 = BOOT + 15;
+    /// Put it together again.
+    pub const THAW: u64 = BOOT + 16;
 }
 
 /// Ways to break a kernel with [`op::CRASH`]: `enum drupe_crash`.
@@ -145,6 +149,9 @@ pub mod io_op {
     /// The range must read as zeroes.
     pub const WRITE_ZEROES: u32 = 4;
 }
+
+/// Flag of [`Boot`]: the kernel is going to be frozen.
+pub const BOOT_SNAPSHOT: u64 = 1;
 
 /// Flag of [`Io`]: the data must be durable when the write completes.
 pub const IO_FUA: u32 = 1;
@@ -307,6 +314,8 @@ pub struct Boot {
     pub command_line: *const c_char,
     /// Random bytes.
     pub seed: [u8; 32],
+    /// [`BOOT_SNAPSHOT`] or nothing.
+    pub flags: u64,
 }
 
 /// An instruction that may fault: `struct drupe_extable_entry`.
@@ -357,6 +366,12 @@ pub struct Image {
     pub fault: unsafe extern "C" fn(*const Fault),
     /// Leaves at once for good.
     pub abandon: unsafe extern "C" fn(*mut CpuState),
+    /// Where it keeps the address of its [`Boot`].
+    pub boot: *mut *const Boot,
+    /// Start of the variables that may hold secrets drawn at boot.
+    pub secrets: u64,
+    /// Their end.
+    pub secrets_end: u64,
 }
 
 // SAFETY: addresses; what may be done with them is up to who uses them.

@@ -13,25 +13,41 @@ use std::time::Instant;
 const NAP_NS: i64 = 100_000;
 const NAPS: usize = 3000;
 
+/// Boots of each kind.
+const BOOTS: usize = 101;
+
 pub(crate) fn boot(table: &mut Table) -> Result<()> {
-    let mut times = Vec::new();
-    for _ in 0..15 {
-        let start = Instant::now();
-        let machine = Machine::boot(Config::default())?;
-        machine.getppid()?;
-        times.push(start.elapsed());
-        machine.halt()?;
+    let cold = || Config {
+        snapshot: None,
+        ..crate::config()
+    };
+    let kinds: [(&str, fn() -> Config, &str); 2] = [
+        (
+            "boot to first system call",
+            crate::config,
+            "from the snapshot; the host cannot be booted for comparison",
+        ),
+        ("the same without a snapshot", cold, "Builder::cold_boot"),
+    ];
+    for (what, config, note) in kinds {
+        let mut times = Histogram::default();
+        // The first one of a process also reads what all of them have.
+        for number in 0..=BOOTS {
+            let start = Instant::now();
+            let machine = Machine::boot(config())?;
+            machine.getppid()?;
+            if number > 0 {
+                times.record(start.elapsed().as_nanos() as u64);
+            }
+            machine.halt()?;
+        }
+        table.push(Row::new(what, Spread::new(times)).note(note));
     }
-    let time = times.into_iter().min().expect("fifteen boots");
-    table.push(
-        Row::new("boot to first system call", time)
-            .note("the host cannot be booted for comparison"),
-    );
     Ok(())
 }
 
 pub(crate) fn run(table: &mut Table) -> Result<()> {
-    let machine = Machine::boot(Config::default())?;
+    let machine = Machine::boot(crate::config())?;
     table.push(Row::new("null system call (getppid)", null(&*machine)).host(null(&Host)));
     let what = "pipe, write and read one byte";
     table.push(Row::new(what, pipe(&*machine, 1)?).host(pipe(&Host, 1)?));

@@ -4,7 +4,7 @@ use crate::measure::{clock, null_calls, sure};
 use crate::system::{Host, System};
 use crate::table::{Row, Spread, Table};
 use anyhow::Result;
-use drupe_machine::{Config, Machine};
+use drupe_machine::Machine;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -23,7 +23,7 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
         clock(),
         thread::available_parallelism()?
     );
-    let machine = Machine::boot(Config::default())?;
+    let machine = Machine::boot(crate::config())?;
     for threads in [1, 2, 4, 8, 16, 64] {
         let plural = if threads == 1 { "" } else { "s" };
         table.push(

@@ -35,7 +35,7 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
     );
     let machine = Machine::boot(Config {
         memory: 128 << 20,
-        ..Config::default()
+        ..crate::config()
     })?;
     machine.mknod(c"/urandom", 1, 9)?;
     table.push(

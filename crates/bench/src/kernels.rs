@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_millis(100);
 fn boot(ram: Ram) -> Result<Arc<Machine>> {
     Ok(Machine::boot(Config {
         ram,
-        ..Config::default()
+        ..crate::config()
     })?)
 }
 

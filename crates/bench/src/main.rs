@@ -36,10 +36,19 @@ mod table;
 mod threads;
 
 use anyhow::{Context, Result, bail};
+use drupe_machine::Config;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use table::Table;
+
+/// A kernel as programs have it: from the snapshot.
+fn config() -> Config {
+    Config {
+        snapshot: drupe_snapshot::snapshot(),
+        ..Config::default()
+    }
+}
 
 const USAGE: &str = "drupe-bench [--json] [--quiet] [--list] [--command PATH-OF-DRUPE] [NAME…]";
 

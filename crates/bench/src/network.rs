@@ -41,7 +41,7 @@ const OPEN: usize = 400;
 pub(crate) fn run(table: &mut Table) -> Result<()> {
     let machine = Machine::boot(Config {
         memory: 128 << 20,
-        ..Config::default()
+        ..crate::config()
     })?;
     up(&machine)?;
     let here = address([127, 0, 0, 1], 0);
@@ -168,7 +168,7 @@ const UP: [u8; 2] = (libc::IFF_UP as u16).to_ne_bytes();
 fn linked(link: impl Link + 'static, host: u8) -> Result<Arc<Machine>> {
     let machine = Machine::boot(Config {
         memory: 128 << 20,
-        ..Config::default()
+        ..crate::config()
     })?;
     machine.add_link(Arc::new(link))?;
     configure(&*machine, "eth0", host)?;

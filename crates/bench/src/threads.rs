@@ -5,7 +5,7 @@ use crate::measure::{ROUNDS, best, fail, sure};
 use crate::system::{Host, System};
 use crate::table::{Row, Table};
 use anyhow::{Context, Result, ensure};
-use drupe_machine::{Config, Machine};
+use drupe_machine::Machine;
 use std::ffi::CStr;
 use std::io;
 use std::mem;
@@ -25,7 +25,7 @@ const PAGE: usize = 4096;
 const READS: u32 = 16384;
 
 pub(crate) fn run(table: &mut Table) -> Result<()> {
-    let machine = Machine::boot(Config::default())?;
+    let machine = Machine::boot(crate::config())?;
     let what = "round trip, 2 threads, pipes";
     let ours = best_pair(|| pipes(&*machine))?;
     let host = best_pair(|| pipes(&Host))?;

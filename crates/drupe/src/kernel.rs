@@ -58,11 +58,22 @@ impl Pseudo {
 }
 
 /// How a kernel is to run. From [`Kernel::builder`].
-#[derive(Default)]
 #[must_use = "boot() starts the kernel"]
 pub struct Builder {
     config: Config,
     links: Vec<(Arc<dyn Link>, net::Config)>,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            config: Config {
+                snapshot: drupe_snapshot::snapshot(),
+                ..Config::default()
+            },
+            links: Vec::new(),
+        }
+    }
 }
 
 impl Builder {
@@ -99,6 +110,18 @@ impl Builder {
     /// (`Documentation/admin-guide/kernel-parameters.txt`).
     pub fn command_line(mut self, text: &str) -> Builder {
         self.config.command_line = text.to_owned();
+        self
+    }
+
+    /// Boots the kernel from its image, as a machine that is switched on does.
+    ///
+    /// Otherwise it starts from a snapshot of a kernel that was booted when this
+    /// program was built, unless [`memory`](Builder::memory) or
+    /// [`command_line`](Builder::command_line) ask for another kernel than that
+    /// was. There is no difference but for the time that it takes, and the times
+    /// in the first lines of the log.
+    pub fn cold_boot(mut self) -> Builder {
+        self.config.snapshot = None;
         self
     }
 

@@ -8,6 +8,7 @@
 use object::LittleEndian as LE;
 use object::elf;
 use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader, Rela};
+use std::ops::Range;
 
 /// Page size that segments are aligned to.
 pub const PAGE_SIZE: u64 = 4096;
@@ -50,8 +51,8 @@ pub struct Relocation {
 /// # Invariants
 ///
 /// `text` starts at address 0, `data` behind it; neither overlaps the other's
-/// pages, both are inside the file. Every relocation lies inside the file part
-/// of `data`, and `entry` inside `text`.
+/// pages, both are inside the file, and `entry` inside `text`. `relocations` is a
+/// range of the file.
 #[derive(Debug)]
 pub struct Elf {
     /// Executable, never written.
@@ -60,8 +61,8 @@ pub struct Elf {
     pub data: Segment,
     /// Entry point, from the base of the image.
     pub entry: u64,
-    /// All relocations, in file order.
-    pub relocations: Vec<Relocation>,
+    /// Where the file has its relocations.
+    relocations: Range<usize>,
 }
 
 fn segment<H: ProgramHeader<Endian = LE, Word = u64>>(
@@ -124,17 +125,54 @@ impl Elf {
         })
     }
 
+    /// All relocations, in file order, of `bytes`: the same that were parsed. A
+    /// kernel that starts from a snapshot needs none of them.
+    ///
+    /// Each is for a word inside of the file part of `data`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] when one of them is something else.
+    pub fn relocations(&self, bytes: &[u8]) -> Result<Vec<Relocation>, Error> {
+        let table = bytes
+            .get(self.relocations.clone())
+            .ok_or(Error::Unsupported("relocations outside the file"))?;
+        let (table, _) = object::pod::slice_from_bytes::<elf::Rela64<LE>>(table, table.len() / 24)
+            .map_err(|()| Error::Unsupported("misaligned relocations"))?;
+        let data = &self.data;
+        let inside = |place: u64| {
+            place >= data.address && place.saturating_add(8) <= data.address + data.file_size
+        };
+        table
+            .iter()
+            .map(|rela| {
+                if rela.r_type(LE, false) != elf::R_X86_64_RELATIVE {
+                    return Err(Error::Unsupported("a relocation that is not relative"));
+                }
+                let place = rela.r_offset(LE);
+                if !inside(place) {
+                    return Err(Error::Unsupported("a relocation outside its data"));
+                }
+                Ok(Relocation {
+                    place,
+                    addend: rela.r_addend(LE) as u64,
+                })
+            })
+            .collect()
+    }
+
     /// Bytes of memory from the base to the end of the last page.
     pub fn memory_size(&self) -> u64 {
         (self.data.address + self.data.memory_size).next_multiple_of(PAGE_SIZE)
     }
 }
 
+/// Where the file has its relocations, and that it needs nothing else.
 fn relocations<H: ProgramHeader<Endian = LE, Word = u64>>(
     bytes: &[u8],
     headers: &[H],
     data: &Segment,
-) -> Result<Vec<Relocation>, Error> {
+) -> Result<Range<usize>, Error> {
     let dynamic = headers
         .iter()
         .find_map(|h| h.dynamic(LE, bytes).transpose())
@@ -154,29 +192,9 @@ fn relocations<H: ProgramHeader<Endian = LE, Word = u64>>(
         .checked_sub(data.address)
         .and_then(|offset| offset.checked_add(data.offset))
         .ok_or(Error::Unsupported("relocations outside its data"))?;
-    let table = bytes
-        .get(start as usize..)
-        .and_then(|rest| rest.get(..size as usize))
-        .ok_or(Error::Unsupported("relocations outside the file"))?;
-    let (table, _) = object::pod::slice_from_bytes::<elf::Rela64<LE>>(table, table.len() / 24)
-        .map_err(|()| Error::Unsupported("misaligned relocations"))?;
-    let inside = |place: u64| {
-        place >= data.address && place.saturating_add(8) <= data.address + data.file_size
-    };
-    table
-        .iter()
-        .map(|rela| {
-            if rela.r_type(LE, false) != elf::R_X86_64_RELATIVE {
-                return Err(Error::Unsupported("a relocation that is not relative"));
-            }
-            let place = rela.r_offset(LE);
-            if !inside(place) {
-                return Err(Error::Unsupported("a relocation outside its data"));
-            }
-            Ok(Relocation {
-                place,
-                addend: rela.r_addend(LE) as u64,
-            })
-        })
-        .collect()
+    let end = start
+        .checked_add(size)
+        .filter(|&end| end <= bytes.len() as u64);
+    let end = end.ok_or(Error::Unsupported("relocations outside the file"))?;
+    Ok(start as usize..end as usize)
 }

@@ -1,8 +1,9 @@
 //! The kernel image inside of the program, and the file that it can be mapped
 //! from.
 //!
-//! [`bytes`] is the image as a page-aligned static. [`backing`] is the same
-//! bytes as a part of a file, so that a loader can map them: the kernels of a
+//! [`Embedded`] holds any bytes that are to be mapped: the image, and snapshots of
+//! kernels. [`bytes`] is the image, as a page-aligned static. [`backing`] is the
+//! same bytes as a part of a file, so that a loader can map them: the kernels of a
 //! process then share the pages of the text with each other, and with every
 //! other process of the same program. That file is the program itself, or the
 //! shared library that this crate was linked into, and where neither can be
@@ -24,19 +25,25 @@ const PAGE: usize = 4096;
 /// The length is needed in a type, before there is a static.
 const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/image.elf"));
 
+/// Bytes that are part of the program, and can be mapped from its file. To be a
+/// static.
+///
 /// # Invariants
 ///
 /// `id` is the SHA-256 of `bytes`, and follows them immediately: a file that
-/// has it at that place has the same image in front of it, linked from the same
+/// has it at that place has the same bytes in front of it, linked from the same
 /// crate by the same build.
+#[derive(Debug)]
 #[repr(C, align(4096))]
-struct Embedded {
-    bytes: [u8; IMAGE.len()],
-    id: [u8; 32],
+pub struct Embedded<const N: usize> {
+    /// The bytes.
+    pub bytes: [u8; N],
+    /// Their SHA-256.
+    pub id: [u8; 32],
 }
 
 // INVARIANT: build.rs writes both files from one image.
-static EMBEDDED: Embedded = Embedded {
+static EMBEDDED: Embedded<{ IMAGE.len() }> = Embedded {
     bytes: *include_bytes!(concat!(env!("OUT_DIR"), "/image.elf")),
     id: *include_bytes!(concat!(env!("OUT_DIR"), "/image.id")),
 };
@@ -52,13 +59,13 @@ pub fn id() -> &'static [u8; 32] {
     &EMBEDDED.id
 }
 
-/// A file and where in it the image lies.
+/// A file and where in it the bytes lie.
 #[derive(Debug)]
 pub struct Backing {
     /// Open for reading; not to be written to.
     pub file: File,
-    /// Offset of the image's first byte, a multiple of the page size. Behind
-    /// the image the file goes on with something else, or ends.
+    /// Offset of the first byte, a multiple of the page size. Behind them the
+    /// file goes on with something else, or ends.
     pub offset: u64,
 }
 
@@ -71,23 +78,39 @@ pub struct Backing {
 /// it is no file, `/proc` is not mounted) and memfd_create(2) fails as well.
 pub fn backing() -> io::Result<&'static Backing> {
     static BACKING: OnceLock<Backing> = OnceLock::new();
-    if let Some(backing) = BACKING.get() {
-        return Ok(backing);
-    }
-    // Outside of the lock, which a child of fork(2) would find locked for ever.
-    // Of two threads that are here at the same time, one has looked in vain.
-    let found = match in_own_file(&EMBEDDED) {
-        Some(backing) => backing,
-        None => in_memory()?,
-    };
-    Ok(BACKING.get_or_init(|| found))
+    EMBEDDED.backing(&BACKING)
 }
 
-/// The image in the file that the static itself is mapped from.
-fn in_own_file(embedded: &'static Embedded) -> Option<Backing> {
+impl<const N: usize> Embedded<N> {
+    /// A file that the bytes can be mapped from, privately. Looked for once, if
+    /// `found` is a static of theirs; it stays open.
+    ///
+    /// # Errors
+    ///
+    /// As for [`backing`].
+    pub fn backing(
+        &'static self,
+        found: &'static OnceLock<Backing>,
+    ) -> io::Result<&'static Backing> {
+        if let Some(backing) = found.get() {
+            return Ok(backing);
+        }
+        // Outside of the lock, which a child of fork(2) would find locked for
+        // ever. Of two threads that are here at the same time, one has looked in
+        // vain.
+        let backing = match in_own_file(self) {
+            Some(backing) => backing,
+            None => in_memory(&self.bytes)?,
+        };
+        Ok(found.get_or_init(|| backing))
+    }
+}
+
+/// The bytes in the file that the static itself is mapped from.
+fn in_own_file<const N: usize>(embedded: &'static Embedded<N>) -> Option<Backing> {
     let start = std::ptr::from_ref(embedded).addr();
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let (path, offset) = find_mapping(&maps, start, start + size_of::<Embedded>())?;
+    let (path, offset) = find_mapping(&maps, start, start + size_of::<Embedded<N>>())?;
     // The first way works after the program's file has been replaced or
     // removed, the second for shared libraries. Inode numbers could tell which
     // it is, but those of overlayfs and btrfs differ from what maps says; the
@@ -102,9 +125,9 @@ fn in_own_file(embedded: &'static Embedded) -> Option<Backing> {
         })
 }
 
-/// Whether `file` has the image at `offset`: it starts with the same page and
+/// Whether `file` has the bytes at `offset`: it starts with the same page and
 /// ends with the same id.
-fn holds(file: &File, offset: u64, embedded: &Embedded) -> io::Result<bool> {
+fn holds<const N: usize>(file: &File, offset: u64, embedded: &Embedded<N>) -> io::Result<bool> {
     if !offset.is_multiple_of(PAGE as u64) {
         return Ok(false);
     }
@@ -135,9 +158,9 @@ fn find_mapping(maps: &str, start: usize, end: usize) -> Option<(PathBuf, u64)> 
     })
 }
 
-/// A copy of the image in memory.
-fn in_memory() -> io::Result<Backing> {
-    let file = copied(bytes())?;
+/// A copy of the bytes in memory.
+fn in_memory(bytes: &[u8]) -> io::Result<Backing> {
+    let file = copied(bytes)?;
     Ok(Backing { file, offset: 0 })
 }
 

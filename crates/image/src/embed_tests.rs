@@ -50,7 +50,7 @@ fn a_removed_program_still_backs_its_image() {
 
 #[test]
 fn a_copy_in_memory_is_the_same_and_cannot_be_changed() {
-    let copy = in_memory().unwrap();
+    let copy = in_memory(bytes()).unwrap();
     assert!(content(&copy) == bytes());
     assert!(copy.file.write_at(b"x", 0).is_err());
 }

@@ -1,8 +1,12 @@
-//! Booting a kernel: load the image, hand it the boot block, run it until
-//! process 1 is there.
+//! Starting a kernel: from a snapshot if one fits, else by booting.
+//!
+//! - [`cold`]: load the image, hand it the boot block, run it until process 1 is
+//!   there.
+//! - [`restore`]: make memory from the snapshot, put the address of the boot block
+//!   where the image has it, and have process 1 put together what was frozen.
 
 use crate::devices::disks::Disks;
-use crate::devices::environment::Environment;
+use crate::devices::environment::{Environment, contain};
 use crate::devices::io_threads::IoThreads;
 use crate::devices::netdevs::NetDevices;
 use crate::devices::ops::OPS;
@@ -10,15 +14,16 @@ use crate::devices::watch::Watches;
 use crate::error::Error;
 use crate::instance::{BootBlock, Instance, PostedRequests};
 use crate::machine::Config;
-use crate::memory::{Memory, Ram};
+use crate::memory::Memory;
 use crate::process::{fault, fork};
+use crate::snapshot::Snapshot;
 use crate::thread::deadline::without_deadline;
 use crate::thread::{self, context};
 use crate::vcpu::Vcpu;
 use crate::vcpu::call::Call;
 use drupe_abi as abi;
 use drupe_host::log::Log;
-use drupe_image::elf::{Elf, PAGE_SIZE};
+use drupe_image::elf::{Elf, PAGE_SIZE, Relocation};
 use drupe_image::embed;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
@@ -31,8 +36,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1 \
     bonding.max_bonds=0 dummy.numdummies=0 ifb.numifbs=0";
 
-/// Address space for vmalloc. Page by page it would take 32,768 of the 65,530
-/// mappings that the host allows by default (`memory/budget.rs`).
+/// Address space for vmalloc. Page by page it takes 32,768 of the 65,530 mappings
+/// that the host allows.
 const VMALLOC_SIZE: usize = 128 << 20;
 
 /// `getpid`, `include/uapi/asm-generic/unistd.h`.
@@ -42,15 +47,23 @@ const NR_GETPID: u64 = 172;
 const MIN_RAM: usize = 12 << 20;
 
 /// The embedded image, parsed once per process.
-fn elf() -> Result<&'static Elf, Error> {
+pub(crate) fn elf() -> Result<&'static Elf, Error> {
     static ELF: OnceLock<Result<Elf, String>> = OnceLock::new();
     ELF.get_or_init(|| Elf::parse(embed::bytes()).map_err(|e| e.to_string()))
         .as_ref()
         .map_err(Error::boot)
 }
 
-fn memory(ram: Ram, size: usize) -> Result<Memory, Error> {
-    let elf = elf()?;
+/// Its relocations, parsed once per process that boots.
+fn relocations(elf: &Elf) -> Result<&'static [Relocation], Error> {
+    static RELOCATIONS: OnceLock<Result<Vec<Relocation>, String>> = OnceLock::new();
+    let parse = || elf.relocations(embed::bytes()).map_err(|e| e.to_string());
+    let relocations = RELOCATIONS.get_or_init(parse).as_ref();
+    Ok(relocations.map_err(Error::boot)?)
+}
+
+/// Bytes of memory for a kernel that wants `size`.
+fn memory_size(elf: &Elf, size: usize) -> Result<usize, Error> {
     let least = elf.memory_size() as usize + MIN_RAM;
     let size = size.next_multiple_of(PAGE_SIZE as usize);
     if !(least..1 << 40).contains(&size) {
@@ -60,15 +73,97 @@ fn memory(ram: Ram, size: usize) -> Result<Memory, Error> {
             least.div_ceil(1 << 20)
         )));
     }
-    Memory::load(elf, ram, size, VMALLOC_SIZE)
-        .map_err(|error| Error::boot(format_args!("its memory: {error}")))
+    Ok(size)
+}
+
+fn no_memory(error: std::io::Error) -> Error {
+    Error::boot(format_args!("its memory: {error}"))
+}
+
+/// Starts a kernel.
+pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
+    match config.snapshot {
+        Some(snapshot) if snapshot.fits(&config) => restore(config, snapshot),
+        _ => cold(config, Boot::default()),
+    }
+}
+
+/// How to boot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Boot {
+    /// Flags of [`abi::Boot`].
+    pub(crate) flags: u64,
+    /// Pages between the kernel's base and where the host would have it.
+    pub(crate) skew: usize,
 }
 
 /// Boots a kernel.
-pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
-    static IDS: AtomicU64 = AtomicU64::new(1);
+pub(crate) fn cold(config: Config, boot: Boot) -> Result<Arc<Instance>, Error> {
     let command_line = CString::new(format!("{COMMAND_LINE} {}", config.command_line))
         .map_err(|_| Error::boot("the command line contains a NUL byte"))?;
+    let elf = elf()?;
+    let size = memory_size(elf, config.memory)?;
+    install()?;
+    let (ram, relocations) = (config.ram, relocations(elf)?);
+    let memory = Memory::load(elf, relocations, ram, size, VMALLOC_SIZE, boot.skew);
+    let memory = memory.map_err(no_memory)?;
+    let kernel = instance(config, memory)?;
+    start(&kernel, command_line, boot.flags)?;
+    if kernel
+        .environment
+        .timeout(kernel.vcpu(), abi::NO_DEADLINE)
+        .is_none()
+    {
+        // The first tick makes timers precise: a clock that stands still does
+        // not bring it. It is taken before the call is served.
+        let pending = kernel.vcpu().pending();
+        pending.fetch_or(1 << abi::irq::TIMER, SeqCst);
+        // SAFETY: the call has no arguments.
+        without_deadline(|| unsafe { kernel.ask_init(context(), NR_GETPID, [0; 6]) })?;
+    }
+    // SAFETY: the kernel does not run.
+    let trim = || unsafe { kernel.memory.trim() };
+    // A kernel that has ended meanwhile says so to whoever calls it.
+    let _ = without_deadline(|| kernel.vcpu().hold(trim));
+    Ok(kernel)
+}
+
+/// Starts a kernel from `snapshot`.
+pub(crate) fn restore(config: Config, snapshot: &Snapshot) -> Result<Arc<Instance>, Error> {
+    install()?;
+    let memory =
+        Memory::from_snapshot(elf()?, config.ram, config.memory, snapshot).map_err(no_memory)?;
+    let kernel = instance(config, memory)?;
+    let block = boot_block(&kernel, c"".into(), 0)?;
+    let image = snapshot.image(kernel.memory.at(0));
+    // SAFETY: where the image says that it has this, in memory that nobody uses.
+    unsafe { *image.boot = &block.boot };
+    let log = snapshot.log();
+    let _ = contain(|| kernel.log.write(log));
+    kernel.environment.console(log);
+    attach(&kernel, image);
+    let vcpu = kernel.vcpu();
+    vcpu.timer.set(vcpu, snapshot.deadline());
+    let init = kernel.memory.at(snapshot.init_task() as usize);
+    kernel.init_task.store(init.addr() as u64, Relaxed);
+    let secrets = snapshot.secrets();
+    let args = [
+        secrets.as_ptr().addr() as u64,
+        secrets.len() as u64,
+        0,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the list is in place until the request is complete.
+    without_deadline(|| unsafe { kernel.ask_init(context(), abi::op::THAW, args) })?;
+    // Threads that start would compete for the lock on the process's mappings.
+    start_helpers(&kernel)?;
+    Ok(kernel)
+}
+
+/// What the process needs before it has a kernel's memory.
+fn install() -> Result<(), Error> {
     if !thread::install() {
         return Err(Error::boot(
             "the process has no pthread key left (pthread_key_create(3))",
@@ -76,7 +171,12 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
     }
     fault::install();
     fork::install();
-    let memory = memory(config.ram, config.memory)?;
+    Ok(())
+}
+
+/// A kernel that has memory, and does not run yet.
+fn instance(config: Config, memory: Memory) -> Result<Arc<Instance>, Error> {
+    static IDS: AtomicU64 = AtomicU64::new(1);
     let environment = Environment::new(config.host)?;
     let kernel = Arc::new_cyclic(|myself| Instance {
         id: IDS.fetch_add(1, Relaxed),
@@ -98,29 +198,16 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
         end: OnceLock::new(),
     });
     kernel.environment.attach(Arc::downgrade(&kernel))?;
-    start(&kernel, command_line)?;
-    if kernel
-        .environment
-        .timeout(kernel.vcpu(), abi::NO_DEADLINE)
-        .is_none()
-    {
-        // The first tick makes timers precise: a clock that stands still does
-        // not bring it. It is taken before the call is served.
-        let pending = kernel.vcpu().pending();
-        pending.fetch_or(1 << abi::irq::TIMER, SeqCst);
-        // SAFETY: the call has no arguments.
-        without_deadline(|| unsafe { kernel.ask_init(context(), NR_GETPID, [0; 6]) })?;
-    }
-    // SAFETY: the kernel does not run.
-    let trim = || unsafe { kernel.memory.trim() };
-    // A kernel that has ended meanwhile says so to whoever calls it.
-    let _ = without_deadline(|| kernel.vcpu().hold(trim));
     Ok(kernel)
 }
 
-fn start(kernel: &Arc<Instance>, command_line: CString) -> Result<(), Error> {
+fn boot_block(
+    kernel: &Arc<Instance>,
+    command_line: CString,
+    flags: u64,
+) -> Result<&BootBlock, Error> {
     let seed = kernel.environment.seed()?;
-    let block = kernel.boot.get_or_init(|| BootBlock {
+    Ok(kernel.boot.get_or_init(|| BootBlock {
         boot: abi::Boot {
             abi_version: abi::ABI_VERSION,
             cpu_count: 1,
@@ -130,9 +217,38 @@ fn start(kernel: &Arc<Instance>, command_line: CString) -> Result<(), Error> {
             vmalloc_size: kernel.memory.vmalloc_size() as u64,
             command_line: command_line.as_ptr(),
             seed,
+            flags,
         },
         _command_line: command_line,
-    });
+    }))
+}
+
+/// The kernel has an image, which has CPUs.
+fn attach(kernel: &Instance, image: abi::Image) {
+    kernel.image.get_or_init(|| image);
+    for (number, vcpu) in kernel.vcpus.iter().enumerate() {
+        // SAFETY: the CPUs of an instance live as long as it and its image do,
+        // and no other thread knows them yet.
+        unsafe { vcpu.attach(kernel, image.cpus.add(number)) };
+    }
+}
+
+fn start_helpers(kernel: &Instance) -> Result<(), Error> {
+    for _ in 0..2 {
+        let helper = kernel.spawn("drupe-timer", |kernel| {
+            let vcpu = kernel.vcpu();
+            vcpu.timer.serve(vcpu);
+        });
+        helper.map_err(|error| {
+            kernel.vcpu().timer.quit();
+            Error::boot(format_args!("its helper thread: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
+fn start(kernel: &Arc<Instance>, command_line: CString, flags: u64) -> Result<(), Error> {
+    let block = boot_block(kernel, command_line, flags)?;
     let mut image = MaybeUninit::uninit();
     // SAFETY: the entry point of an image that was checked and loaded; it fills
     // in `image` when it returns 0.
@@ -144,22 +260,8 @@ fn start(kernel: &Arc<Instance>, command_line: CString) -> Result<(), Error> {
         }
         image.assume_init()
     };
-    kernel.image.get_or_init(|| image);
-    for (number, vcpu) in kernel.vcpus.iter().enumerate() {
-        // SAFETY: the CPUs of an instance live as long as it and its image do,
-        // and no other thread knows them yet.
-        unsafe { vcpu.attach(kernel, image.cpus.add(number)) };
-    }
-    for _ in 0..2 {
-        let helper = kernel.spawn("drupe-timer", |kernel| {
-            let vcpu = kernel.vcpu();
-            vcpu.timer.serve(vcpu);
-        });
-        helper.map_err(|error| {
-            kernel.vcpu().timer.quit();
-            Error::boot(format_args!("its helper thread: {error}"))
-        })?;
-    }
+    attach(kernel, image);
+    start_helpers(kernel)?;
 
     // The kernel fills in the task: process 1.
     let mut call = Call::new(0, abi::op::BOOT, [0; 6]);

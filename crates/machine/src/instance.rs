@@ -210,6 +210,11 @@ impl Instance {
         } else {
             End::Halted
         };
+        self.end_with(end);
+    }
+
+    /// The kernel is not entered any more; the caller holds its CPU.
+    pub(crate) fn end_with(&self, end: End) {
         let _ = self.end.set(end);
         for vcpu in &self.vcpus {
             vcpu.baton.retire(&Futex);

@@ -15,6 +15,7 @@ mod instance;
 mod machine;
 mod memory;
 mod process;
+mod snapshot;
 mod thread;
 mod vcpu;
 
@@ -26,5 +27,7 @@ pub use drupe_abi::Crash;
 pub use error::{DeathReport, Error};
 pub use machine::{Config, Machine};
 pub use memory::Ram;
+pub use snapshot::Snapshot;
+pub use snapshot::make as make_snapshot;
 pub use thread::deadline::{with_deadline, without_deadline};
 pub use thread::interrupt::Interrupter;

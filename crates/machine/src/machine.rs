@@ -8,6 +8,7 @@ use crate::devices::watch::{Notify, Watch};
 use crate::error::Error;
 use crate::instance::{End, Instance};
 use crate::memory::Ram;
+use crate::snapshot::Snapshot;
 use crate::thread::deadline::without_deadline;
 use crate::thread::interrupt::Interrupter;
 use crate::thread::{context, deferred};
@@ -37,6 +38,10 @@ pub struct Config {
     pub console: Option<Listener>,
     /// Clock, console and random source. Default: [`SystemHost`].
     pub host: Arc<dyn Host>,
+    /// What the kernel starts from, if it fits: the memory size is the snapshot's,
+    /// its memory no shared file, and nothing is added to the command line. Default:
+    /// none, the kernel boots.
+    pub snapshot: Option<&'static Snapshot>,
 }
 
 impl Default for Config {
@@ -47,6 +52,7 @@ impl Default for Config {
             command_line: String::new(),
             console: None,
             host: Arc::new(SystemHost),
+            snapshot: None,
         }
     }
 }

@@ -272,7 +272,7 @@ fn a_call_from_inside_is_refused() {
                 SEEN.get_or_init(|| format!("{:?}", call(machine, nr::GETPID, &[])));
             }
         })),
-        ..Config::default()
+        ..common::config()
     })
     .unwrap();
     assert!(MACHINE.set(Arc::clone(&machine)).is_ok());
@@ -320,7 +320,7 @@ fn a_call_from_a_signal_handler_is_refused_while_the_thread_is_in_one() {
 fn what_cannot_boot_says_why() {
     let error = Machine::boot(Config {
         memory: 1 << 20,
-        ..Config::default()
+        ..common::config()
     })
     .unwrap_err();
     assert!(
@@ -329,7 +329,7 @@ fn what_cannot_boot_says_why() {
     );
     let error = Machine::boot(Config {
         command_line: "a\0b".into(),
-        ..Config::default()
+        ..common::config()
     })
     .unwrap_err();
     assert!(error.to_string().contains("NUL byte"), "{error}");

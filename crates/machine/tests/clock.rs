@@ -26,7 +26,7 @@ const START: Duration = Duration::from_secs(1_700_000_000);
 fn boot(host: impl Host) -> Arc<Machine> {
     Machine::boot(Config {
         host: Arc::new(host),
-        ..Config::default()
+        ..common::config()
     })
     .expect("a kernel boots")
 }
@@ -330,7 +330,7 @@ fn without_random_numbers_there_is_no_kernel() {
     let host = Arc::new(NoRandom);
     let result = Machine::boot(Config {
         host,
-        ..Config::default()
+        ..common::config()
     });
     let error = result.unwrap_err().to_string();
     assert!(error.contains("its random seed: Function not"), "{error}");
@@ -352,6 +352,19 @@ fn the_seed_is_the_hosts() {
     // GRND_NONBLOCK: an error if the generator were not seeded.
     let args = [bytes.as_mut_ptr() as usize, bytes.len(), 1];
     assert_eq!(call(&machine, GETRANDOM, &args).unwrap(), 32);
+}
+
+/// The kernel's own counter may not be 0 all the time: the random generator warns
+/// that there is none.
+#[test]
+fn a_clock_that_stands_still_is_a_clock() {
+    let clock = ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    let machine = Machine::boot(Config {
+        host: Arc::new(clock),
+        ..Config::default()
+    });
+    let log = machine.unwrap().log();
+    assert!(!log.contains("WARNING"), "{log}");
 }
 
 /// From the first call on, and however long the boot took: the kernel's clock is

@@ -12,7 +12,7 @@ const KERNELS: usize = 20;
 fn kernel() -> Arc<Machine> {
     let machine = Machine::boot(Config {
         ram: Ram::SmallPages,
-        ..Config::default()
+        ..common::config()
     })
     .unwrap();
     assert_eq!(call(&machine, nr::GETPID, &[]).unwrap(), 1);

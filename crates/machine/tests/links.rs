@@ -404,7 +404,7 @@ fn news_from_the_clock_is_delivered() {
     });
     let machine = Machine::boot(Config {
         host: host.clone(),
-        ..Config::default()
+        ..common::config()
     });
     let machine = machine.expect("a kernel boots");
     machine.add_link(end.clone()).expect("a link");

@@ -21,7 +21,7 @@ fn out_of_memory_is_reported_though_the_clock_stands_still() {
     let machine = Machine::boot(Config {
         memory: 32 << 20,
         host: Arc::new(ManualClock::new(UNIX_EPOCH)),
-        ..Config::default()
+        ..common::config()
     })
     .unwrap();
     let mut buffers = Vec::new();
@@ -99,7 +99,7 @@ fn a_locked_superblock_keeps_no_other_from_being_flushed() {
     assert!(mkfs.unwrap().success());
     let machine = Machine::boot(Config {
         memory: 40 << 20,
-        ..Config::default()
+        ..common::config()
     })
     .unwrap();
     let mkdir = |path: &str| {

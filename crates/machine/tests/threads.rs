@@ -58,7 +58,7 @@ fn ten_thousand_threads_one_after_another() {
 fn a_thousand_threads_at_once() {
     let machine = Machine::boot(Config {
         memory: 128 << 20,
-        ..Config::default()
+        ..common::config()
     })
     .unwrap();
     mount_proc(&machine);

@@ -155,7 +155,7 @@ fn every_kind_of_ram_is_what_it_says() {
         let machine = Machine::boot(Config {
             ram,
             memory: mebibytes << 20,
-            ..Config::default()
+            ..common::config()
         })
         .unwrap();
         (0..100).for_each(|_| vmalloc(&machine));

@@ -1,25 +1,31 @@
 //! The image is put where it belongs: mapped, relocated, not started.
 
-use super::layout::{Layout, PAGE};
+use super::layout::PAGE;
 use super::mapping::{Access, Reservation};
-use drupe_image::elf::{Elf, Segment};
+use drupe_image::elf::{Elf, Relocation, Segment};
 use drupe_image::embed::Backing;
 use rustix::io::Errno;
 
-/// Maps the image's file part at the beginning of `space`, and relocates it.
-pub(super) fn load(
+/// Maps the first `end` bytes of the image at the beginning of `space`: all of
+/// its file part, or the text and some of the data.
+pub(super) fn map(
     space: &Reservation,
-    layout: &Layout,
     elf: &Elf,
+    end: usize,
     backing: &Backing,
 ) -> Result<(), Errno> {
     map_segment(space, &elf.text, Access::Execute, backing)?;
-    map_segment(space, &elf.data, Access::CopyOnWrite, backing)?;
-    let data_end = (elf.data.address + elf.data.file_size) as usize;
-    let rest = layout.file_part().end - data_end;
+    let start = elf.data.address as usize;
+    let data = Segment {
+        file_size: elf.data.file_size.min((end - start) as u64),
+        ..elf.data
+    };
+    if data.file_size > 0 {
+        map_segment(space, &data, Access::CopyOnWrite, backing)?;
+    }
+    let data_end = start + data.file_size as usize;
     // SAFETY: the rest of the data's last page, which was just mapped.
-    unsafe { space.at(data_end).write_bytes(0, rest) };
-    relocate(space, elf);
+    unsafe { space.at(data_end).write_bytes(0, end - data_end) };
     Ok(())
 }
 
@@ -45,9 +51,10 @@ fn map_segment(
     }
 }
 
-fn relocate(space: &Reservation, elf: &Elf) {
+/// Relocates the image that was mapped, and has these `relocations`.
+pub(super) fn relocate(space: &Reservation, relocations: &[Relocation]) {
     let base = space.base().addr() as u64;
-    for relocation in &elf.relocations {
+    for relocation in relocations {
         // SAFETY: `Elf` guarantees a place inside the data segment, which is
         // mapped writable and not yet in use.
         unsafe {

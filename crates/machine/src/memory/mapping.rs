@@ -64,10 +64,33 @@ pub(super) enum Access {
 impl Reservation {
     /// Reserves `len` bytes.
     pub(super) fn new(len: usize) -> Result<Reservation, Errno> {
+        Reservation::placed(len, 0, |start| start)
+    }
+
+    /// Reserves `len` bytes at the address that `place` chooses: the argument, or up
+    /// to `slack` bytes behind it. All of them are in whole pages.
+    pub(super) fn placed(
+        len: usize,
+        slack: usize,
+        place: impl FnOnce(usize) -> usize,
+    ) -> Result<Reservation, Errno> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        let all = len + slack;
         // SAFETY: a new mapping at an address of the kernel's choice. A child
         // that is forked before it has its flag has a range of nothing.
-        let base = unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), flags)? };
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), all, ProtFlags::empty(), flags)? };
+        let before = place(start.addr()) - start.addr();
+        assert!(before <= slack);
+        let base = start.wrapping_byte_add(before);
+        // SAFETY: what was just mapped, before and behind the range.
+        unsafe {
+            if before > 0 {
+                munmap(start, before)?;
+            }
+            if before < slack {
+                munmap(base.wrapping_byte_add(len), slack - before)?;
+            }
+        }
         let reservation = Reservation {
             base: base.cast(),
             len,
@@ -219,6 +242,14 @@ impl Reservation {
             pages.fill(0);
         }
         pages.into_iter().map(|page| page & 1 != 0).collect()
+    }
+
+    /// Copies the pages of an open range, or makes them, as if each was written
+    /// to. A host that cannot do many at a time does it when they are.
+    pub(super) fn populate(&self, range: Range<usize>) {
+        let (start, len) = self.place(&range);
+        // SAFETY: inside our reservation; no content changes.
+        let _ = unsafe { madvise(start, len, Advice::LinuxPopulateWrite) };
     }
 
     /// Asks for huge pages in an open range. A host without is slower, no more.

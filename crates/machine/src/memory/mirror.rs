@@ -66,6 +66,17 @@ pub(super) struct State {
     ram_count: Count,
 }
 
+/// Pages of RAM that belong in the vmalloc area, and follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The first one's number in the area.
+    pub(crate) at: usize,
+    /// Its number in RAM.
+    pub(crate) page: usize,
+    /// How many.
+    pub(crate) count: usize,
+}
+
 /// A page of the vmalloc area: 0, or the page of RAM that belongs there, plus 1;
 /// and whether it is mapped.
 ///
@@ -227,7 +238,7 @@ impl Mirror {
         pages: Range<usize>,
     ) -> Result<(), Errno> {
         let mut state = lock(&self.state);
-        let (area, first) = (self.area(&at), pages.start / PAGE);
+        let (area, first) = (self.area_of(&at), pages.start / PAGE);
         // SAFETY: passed on.
         let shared = unsafe { self.share(&mut state, space, first..pages.end / PAGE) };
         if shared == Err(Errno::AGAIN) {
@@ -251,10 +262,38 @@ impl Mirror {
     /// Nobody may need what is there.
     pub(super) unsafe fn unmap(&self, space: &Reservation, at: Range<usize>) {
         let mut state = lock(&self.state);
-        let area = self.area(&at);
+        let area = self.area_of(&at);
         // SAFETY: passed on.
         unsafe { self.drop_mapped(&mut state, space, area.clone()) };
         state.set_area(area, |_, _| Entry::NONE);
+    }
+
+    /// What belongs in the vmalloc area, in pages: `count` of RAM from `page` on, at
+    /// `at` behind its beginning.
+    pub(super) fn area(&self) -> Vec<Shown> {
+        let state = lock(&self.state);
+        let mut all: Vec<Shown> = Vec::new();
+        for (at, entry) in state.area.iter().enumerate() {
+            let Some(page) = entry.page() else {
+                continue;
+            };
+            match all.last_mut() {
+                Some(last) if last.at + last.count == at && last.page + last.count == page => {
+                    last.count += 1;
+                }
+                _ => all.push(Shown { at, page, count: 1 }),
+            }
+        }
+        all
+    }
+
+    /// What belongs there, of a kernel that has not run yet. It is mapped when it
+    /// is needed.
+    pub(super) fn set_area(&self, all: impl Iterator<Item = Shown>) {
+        let mut state = lock(&self.state);
+        for Shown { at, page, count } in all {
+            state.set_area(at..at + count, |index, _| Entry::new(page + index));
+        }
     }
 
     /// Makes the pages `area` inaccessible, if they are not.
@@ -319,7 +358,7 @@ impl Mirror {
     }
 
     /// Pages of the vmalloc area: those at the offsets `at`.
-    fn area(&self, at: &Range<usize>) -> Range<usize> {
+    fn area_of(&self, at: &Range<usize>) -> Range<usize> {
         let start = self.layout.vmalloc().start;
         (at.start - start) / PAGE..(at.end - start) / PAGE
     }

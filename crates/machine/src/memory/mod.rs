@@ -17,6 +17,7 @@
 //! - `lent.rs`: what others than the kernel write to.
 //! - `trim.rs`: what holds nothing is given back.
 //! - `stacks.rs`: what tasks run on.
+//! - `snapshot.rs`: all of it from a snapshot.
 
 mod budget;
 mod layout;
@@ -25,14 +26,16 @@ mod load;
 mod mapping;
 mod mirror;
 mod ram;
+pub(crate) mod snapshot;
 mod stacks;
 mod trim;
 
+pub(crate) use mirror::Shown;
 pub use ram::Ram;
 
-use drupe_image::elf::Elf;
+use drupe_image::elf::{Elf, Relocation};
 use drupe_image::embed;
-use layout::Layout;
+use layout::{Layout, PAGE};
 use lent::{Borrower, Loan};
 use mapping::Reservation;
 use mirror::Mirror;
@@ -60,17 +63,21 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Reserves memory and loads the embedded image into it: mapped, relocated,
-    /// not started.
+    /// not started. The base is `skew` pages behind where the host would have it.
     pub(crate) fn load(
         elf: &Elf,
+        relocations: &[Relocation],
         ram: Ram,
         memory_size: usize,
         vmalloc_size: usize,
+        skew: usize,
     ) -> io::Result<Memory> {
         let layout = Layout::new(elf, memory_size, vmalloc_size);
-        let space = Reservation::new(layout.total())?;
+        let space =
+            Reservation::placed(layout.total(), 2 * skew * PAGE, |start| start + skew * PAGE)?;
         let mirror = Mirror::new(layout, ram != Ram::SharedFile)?;
-        load::load(&space, &layout, elf, embed::backing()?)?;
+        load::map(&space, elf, layout.file_part().end, embed::backing()?)?;
+        load::relocate(&space, relocations);
         let anonymous = layout.anonymous();
         // SAFETY: nothing is mapped there yet.
         unsafe {

@@ -19,6 +19,7 @@ use super::mapping::Reservation;
 use crate::instance::lock;
 use drupe_abi::STACK_SIZE;
 use rustix::io::Errno;
+use std::ops::Range;
 use std::sync::Mutex;
 
 /// Bytes below each stack that cannot be accessed.
@@ -112,11 +113,49 @@ impl Stacks {
         ((offset - self.offset) % STRIDE).saturating_sub(GUARD)
     }
 
+    /// Numbers of the stacks that somebody uses, in order.
+    pub(super) fn in_use(&self) -> Vec<usize> {
+        let state = lock(&self.state);
+        let used = |number: &usize| !state.free.contains(number);
+        (0..state.prepared).filter(used).collect()
+    }
+
+    /// What can be used of a stack, in bytes from the base of the reservation.
+    pub(super) fn range(&self, number: usize) -> Range<usize> {
+        self.start(number) + GUARD..self.start(number + 1)
+    }
+
+    /// Makes those in `used`, in order, accessible and in use, and some more
+    /// accessible. There are no others yet.
+    pub(super) fn restore(
+        &self,
+        space: &Reservation,
+        used: impl Iterator<Item = usize>,
+    ) -> Result<(), Errno> {
+        let used: Vec<usize> = used.collect();
+        let mut state = lock(&self.state);
+        let last = used.last().map_or(0, |last| last + 1);
+        self.prepare_some(space, &mut state, last + FEW)?;
+        state
+            .free
+            .retain(|number| used.binary_search(number).is_err());
+        Ok(())
+    }
+
     /// Makes some more accessible.
     fn prepare(&self, space: &Reservation, state: &mut State) -> Result<(), Errno> {
+        let cheap = state.prepared > 0 && state.count.get() == 0;
+        self.prepare_some(space, state, if cheap { BATCH } else { FEW })
+    }
+
+    fn prepare_some(
+        &self,
+        space: &Reservation,
+        state: &mut State,
+        count: usize,
+    ) -> Result<(), Errno> {
         let first = state.prepared;
-        let cheap = first > 0 && state.count.get() == 0;
-        let next = (first + if cheap { BATCH } else { FEW }).min(MAX_STACKS);
+        let next = (first + count).min(MAX_STACKS);
         // SAFETY: reserved for this, and not in use yet.
         unsafe {
             space.open(self.start(first)..self.start(next))?;

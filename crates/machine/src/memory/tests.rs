@@ -18,7 +18,8 @@ const VMALLOC: usize = 128 << 20;
 
 fn memory() -> Memory {
     let elf = Elf::parse(embed::bytes()).unwrap();
-    Memory::load(&elf, Ram::SmallPages, SIZE, VMALLOC).unwrap()
+    let relocations = elf.relocations(embed::bytes()).unwrap();
+    Memory::load(&elf, &relocations, Ram::SmallPages, SIZE, VMALLOC, 0).unwrap()
 }
 
 impl Memory {

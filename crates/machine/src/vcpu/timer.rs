@@ -74,6 +74,11 @@ impl Timer {
         }
     }
 
+    /// What the kernel asked for last.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline.load(SeqCst)
+    }
+
     /// The caller leaves runnable tasks behind.
     pub(crate) fn take_over(&self) {
         self.work_left.store(true, SeqCst);

@@ -21,8 +21,16 @@ pub mod nr {
     pub const UNAME: usize = 160;
 }
 
+/// The default, with the snapshot that programs start kernels from.
+pub fn config() -> Config {
+    Config {
+        snapshot: Some(drupe_snapshot::snapshot().expect("a snapshot was made")),
+        ..Config::default()
+    }
+}
+
 pub fn machine() -> Arc<Machine> {
-    Machine::boot(Config::default()).expect("a kernel boots")
+    Machine::boot(config()).expect("a kernel boots")
 }
 
 /// A system call whose arguments are numbers, or point to what the caller has.

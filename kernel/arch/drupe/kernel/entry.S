@@ -103,9 +103,17 @@ SYM_CODE_START(drupe_ret_from_fork)
 	ud2
 SYM_CODE_END(drupe_ret_from_fork)
 
-/* First thing a kernel does; it may refer to what is gone later. */
+/*
+ * First thing a kernel does; it may refer to what is gone later.  The registers
+ * are the host's, and would stay on the stack of the idle task.
+ */
 	__REF
 SYM_CODE_START(drupe_boot_start)
+	xor	%ebx, %ebx
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
 	call	start_kernel
 	ud2
 SYM_CODE_END(drupe_boot_start)

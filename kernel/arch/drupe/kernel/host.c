@@ -33,12 +33,12 @@ static_assert(offsetof(struct drupe_io, iov) == 32);
 static_assert(sizeof(struct drupe_frame) == 24);
 static_assert(offsetof(struct drupe_frame, iov) == 16);
 static_assert(sizeof(struct drupe_host_ops) == 112);
-static_assert(sizeof(struct drupe_boot) == 80);
+static_assert(sizeof(struct drupe_boot) == 88);
 static_assert(offsetof(struct drupe_boot, seed) == 48);
 static_assert(sizeof(struct drupe_extable_entry) == 8);
 static_assert(sizeof(struct exception_table_entry) == 8);
 static_assert(sizeof(struct drupe_fault) == 32);
-static_assert(sizeof(struct drupe_image) == 72);
+static_assert(sizeof(struct drupe_image) == 96);
 static_assert(offsetof(struct drupe_image, abandon) == 64);
 
 #define drupe_call(op, a, b, c)						\
@@ -159,6 +159,9 @@ __visible s64 drupe_entry(const struct drupe_boot *boot,
 		.extable_end = __stop___ex_table,
 		.fault = drupe_fault,
 		.abandon = drupe_abandon,
+		.boot = &drupe_boot,
+		.secrets = (u64)drupe_secrets,
+		.secrets_end = (u64)drupe_secrets_end,
 	};
 	return 0;
 }

@@ -251,6 +251,7 @@ static int load_init(struct linux_binprm *bprm)
 	/* host_task() completes it. */
 	drupe_boot_request->task = (u64)current;
 	current->thread.request = drupe_boot_request;
+	drupe_boot_request = NULL;
 	return 0;
 }
 

@@ -193,6 +193,12 @@ s64 drupe_do_request(struct drupe_request *request)
 	case DRUPE_OP_UNWATCH:
 		drupe_unwatch((struct drupe_watch *)args[0]);
 		return 0;
+#ifdef CONFIG_MMU
+	case DRUPE_OP_FREEZE:
+		return drupe_freeze();
+	case DRUPE_OP_THAW:
+		return drupe_thaw((const u32 *)args[0], args[1]);
+#endif
 	}
 	return -ENOSYS;
 }

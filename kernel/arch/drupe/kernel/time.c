@@ -13,20 +13,23 @@
 #include <asm/machine.h>
 #include <asm/paravirt.h>
 
+/* Not 0: the random generator takes a counter that is for none. */
+#define FIRST_CYCLE	1
+
 static u64 drupe_clocksource_read(struct clocksource *cs)
 {
-	return drupe_clock();
+	return drupe_clock() + FIRST_CYCLE;
 }
 
 /*
  * Time begins at one instant, which the host gives in both clocks: what is read
  * first is the clock of that instant, however long ago it is by then.
  */
-static u64 clock_at_start __initdata;
+static u64 clock_at_start;
 
-static u64 __init drupe_clocksource_start(struct clocksource *cs)
+static u64 drupe_clocksource_start(struct clocksource *cs)
 {
-	return clock_at_start;
+	return clock_at_start + FIRST_CYCLE;
 }
 
 /* In ns, with as fine a step of frequency as clocksource_register_hz() takes. */
@@ -110,6 +113,25 @@ void __init read_persistent_wall_and_boot_offset(struct timespec64 *wall_time,
 	clock_at_start = drupe_clock();
 	*wall_time = ns_to_timespec64(drupe_wall_clock());
 	*boot_offset = ns_to_timespec64(clock_at_start);
+}
+
+/**
+ * drupe_set_wall_clock - begin again with the host's wall clock
+ *
+ * As at the start, the time is that of one instant in both clocks.
+ */
+void drupe_set_wall_clock(void)
+{
+	struct timespec64 now;
+
+	drupe_clocksource.read = drupe_clocksource_start;
+	clock_at_start = drupe_clock();
+	now = ns_to_timespec64(drupe_wall_clock());
+	/* As timekeeping_init() has it for a time that is none. */
+	if (!timespec64_valid_settod(&now))
+		now = (struct timespec64) { };
+	do_settimeofday64(&now);
+	drupe_clocksource.read = drupe_clocksource_read;
 }
 
 void __init time_init(void)

@@ -68,6 +68,18 @@ SECTIONS
 	. = ALIGN(PAGE_SIZE);
 	__init_end = .;
 
+	/*
+	 * Where files have secrets that they draw at boot, and that nothing else
+	 * reaches: kernels from one snapshot must not share them.
+	 */
+	.secrets : {
+		drupe_secrets = .;
+		*vsprintf.o(.bss)
+		*vxlan_core.o(.bss)
+		drupe_secrets_end = .;
+	}
+
+	. = ALIGN(PAGE_SIZE);
 	_data = .;
 	_sdata = .;
 	RW_DATA(L1_CACHE_BYTES, PAGE_SIZE, THREAD_SIZE)

@@ -37,6 +37,9 @@ void __init drupe_memory_init(void)
 void __init mem_init(void)
 {
 	max_mapnr = max_pfn;
+	/* What nobody uses any more is not to be in a snapshot. */
+	if (drupe_boot->flags & DRUPE_BOOT_SNAPSHOT)
+		static_branch_enable(&init_on_free);
 	memblock_free_all();
 }
 

@@ -21,7 +21,7 @@
 #include <asm/cpu.h>
 
 /* Raised whenever anything in this file or in asm/cpu.h changes. */
-#define DRUPE_ABI_VERSION	4
+#define DRUPE_ABI_VERSION	5
 
 /* No deadline: the argument of @timer_set that turns the timer off. */
 #define DRUPE_NO_DEADLINE	(~0ULL)
@@ -112,6 +112,14 @@ enum drupe_irq {
  *	whenever the file becomes ready, and once if it is; returns a handle;
  *	%EPERM for files that cannot be watched
  * @DRUPE_OP_UNWATCH: args: handle; @notify is not called for it any more
+ * @DRUPE_OP_FREEZE: to process 1 of a kernel booted with %DRUPE_BOOT_SNAPSHOT:
+ *	take apart what depends on the address of the image; to be repeated when
+ *	the machine is idle again, nothing else may be asked then
+ * @DRUPE_OP_THAW: to process 1 of a frozen kernel, wherever its memory is now:
+ *	put that together again, with time and random numbers of &drupe_boot;
+ *	the host has what the other kernel had asked it to @map;
+ *	args: address and number of the secrets (u32) to be drawn again: their
+ *	offsets from the base (u32)
  */
 enum drupe_op {
 	DRUPE_OP_BASE = 0x10000,
@@ -130,6 +138,8 @@ enum drupe_op {
 	DRUPE_OP_LINK_REMOVE,
 	DRUPE_OP_WATCH,
 	DRUPE_OP_UNWATCH,
+	DRUPE_OP_FREEZE,
+	DRUPE_OP_THAW,
 };
 
 /**
@@ -266,7 +276,7 @@ struct drupe_frame {
  * struct drupe_host_ops - what the host does for one kernel
  * @clock: monotonic time in ns; any context, must not block
  * @wall_clock: ns since 1970-01-01 UTC at the time that @clock gave last, may be
- *	negative; during boot
+ *	negative; during boot and %DRUPE_OP_THAW
  * @console_write: @len bytes of kernel log text at @text, not NUL-terminated,
  *	the kernel's; any context, must not block
  * @timer_set: raise %DRUPE_IRQ_TIMER on CPU @cpu once @clock reaches
@@ -322,6 +332,15 @@ struct drupe_host_ops {
 };
 
 /**
+ * enum drupe_boot_flags - how to boot
+ * @DRUPE_BOOT_SNAPSHOT: memory that is freed is cleared, until
+ *	%DRUPE_OP_THAW; for a kernel that is going to be frozen
+ */
+enum drupe_boot_flags {
+	DRUPE_BOOT_SNAPSHOT = 1,
+};
+
+/**
  * struct drupe_boot - what the host tells a kernel before it boots
  * @abi_version: %DRUPE_ABI_VERSION
  * @cpu_count: 1
@@ -331,6 +350,7 @@ struct drupe_host_ops {
  * @vmalloc_size: reserved address space right behind
  * @command_line: NUL-terminated; read during boot only
  * @seed: random bytes that seed the kernel's generator
+ * @flags: &enum drupe_boot_flags
  */
 struct drupe_boot {
 	u32 abi_version;
@@ -341,6 +361,7 @@ struct drupe_boot {
 	u64 vmalloc_size;
 	const char *command_line;
 	u8 seed[32];
+	u64 flags;
 };
 
 /**
@@ -383,6 +404,9 @@ struct drupe_fault {
  *	entered on the kernel stack that faulted, in the thread that faulted
  * @abandon: leave with %DRUPE_LEAVE_STOPPED at once, touching nothing but
  *	the CPU's state; for a fault in @fault, or one without a usable stack
+ * @boot: where the image keeps the &drupe_boot that drupe_entry() was given
+ * @secrets: start of the variables that may hold secrets drawn at boot
+ * @secrets_end: their end
  */
 struct drupe_image {
 	u32 abi_version;
@@ -395,6 +419,9 @@ struct drupe_image {
 	const struct drupe_extable_entry *extable_end;
 	void (*fault)(const struct drupe_fault *fault);
 	void (*abandon)(struct drupe_cpu *cpu);
+	const struct drupe_boot **boot;
+	u64 secrets;
+	u64 secrets_end;
 };
 
 /**

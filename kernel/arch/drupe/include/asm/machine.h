@@ -24,6 +24,8 @@ extern struct list_head shrinker_list;
 extern const struct drupe_extable_entry __start___ex_table[];
 extern const struct drupe_extable_entry __stop___ex_table[];
 
+extern char drupe_secrets[], drupe_secrets_end[];
+
 /* kernel/entry.S */
 u32 drupe_enter(struct drupe_cpu *cpu, struct drupe_request *request);
 void drupe_abandon(struct drupe_cpu *cpu);
@@ -106,6 +108,13 @@ static inline bool drupe_disk_wait(void)
 /* drivers/link.c */
 s64 drupe_link_add(u32 number, const u8 *mac, u32 mtu, u32 flags);
 s64 drupe_link_remove(u32 number);
+
+/* kernel/snapshot.c */
+s64 drupe_freeze(void);
+s64 drupe_thaw(const u32 *secrets, size_t count);
+
+/* kernel/time.c */
+void drupe_set_wall_clock(void);
 
 /* kernel/watch.c */
 s64 drupe_watch(int fd, u64 cookie);

@@ -1,0 +1,217 @@
+//! What a word of a kernel's memory is: found out by comparing kernels that were
+//! booted alike, at different addresses.
+//!
+//! A word is the same in all of them, or differs by as much as their bases do (it is
+//! an address), or by as much in the other direction. Anything else is something
+//! that `snapshot.c` of the port has forgotten, and there is no snapshot then.
+
+use super::PAGE;
+use super::make::Memory;
+use crate::memory::snapshot::Words;
+use std::fmt::Write;
+use std::fs;
+use std::ops::Range;
+
+/// Words that a complaint names.
+const NAMED: usize = 40;
+
+/// What a word is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Address,
+    /// It goes down as the base goes up: what is left to the end of the address
+    /// space, say.
+    Negated,
+    /// What is left of an address after a part of it has been overwritten: nobody
+    /// reads that. The mask has the bits that are no address.
+    Remains(u64),
+}
+
+/// What a word with these values in kernels with these bases is.
+fn kind(values: &[u64], bases: &[u64], in_stack: bool) -> Option<Kind> {
+    let alike = |sum: fn(u64, u64) -> u64| {
+        let mut all = values
+            .iter()
+            .zip(bases)
+            .map(|(value, base)| sum(*value, *base));
+        let first = all.next();
+        all.all(|other| Some(other) == first)
+    };
+    if alike(|value, _| value) {
+        Some(Kind::Number)
+    } else if alike(u64::wrapping_sub) {
+        Some(Kind::Address)
+    } else if alike(u64::wrapping_add) {
+        Some(Kind::Negated)
+    } else {
+        remains(values, bases, in_stack).map(Kind::Remains)
+    }
+}
+
+/// The bits of a word that are alike, if the others are a part of an address: its
+/// upper half, in the padding of something, or any part, in a stack.
+fn remains(values: &[u64], bases: &[u64], in_stack: bool) -> Option<u64> {
+    const LOW: u64 = 0xffff_ffff;
+    const HIGH: u64 = 0xffff << 32;
+    let part = |mask: u64| values.iter().map(move |value| value & mask);
+    let alike = |mask: u64| {
+        let first = values[0] & mask;
+        part(mask).all(|value| value == first)
+    };
+    // The offset from the base may have carried.
+    let of_base = |(value, base): (u64, &u64)| value.wrapping_sub(base & HIGH) >> 32 <= 1;
+    let low = values
+        .iter()
+        .zip(bases)
+        .map(|(value, base)| value.wrapping_sub(*base) & LOW);
+    let mut low = low.collect::<Vec<_>>();
+    low.dedup();
+    let mut numbers = u64::MAX;
+    if !alike(HIGH) {
+        if !part(HIGH).zip(bases).all(of_base) {
+            return None;
+        }
+        numbers &= !HIGH;
+    }
+    if !alike(LOW) {
+        if !in_stack || low.len() > 1 {
+            return None;
+        }
+        numbers &= !LOW;
+    }
+    alike(!(HIGH | LOW)).then_some(numbers)
+}
+
+/// A page as a snapshot has it: addresses count from the base.
+pub(super) struct Page {
+    pub(super) number: usize,
+    pub(super) content: Box<Words>,
+    /// A bit for each word that is an address.
+    pub(super) addresses: [u64; PAGE / 8 / 64],
+}
+
+impl Page {
+    pub(super) fn has_addresses(&self) -> bool {
+        self.addresses != [0; PAGE / 8 / 64]
+    }
+}
+
+/// What the pages of `memories` have in common, and the words that are negated.
+pub(super) fn compare(memories: &[Memory]) -> Result<(Vec<Page>, Vec<u64>), String> {
+    let bases: Vec<u64> = memories.iter().map(|memory| memory.base).collect();
+    let host = host_ranges()?;
+    let (mut pages, mut negated, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for (&number, words) in &memories[0].pages {
+        let all: Vec<&Words> = memories
+            .iter()
+            .map(|memory| &memory.pages[&number])
+            .collect();
+        let in_stack = number >= memories[0].stacks;
+        let mut page = Page {
+            number,
+            content: Box::new(*words),
+            addresses: [0; PAGE / 8 / 64],
+        };
+        for (index, word) in page.content.iter_mut().enumerate() {
+            let values: Vec<u64> = all.iter().map(|words| words[index]).collect();
+            let offset = number * PAGE + index * 8;
+            match kind(&values, &bases, in_stack) {
+                Some(Kind::Number) if host.iter().any(|range| range.contains(word)) => {
+                    unknown.push((offset, values));
+                }
+                Some(Kind::Number) => {}
+                Some(Kind::Address) => {
+                    *word = values[0].wrapping_sub(bases[0]);
+                    page.addresses[index / 64] |= 1 << (index % 64);
+                }
+                Some(Kind::Negated) => {
+                    *word = values[0].wrapping_add(bases[0]);
+                    negated.push(offset as u64);
+                }
+                Some(Kind::Remains(numbers)) => *word &= numbers,
+                None => unknown.push((offset, values)),
+            }
+        }
+        pages.push(page);
+    }
+    if unknown.is_empty() {
+        Ok((pages, negated))
+    } else {
+        Err(complaint(&unknown, &bases))
+    }
+}
+
+/// Where this process has something: no number is by chance an address of that. The
+/// host's addresses are the same in all kernels, if they are of something static.
+fn host_ranges() -> Result<Vec<Range<u64>>, String> {
+    let maps = fs::read_to_string("/proc/self/maps").map_err(|error| error.to_string())?;
+    let ranges = maps.lines().filter_map(|line| {
+        let (start, end) = line.split(' ').next()?.split_once('-')?;
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        Some(number(start)?..number(end)?)
+    });
+    // Below, numbers may be anything: a program that is not position-independent
+    // has addresses there.
+    Ok(ranges
+        .filter(|range| range.start > u64::from(u32::MAX))
+        .collect())
+}
+
+fn complaint(unknown: &[(usize, Vec<u64>)], bases: &[u64]) -> String {
+    let mut text = format!(
+        "{} words depend on where the kernel is, in a way that is not known:",
+        unknown.len()
+    );
+    for (offset, values) in unknown.iter().take(NAMED) {
+        let _ = write!(text, "\n  {offset:#x}:");
+        for (value, base) in values.iter().zip(bases) {
+            let relative = value.wrapping_sub(*base);
+            let _ = write!(text, " {value:#x} (base + {relative:#x})");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASES: [u64; 3] = [0x7f12_3400_0000, 0x7f12_0fed_c000, 0x7e00_4321_7000];
+
+    fn of(value: impl Fn(u64) -> u64, in_stack: bool) -> Option<Kind> {
+        kind(&BASES.map(value), &BASES, in_stack)
+    }
+
+    #[test]
+    fn numbers_and_addresses() {
+        assert_eq!(of(|_| 7, false), Some(Kind::Number));
+        assert_eq!(of(|base| base + 0xc0ffee, false), Some(Kind::Address));
+        assert_eq!(
+            of(|base| 0u64.wrapping_sub(base), false),
+            Some(Kind::Negated)
+        );
+    }
+
+    #[test]
+    fn what_is_made_from_addresses_is_neither() {
+        assert_eq!(
+            of(|base| base.wrapping_mul(0x61c8_8646_80b5_83eb), true),
+            None
+        );
+        assert_eq!(of(|base| base >> 12, true), None);
+        assert_eq!(of(|base| base + (base >> 20), false), None);
+        let moved = |base| if base == BASES[1] { base } else { 0 };
+        assert_eq!(of(moved, true), None);
+    }
+
+    #[test]
+    fn a_part_of_an_address_is_left() {
+        let high = |base: u64| base >> 32 << 32 | 5;
+        assert_eq!(of(high, false), Some(Kind::Remains(!(0xffff << 32))));
+        let low = |base: u64| (base + 0x1000) & 0xffff_ffff | 1 << 32;
+        assert_eq!(of(low, true), Some(Kind::Remains(!0xffff_ffff)));
+        // It may be a number that was made from an address.
+        assert_eq!(of(low, false), None);
+    }
+}

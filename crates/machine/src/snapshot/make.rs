@@ -1,0 +1,252 @@
+//! Making a snapshot: kernels are booted alike, at different addresses, frozen and
+//! compared (`compare.rs`).
+
+use super::arrange::arrange;
+use super::compare::compare;
+use super::format::{self, Body, Header, Table};
+use super::{PAGE, processor};
+use crate::boot::{self, Boot, cold};
+use crate::error::Error;
+use crate::instance::{End, Instance};
+use crate::machine::Config;
+use crate::memory::snapshot::Words;
+use crate::thread::context;
+use crate::thread::deadline::without_deadline;
+use drupe_abi::{self as abi, op};
+use drupe_host::Host;
+use drupe_image::elf::Elf;
+use drupe_image::embed;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Where the kernels are, in pages behind where the host would have them: bases
+/// that differ in all the digits that hashes and page tables look at.
+const SKEWS: [usize; 3] = [0, 0x2_4b35, 0x5_1d83];
+
+/// Times that a kernel is frozen: what the first time leaves behind is done by the
+/// second.
+const ROUNDS: usize = 2;
+
+/// Makes the snapshot of a kernel with the default [`Config`], for
+/// [`Snapshot::new`](super::Snapshot::new). The same image gives the same bytes.
+///
+/// # Errors
+///
+/// Why there can be none: a kernel does not boot, or something in its memory
+/// depends on its address in a way that cannot be corrected.
+pub fn make() -> Result<Vec<u8>, String> {
+    let elf = boot::elf().map_err(|error| error.to_string())?;
+    // None ends before all have been compared: no address is used again.
+    let frozen = SKEWS.map(|skew| Frozen::new(skew, 0));
+    let frozen: Vec<Frozen> = frozen.into_iter().collect::<Result<_, _>>()?;
+    let other = Frozen::new(0, 1)?;
+    let memories: Vec<Memory> = frozen.iter().map(|frozen| frozen.memory(elf)).collect();
+    let (pages, negated) = compare(&memories)?;
+    let mut header = frozen[0].header();
+    let mut body = Body {
+        negated,
+        area: alike(&frozen, |kernel| kernel.0.memory.vmalloc_area())?,
+        secrets: secrets(&frozen[0], &memories[0], &other.memory(elf))?,
+        stacks: stacks(&frozen)?,
+        log: frozen[0].0.log.text().into_bytes(),
+        ..Body::default()
+    };
+    arrange(elf, pages, &mut header, &mut body);
+    Ok(format::write(header, &body))
+}
+
+/// The host of a kernel that is made to be copied: its clock stands still.
+struct StillHost {
+    /// What all of its random bytes are.
+    random: u8,
+}
+
+impl Host for StillHost {
+    fn monotonic(&self) -> u64 {
+        0
+    }
+    fn wall_clock(&self) -> i64 {
+        0
+    }
+    fn timeout(&self, _deadline: u64) -> Option<Duration> {
+        None
+    }
+    fn random(&self, seed: &mut [u8]) -> io::Result<()> {
+        seed.fill(self.random);
+        Ok(())
+    }
+}
+
+/// A kernel that nobody calls any more.
+struct Frozen(Arc<Instance>);
+
+/// The memory of one kernel, without what is the host's.
+pub(super) struct Memory {
+    pub(super) base: u64,
+    /// The number of the first page of the stacks.
+    pub(super) stacks: usize,
+    pub(super) pages: BTreeMap<usize, Words>,
+}
+
+impl Frozen {
+    /// A kernel with the random seed `random`; by a thread of its own, whose stack is
+    /// somewhere else: the host's addresses are to differ too.
+    fn new(skew: usize, random: u8) -> Result<Frozen, String> {
+        let thread = std::thread::spawn(move || Frozen::boot(skew, random));
+        let kernel = thread.join().map_err(|_| "the maker panicked".to_owned())?;
+        kernel.map_err(|error| error.to_string())
+    }
+
+    fn boot(skew: usize, random: u8) -> Result<Frozen, Error> {
+        let config = Config {
+            host: Arc::new(StillHost { random }),
+            ..Config::default()
+        };
+        let boot = Boot {
+            flags: abi::BOOT_SNAPSHOT,
+            skew,
+        };
+        let frozen = Frozen(cold(config, boot)?);
+        for _ in 0..ROUNDS {
+            // SAFETY: the request has no arguments.
+            without_deadline(|| unsafe { frozen.0.ask_init(context(), op::FREEZE, [0; 6]) })?;
+        }
+        Ok(frozen)
+    }
+
+    fn base(&self) -> u64 {
+        self.0.memory.at(0).addr() as u64
+    }
+
+    /// What `address` is from the base.
+    fn offset(&self, address: u64) -> u64 {
+        address - self.base()
+    }
+
+    fn memory(&self, elf: &Elf) -> Memory {
+        // SAFETY: the kernel is idle, and its clock stands still.
+        let pages = unsafe { self.0.memory.pages(elf) };
+        let mut memory = Memory {
+            base: self.base(),
+            stacks: (self.0.memory.size() + self.0.memory.vmalloc_size()) / PAGE,
+            pages: pages.collect(),
+        };
+        // What is the host's, and set before the kernel is entered again.
+        let image = self.0.image();
+        memory.clear(image.boot.cast());
+        for number in 0..image.cpu_count as usize {
+            // SAFETY: as many states as the image says.
+            let cpu = unsafe { image.cpus.add(number) };
+            // SAFETY: places in the state; only the stack pointer is read, of a CPU
+            // that nobody holds.
+            unsafe {
+                memory.clear((&raw mut (*cpu).request).cast());
+                memory.clear((&raw mut (*cpu).done).cast());
+                memory.clear((&raw mut (*cpu).host_sp).cast());
+                memory.clear_stack((*cpu).kernel_sp);
+            }
+        }
+        memory
+    }
+
+    fn header(&self) -> Header {
+        let kernel = &self.0;
+        let image = kernel.image();
+        let at = |address: usize| self.offset(address as u64);
+        Header {
+            image_id: *embed::id(),
+            processor: processor(),
+            memory: kernel.memory.size() as u64,
+            vmalloc: kernel.memory.vmalloc_size() as u64,
+            pages: (kernel.memory.total() / PAGE) as u64,
+            cpu_count: image.cpu_count.into(),
+            deadline: kernel.vcpu().timer.deadline(),
+            init_task: self.offset(kernel.init_task.load(Relaxed)),
+            text: Table {
+                start: self.offset(image.text_start),
+                count: self.offset(image.text_end),
+            },
+            image: [
+                at(image.cpus.addr()),
+                at(image.enter as usize),
+                at(image.extable.addr()),
+                at(image.extable_end.addr()),
+                at(image.fault as usize),
+                at(image.abandon as usize),
+                at(image.boot.addr()),
+            ],
+            ..Header::default()
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // It cannot halt as others do, nor need it.
+        if self.0.vcpu().baton.try_acquire() {
+            self.0.end_with(End::Halted);
+        }
+        self.0.join();
+    }
+}
+
+impl Memory {
+    fn word(&mut self, address: u64) -> Option<&mut u64> {
+        let offset = (address - self.base) as usize;
+        let words = self.pages.get_mut(&(offset / PAGE))?;
+        Some(&mut words[offset % PAGE / 8])
+    }
+
+    fn clear(&mut self, place: *mut u64) {
+        if let Some(word) = self.word(place.addr() as u64) {
+            *word = 0;
+        }
+    }
+
+    /// Clears the stack that `sp` is in, below it.
+    fn clear_stack(&mut self, sp: u64) {
+        let mut address = sp - 8;
+        while let Some(word) = self.word(address) {
+            *word = 0;
+            address -= 8;
+        }
+    }
+}
+
+/// What `look` sees in each kernel.
+fn alike<T: PartialEq>(frozen: &[Frozen], look: impl Fn(&Frozen) -> T) -> Result<T, String> {
+    let first = look(&frozen[0]);
+    if frozen.iter().all(|kernel| look(kernel) == first) {
+        Ok(first)
+    } else {
+        Err("kernels that were booted alike have different stacks or mappings".to_owned())
+    }
+}
+
+fn stacks(frozen: &[Frozen]) -> Result<Vec<u32>, String> {
+    let used = alike(frozen, |kernel| kernel.0.memory.stacks_in_use())?;
+    Ok(used.into_iter().map(|number| number as u32).collect())
+}
+
+/// Offsets of the numbers that depend on the seed, among those that may be secrets.
+fn secrets(kernel: &Frozen, memory: &Memory, other: &Memory) -> Result<Vec<u32>, String> {
+    let image = kernel.0.image();
+    let range = kernel.offset(image.secrets)..kernel.offset(image.secrets_end);
+    let number = |memory: &Memory, offset: u64| {
+        let words = &memory.pages[&(offset as usize / PAGE)];
+        words[offset as usize % PAGE / 8] >> (offset % 8 * 8) & 0xffff_ffff
+    };
+    let depends = |offset: &u64| number(memory, *offset) != number(other, *offset);
+    let found: Vec<u32> = range
+        .step_by(4)
+        .filter(depends)
+        .map(|offset| offset as u32)
+        .collect();
+    if found.is_empty() {
+        return Err("no secrets are where the linker script has put them".to_owned());
+    }
+    Ok(found)
+}

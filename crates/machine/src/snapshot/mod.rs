@@ -1,0 +1,317 @@
+//! Snapshots: the memory of a kernel that has booted, from which any number of
+//! kernels start.
+//!
+//! ```text
+//!   when the program is built                      when a kernel starts
+//!   ─────────────────────────                      ────────────────────
+//!   boot, freeze ──▶ memory at base A ─┐
+//!   boot, freeze ──▶ memory at base B ─┼▶ compare ──▶ pages, fixups ──▶ map, correct, thaw
+//!   boot, freeze ──▶ memory at base C ─┘ (C verifies)
+//! ```
+//!
+//! - [`Snapshot`] (this file): the pages, and which of their words are addresses.
+//! - `format.rs`: how it is written.
+//! - `make.rs`: making one; `compare.rs`: which words are addresses; `arrange.rs`: which
+//!   pages are copied, and which are mapped.
+//! - `memory/snapshot.rs`: memory from one. `boot.rs`: a kernel from that.
+//! - `kernel/arch/drupe/kernel/snapshot.c`: what a kernel does before and after.
+
+mod arrange;
+mod compare;
+mod format;
+mod make;
+
+use crate::machine::Config;
+use crate::memory::{Ram, Shown};
+use drupe_abi as abi;
+use drupe_image::elf::PAGE_SIZE;
+use drupe_image::embed::{self, Backing};
+use format::{Header, Reader};
+pub use make::make;
+use std::ffi::c_void;
+use std::io;
+use std::ops::Range;
+
+/// What there is to know of a snapshot's format when it is made elsewhere.
+const PAGE: usize = PAGE_SIZE as usize;
+
+/// Where a snapshot's pages can be mapped from.
+type Open = fn() -> io::Result<&'static Backing>;
+
+/// A kernel that has booted, to start others from.
+///
+/// # Invariants
+///
+/// Everything that the header counts is inside of `bytes`, and all pages lie between
+/// the end of the image's text and the end of the stacks. It was made by [`make`],
+/// of the image whose hash it has: those that are copied or mapped are what the
+/// kernel may write to.
+pub struct Snapshot {
+    bytes: &'static [u8],
+    header: Header,
+    open: Open,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Pages that follow each other, in memory and in the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The first one's number, from the base.
+    pub(crate) page: usize,
+    /// How many.
+    pub(crate) count: usize,
+    /// The first one's place in the snapshot, in pages.
+    pub(crate) place: usize,
+}
+
+/// A page that is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// Its number, from the base.
+    pub(crate) page: usize,
+    /// Its place in the snapshot, in pages.
+    pub(crate) place: usize,
+    /// The words to which the base is to be added: a bit for each.
+    pub(crate) addresses: [u64; PAGE / 8 / 64],
+}
+
+impl Snapshot {
+    /// The snapshot that [`make`] wrote as `bytes`; `open` finds the same bytes in
+    /// a file, to be mapped from.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub fn new(
+        bytes: &'static [u8],
+        open: fn() -> io::Result<&'static Backing>,
+    ) -> Result<Snapshot, String> {
+        let header = Header::read(bytes)?;
+        let snapshot = Snapshot {
+            bytes,
+            header,
+            open,
+        };
+        snapshot.check()?;
+        Ok(snapshot)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let header = &self.header;
+        let places = self.bytes.len() / PAGE;
+        let writable = (header.text.count as usize).div_ceil(PAGE)..header.pages as usize;
+        let memory = header.memory as usize / PAGE;
+        let vmalloc = header.vmalloc as usize / PAGE;
+        let runs = self.runs().all(|run| {
+            run.place + run.count <= places
+                && writable.contains(&run.page)
+                && run.page + run.count <= writable.end
+        });
+        let mut copies = self.copies();
+        let copies = copies.all(|copy| copy.place < places && writable.contains(&copy.page));
+        let negated = self
+            .negated()
+            .all(|offset| writable.contains(&(offset / PAGE)));
+        let area = self
+            .area()
+            .all(|shown| shown.at + shown.count <= vmalloc && shown.page + shown.count <= memory);
+        if runs && copies && negated && area {
+            Ok(())
+        } else {
+            Err("the snapshot's pages are out of place".to_owned())
+        }
+    }
+
+    /// Whether a kernel with `config` can start from it.
+    pub(crate) fn fits(&self, config: &Config) -> bool {
+        let header = &self.header;
+        config.memory as u64 == header.memory
+            && config.ram != Ram::SharedFile
+            && config.command_line.is_empty()
+            && &header.image_id == embed::id()
+            && header.processor & !processor() == 0
+    }
+
+    /// Bytes of the vmalloc area.
+    pub(crate) fn vmalloc_size(&self) -> usize {
+        self.header.vmalloc as usize
+    }
+
+    /// Where the pages can be mapped from.
+    pub(crate) fn open(&self) -> io::Result<&'static Backing> {
+        (self.open)()
+    }
+
+    /// The first of as many pages as a huge one has, of which more are copied than
+    /// of any others.
+    pub(crate) fn dense_page(&self) -> usize {
+        self.header.dense as usize
+    }
+
+    /// Numbers of the pages that the kernel has not used yet: most of its memory.
+    pub(crate) fn unused(&self) -> Range<usize> {
+        self.header.unused.start as usize..self.header.unused.count as usize
+    }
+
+    /// The pages that can be mapped: neither copied nor as in the image.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Run> {
+        let mut reader = Reader::at(self.bytes, self.header.runs);
+        (0..self.header.runs.count).map(move |_| Run {
+            page: reader.u32() as usize,
+            count: reader.u32() as usize,
+            place: reader.u32() as usize,
+        })
+    }
+
+    /// What is at `place`, in pages.
+    pub(crate) fn page(&self, place: usize) -> &[u8; PAGE] {
+        let bytes = &self.bytes[place * PAGE..][..PAGE];
+        bytes.try_into().expect("a page has that size")
+    }
+
+    /// The pages that are copied, in order.
+    pub(crate) fn copies(&self) -> impl Iterator<Item = Copied> {
+        let mut reader = Reader::at(self.bytes, self.header.copies);
+        (0..self.header.copies.count).map(move |_| Copied {
+            page: reader.u32() as usize,
+            place: reader.u32() as usize,
+            addresses: std::array::from_fn(|_| reader.u64()),
+        })
+    }
+
+    /// Offsets of the words from which the base is to be subtracted.
+    pub(crate) fn negated(&self) -> impl Iterator<Item = usize> {
+        let mut reader = Reader::at(self.bytes, self.header.negated);
+        (0..self.header.negated.count).map(move |_| reader.u64() as usize)
+    }
+
+    /// What belongs in the vmalloc area.
+    pub(crate) fn area(&self) -> impl Iterator<Item = Shown> {
+        let mut reader = Reader::at(self.bytes, self.header.area);
+        (0..self.header.area.count).map(move |_| Shown {
+            at: reader.u32() as usize,
+            page: reader.u32() as usize,
+            count: reader.u32() as usize,
+        })
+    }
+
+    /// Offsets of the secrets that every kernel is to draw for itself, 32 bits each.
+    pub(crate) fn secrets(&self) -> Vec<u32> {
+        let mut reader = Reader::at(self.bytes, self.header.secrets);
+        (0..self.header.secrets.count)
+            .map(|_| reader.u32())
+            .collect()
+    }
+
+    /// Numbers of the stacks in use.
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = usize> {
+        let mut reader = Reader::at(self.bytes, self.header.stacks);
+        (0..self.header.stacks.count).map(move |_| reader.u32() as usize)
+    }
+
+    /// What the kernel had logged.
+    pub(crate) fn log(&self) -> &[u8] {
+        let log = self.header.log;
+        &self.bytes[log.start as usize..][..log.count as usize]
+    }
+
+    /// The deadline that the kernel had set, in ns.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.header.deadline
+    }
+
+    /// The task of process 1, from the base.
+    pub(crate) fn init_task(&self) -> u64 {
+        self.header.init_task
+    }
+
+    /// What the image had answered, for one at `base`.
+    pub(crate) fn image(&self, base: *mut u8) -> abi::Image {
+        let header = &self.header;
+        let at = |offset: u64| base.wrapping_add(offset as usize).cast::<c_void>();
+        let [cpus, enter, extable, extable_end, fault, abandon, boot] = header.image.map(at);
+        let address = |offset: u64| base.addr() as u64 + offset;
+        // SAFETY: the image said that these offsets are those functions, and it is
+        // the same image: `fits` compares its hash.
+        let (enter, fault, abandon) = unsafe {
+            (
+                std::mem::transmute::<*mut c_void, Enter>(enter),
+                std::mem::transmute::<*mut c_void, Fault>(fault),
+                std::mem::transmute::<*mut c_void, Abandon>(abandon),
+            )
+        };
+        abi::Image {
+            abi_version: abi::ABI_VERSION,
+            cpu_count: header.cpu_count as u32,
+            cpus: cpus.cast(),
+            enter,
+            text_start: address(header.text.start),
+            text_end: address(header.text.count),
+            extable: extable.cast_const().cast(),
+            extable_end: extable_end.cast_const().cast(),
+            fault,
+            abandon,
+            boot: boot.cast(),
+            // Those of this kernel are not compared with any other's.
+            secrets: 0,
+            secrets_end: 0,
+        }
+    }
+}
+
+/// What the processor can do, of what a kernel may ask it for when it boots, and
+/// uses from then on.
+fn processor() -> u64 {
+    macro_rules! features {
+        ($($name:tt),*) => {
+            [$(std::arch::is_x86_feature_detected!($name)),*]
+        };
+    }
+    let features = features!(
+        "sse3",
+        "ssse3",
+        "sse4.1",
+        "sse4.2",
+        "popcnt",
+        "pclmulqdq",
+        "aes",
+        "rdrand",
+        "rdseed",
+        "avx",
+        "avx2",
+        "fma",
+        "bmi1",
+        "bmi2",
+        "lzcnt",
+        "movbe",
+        "adx",
+        "sha",
+        "gfni",
+        "vaes",
+        "vpclmulqdq",
+        "avx512f",
+        "avx512bw",
+        "avx512cd",
+        "avx512dq",
+        "avx512vl",
+        "avx512ifma",
+        "avx512vbmi",
+        "avx512vbmi2",
+        "avx512vnni",
+        "avx512bitalg",
+        "avx512vpopcntdq"
+    );
+    let bits = features.into_iter().enumerate();
+    bits.fold(0, |all, (bit, has)| all | u64::from(has) << bit)
+}
+
+type Enter = unsafe extern "C" fn(*mut abi::CpuState, *mut abi::Request) -> u32;
+type Fault = unsafe extern "C" fn(*const abi::Fault);
+type Abandon = unsafe extern "C" fn(*mut abi::CpuState);
