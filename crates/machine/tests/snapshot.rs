@@ -343,6 +343,26 @@ fn a_hundred_at_once() {
 }
 
 #[test]
+fn in_many_threads_at_once() {
+    if !possible() {
+        return;
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let machine = restored();
+                    let (reader, writer) = common::pipe(&machine);
+                    write(&machine, writer, b"x").unwrap();
+                    assert_eq!(read(&machine, reader, &mut [0]).unwrap(), 1);
+                    machine.halt().unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn another_kernel_than_the_snapshots_boots() {
     if !possible() {
         return;

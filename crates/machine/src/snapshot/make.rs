@@ -12,7 +12,7 @@ use crate::machine::Config;
 use crate::memory::snapshot::Words;
 use crate::thread::context;
 use crate::thread::deadline::without_deadline;
-use drupe_abi::{self as abi, op};
+use drupe_abi::{self as abi, Errno, op};
 use drupe_host::Host;
 use drupe_image::elf::Elf;
 use drupe_image::embed;
@@ -112,7 +112,14 @@ impl Frozen {
         let frozen = Frozen(cold(config, boot)?);
         for _ in 0..ROUNDS {
             // SAFETY: the request has no arguments.
-            without_deadline(|| unsafe { frozen.0.ask_init(context(), op::FREEZE, [0; 6]) })?;
+            let result =
+                without_deadline(|| unsafe { frozen.0.ask_init(context(), op::FREEZE, [0; 6]) });
+            result.map_err(|error| match error {
+                Error::Errno(Errno::NOSYS) => {
+                    Error::boot("a kernel without page tables cannot be frozen")
+                }
+                error => error,
+            })?;
         }
         Ok(frozen)
     }
