@@ -46,6 +46,11 @@ const EXPIRED: u64 = NO_DEADLINE - 1;
 /// How long the leader leaves a deadline to its guard.
 const GRACE: Duration = Duration::from_micros(200);
 
+/// Deadlines that are further away are the leader's alone: what a guard saves is
+/// less than a hundredth of such a time, and it costs a blocked call, which may
+/// end long before, three system calls.
+const FAR: Duration = Duration::from_millis(10);
+
 /// No deadline is guarded, or left to its guard.
 const NONE: u64 = 0;
 
@@ -101,6 +106,7 @@ impl Timer {
     }
 
     /// What the kernel asked for last.
+    #[inline]
     pub(crate) fn deadline(&self) -> u64 {
         self.deadline.load(SeqCst)
     }
@@ -199,18 +205,15 @@ impl Timer {
         }
     }
 
-    /// The deadline that the kernel has set, for [`Timer::guard`].
-    #[inline]
-    pub(super) fn deadline(&self) -> u64 {
-        // Relaxed: a hint.
-        self.deadline.load(Relaxed)
-    }
-
     /// The calling thread, which goes to wait outside, guards the deadline, if
-    /// that was another one `before` its run, and nobody guards one.
+    /// that was another one `before` its run and is near, and nobody guards one.
     pub(super) fn guard<'a>(&'a self, vcpu: &'a Vcpu, before: u64) -> Option<Guard<'a>> {
         let deadline = self.deadline();
         if deadline == before || deadline >= EXPIRED {
+            return None;
+        }
+        let left = vcpu.instance().environment.timeout(vcpu, deadline)?;
+        if left > FAR {
             return None;
         }
         let guards = self
