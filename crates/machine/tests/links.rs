@@ -211,6 +211,99 @@ fn tcp_between_two_kernels() {
     }
 }
 
+/// What `MSG_ZEROCOPY` has done, from the socket's error queue: the first and the
+/// last call, and whether they were copied.
+fn zero_copied(machine: &Machine, socket: usize) -> (u32, u32, bool) {
+    const RECVMSG: usize = 212;
+    const PPOLL: usize = 73;
+    // `struct pollfd`: POLLERR is always looked for.
+    let mut wait = [socket as u32, 0];
+    let args = [wait.as_mut_ptr() as usize, 1, 0, 0, 8];
+    assert_eq!(call(machine, PPOLL, &args).unwrap(), 1);
+    let mut control = [0u32; 64];
+    // `struct msghdr`: no name, no data.
+    let mut message = [0, 0, 0, 0, control.as_mut_ptr() as usize, 256, 0];
+    let flags = libc::MSG_ERRQUEUE as usize;
+    let args = [socket, message.as_mut_ptr() as usize, flags];
+    call(machine, RECVMSG, &args).unwrap();
+    // `struct cmsghdr`, then `struct sock_extended_err`: origin and code are its
+    // fifth and seventh byte.
+    let [origin, _, code, _] = control[5].to_ne_bytes();
+    assert_eq!(origin, 5, "SO_EE_ORIGIN_ZEROCOPY");
+    (control[6], control[7], code == 1)
+}
+
+/// A buffer of the kernel's is sent as it is, the program's own memory is copied;
+/// the socket says which.
+#[test]
+fn zero_copy_is_of_buffers() {
+    const SETSOCKOPT: usize = 208;
+    const SENDTO: usize = 206;
+    const SENDMSG: usize = 211;
+    const SENDMMSG: usize = 269;
+    const ZEROCOPY: usize = libc::MSG_ZEROCOPY as usize;
+    if !network(&machine()) {
+        return;
+    }
+    let ([client, server], _) = joined(9000, ALL, usize::MAX);
+    let listener = call(&server, SOCKET, &[2, 1, 0]).unwrap();
+    let here = address(2, 80);
+    call(&server, BIND, &[listener, here.as_ptr() as usize, 16]).unwrap();
+    call(&server, LISTEN, &[listener, 1]).unwrap();
+    let socket = call(&client, SOCKET, &[2, 1, 0]).unwrap();
+    call(&client, CONNECT, &[socket, here.as_ptr() as usize, 16]).unwrap();
+    let peer = call(&server, ACCEPT, &[listener, 0, 0]).unwrap();
+    let receive = |expected: &[u8]| {
+        let mut back = vec![0; expected.len()];
+        let mut len = 0;
+        while len < back.len() {
+            len += read(&server, peer, &mut back[len..]).unwrap();
+        }
+        assert!(back == expected);
+    };
+    let on = 1u32;
+    let args = [
+        socket,
+        1,
+        libc::SO_ZEROCOPY as usize,
+        &raw const on as usize,
+        4,
+    ];
+    call(&client, SETSOCKOPT, &args).unwrap();
+    let own = data(8000);
+    let args = [socket, own.as_ptr() as usize, own.len(), ZEROCOPY, 0, 0];
+    assert_eq!(call(&client, SENDTO, &args).unwrap(), own.len());
+    receive(&own);
+    assert_eq!(zero_copied(&client, socket), (0, 0, true));
+    let mut buffer = client.buffer(8000).unwrap();
+    buffer.copy_from_slice(&own);
+    let args = [
+        socket,
+        buffer.as_ptr() as usize,
+        buffer.len(),
+        ZEROCOPY,
+        0,
+        0,
+    ];
+    assert_eq!(call(&client, SENDTO, &args).unwrap(), own.len());
+    receive(&own);
+    assert_eq!(zero_copied(&client, socket), (1, 1, false));
+    // Both in one message are copied.
+    let parts = [buffer.as_ptr() as usize, 100, own.as_ptr() as usize, 100];
+    let message = [0, 0, parts.as_ptr() as usize, 2, 0, 0, 0];
+    let args = [socket, message.as_ptr() as usize, ZEROCOPY];
+    assert_eq!(call(&client, SENDMSG, &args).unwrap(), 200);
+    assert_eq!(zero_copied(&client, socket), (2, 2, true));
+    let mut messages = [message, message].map(|m| [m[0], m[1], m[2], m[3], 0, 0, 0, 0]);
+    let args = [socket, messages.as_mut_ptr() as usize, 2, ZEROCOPY];
+    assert_eq!(call(&client, SENDMMSG, &args).unwrap(), 2);
+    assert_eq!(zero_copied(&client, socket), (3, 4, true));
+    receive(&[&own[..100]; 6].concat());
+    for machine in [client, server] {
+        machine.halt().unwrap();
+    }
+}
+
 #[test]
 fn a_link_that_is_full_is_asked_again() {
     if !network(&machine()) {

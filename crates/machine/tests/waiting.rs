@@ -180,3 +180,39 @@ fn deadlines_lose_no_data() {
         }
     });
 }
+
+/// Threads that wait for times, and threads that wait for each other with a limit
+/// of time: whoever waits for the kernel's next deadline may be done before it.
+#[test]
+fn times_come_whoever_waits_for_them() {
+    const ROUNDS: usize = 300;
+    let machine = machine();
+    let pipes = [pipe(&machine), pipe(&machine)];
+    thread::scope(|s| {
+        for nap in [100_000i64, 230_000, 1_700_000] {
+            let machine = &machine;
+            s.spawn(move || {
+                for _ in 0..ROUNDS {
+                    let time = [0, nap];
+                    call(machine, nr::NANOSLEEP, &[time.as_ptr() as usize, 0]).unwrap();
+                }
+            });
+        }
+        for (from, to) in [(pipes[0].0, pipes[1].1), (pipes[1].0, pipes[0].1)] {
+            let machine = &machine;
+            s.spawn(move || {
+                for _ in 0..ROUNDS {
+                    write(machine, to, &[1]).unwrap();
+                    // Gives up after 300 µs, and tries again.
+                    let time = [0i64, 300_000];
+                    // `struct pollfd`.
+                    let mut wait = [from as u32, libc::POLLIN as u32];
+                    let args = [wait.as_mut_ptr() as usize, 1, time.as_ptr() as usize, 0, 8];
+                    while call(machine, PPOLL, &args).unwrap() == 0 {}
+                    assert_eq!(read(machine, from, &mut [0]).unwrap(), 1);
+                }
+            });
+        }
+    });
+    machine.halt().unwrap();
+}

@@ -11,6 +11,8 @@
 //! 1 included, keeps a deadline from being met.
 
 use super::blocked::Place;
+use super::enter::Errand;
+use super::timer::Guard;
 use super::{Futex, Vcpu};
 use crate::error::Error;
 use crate::instance::{Instance, result};
@@ -18,10 +20,11 @@ use crate::thread::Context;
 use crate::thread::deadline::without_deadline;
 use drupe_abi::{self as abi, Errno, irq, op};
 use drupe_cpu::inbox::{self, Post};
-use drupe_cpu::{Completion, Outcome, Refused};
+use drupe_cpu::{Completion, Outcome, PostIrq, Refused};
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 /// A request and the word its thread waits on. The kernel is given the address
 /// of `request`, which is that of the call.
@@ -182,13 +185,14 @@ impl Vcpu {
     /// As for [`Instance::call`]; the thread does not hold the CPU.
     #[inline]
     unsafe fn complete(&self, context: &'static Context, call: *mut Call) -> Result<(), Error> {
+        let deadline_before = self.timer.deadline();
         // SAFETY: the call stays in place until it is complete or refused.
         unsafe { self.run(context, call) }.map_err(|refused| self.refused(refused))?;
         // SAFETY: a completion may be looked at by anybody.
         let outcome = match unsafe { &(*call).completion }.poll() {
             Some(outcome) => outcome,
             // SAFETY: as above.
-            None => unsafe { self.wait_outside(context, call)? },
+            None => unsafe { self.wait_outside(context, call, deadline_before)? },
         };
         match outcome {
             Outcome::Done => Ok(()),
@@ -205,7 +209,8 @@ impl Vcpu {
     }
 
     /// Waits until a call that was brought is complete. It is in the list of
-    /// those that are told when the kernel ends.
+    /// those that are told when the kernel ends. The kernel's timer was set to
+    /// `deadline_before` before it was brought.
     ///
     /// # Safety
     ///
@@ -215,9 +220,16 @@ impl Vcpu {
         &self,
         context: &'static Context,
         call: *mut Call,
+        deadline_before: u64,
     ) -> Result<Outcome, Error> {
         // SAFETY: the call is in place, and its completion for all to look at.
         let completion = unsafe { &(*call).completion };
+        if let Some(guard) = self.timer.guard(self, deadline_before) {
+            // SAFETY: passed on.
+            if let Some(outcome) = unsafe { self.wait_as_guard(context, call, &guard) } {
+                return Ok(outcome);
+            }
+        }
         let in_time = completion.wait(&self.spin, context.deadline(), &Futex);
         if let Some(outcome) = in_time {
             return Ok(outcome);
@@ -235,6 +247,39 @@ impl Vcpu {
             return Err(Error::TimedOut);
         }
         Ok(outcome)
+    }
+
+    /// Waits until the call is complete, or the deadline is no more the guard's
+    /// business, or the thread's own deadline has passed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Vcpu::complete`].
+    unsafe fn wait_as_guard(
+        &self,
+        context: &'static Context,
+        call: *mut Call,
+        guard: &Guard<'_>,
+    ) -> Option<Outcome> {
+        // SAFETY: the call is in place, and its completion for all to look at.
+        let completion = unsafe { &(*call).completion };
+        let own = context.deadline();
+        let left = guard.timeout()?;
+        if !left.is_zero() {
+            let until = Instant::now().checked_add(left)?;
+            let first = own.map_or(until, |own| own.min(until));
+            if let Some(outcome) = completion.wait(&self.spin, Some(first), &Futex) {
+                return Some(outcome);
+            }
+            if first != until || guard.timeout() != Some(Duration::ZERO) {
+                return None;
+            }
+        }
+        if guard.expire() == PostIrq::Enter {
+            // SAFETY: the CPU is ours; the call has been brought, and is in place.
+            unsafe { self.run_held(context, call, Errand::Waited) };
+        }
+        completion.poll()
     }
 
     /// The kernel has ended: so have all calls that are blocked in it.

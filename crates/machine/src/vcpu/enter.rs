@@ -31,6 +31,9 @@ pub(super) enum Errand {
     /// A call, or an interrupt that it delivers: what is left after that is a
     /// favour, which ends at the next tick.
     Own,
+    /// A call of its own that is blocked, and that a deadline may complete. What
+    /// is left after that is a favour, as above.
+    Waited,
     /// What others have left: it is a helper thread.
     Rest,
 }
@@ -181,16 +184,19 @@ impl Vcpu {
     ) -> Ended {
         let enter = self.instance().image().enter;
         let cpu = self.state();
-        let mut bring: *mut abi::Request = if call.is_null() {
+        let mut bring: *mut abi::Request = if call.is_null() || errand == Errand::Waited {
             ptr::null_mut()
         } else {
             // SAFETY: the call is in place; only its address is taken.
             unsafe { &raw mut (*call).request }
         };
-        let mut own_done = call.is_null();
+        // Who waited may have been served before it got the CPU.
+        // SAFETY: the call is in place, and its completion for all to look at.
+        let is_done = || unsafe { (*call).completion.poll().is_some() };
+        let mut own_done = call.is_null() || errand == Errand::Waited && is_done();
         let _inside = context.enter(self);
         let _draining = Draining(&self.draining);
-        if own_done && errand == Errand::Own {
+        if own_done && errand != Errand::Rest {
             self.draining.store(true, Relaxed);
         }
         let ended = loop {
@@ -226,7 +232,7 @@ impl Vcpu {
                         if self.baton.has_waiters() {
                             break Ended::Left;
                         }
-                        if errand == Errand::Own {
+                        if errand != Errand::Rest {
                             self.draining.store(true, Relaxed);
                         }
                     }

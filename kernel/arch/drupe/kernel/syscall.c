@@ -84,6 +84,11 @@ static const syscall_fn sys_call_table[__NR_syscalls] = {
 #include <asm/syscall_table_64.h>
 	[__NR_io_uring_setup] = (syscall_fn)(void *)io_uring_setup,
 	[__NR_rt_sigaction] = (syscall_fn)(void *)rt_sigaction,
+#ifdef CONFIG_INET
+	[__NR_sendto] = (syscall_fn)(void *)drupe_sendto,
+	[__NR_sendmsg] = (syscall_fn)(void *)drupe_sendmsg,
+	[__NR_sendmmsg] = (syscall_fn)(void *)drupe_sendmmsg,
+#endif
 	NOT_HERE(brk),
 	NOT_HERE(clone),
 	NOT_HERE(clone3),

@@ -13,7 +13,10 @@
 #include <asm/host.h>
 
 struct drupe_watch;
+struct mmsghdr;
+struct sockaddr;
 struct task_struct;
+struct user_msghdr;
 
 extern const struct drupe_boot *drupe_boot;
 
@@ -62,6 +65,13 @@ s64 drupe_do_request(struct drupe_request *request);
 
 /* kernel/syscall.c */
 s64 drupe_do_syscall(u64 nr, const u64 *args);
+
+/* kernel/zerocopy.c */
+long drupe_sendto(int fd, void __user *buf, size_t len, unsigned int flags,
+		  struct sockaddr __user *addr, int addr_len);
+long drupe_sendmsg(int fd, struct user_msghdr __user *umsg, unsigned int flags);
+long drupe_sendmmsg(int fd, struct mmsghdr __user *umsg, unsigned int count,
+		    unsigned int flags);
 
 /* kernel/traps.c */
 void drupe_fault(const struct drupe_fault *fault);
