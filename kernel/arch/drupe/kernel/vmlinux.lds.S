@@ -49,9 +49,11 @@ SECTIONS
 	. = ALIGN(PAGE_SIZE);
 	_etext = .;
 
-	/* RO_DATA names no segment, and takes the one before it. */
+	/*
+	 * What only the loader reads comes first, so that what has relocations is
+	 * close together: a kernel that starts from a snapshot writes to it.
+	 */
 	.data_segment : { QUAD(0) } :data
-	RO_DATA(PAGE_SIZE)
 	.dynsym : { *(.dynsym) } :data
 	.dynstr : { *(.dynstr) }
 	.hash : { *(.hash) }
@@ -59,6 +61,8 @@ SECTIONS
 	.dynamic : { *(.dynamic) } :data :dynamic
 	.got : { *(.got) *(.got.plt) *(.igot .igot.plt) } :data
 	.plt : { *(.plt) *(.plt.*) *(.iplt) } :data
+	/* RO_DATA names no segment, and takes the one before it. */
+	RO_DATA(PAGE_SIZE)
 
 	. = ALIGN(PAGE_SIZE);
 	__init_begin = .;
@@ -77,6 +81,8 @@ SECTIONS
 		*vsprintf.o(.bss)
 		*vxlan_core.o(.bss)
 		drupe_secrets_end = .;
+		/* In the middle of a segment: in the file, as zeroes. */
+		LONG(0)
 	}
 
 	. = ALIGN(PAGE_SIZE);
