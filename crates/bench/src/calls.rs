@@ -17,33 +17,31 @@ const NAPS: usize = 3000;
 const BOOTS: usize = 101;
 
 pub(crate) fn boot(table: &mut Table) -> Result<()> {
+    table.push(
+        Row::new("boot to first system call", boots(crate::config)?)
+            .note("from the snapshot; the host cannot be booted for comparison"),
+    );
     let cold = || Config {
         snapshot: None,
         ..crate::config()
     };
-    let kinds: [(&str, fn() -> Config, &str); 2] = [
-        (
-            "boot to first system call",
-            crate::config,
-            "from the snapshot; the host cannot be booted for comparison",
-        ),
-        ("the same without a snapshot", cold, "Builder::cold_boot"),
-    ];
-    for (what, config, note) in kinds {
-        let mut times = Histogram::default();
-        // The first one of a process also reads what all of them have.
-        for number in 0..=BOOTS {
-            let start = Instant::now();
-            let machine = Machine::boot(config())?;
-            machine.getppid()?;
-            if number > 0 {
-                times.record(start.elapsed().as_nanos() as u64);
-            }
-            machine.halt()?;
-        }
-        table.push(Row::new(what, Spread::new(times)).note(note));
-    }
+    table.push(Row::new("the same without a snapshot", boots(cold)?).note("`Builder::cold_boot`"));
     Ok(())
+}
+
+fn boots(config: impl Fn() -> Config) -> Result<Spread> {
+    let mut times = Histogram::default();
+    // The first one of a process also reads what all of them have.
+    for number in 0..=BOOTS {
+        let start = Instant::now();
+        let machine = Machine::boot(config())?;
+        machine.getppid()?;
+        if number > 0 {
+            times.record(start.elapsed().as_nanos() as u64);
+        }
+        machine.halt()?;
+    }
+    Ok(Spread::new(times))
 }
 
 pub(crate) fn run(table: &mut Table) -> Result<()> {
