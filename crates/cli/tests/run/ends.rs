@@ -82,8 +82,9 @@ impl Running {
     fn new() -> Outcome<Running> {
         let mark = format!("drupe-run-test-{}-{:?}", std::process::id(), Instant::now());
         let mark: String = mark.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-        let wait = "import socket; l = socket.create_server((\"127.0.0.1\", 0)); \
-                    print(\"ready\", flush=True); l.accept()";
+        // One write each, whatever PYTHONUNBUFFERED says: three of them do it at once.
+        let wait = "import os, socket; l = socket.create_server((\"127.0.0.1\", 0)); \
+                    os.write(1, b\"ready\\n\"); l.accept()";
         let one = format!("/usr/bin/python3 -c '{wait}' {mark}");
         let script = format!("{one} & setsid {one} & {one} & wait");
         let mut child = Command::new(env!("CARGO_BIN_EXE_drupe"))
