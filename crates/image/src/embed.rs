@@ -13,6 +13,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -69,45 +70,84 @@ pub struct Backing {
     pub offset: u64,
 }
 
-/// A file that [`bytes`] can be mapped from, privately. Looked for once per
-/// process; it stays open.
+/// A file that [`bytes`] can be mapped from, privately.
 ///
 /// # Errors
 ///
 /// Only if the program's own file cannot be used (it was stripped of the image,
 /// it is no file, `/proc` is not mounted) and memfd_create(2) fails as well.
-pub fn backing() -> io::Result<&'static Backing> {
-    static BACKING: OnceLock<Backing> = OnceLock::new();
-    EMBEDDED.backing(&BACKING)
+pub fn backing() -> io::Result<Backing> {
+    static FOUND: Found = Found::new();
+    EMBEDDED.backing(&FOUND)
+}
+
+/// Where the bytes of an [`Embedded`] were found, so that they are looked for once
+/// per process.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The program's own file, and the offset in it; none that can be used.
+    own: OnceLock<Option<(PathBuf, u64)>>,
+    /// A copy in memory, where there is no file. Its descriptor is the program's to
+    /// close, as all are: so it is never closed here, and never trusted.
+    copy: OnceLock<ManuallyDrop<File>>,
+}
+
+impl Found {
+    /// Nowhere yet.
+    pub const fn new() -> Found {
+        Found {
+            own: OnceLock::new(),
+            copy: OnceLock::new(),
+        }
+    }
 }
 
 impl<const N: usize> Embedded<N> {
-    /// A file that the bytes can be mapped from, privately. Looked for once, if
-    /// `found` is a static of theirs; it stays open.
+    /// A file that the bytes can be mapped from, privately. `found` is a static of
+    /// theirs. The file has been seen to hold them.
     ///
     /// # Errors
     ///
     /// As for [`backing`].
-    pub fn backing(
-        &'static self,
-        found: &'static OnceLock<Backing>,
-    ) -> io::Result<&'static Backing> {
-        if let Some(backing) = found.get() {
-            return Ok(backing);
-        }
-        // Outside of the lock, which a child of fork(2) would find locked for
+    pub fn backing(&'static self, found: &'static Found) -> io::Result<Backing> {
+        // Outside of any lock, which a child of fork(2) would find locked for
         // ever. Of two threads that are here at the same time, one has looked in
         // vain.
-        let backing = match in_own_file(self) {
-            Some(backing) => backing,
-            None => in_memory(&self.bytes)?,
+        let own = match found.own.get() {
+            Some(own) => own,
+            None => {
+                let own = find_own_file(self);
+                found.own.get_or_init(|| own)
+            }
         };
-        Ok(found.get_or_init(|| backing))
+        if let Some((path, offset)) = own
+            && let Some(backing) = self.open(path, *offset)
+        {
+            return Ok(backing);
+        }
+        if let Some(copy) = found.copy.get()
+            && holds(copy, 0, self).unwrap_or(false)
+        {
+            let file = copy.try_clone()?;
+            return Ok(Backing { file, offset: 0 });
+        }
+        let file = copied(&self.bytes)?;
+        let kept = file.try_clone()?;
+        found.copy.get_or_init(|| ManuallyDrop::new(kept));
+        Ok(Backing { file, offset: 0 })
+    }
+
+    /// The file at `path`, if it has the bytes at `offset`.
+    fn open(&'static self, path: &Path, offset: u64) -> Option<Backing> {
+        let file = File::open(path).ok()?;
+        holds(&file, offset, self)
+            .ok()?
+            .then_some(Backing { file, offset })
     }
 }
 
-/// The bytes in the file that the static itself is mapped from.
-fn in_own_file<const N: usize>(embedded: &'static Embedded<N>) -> Option<Backing> {
+/// The file that the static itself is mapped from, and where in it the bytes are.
+fn find_own_file<const N: usize>(embedded: &'static Embedded<N>) -> Option<(PathBuf, u64)> {
     let start = std::ptr::from_ref(embedded).addr();
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let (path, offset) = find_mapping(&maps, start, start + size_of::<Embedded<N>>())?;
@@ -115,14 +155,11 @@ fn in_own_file<const N: usize>(embedded: &'static Embedded<N>) -> Option<Backing
     // removed, the second for shared libraries. Inode numbers could tell which
     // it is, but those of overlayfs and btrfs differ from what maps says; the
     // content does not.
-    [Path::new("/proc/self/exe"), &path]
+    let exe = PathBuf::from("/proc/self/exe");
+    [exe, path]
         .into_iter()
-        .find_map(|path| {
-            let file = File::open(path).ok()?;
-            holds(&file, offset, embedded)
-                .ok()?
-                .then_some(Backing { file, offset })
-        })
+        .find(|path| embedded.open(path, offset).is_some())
+        .map(|path| (path, offset))
 }
 
 /// Whether `file` has the bytes at `offset`: it starts with the same page and
@@ -159,11 +196,6 @@ fn find_mapping(maps: &str, start: usize, end: usize) -> Option<(PathBuf, u64)> 
 }
 
 /// A copy of the bytes in memory.
-fn in_memory(bytes: &[u8]) -> io::Result<Backing> {
-    let file = copied(bytes)?;
-    Ok(Backing { file, offset: 0 })
-}
-
 fn copied(bytes: &[u8]) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Its text is to be executed, which kernels from 6.3 on want to be told and

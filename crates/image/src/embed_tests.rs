@@ -1,6 +1,7 @@
 //! Tests of the embedded image and the files that back it.
 
 use super::*;
+use std::os::fd::AsRawFd;
 use std::process::Command;
 
 fn content(backing: &Backing) -> Vec<u8> {
@@ -25,7 +26,8 @@ fn the_program_backs_its_image() {
     if std::env::var_os("DRUPE_TEST_REMOVE").is_some() {
         std::fs::remove_file(std::env::current_exe().unwrap()).unwrap();
     }
-    let backing = in_own_file(&EMBEDDED).expect("not found in the program's own file");
+    let found = find_own_file(&EMBEDDED).expect("not found in the program's own file");
+    let backing = EMBEDDED.open(&found.0, found.1).expect("just found");
     assert!(backing.offset.is_multiple_of(PAGE as u64));
     assert!(content(&backing) == bytes());
 }
@@ -48,23 +50,36 @@ fn a_removed_program_still_backs_its_image() {
     assert!(!copy.exists());
 }
 
+/// Where the program's own file is of no use.
+fn nowhere() -> &'static Found {
+    let found = Box::leak(Box::new(Found::new()));
+    found.own.set(None).expect("new");
+    found
+}
+
 #[test]
 fn a_copy_in_memory_is_the_same_and_cannot_be_changed() {
-    let copy = in_memory(bytes()).unwrap();
+    let copy = EMBEDDED.backing(nowhere()).unwrap();
     assert!(content(&copy) == bytes());
     assert!(copy.file.write_at(b"x", 0).is_err());
 }
 
+/// A program that closes all descriptors that it does not know.
 #[test]
-fn the_file_is_looked_for_once() {
-    let (first, second) = (backing().unwrap(), backing().unwrap());
-    assert!(std::ptr::eq(first, second));
+fn a_descriptor_that_was_closed_is_not_trusted() {
+    let found = nowhere();
+    drop(EMBEDDED.backing(found).unwrap());
+    let kept = found.copy.get().expect("kept");
+    let other = File::open("/dev/zero").unwrap();
+    // SAFETY: the number stays that of an open file.
+    assert!(unsafe { libc::dup2(other.as_raw_fd(), kept.as_raw_fd()) } >= 0);
+    assert!(content(&EMBEDDED.backing(found).unwrap()) == bytes());
 }
 
 #[test]
 fn a_file_with_another_image_is_not_taken() {
     let backing = backing().unwrap();
-    let mut other = content(backing);
+    let mut other = content(&backing);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("program");
     let try_other = |content: &[u8], id: &[u8], offset| {

@@ -5,6 +5,7 @@ mod common;
 use common::{call, machine, nr};
 use drupe_host::disk::{Disk, Geometry};
 use drupe_machine::{Config, Machine, Ram};
+use drupe_testing::skipped;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -78,6 +79,19 @@ fn vmalloc(machine: &Machine) {
     call(machine, SETSOCKOPT, &args).unwrap();
 }
 
+/// Whether kernels of this flavour have a vmalloc area, and what is needed here to
+/// use it.
+#[track_caller]
+fn has_vmalloc() -> bool {
+    let machine = machine();
+    let socket = call(&machine, SOCKET, &[1, 2, 0]);
+    machine.halt().unwrap();
+    if let Err(error) = &socket {
+        skipped(format_args!("no sockets: {error}"));
+    }
+    socket.is_ok()
+}
+
 /// Whether `job` ends. One that does not is left behind.
 fn ends(job: impl FnOnce() + Send + 'static) -> bool {
     let (sender, receiver) = mpsc::channel::<()>();
@@ -90,6 +104,9 @@ fn ends(job: impl FnOnce() + Send + 'static) -> bool {
 
 #[test]
 fn a_mapping_does_not_wait_for_a_disk() {
+    if !has_vmalloc() {
+        return;
+    }
     let (entered, enters) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
@@ -121,6 +138,9 @@ fn a_mapping_does_not_wait_for_a_disk() {
 
 #[test]
 fn a_disk_may_call_its_own_kernel() {
+    if !has_vmalloc() {
+        return;
+    }
     static MACHINE: OnceLock<Weak<Machine>> = OnceLock::new();
     let ended = ends(|| {
         let machine = machine();
@@ -145,6 +165,9 @@ fn a_disk_may_call_its_own_kernel() {
 
 #[test]
 fn every_kind_of_ram_is_what_it_says() {
+    if !has_vmalloc() {
+        return;
+    }
     let kinds = [
         (Ram::HugePages, 64, false),
         (Ram::HugePages, 1024, false),

@@ -8,7 +8,7 @@
 use std::io;
 use std::sync::OnceLock;
 
-use drupe_image::embed::{Backing, Embedded};
+use drupe_image::embed::{Backing, Embedded, Found};
 use drupe_machine::Snapshot;
 
 /// The length is needed in a type, before there is a static.
@@ -28,7 +28,7 @@ pub fn snapshot() -> Option<&'static Snapshot> {
         .as_ref()
 }
 
-fn backing() -> io::Result<&'static Backing> {
-    static BACKING: OnceLock<Backing> = OnceLock::new();
-    EMBEDDED.backing(&BACKING)
+fn backing() -> io::Result<Backing> {
+    static FOUND: Found = Found::new();
+    EMBEDDED.backing(&FOUND)
 }

@@ -76,7 +76,7 @@ impl Memory {
         let space =
             Reservation::placed(layout.total(), 2 * skew * PAGE, |start| start + skew * PAGE)?;
         let mirror = Mirror::new(layout, ram != Ram::SharedFile)?;
-        load::map(&space, elf, layout.file_part().end, embed::backing()?)?;
+        load::map(&space, elf, layout.file_part().end, &embed::backing()?)?;
         load::relocate(&space, relocations);
         let anonymous = layout.anonymous();
         // SAFETY: nothing is mapped there yet.

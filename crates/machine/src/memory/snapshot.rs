@@ -37,7 +37,7 @@ impl Memory {
         let mirror = Mirror::new(layout, true)?;
         mirror.set_area(snapshot.area());
         let from_image = layout.file_part().end.min(dense);
-        load::map(&space, elf, from_image, embed::backing()?)?;
+        load::map(&space, elf, from_image, &embed::backing()?)?;
         // SAFETY: nothing is mapped there yet.
         unsafe { space.open(from_image..layout.memory().end)? };
         let stacks = Stacks::new(layout.stacks().start);

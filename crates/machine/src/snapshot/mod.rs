@@ -36,7 +36,7 @@ use std::ops::Range;
 const PAGE: usize = PAGE_SIZE as usize;
 
 /// Where a snapshot's pages can be mapped from.
-type Open = fn() -> io::Result<&'static Backing>;
+type Open = fn() -> io::Result<Backing>;
 
 /// A kernel that has booted, to start others from.
 ///
@@ -91,7 +91,7 @@ impl Snapshot {
     /// What is wrong with them.
     pub fn new(
         bytes: &'static [u8],
-        open: fn() -> io::Result<&'static Backing>,
+        open: fn() -> io::Result<Backing>,
     ) -> Result<Snapshot, String> {
         let header = Header::read(bytes)?;
         let snapshot = Snapshot {
@@ -145,7 +145,7 @@ impl Snapshot {
     }
 
     /// Where the pages can be mapped from.
-    pub(crate) fn open(&self) -> io::Result<&'static Backing> {
+    pub(crate) fn open(&self) -> io::Result<Backing> {
         (self.open)()
     }
 
