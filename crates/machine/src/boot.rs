@@ -93,8 +93,9 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
 pub(crate) struct Boot {
     /// Flags of [`abi::Boot`].
     pub(crate) flags: u64,
-    /// Pages between the kernel's base and where the host would have it.
-    pub(crate) skew: usize,
+    /// Pages between the kernel's base and where the host would have it, at least:
+    /// see `Memory::load`.
+    pub(crate) skew: Option<usize>,
 }
 
 /// Boots a kernel.

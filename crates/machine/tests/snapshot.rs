@@ -572,5 +572,12 @@ fn making_it_again_gives_the_same() {
     }
     let one = drupe_machine::make_snapshot().unwrap();
     let two = drupe_machine::make_snapshot().unwrap();
-    assert!(one == two);
+    let different = one.iter().zip(&two).filter(|(a, b)| a != b).count();
+    let first = one.iter().zip(&two).position(|(a, b)| a != b);
+    assert!(
+        one == two,
+        "{} and {} bytes, {different} differ, from {first:?} on",
+        one.len(),
+        two.len()
+    );
 }

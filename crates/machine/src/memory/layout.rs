@@ -37,6 +37,26 @@ impl Layout {
         }
     }
 
+    /// How far [`Layout::base`] may be behind what it is given.
+    pub(super) const MAX_SHIFT: usize = 8 << 20;
+
+    /// The first base from `start` on with which the beginning of the vmalloc area,
+    /// as much of it as a kernel that boots uses, is in one page table of each
+    /// level: where it crosses from one to the next, a kernel has one page less for
+    /// everything else, and no address behind that is the same.
+    pub(super) fn base(&self, start: usize) -> usize {
+        const USED: usize = 1 << 20;
+        let fits = |base: &usize| {
+            let area = base + self.vmalloc().start;
+            // A table of the lowest level is for 2 MiB; the next one for 1 GiB, and
+            // a crossing of a higher level is one of that.
+            [2 << 20, 1 << 30]
+                .iter()
+                .all(|table| area / table == (area + USED) / table)
+        };
+        (start..).step_by(PAGE).find(fits).unwrap_or(start)
+    }
+
     /// All that the kernel can touch before it maps or asks for anything.
     pub(super) fn memory(&self) -> Range<usize> {
         0..self.memory

@@ -63,18 +63,27 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Reserves memory and loads the embedded image into it: mapped, relocated,
-    /// not started. The base is `skew` pages behind where the host would have it.
+    /// not started. With `skew`, the base is at least so many pages behind where
+    /// the host would have it, and such that the kernel needs as many page tables
+    /// as at any other base that is chosen so.
     pub(crate) fn load(
         elf: &Elf,
         relocations: &[Relocation],
         ram: Ram,
         memory_size: usize,
         vmalloc_size: usize,
-        skew: usize,
+        skew: Option<usize>,
     ) -> io::Result<Memory> {
         let layout = Layout::new(elf, memory_size, vmalloc_size);
-        let space =
-            Reservation::placed(layout.total(), 2 * skew * PAGE, |start| start + skew * PAGE)?;
+        let space = match skew {
+            None => Reservation::new(layout.total())?,
+            Some(pages) => {
+                let least = pages * PAGE;
+                // As much behind: the host places it from the end downwards.
+                let slack = 2 * least + Layout::MAX_SHIFT;
+                Reservation::placed(layout.total(), slack, |start| layout.base(start + least))?
+            }
+        };
         let mirror = Mirror::new(layout, ram != Ram::SharedFile)?;
         load::map(&space, elf, layout.file_part().end, &embed::backing()?)?;
         load::relocate(&space, relocations);

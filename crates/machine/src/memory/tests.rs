@@ -19,7 +19,7 @@ const VMALLOC: usize = 128 << 20;
 fn memory() -> Memory {
     let elf = Elf::parse(embed::bytes()).unwrap();
     let relocations = elf.relocations(embed::bytes()).unwrap();
-    Memory::load(&elf, &relocations, Ram::SmallPages, SIZE, VMALLOC, 0).unwrap()
+    Memory::load(&elf, &relocations, Ram::SmallPages, SIZE, VMALLOC, None).unwrap()
 }
 
 impl Memory {

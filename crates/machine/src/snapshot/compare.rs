@@ -116,7 +116,12 @@ pub(super) fn compare(memories: &[Memory]) -> Result<(Vec<Page>, Vec<u64>), Stri
         for (index, word) in page.content.iter_mut().enumerate() {
             let values: Vec<u64> = all.iter().map(|words| words[index]).collect();
             let offset = number * PAGE + index * 8;
+            let of_kernel = |word: &u64| {
+                let in_one = |memory: &Memory| (memory.base..memory.end()).contains(word);
+                memories.iter().any(in_one)
+            };
             match kind(&values, &bases, in_stack) {
+                Some(Kind::Number) if of_kernel(word) => {}
                 Some(Kind::Number) if host.iter().any(|range| range.contains(word)) => {
                     unknown.push((offset, values));
                 }
@@ -142,12 +147,18 @@ pub(super) fn compare(memories: &[Memory]) -> Result<(Vec<Page>, Vec<u64>), Stri
     }
 }
 
-/// Where this process has something: no number is by chance an address of that. The
-/// host's addresses are the same in all kernels, if they are of something static.
+/// Where this process has something that is no kernel's: hardly any number is by
+/// chance an address of that. The host's addresses are the same in all kernels, if
+/// they are of something static. A kernel takes more than a gigabyte of addresses,
+/// where numbers may be; but an address there differs between the kernels.
 fn host_ranges() -> Result<Vec<Range<u64>>, String> {
     let maps = fs::read_to_string("/proc/self/maps").map_err(|error| error.to_string())?;
     let ranges = maps.lines().filter_map(|line| {
-        let (start, end) = line.split(' ').next()?.split_once('-')?;
+        let (range, rest) = line.split_once(' ')?;
+        if rest.starts_with("---") || rest.contains("drupe-ram") {
+            return None;
+        }
+        let (start, end) = range.split_once('-')?;
         let number = |text| u64::from_str_radix(text, 16).ok();
         Some(number(start)?..number(end)?)
     });

@@ -22,9 +22,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Where the kernels are, in pages behind where the host would have them: bases
-/// that differ in all the digits that hashes and page tables look at.
-const SKEWS: [usize; 3] = [0, 0x2_4b35, 0x5_1d83];
+/// Where the kernels are, in pages from where the host would have them: bases that
+/// differ in all the digits that hashes and page tables look at. Each two are more
+/// than 4 GiB apart, so that halves of addresses are told from numbers.
+const SKEWS: [usize; 3] = [0, 0x12_4b35, 0x35_1d83];
+
+/// Times that kernels are booted at other addresses: a number may be by chance an
+/// address of the host's.
+const ATTEMPTS: usize = 3;
 
 /// Times that a kernel is frozen: what the first time leaves behind is done by the
 /// second.
@@ -39,18 +44,29 @@ const ROUNDS: usize = 2;
 /// depends on its address in a way that cannot be corrected.
 pub fn make() -> Result<Vec<u8>, String> {
     let elf = boot::elf().map_err(|error| error.to_string())?;
-    // None ends before all have been compared: no address is used again.
-    let frozen = SKEWS.map(|skew| Frozen::new(skew, 0));
-    let frozen: Vec<Frozen> = frozen.into_iter().collect::<Result<_, _>>()?;
+    // None ends before the last has been compared: no address is used again.
+    let mut tried = Vec::new();
+    loop {
+        let frozen = SKEWS.map(|skew| Frozen::new(skew, 0));
+        let frozen: Vec<Frozen> = frozen.into_iter().collect::<Result<_, _>>()?;
+        match make_of(elf, &frozen) {
+            Err(_) if tried.len() + 1 < ATTEMPTS => tried.push(frozen),
+            made => return made,
+        }
+    }
+}
+
+/// The snapshot of kernels that are alike.
+fn make_of(elf: &Elf, frozen: &[Frozen]) -> Result<Vec<u8>, String> {
     let other = Frozen::new(0, 1)?;
     let memories: Vec<Memory> = frozen.iter().map(|frozen| frozen.memory(elf)).collect();
     let (pages, negated) = compare(&memories)?;
     let mut header = frozen[0].header();
     let mut body = Body {
         negated,
-        area: alike(&frozen, |kernel| kernel.0.memory.vmalloc_area())?,
+        area: alike(frozen, |kernel| kernel.0.memory.vmalloc_area())?,
         secrets: secrets(&frozen[0], &memories[0], &other.memory(elf))?,
-        stacks: stacks(&frozen)?,
+        stacks: stacks(frozen)?,
         log: frozen[0].0.log.text().into_bytes(),
         ..Body::default()
     };
@@ -86,6 +102,8 @@ struct Frozen(Arc<Instance>);
 /// The memory of one kernel, without what is the host's.
 pub(super) struct Memory {
     pub(super) base: u64,
+    /// Bytes from the base on that are the kernel's.
+    len: u64,
     /// The number of the first page of the stacks.
     pub(super) stacks: usize,
     pub(super) pages: BTreeMap<usize, Words>,
@@ -107,7 +125,7 @@ impl Frozen {
         };
         let boot = Boot {
             flags: abi::BOOT_SNAPSHOT,
-            skew,
+            skew: Some(skew),
         };
         let frozen = Frozen(cold(config, boot)?);
         for _ in 0..ROUNDS {
@@ -138,6 +156,7 @@ impl Frozen {
         let pages = unsafe { self.0.memory.pages(elf) };
         let mut memory = Memory {
             base: self.base(),
+            len: self.0.memory.total() as u64,
             stacks: (self.0.memory.size() + self.0.memory.vmalloc_size()) / PAGE,
             pages: pages.collect(),
         };
@@ -201,6 +220,11 @@ impl Drop for Frozen {
 }
 
 impl Memory {
+    /// The end of the kernel's addresses.
+    pub(super) fn end(&self) -> u64 {
+        self.base + self.len
+    }
+
     fn word(&mut self, address: u64) -> Option<&mut u64> {
         let offset = (address - self.base) as usize;
         let words = self.pages.get_mut(&(offset / PAGE))?;
