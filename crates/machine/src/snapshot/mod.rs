@@ -43,7 +43,7 @@ type Open = fn() -> io::Result<Backing>;
 /// # Invariants
 ///
 /// Everything that the header counts is inside of `bytes`, and all pages lie between
-/// the end of the image's text and the end of the stacks. It was made by [`make`],
+/// the end of the image's text and the end of the stacks. It was made by [`make()`],
 /// of the image whose hash it has: those that are copied or mapped are what the
 /// kernel may write to.
 pub struct Snapshot {
@@ -83,7 +83,7 @@ pub(crate) struct Copied {
 }
 
 impl Snapshot {
-    /// The snapshot that [`make`] wrote as `bytes`; `open` finds the same bytes in
+    /// The snapshot that [`make()`] wrote as `bytes`; `open` finds the same bytes in
     /// a file, to be mapped from.
     ///
     /// # Errors
