@@ -5,6 +5,8 @@
 //! - [`inbox`] (`inbox.rs`): requests that threads post without holding it.
 //! - [`Completion`] (`completion.rs`): a call that blocks in the kernel, and the
 //!   thread that waits for it outside.
+//! - [`deadline`] (`deadline.rs`): who wakes for the kernel's timer: the thread that
+//!   sleeps until its deadline, or one that waits for that anyway.
 //! - [`Spin`] (`spin.rs`): how long to spin before sleeping.
 //!
 //! Each file says its states, who may touch what, the transitions, the memory
@@ -18,6 +20,7 @@
 
 mod baton;
 mod completion;
+pub mod deadline;
 pub mod inbox;
 mod spin;
 mod state;

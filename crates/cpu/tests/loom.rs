@@ -6,6 +6,9 @@
 //! spurious returns beyond what [`ModelFutex`] does.
 #![cfg(loom)]
 
+#[path = "loom/deadline.rs"]
+mod deadline;
+
 use drupe_cpu::inbox::{self, Post};
 use drupe_cpu::{
     Baton, Completion, Halted, Outcome, Park, PostIrq, Refused, Release, Spin, Waiter,

@@ -21,11 +21,8 @@
 //! The leader remains responsible: a guard is a thread of the program, and may be
 //! kept from running for any time.
 //!
-//! # Memory orders
-//!
-//! `set` stores the deadline and then reads `armed`; the leader
-//! stores `armed` and then reads the deadline again. All four are SeqCst, so at
-//! least one of the two sees the other's value: no deadline is slept through.
+//! Who sees whose stores, and the races, are in `crates/cpu/src/deadline.rs`; what
+//! is here reads the clock, sleeps, and decides what is worth a guard.
 
 use super::Vcpu;
 use super::enter::Errand;
@@ -33,15 +30,14 @@ use crate::instance::lock;
 use crate::thread::context;
 use drupe_abi::{NO_DEADLINE, irq};
 use drupe_cpu::PostIrq;
+use drupe_cpu::deadline::{Deadline, EXPIRED, Guarding, Leader, NEVER, Sleep};
 use drupe_host::futex;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::Duration;
 
-/// As good as none: an interrupt has been raised, the kernel's answer to it is
-/// not here yet.
-const EXPIRED: u64 = NO_DEADLINE - 1;
+const _: () = assert!(NEVER == NO_DEADLINE);
 
 /// How long the leader leaves a deadline to its guard.
 const GRACE: Duration = Duration::from_micros(200);
@@ -51,22 +47,10 @@ const GRACE: Duration = Duration::from_micros(200);
 /// end long before, three system calls.
 const FAR: Duration = Duration::from_millis(10);
 
-/// No deadline is guarded, or left to its guard.
-const NONE: u64 = 0;
-
 /// State shared with the helper threads.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    /// What the kernel asked for last.
-    deadline: AtomicU64,
-    /// Until when the leader sleeps: a deadline, or the end of a guard's grace.
-    armed: AtomicU64,
-    /// The deadline that a guard waits for, or [`NONE`].
-    guarded: AtomicU64,
-    /// The deadline that the leader has left to a guard, or [`NONE`].
-    left_to_guard: AtomicU64,
-    /// Changes whenever the leader must look again; what it sleeps on.
-    changed: AtomicU32,
+    deadline: Deadline,
     /// Tasks are runnable and nobody runs them.
     work_left: AtomicBool,
     quit: AtomicBool,
@@ -77,11 +61,7 @@ pub(crate) struct Timer {
 impl Timer {
     pub(crate) fn new() -> Timer {
         Timer {
-            deadline: AtomicU64::new(NO_DEADLINE),
-            armed: AtomicU64::new(NO_DEADLINE),
-            guarded: AtomicU64::new(NONE),
-            left_to_guard: AtomicU64::new(NONE),
-            changed: AtomicU32::new(0),
+            deadline: Deadline::new(),
             work_left: AtomicBool::new(false),
             quit: AtomicBool::new(false),
             leader: Mutex::new(()),
@@ -95,10 +75,8 @@ impl Timer {
     /// stands still, so it has the interrupt at once. If it was too early, the
     /// kernel sets the same deadline once more, and then it counts.
     pub(crate) fn set(&self, vcpu: &Vcpu, deadline: u64) {
-        let before = self.deadline.swap(deadline, SeqCst);
-        if deadline < self.armed.load(SeqCst) {
-            self.wake();
-        }
+        let (before, leader) = self.deadline.set(deadline);
+        self.settle(leader);
         let environment = &vcpu.instance().environment;
         if before != deadline && environment.stands_still_before(vcpu, deadline) {
             vcpu.pending().fetch_or(1 << irq::TIMER, SeqCst);
@@ -108,13 +86,13 @@ impl Timer {
     /// What the kernel asked for last.
     #[inline]
     pub(crate) fn deadline(&self) -> u64 {
-        self.deadline.load(SeqCst)
+        self.deadline.get()
     }
 
     /// The caller leaves runnable tasks behind.
     pub(crate) fn take_over(&self) {
         self.work_left.store(true, SeqCst);
-        self.wake();
+        self.settle(self.deadline.call_leader());
     }
 
     /// The clock has jumped, says the host: the kernel has a timer interrupt,
@@ -122,7 +100,7 @@ impl Timer {
     /// A kernel whose timer is off waits for no time, and looks at its clock
     /// when it is entered.
     pub(crate) fn look_again(&self, vcpu: &Vcpu) {
-        if self.deadline.load(SeqCst) != NO_DEADLINE {
+        if self.deadline() != NO_DEADLINE {
             vcpu.pending().fetch_or(1 << irq::TIMER, SeqCst);
             self.take_over();
         }
@@ -131,12 +109,15 @@ impl Timer {
     /// Ends the threads.
     pub(crate) fn quit(&self) {
         self.quit.store(true, SeqCst);
-        self.wake();
+        self.settle(self.deadline.call_leader());
     }
 
-    fn wake(&self) {
-        self.changed.fetch_add(1, SeqCst);
-        futex::wake(&self.changed, 1);
+    /// Does for the leader what it is owed.
+    fn settle(&self, leader: Leader) {
+        match leader {
+            Leader::LetSleep => {}
+            Leader::Wake => futex::wake(self.deadline.word(), 1),
+        }
     }
 
     /// The life of a helper thread.
@@ -166,28 +147,18 @@ impl Timer {
     fn lead(&self, vcpu: &Vcpu) -> Job {
         let _leader = lock(&self.leader);
         loop {
-            let seen = self.changed.load(SeqCst);
+            let seen = self.deadline.look();
             if self.quit.load(SeqCst) {
                 return Job::Quit;
             }
             if self.work_left.swap(false, SeqCst) {
                 return Job::Run;
             }
-            let deadline = self.deadline.load(SeqCst);
-            let mut timeout = match deadline {
+            let deadline = self.deadline();
+            let timeout = match deadline {
                 NO_DEADLINE => None,
                 deadline => vcpu.instance().environment.timeout(vcpu, deadline),
             };
-            let mut until = deadline;
-            if let Some(left) = timeout.filter(|left| !left.is_zero()) {
-                self.left_to_guard.store(deadline, SeqCst);
-                if self.guarded.load(SeqCst) == deadline {
-                    timeout = Some(left + GRACE);
-                    until = deadline.saturating_add(GRACE.as_nanos() as u64);
-                } else {
-                    self.left_to_guard.store(NONE, SeqCst);
-                }
-            }
             if timeout == Some(Duration::ZERO) {
                 match self.expire(vcpu, deadline) {
                     PostIrq::Enter => return Job::RunHeld,
@@ -195,13 +166,16 @@ impl Timer {
                     PostIrq::Halted => return Job::Quit,
                 }
             }
-            self.armed.store(until, SeqCst);
-            if self.deadline.load(SeqCst) == deadline {
-                let ns = timeout.map(|t| u64::try_from(t.as_nanos()).unwrap_or(u64::MAX));
-                futex::wait(&self.changed, seen, ns);
-            }
-            self.armed.store(0, SeqCst);
-            self.left_to_guard.store(NONE, SeqCst);
+            // Who cannot tell the time has no guard either.
+            let grace = timeout.map(|_| GRACE.as_nanos() as u64);
+            let timeout = match self.deadline.fall_asleep(deadline, grace) {
+                Sleep::UntilDeadline => timeout,
+                Sleep::UntilGrace => timeout.map(|left| left + GRACE),
+                Sleep::LookAgain => continue,
+            };
+            let ns = timeout.map(|t| u64::try_from(t.as_nanos()).unwrap_or(u64::MAX));
+            futex::wait(self.deadline.word(), seen, ns);
+            self.deadline.awake();
         }
     }
 
@@ -216,23 +190,16 @@ impl Timer {
         if left > FAR {
             return None;
         }
-        let guards = self
-            .guarded
-            .compare_exchange(NONE, deadline, SeqCst, SeqCst)
-            .is_ok();
-        guards.then(|| Guard {
+        self.deadline.guard(deadline).map(|guarding| Guard {
             timer: self,
             vcpu,
-            deadline,
+            guarding,
             slack: ThreadSlack::none(),
         })
     }
 
     fn expire(&self, vcpu: &Vcpu, deadline: u64) -> PostIrq {
-        // Unless the kernel has set another one meanwhile.
-        let _ = self
-            .deadline
-            .compare_exchange(deadline, EXPIRED, SeqCst, SeqCst);
+        self.deadline.expire(deadline);
         if vcpu.draining.load(Relaxed) || vcpu.baton.has_waiters() {
             // A hint, for a holder that has done what it came for, or that
             // others wait for: at worst it leaves early, or a tick later.
@@ -247,38 +214,33 @@ impl Timer {
 pub(super) struct Guard<'a> {
     timer: &'a Timer,
     vcpu: &'a Vcpu,
-    deadline: u64,
+    guarding: Guarding,
     slack: ThreadSlack,
 }
 
 impl Guard<'_> {
     /// How long it may sleep; `None`: for any time, or nobody knows.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        if self.timer.deadline() != self.deadline {
+        let deadline = self.guarding.deadline();
+        if self.timer.deadline() != deadline {
             // It is somebody else's by now.
             return None;
         }
         let environment = &self.vcpu.instance().environment;
-        environment.timeout(self.vcpu, self.deadline)
+        environment.timeout(self.vcpu, deadline)
     }
 
     /// The deadline has passed: raises the interrupt.
     pub(super) fn expire(&self) -> PostIrq {
-        self.timer.expire(self.vcpu, self.deadline)
+        self.timer.expire(self.vcpu, self.guarding.deadline())
     }
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.slack.restore();
-        // Pairs with what the leader does before it sleeps: it sees that nobody
-        // guards, or we see that it relies on that.
-        self.timer.guarded.store(NONE, SeqCst);
-        if self.timer.left_to_guard.load(SeqCst) == self.deadline
-            && self.timer.deadline.load(SeqCst) == self.deadline
-        {
-            self.timer.wake();
-        }
+        self.timer
+            .settle(self.timer.deadline.unguard(&self.guarding));
     }
 }
 
