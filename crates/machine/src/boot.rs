@@ -65,7 +65,8 @@ fn relocations(elf: &Elf) -> Result<&'static [Relocation], Error> {
 /// Bytes of memory for a kernel that wants `size`.
 fn memory_size(elf: &Elf, size: usize) -> Result<usize, Error> {
     let least = elf.memory_size() as usize + MIN_RAM;
-    let size = size.next_multiple_of(PAGE_SIZE as usize);
+    let size = size.checked_next_multiple_of(PAGE_SIZE as usize);
+    let size = size.unwrap_or(usize::MAX);
     if !(least..1 << 40).contains(&size) {
         return Err(Error::boot(format_args!(
             "{} MiB of memory; at least {} MiB are needed",

@@ -328,6 +328,12 @@ fn what_cannot_boot_says_why() {
         "{error}"
     );
     let error = Machine::boot(Config {
+        memory: usize::MAX,
+        ..common::config()
+    })
+    .unwrap_err();
+    assert!(error.to_string().contains("MiB of memory"), "{error}");
+    let error = Machine::boot(Config {
         command_line: "a\0b".into(),
         ..common::config()
     })

@@ -65,8 +65,20 @@ fn filtered(machine: &Machine) -> [usize; 2] {
     pair
 }
 
+/// A descriptor is the program's to close, and to use for something else.
+fn assert_no_descriptor_of_memory() {
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let Ok(target) = std::fs::read_link(entry.unwrap().path()) else {
+            // That of the directory.
+            continue;
+        };
+        assert!(!target.to_string_lossy().contains("drupe"), "{target:?}");
+    }
+}
+
 fn use_many_mappings() {
     let machine = machine();
+    assert_no_descriptor_of_memory();
     assert_eq!(call(&machine, nr::GETPID, &[]).unwrap(), 1);
     if !take_mappings() {
         return;

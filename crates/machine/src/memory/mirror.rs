@@ -21,9 +21,9 @@ use super::lent::{Borrower, Lent, Loan};
 use super::mapping::{Access, Reservation};
 use super::trim::{self, ZEROES};
 use crate::instance::lock;
-use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::io::{Errno, pwrite};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::ops::Range;
 use std::slice;
 use std::sync::Mutex;
@@ -39,11 +39,12 @@ const AROUND: usize = 64;
 ///
 /// # Invariants
 ///
-/// `all` maps all of `file` with [`Access::Shared`]; offset 0 is page frame 0.
+/// `all` maps all of a memory file with [`Access::Shared`]; offset 0 is page frame 0.
 #[derive(Debug)]
 pub(super) struct Mirror {
     layout: Layout,
-    file: OwnedFd,
+    /// All of the file. It has no other name, and no descriptor: that would be the
+    /// program's to close, and to use for something else.
     all: Reservation,
     /// Bytes that are moved together, a power of two.
     chunk: usize,
@@ -155,6 +156,11 @@ impl Mirror {
     /// For `layout`; `private`: the pages of its memory are not in the file.
     pub(super) fn new(layout: Layout, private: bool) -> Result<Mirror, Errno> {
         let size = layout.memory().end;
+        // The host would send a signal.
+        let most = getrlimit(Resource::Fsize).current;
+        if most.is_some_and(|most| (size as u64) > most) {
+            return Err(Errno::FBIG);
+        }
         let file = memfd_create("drupe-ram", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, size as u64)?;
         let all = Reservation::new(size)?;
@@ -163,7 +169,6 @@ impl Mirror {
         let chunk = (size / 1024).next_power_of_two();
         Ok(Mirror {
             layout,
-            file,
             all,
             chunk: chunk.clamp(CHUNK.start, CHUNK.end),
             moves: private,
@@ -490,11 +495,10 @@ impl Mirror {
             }
             next = (next..pages.end).find(is_zero).unwrap_or(pages.end);
             let len = (next - first) * PAGE;
-            // SAFETY: as above.
-            let content = unsafe { slice::from_raw_parts(space.at(first * PAGE), len) };
-            if pwrite(&self.file, content, (first * PAGE) as u64)? != len {
-                return Err(Errno::NOMEM);
-            }
+            let (from, to) = (space.at(first * PAGE), self.all.at(first * PAGE));
+            // SAFETY: as above; the pages of the file are not in use before they are
+            // mapped in place of these.
+            unsafe { to.copy_from_nonoverlapping(from, len) };
         }
         let bytes = pages.start * PAGE..pages.end * PAGE;
         // SAFETY: the same content takes the place of what was there.
