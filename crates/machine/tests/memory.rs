@@ -15,8 +15,9 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::UNIX_EPOCH;
 
-/// The kernel waits as long as anybody gets memory. How long that is cannot be
-/// measured by a clock that stands still.
+/// A buffer that there is no memory for is an error, and no end. What cannot be
+/// refused waits as long as anybody gets memory; how long that is cannot be measured
+/// by a clock that stands still.
 #[test]
 fn out_of_memory_is_reported_though_the_clock_stands_still() {
     let machine = Machine::boot(Config {
@@ -24,6 +25,13 @@ fn out_of_memory_is_reported_though_the_clock_stands_still() {
         host: Arc::new(ManualClock::new(UNIX_EPOCH)),
         ..common::config()
     })
+    .unwrap();
+    let flags = (libc::O_CREAT | libc::O_WRONLY) as usize;
+    let file = call(
+        &machine,
+        nr::OPENAT,
+        &[0, c"/big".as_ptr() as usize, flags, 0o600],
+    )
     .unwrap();
     let mut buffers = Vec::new();
     let error = loop {
@@ -33,6 +41,14 @@ fn out_of_memory_is_reported_though_the_clock_stands_still() {
         }
     };
     assert!(buffers.len() > 1000, "only {} pages", buffers.len());
+    assert_eq!(common::errno(Err::<(), _>(error)), libc::ENOMEM);
+    assert_eq!(call(&machine, nr::GETPID, &[]).unwrap(), 1);
+    let error = loop {
+        match common::write(&machine, file, &[1; 4096]) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
     let Error::Dead(report) = error else {
         panic!("not a death: {error:?}");
     };

@@ -86,7 +86,9 @@ static void unmap(void *start, size_t len)
  */
 void *drupe_pages_alloc(size_t len)
 {
-	void *start = alloc_pages_exact(len, GFP_KERNEL | __GFP_NOWARN);
+	/* Who asks can do with an error: nothing has to die for it. */
+	void *start = alloc_pages_exact(len, GFP_KERNEL | __GFP_NOWARN |
+					     __GFP_RETRY_MAYFAIL);
 
 #ifdef CONFIG_MMU
 	if (start)
