@@ -4,23 +4,20 @@ mod common;
 
 use common::{call, errno, machine, nr, read, write};
 use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
-use drupe_host::{Host, ManualClock};
-use drupe_machine::{Config, Crash, Error, LinkId, Machine};
+use drupe_machine::{Crash, Error, LinkId, Machine};
 use drupe_testing::skipped;
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
 
 const EPOLL_CREATE1: usize = 20;
 const EPOLL_CTL: usize = 21;
 const EPOLL_PWAIT: usize = 22;
 const EVENTFD2: usize = 19;
 const IOCTL: usize = 29;
-const SETITIMER: usize = 103;
 const SOCKET: usize = 198;
 const BIND: usize = 200;
 const LISTEN: usize = 201;
@@ -459,60 +456,4 @@ fn what_cannot_be_watched() {
     let path = c"/";
     let root = call(&machine, nr::OPENAT, &[0, path.as_ptr() as usize, 0]).expect("/");
     assert_eq!(errno(machine.watch(root as i32, nothing())), libc::EPERM);
-}
-
-/// A clock that stands still, and has a frame for its kernel while a thread of
-/// the kernel's own asks it how long to wait.
-struct Busy {
-    clock: ManualClock,
-    end: Arc<End>,
-    has_frame: AtomicBool,
-}
-
-impl Host for Busy {
-    fn monotonic(&self) -> u64 {
-        self.clock.monotonic()
-    }
-    fn timeout(&self, deadline: u64) -> Option<Duration> {
-        let outside = thread::current().name() == Some("drupe-timer");
-        if outside && self.has_frame.swap(false, SeqCst) {
-            let frame = (FrameHeader::default(), vec![0xff; 60]);
-            self.end.queue.lock().unwrap().push_back(frame);
-            self.end.waker.get().expect("attached").wake();
-        }
-        self.clock.timeout(deadline)
-    }
-}
-
-#[test]
-fn news_from_the_clock_is_delivered() {
-    if !network(&machine()) {
-        return;
-    }
-    let [end, _other] = cable(1500, Offloads::default(), usize::MAX);
-    let host = Arc::new(Busy {
-        clock: ManualClock::new(UNIX_EPOCH),
-        end: Arc::clone(&end),
-        has_frame: AtomicBool::new(false),
-    });
-    let machine = Machine::boot(Config {
-        host: host.clone(),
-        ..common::config()
-    });
-    let machine = machine.expect("a kernel boots");
-    machine.add_link(end.clone()).expect("a link");
-    configure(&machine, 1).expect("an address");
-    host.has_frame.store(true, SeqCst);
-    // Timers that are due earlier and earlier have the clock asked again.
-    let mut microseconds = 1 << 19;
-    while host.has_frame.load(SeqCst) {
-        let alarm: [i64; 4] = [0, 0, 0, microseconds];
-        call(&machine, SETITIMER, &[0, alarm.as_ptr() as usize, 0]).expect("an alarm");
-        microseconds = 1.max(microseconds / 2);
-    }
-    // No call and no timer has it taken.
-    while !end.queue.lock().unwrap().is_empty() {
-        thread::yield_now();
-    }
-    machine.halt().expect("halt");
 }
