@@ -61,7 +61,7 @@ fn a_wild_jump_is_an_error() {
     assert!(log.contains("drupe_do_request"), "{log}");
 }
 
-/// It ends at the guard page; there is no room for a report with a backtrace.
+/// It ends at the guard page; the report runs on another stack.
 #[test]
 fn a_stack_overflow_is_an_error_and_spares_the_neighbours() {
     let living = machine();
@@ -76,7 +76,19 @@ fn a_stack_overflow_is_an_error_and_spares_the_neighbours() {
         let Error::Dead(report) = error else {
             panic!("not a death: {error:?}");
         };
-        assert!(report.message.contains("fault"), "{}", report.message);
+        assert!(
+            report.message.starts_with("stack overflow at "),
+            "{}",
+            report.message
+        );
+        assert!(report.log.contains("Call Trace:"), "{}", report.log);
+        // The recursion is in the trace, and does not fill the log.
+        let lines = report
+            .log
+            .lines()
+            .filter(|line| line.contains(" ? "))
+            .count();
+        assert!((10..100).contains(&lines), "{}", report.log);
     });
     assert_eq!(call(&living, nr::GETPID, &[]).unwrap(), 1);
     living.halt().unwrap();

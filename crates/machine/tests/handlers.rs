@@ -5,7 +5,7 @@ mod common;
 
 use common::{call, machine, nr, pipe, read, write};
 use drupe_host::disk::{Disk, Geometry};
-use drupe_machine::Machine;
+use drupe_machine::{Error, Machine};
 use std::cell::Cell;
 use std::env;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -163,6 +163,46 @@ fn a_handler_may_use_32_kib_of_a_kernels_stack() {
         }
     });
     machine.halt().unwrap();
+}
+
+/// Uses 256 KiB if it runs on a stack of a kernel's, which have half of that.
+extern "C" fn endless_handler(_signal: i32) {
+    let here = 0u8;
+    let (start, end) = STACK.get();
+    if !(start..end).contains(&(&raw const here as usize)) {
+        let mut room = [0xa5u8; 256 << 10];
+        std::hint::black_box(&mut room);
+    }
+}
+
+/// The kernel dies, and says why; the process goes on.
+#[test]
+fn a_handler_that_overflows_a_kernels_stack_is_named() {
+    let name = "a_handler_that_overflows_a_kernels_stack_is_named";
+    if env::var_os(ROLE).is_none() {
+        assert_eq!(in_a_process(name, "overflow"), None);
+        return;
+    }
+    note_own_stack();
+    set_handler(libc::SIGALRM, endless_handler);
+    let machine = machine();
+    let timer = start_timer();
+    let error = loop {
+        if let Err(error) = call(&machine, nr::GETPID, &[]) {
+            break error;
+        }
+    };
+    // SAFETY: the timer is ours, and not used any more.
+    unsafe { libc::timer_delete(timer) };
+    let Error::Dead(report) = error else {
+        panic!("not a death: {error:?}");
+    };
+    let message = &report.message;
+    assert!(
+        message.starts_with("stack overflow in a signal handler"),
+        "{message}"
+    );
+    assert!(report.log.contains("Call Trace:"), "{}", report.log);
 }
 
 /// A disk that is never ready at once: its requests go to a thread.

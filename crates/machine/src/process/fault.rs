@@ -7,8 +7,8 @@
 //! its mapping was dropped (`memory/mirror.rs`): it is brought back, and the access
 //! tried again. Any other fault of the image is a bug: the
 //! handler goes on in the image's fault report, in place of what faulted; that
-//! prints, panics and leaves the machine. A fault during the report, or one
-//! without a usable stack, leaves the machine at once.
+//! prints, panics and leaves the machine; on another stack, if the one in use has
+//! overflowed. A fault during the report leaves the machine at once.
 //!
 //! A fault that is not the kernel's goes to the handler that was there before,
 //! as if this one did not exist.
@@ -21,6 +21,7 @@
 //! The handlers find the kernel through the thread's context: a thread is inside
 //! at most one kernel.
 
+use crate::instance::Instance;
 use crate::thread::context as thread_context;
 use crate::vcpu::Vcpu;
 use drupe_abi::{ExtableEntry, Fault, stop};
@@ -125,10 +126,10 @@ unsafe fn divert(
             return true;
         }
     }
-    // Room for the report's own frames; a stack overflow has none.
-    let usable = on_kernel_stack && kernel.memory.is_stack_with_room(sp, REPORT_ROOM);
-    if usable && !vcpu.fault.taken.swap(true, SeqCst) {
-        // SAFETY: we took the slot.
+    if let Some(stack) = report_stack(kernel, sp)
+        && !vcpu.fault.taken.swap(true, SeqCst)
+    {
+        // SAFETY: we took the slot; these signals come with an address.
         unsafe {
             *vcpu.fault.fault.get() = Fault {
                 ip,
@@ -139,7 +140,7 @@ unsafe fn divert(
         }
         registers[libc::REG_RDI as usize] = vcpu.fault.fault.get() as i64;
         // As after a call: the return address is missing, and never used.
-        registers[libc::REG_RSP as usize] = ((sp & !15) - 8) as i64;
+        registers[libc::REG_RSP as usize] = ((stack & !15) - 8) as i64;
         registers[libc::REG_RIP as usize] = image.fault as *const () as i64;
     } else {
         // SAFETY: this thread holds the CPU.
@@ -148,6 +149,19 @@ unsafe fn divert(
         registers[libc::REG_RIP as usize] = image.abandon as *const () as i64;
     }
     true
+}
+
+/// Where the report of a fault runs: on the stack that is in use, or, if that has no
+/// room left, on another one.
+///
+/// For a signal handler of a thread that ran the kernel's code, or a handler of the
+/// program's in its place: neither holds the lock on the stacks.
+fn report_stack(kernel: &Instance, sp: u64) -> Option<u64> {
+    if kernel.memory.is_stack_with_room(sp, REPORT_ROOM) {
+        return Some(sp);
+    }
+    let other = kernel.memory.stack_alloc().ok()?;
+    Some(other.addr() as u64)
 }
 
 /// # Safety
