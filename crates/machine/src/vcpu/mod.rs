@@ -24,7 +24,7 @@ use drupe_cpu::{Baton, Park, Spin};
 use drupe_host::futex;
 use std::cell::UnsafeCell;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 use timer::Timer;
@@ -108,10 +108,16 @@ impl Vcpu {
     ///
     /// Both live as long as this does, and no other thread has seen it.
     pub(crate) unsafe fn attach(&self, instance: &Instance, state: *mut abi::CpuState) {
-        // Relaxed: other threads see the CPU later, through something else.
+        // Relaxed: other threads see the CPU later, through something else; but for
+        // those that ask whether it is attached.
         self.instance
             .store(std::ptr::from_ref(instance).cast_mut(), Relaxed);
-        self.state.store(state, Relaxed);
+        self.state.store(state, Release);
+    }
+
+    /// Whether it has a state yet: for threads that know the kernel before it runs.
+    pub(crate) fn is_attached(&self) -> bool {
+        !self.state.load(Acquire).is_null()
     }
 
     /// The kernel whose CPU this is.

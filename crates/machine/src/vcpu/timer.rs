@@ -70,10 +70,10 @@ impl Timer {
 
     /// The kernel's next timer interrupt is due at `deadline`.
     ///
-    /// A kernel that finds a timer overdue asks for an interrupt very soon, or
-    /// whenever the timer's slack ends. That would be never for a clock that
-    /// stands still, so it has the interrupt at once. If it was too early, the
-    /// kernel sets the same deadline once more, and then it counts.
+    /// A kernel may ask for an interrupt when the slack of a timer ends that is due.
+    /// That would be never for a clock that stands still, so it has the interrupt at
+    /// once. If it was too early, the kernel sets the same deadline once more, and
+    /// then it counts.
     pub(crate) fn set(&self, vcpu: &Vcpu, deadline: u64) {
         let (before, leader) = self.deadline.set(deadline);
         self.settle(leader);
@@ -97,11 +97,15 @@ impl Timer {
 
     /// The clock has jumped, says the host: the kernel has a timer interrupt,
     /// which it takes before the next call, and a helper thread lets it.
-    /// A kernel whose timer is off waits for no time, and looks at its clock
-    /// when it is entered.
+    /// A kernel whose timer is off waits for no time, and has the interrupt when it
+    /// is entered; or at once, if somebody is inside, who may have read the clock
+    /// already to set a deadline by it. One that does not run yet has not.
     pub(crate) fn look_again(&self, vcpu: &Vcpu) {
+        if !vcpu.is_attached() {
+            return;
+        }
+        vcpu.pending().fetch_or(1 << irq::TIMER, SeqCst);
         if self.deadline() != NO_DEADLINE {
-            vcpu.pending().fetch_or(1 << irq::TIMER, SeqCst);
             self.take_over();
         }
     }

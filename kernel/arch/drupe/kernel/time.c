@@ -8,7 +8,10 @@
 #include <linux/init.h>
 #include <linux/interrupt.h>
 #include <linux/jump_label.h>
+#include <linux/math64.h>
+#include <linux/pvclock_gtod.h>
 #include <linux/sched/clock.h>
+#include <linux/timekeeper_internal.h>
 #include <linux/timekeeping.h>
 #include <asm/machine.h>
 #include <asm/paravirt.h>
@@ -49,10 +52,39 @@ struct clocksource * __init clocksource_default_clock(void)
 	return &drupe_clocksource;
 }
 
-static int drupe_set_next_event(unsigned long delta_ns,
-				struct clock_event_device *dev)
+/* One instant in the host's clock and in CLOCK_MONOTONIC, and the rate of that. */
+static u64 clock_then;
+static u64 monotonic_then;
+static u32 mult_then;
+
+/* At each tick, and when somebody changes the rate, adjtimex(2). */
+static int drupe_time_updated(struct notifier_block *nb, unsigned long was_set,
+			      void *data)
 {
-	drupe_timer_set(drupe_clock() + delta_ns);
+	const struct timekeeper *tk = data;
+
+	clock_then = tk->tkr_mono.cycle_last - FIRST_CYCLE;
+	monotonic_then = tk->tkr_mono.base +
+			 (tk->tkr_mono.xtime_nsec >> tk->tkr_mono.shift);
+	mult_then = tk->tkr_mono.mult;
+	return NOTIFY_OK;
+}
+
+static struct notifier_block drupe_time_notifier = {
+	.notifier_call = drupe_time_updated,
+};
+
+/* The host wants a time of its clock: with CLOCK_EVT_FEAT_KTIME none is read. */
+static int drupe_set_next_ktime(ktime_t expires, struct clock_event_device *dev)
+{
+	u64 ns = 0;
+
+	if (expires > monotonic_then)
+		ns = expires - monotonic_then;
+	/* An interrupt that is early would come for nothing. */
+	if (mult_then != BIT(24))
+		ns = mul_u64_u64_div_u64(ns, BIT(24), mult_then) + 1;
+	drupe_timer_set(clock_then + ns);
 	return 0;
 }
 
@@ -65,8 +97,8 @@ static int drupe_timer_off(struct clock_event_device *dev)
 static struct clock_event_device drupe_clockevent = {
 	.name = "drupe",
 	.rating = 400,
-	.features = CLOCK_EVT_FEAT_ONESHOT,
-	.set_next_event = drupe_set_next_event,
+	.features = CLOCK_EVT_FEAT_ONESHOT | CLOCK_EVT_FEAT_KTIME,
+	.set_next_ktime = drupe_set_next_ktime,
 	.set_state_shutdown = drupe_timer_off,
 	.set_state_oneshot_stopped = drupe_timer_off,
 };
@@ -138,6 +170,7 @@ void __init time_init(void)
 {
 	drupe_clocksource.read = drupe_clocksource_read;
 	__clocksource_register(&drupe_clocksource);
+	pvclock_gtod_register_notifier(&drupe_time_notifier);
 	if (request_irq(DRUPE_IRQ_TIMER, drupe_timer_interrupt,
 			IRQF_TIMER | IRQF_NOBALANCING, "timer", NULL))
 		panic("no timer interrupt");
