@@ -211,6 +211,10 @@ impl Kernel {
     /// with the calling thread's own task. The kernel's errors are
     /// [`Cause::Errno`](crate::Cause::Errno).
     ///
+    /// `FUTEX_WAIT` and the other operations of `futex(2)` on the program's own memory
+    /// need `FUTEX_PRIVATE_FLAG`. Without it a futex is looked for by the page that it is
+    /// in, the kernel has no pages of that memory, and the call is `EFAULT`.
+    ///
     /// # Safety
     /// Memory that the arguments point to must be valid for what the call does
     /// with it, and file descriptors that this crate owns must stay open.

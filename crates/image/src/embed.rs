@@ -16,8 +16,8 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
+use once_cell::race::OnceBox;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 /// Size of a page, in bytes.
@@ -82,22 +82,23 @@ pub fn backing() -> io::Result<Backing> {
 }
 
 /// Where the bytes of an [`Embedded`] were found, so that they are looked for once
-/// per process.
+/// per process. No thread waits for another one here: a child of fork(2) would wait
+/// for ever.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The program's own file, and the offset in it; none that can be used.
-    own: OnceLock<Option<(PathBuf, u64)>>,
+    own: OnceBox<Option<(PathBuf, u64)>>,
     /// A copy in memory, where there is no file. Its descriptor is the program's to
     /// close, as all are: so it is never closed here, and never trusted.
-    copy: OnceLock<ManuallyDrop<File>>,
+    copy: OnceBox<ManuallyDrop<File>>,
 }
 
 impl Found {
     /// Nowhere yet.
     pub const fn new() -> Found {
         Found {
-            own: OnceLock::new(),
-            copy: OnceLock::new(),
+            own: OnceBox::new(),
+            copy: OnceBox::new(),
         }
     }
 }
@@ -110,16 +111,7 @@ impl<const N: usize> Embedded<N> {
     ///
     /// As for [`backing`].
     pub fn backing(&'static self, found: &'static Found) -> io::Result<Backing> {
-        // Outside of any lock, which a child of fork(2) would find locked for
-        // ever. Of two threads that are here at the same time, one has looked in
-        // vain.
-        let own = match found.own.get() {
-            Some(own) => own,
-            None => {
-                let own = find_own_file(self);
-                found.own.get_or_init(|| own)
-            }
-        };
+        let own = found.own.get_or_init(|| Box::new(find_own_file(self)));
         if let Some((path, offset)) = own
             && let Some(backing) = self.open(path, *offset)
         {
@@ -132,8 +124,10 @@ impl<const N: usize> Embedded<N> {
             return Ok(Backing { file, offset: 0 });
         }
         let file = copied(&self.bytes)?;
-        let kept = file.try_clone()?;
-        found.copy.get_or_init(|| ManuallyDrop::new(kept));
+        let kept = Box::new(ManuallyDrop::new(file.try_clone()?));
+        if let Err(second) = found.copy.set(kept) {
+            drop(ManuallyDrop::into_inner(*second));
+        }
         Ok(Backing { file, offset: 0 })
     }
 

@@ -53,7 +53,7 @@ fn a_removed_program_still_backs_its_image() {
 /// Where the program's own file is of no use.
 fn nowhere() -> &'static Found {
     let found = Box::leak(Box::new(Found::new()));
-    found.own.set(None).expect("new");
+    found.own.set(Box::new(None)).expect("new");
     found
 }
 

@@ -21,11 +21,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use drupe_host::link::LinkWaker;
-use drupe_host::threads;
+use drupe_host::threads::{self, JoinHandle};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
@@ -207,7 +207,7 @@ impl Drop for Poller {
     fn drop(&mut self) {
         self.end();
         if let Some(thread) = lock(&self.thread).take()
-            && thread.thread().id() != thread::current().id()
+            && !thread.is_current()
         {
             // It does not panic; if it did, it has ended too.
             let _ = thread.join();

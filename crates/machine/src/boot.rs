@@ -25,6 +25,7 @@ use drupe_abi as abi;
 use drupe_host::log::Log;
 use drupe_image::elf::{Elf, PAGE_SIZE, Relocation};
 use drupe_image::embed;
+use once_cell::race::OnceBox;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
@@ -48,16 +49,16 @@ const MIN_RAM: usize = 12 << 20;
 
 /// The embedded image, parsed once per process.
 pub(crate) fn elf() -> Result<&'static Elf, Error> {
-    static ELF: OnceLock<Result<Elf, String>> = OnceLock::new();
-    ELF.get_or_init(|| Elf::parse(embed::bytes()).map_err(|e| e.to_string()))
+    static ELF: OnceBox<Result<Elf, String>> = OnceBox::new();
+    ELF.get_or_init(|| Box::new(Elf::parse(embed::bytes()).map_err(|e| e.to_string())))
         .as_ref()
         .map_err(Error::boot)
 }
 
 /// Its relocations, parsed once per process that boots.
 fn relocations(elf: &Elf) -> Result<&'static [Relocation], Error> {
-    static RELOCATIONS: OnceLock<Result<Vec<Relocation>, String>> = OnceLock::new();
-    let parse = || elf.relocations(embed::bytes()).map_err(|e| e.to_string());
+    static RELOCATIONS: OnceBox<Result<Vec<Relocation>, String>> = OnceBox::new();
+    let parse = || Box::new(elf.relocations(embed::bytes()).map_err(|e| e.to_string()));
     let relocations = RELOCATIONS.get_or_init(parse).as_ref();
     Ok(relocations.map_err(Error::boot)?)
 }
@@ -164,15 +165,16 @@ pub(crate) fn restore(config: Config, snapshot: &Snapshot) -> Result<Arc<Instanc
     Ok(kernel)
 }
 
-/// What the process needs before it has a kernel's memory.
+/// What the process needs before it has a kernel's memory. What is installed first
+/// tells the rest of forks.
 fn install() -> Result<(), Error> {
+    fork::install();
     if !thread::install() {
         return Err(Error::boot(
             "the process has no pthread key left (pthread_key_create(3))",
         ));
     }
     fault::install();
-    fork::install();
     Ok(())
 }
 

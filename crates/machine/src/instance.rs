@@ -17,12 +17,11 @@ use drupe_abi as abi;
 use drupe_abi::Errno;
 use drupe_cpu::{Completion, Outcome};
 use drupe_host::log::Log;
-use drupe_host::threads;
+use drupe_host::threads::{self, JoinHandle};
 use std::ffi::CString;
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread::JoinHandle;
 
 /// How a kernel ended.
 #[derive(Debug, Clone)]
@@ -181,7 +180,7 @@ impl Instance {
         let threads = std::mem::take(&mut *lock(&self.threads));
         for handle in threads {
             // One of them may be who drops the last machine.
-            if handle.thread().id() != std::thread::current().id() {
+            if !handle.is_current() {
                 // A panic in one of them has been printed.
                 let _ = handle.join();
             }

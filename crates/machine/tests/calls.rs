@@ -316,6 +316,23 @@ fn a_call_from_a_signal_handler_is_refused_while_the_thread_is_in_one() {
     machine.halt().unwrap();
 }
 
+/// A futex that is not private is found by its page: the program's memory has none.
+#[test]
+fn a_futex_of_the_programs_memory_is_private() {
+    const FUTEX: usize = 98;
+    let machine = machine();
+    let word = 1u32;
+    let wait = |flags: i32| {
+        let other_value = 2;
+        let operation = (libc::FUTEX_WAIT | flags) as usize;
+        let args = [&raw const word as usize, operation, other_value, 0];
+        errno(call(&machine, FUTEX, &args))
+    };
+    assert_eq!(wait(libc::FUTEX_PRIVATE_FLAG), libc::EAGAIN);
+    assert_eq!(wait(0), libc::EFAULT);
+    machine.halt().unwrap();
+}
+
 #[test]
 fn what_cannot_boot_says_why() {
     let error = Machine::boot(Config {

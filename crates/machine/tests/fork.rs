@@ -1,16 +1,21 @@
-//! `fork(2)` of the program: the kernels stay with the parent.
+//! `fork(2)` of the program: the kernels stay with the parent, and the child can boot its
+//! own, whatever the parent was doing.
 
 mod common;
 
-use common::{call, machine, nr, pipe, read, write};
+use common::{call, config, machine, nr, pipe, read, write};
 use drupe_host::disk::FileDisk;
-use drupe_machine::Error;
+use drupe_machine::{Config, Error, Machine};
+use std::env;
+use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
-/// Runs `child` in a child process; returns whether it returned true.
-fn in_child(child: impl FnOnce() -> bool) -> bool {
+/// Starts a child process that succeeds if `child` returns true.
+fn fork(child: impl FnOnce() -> bool) -> i32 {
     // SAFETY: the child uses what a child of a process with threads may use:
     // glibc's allocator can be used after a fork.
     let pid = unsafe { libc::fork() };
@@ -20,10 +25,21 @@ fn in_child(child: impl FnOnce() -> bool) -> bool {
         // SAFETY: ends the child without running the parent's destructors.
         unsafe { libc::_exit(i32::from(!good)) };
     }
+    pid
+}
+
+/// Waits for the child `pid`, or for any (-1); returns whether it succeeded.
+fn succeeds(pid: i32) -> bool {
     let mut status = 0;
     // SAFETY: the child is ours.
-    unsafe { libc::waitpid(pid, &mut status, 0) };
+    let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+    assert!(waited > 0, "waitpid");
     status == 0
+}
+
+/// Runs `child` in a child process; returns whether it returned true.
+fn in_child(child: impl FnOnce() -> bool) -> bool {
+    succeeds(fork(child))
 }
 
 #[test]
@@ -63,4 +79,72 @@ fn a_child_has_no_kernel_and_the_parent_goes_on() {
     assert_eq!(call(&two, nr::GETPID, &[]).unwrap(), 1);
     one.halt().unwrap();
     std::fs::remove_file(&path).unwrap();
+}
+
+/// What a process of [`a_child_of_a_first_boot_can_boot`] boots: `cold`, or `restored`.
+const ROLE: &str = "DRUPE_TEST_ROLE";
+
+/// Processes of each kind; a process has one first boot.
+const PROCESSES: usize = 5;
+
+/// Forks while a kernel boots.
+const FORKS: usize = 40;
+
+/// Seconds that a child may take.
+const PATIENCE: u32 = 20;
+
+#[test]
+fn a_child_of_a_first_boot_can_boot() {
+    match env::var(ROLE).as_deref() {
+        Ok("cold") => fork_while_booting(|| Config {
+            snapshot: None,
+            ..config()
+        }),
+        Ok(_) => fork_while_booting(config),
+        Err(_) => {
+            for role in ["restored", "cold"].repeat(PROCESSES) {
+                let output = Command::new(env::current_exe().unwrap())
+                    .args(["--exact", "a_child_of_a_first_boot_can_boot", "--nocapture"])
+                    .env(ROLE, role)
+                    .output()
+                    .unwrap();
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{role}: {said}");
+            }
+        }
+    }
+}
+
+/// Forks as often as it can while the first kernel of the process boots. The children
+/// boot one after the other, when that is done.
+fn fork_while_booting(config: fn() -> Config) {
+    let (mut told, mut teller) = std::io::pipe().unwrap();
+    let (begun, booted) = (AtomicBool::new(false), AtomicBool::new(false));
+    let mut children = 0;
+    thread::scope(|s| {
+        s.spawn(|| {
+            begun.store(true, SeqCst);
+            let machine = Machine::boot(config()).expect("a kernel boots");
+            booted.store(true, SeqCst);
+            machine.halt().unwrap();
+        });
+        while !begun.load(SeqCst) {
+            std::hint::spin_loop();
+        }
+        while children < FORKS && !booted.load(SeqCst) {
+            children += 1;
+            fork(|| {
+                told.read_exact(&mut [0]).unwrap();
+                // SAFETY: the default action ends the process.
+                unsafe { libc::alarm(PATIENCE) };
+                let own = Machine::boot(config()).expect("a kernel boots");
+                call(&own, nr::GETPID, &[]).unwrap() == 1
+            });
+        }
+    });
+    let failed = (0..children).filter(|_| {
+        teller.write_all(&[0]).unwrap();
+        !succeeds(-1)
+    });
+    assert_eq!(failed.count(), 0, "of {children} children");
 }

@@ -3,17 +3,15 @@
 
 mod common;
 
-use common::{call, machine, nr, pipe, read, write};
-use drupe_host::disk::{Disk, Geometry};
+use common::{blank_disk, call, machine, nr, pipe, read, write};
 use drupe_machine::{Error, Machine};
 use std::cell::Cell;
 use std::env;
-use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 /// Runs the test `name` of this file once more, in a process of its own, with
@@ -205,36 +203,6 @@ fn a_handler_that_overflows_a_kernels_stack_is_named() {
     assert!(report.log.contains("Call Trace:"), "{}", report.log);
 }
 
-/// A disk that is never ready at once: its requests go to a thread.
-struct Slow;
-
-impl Disk for Slow {
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            size: 1 << 20,
-            block_size: 512,
-            read_only: true,
-            discard: false,
-        }
-    }
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], _offset: u64) -> io::Result<()> {
-        buffers.iter_mut().for_each(|buffer| buffer.fill(0));
-        Ok(())
-    }
-    fn write_at(&self, _: &[IoSlice<'_>], _offset: u64, _durable: bool) -> io::Result<()> {
-        unreachable!("read-only")
-    }
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        unreachable!("not offered")
-    }
-    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        unreachable!("not offered")
-    }
-}
-
 /// The threads of the library's own, and which signals each blocks.
 fn own_threads() -> Vec<(String, u64)> {
     let mut threads = Vec::new();
@@ -258,7 +226,8 @@ fn own_threads() -> Vec<(String, u64)> {
 fn no_handler_runs_on_threads_of_the_librarys_own() {
     let bit = |signal: i32| 1u64 << (signal - 1);
     let machine = machine();
-    machine.add_disk(Arc::new(Slow)).unwrap();
+    // Never ready at once: its requests go to a thread.
+    machine.add_disk(blank_disk(|_| {})).unwrap();
     let threads = own_threads();
     for name in ["drupe-timer", "drupe-io"] {
         assert!(

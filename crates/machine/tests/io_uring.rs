@@ -5,10 +5,9 @@ mod common;
 #[path = "common/uring.rs"]
 mod uring;
 
-use common::{call, disk, errno, machine, nr, pipe, write};
-use drupe_host::disk::{Disk, Geometry};
+use common::{BlankDisk, Request, call, disk, errno, machine, nr, pipe, write};
+use drupe_host::disk::Disk;
 use drupe_machine::Machine;
-use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use uring::{ASYNC, Entry, Params, Ring, transfer};
@@ -90,43 +89,6 @@ fn files_are_read_and_written() {
     machine.halt().unwrap();
 }
 
-/// A disk whose reads wait for the test, twice: when they begin and to end.
-struct Stepped {
-    barrier: Barrier,
-}
-
-impl Disk for Stepped {
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            size: 1 << 20,
-            block_size: 512,
-            read_only: false,
-            discard: false,
-        }
-    }
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
-        // What reads the partition table does not wait.
-        if offset >= 1 << 19 {
-            self.barrier.wait();
-            self.barrier.wait();
-        }
-        buffers.iter_mut().for_each(|buffer| buffer.fill(9));
-        Ok(())
-    }
-    fn write_at(&self, _: &[IoSlice<'_>], _offset: u64, _durable: bool) -> io::Result<()> {
-        Ok(())
-    }
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        unreachable!("not offered")
-    }
-    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        unreachable!("not offered")
-    }
-}
-
 /// The completion is in the ring without another call of this thread: its task
 /// is parked.
 #[test]
@@ -135,21 +97,30 @@ fn a_completion_is_seen_without_a_call() {
         return;
     };
     mount_dev(&machine);
-    let disk = Arc::new(Stepped {
-        barrier: Barrier::new(2),
-    });
-    machine
-        .add_disk(Arc::clone(&disk) as Arc<dyn Disk>)
-        .unwrap();
+    // Its reads wait for the test, twice: when they begin and to end.
+    let barrier = Arc::new(Barrier::new(2));
+    let steps = Arc::clone(&barrier);
+    let disk = BlankDisk {
+        size: 1 << 20,
+        byte: 9,
+        before: move |request| {
+            // What reads the partition table does not wait.
+            if matches!(request, Request::Read(offset) if offset >= 1 << 19) {
+                steps.wait();
+                steps.wait();
+            }
+        },
+    };
+    machine.add_disk(Arc::new(disk)).unwrap();
     let fd = open(&machine, c"/dev/vda", libc::O_RDWR | libc::O_DIRECT);
     let ring = Ring::new(&machine, 0).unwrap();
     for len in [512usize, 65536] {
         let mut buffer = machine.buffer(len).unwrap();
         ring.push(transfer(uring::READ, fd, buffer.as_mut_ptr(), len, 1 << 19));
         assert_eq!(ring.enter(1, 0).unwrap(), 1);
-        disk.barrier.wait();
+        barrier.wait();
         assert_eq!(ring.pop(), None);
-        disk.barrier.wait();
+        barrier.wait();
         assert_eq!(ring.watch(), (1 << 19, len as i32));
         assert!(buffer.iter().all(|&byte| byte == 9));
     }
@@ -157,10 +128,10 @@ fn a_completion_is_seen_without_a_call() {
     let buffer = machine.buffer(4096).unwrap();
     ring.push(transfer(uring::READ, fd, buffer.as_ptr(), 4096, 1 << 19));
     assert_eq!(ring.enter(1, 0).unwrap(), 1);
-    disk.barrier.wait();
+    barrier.wait();
     drop(buffer);
     let others: Vec<_> = (0..64).map(|_| machine.buffer(4096).unwrap()).collect();
-    disk.barrier.wait();
+    barrier.wait();
     assert_eq!(ring.watch(), (1 << 19, 4096));
     assert!(
         others

@@ -2,13 +2,12 @@
 
 mod common;
 
-use common::{call, nr};
+use common::{Request, blank_disk, call, nr};
 use drupe_host::ManualClock;
-use drupe_host::disk::{Disk, FileDisk, Geometry};
+use drupe_host::disk::FileDisk;
 use drupe_machine::{Config, Error, Machine};
 use drupe_testing::skipped;
 use std::ffi::CString;
-use std::io::{self, IoSlice, IoSliceMut};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
@@ -56,41 +55,19 @@ fn out_of_memory_is_reported_though_the_clock_stands_still() {
     assert!(report.log.contains("Mem-Info"), "{}", report.log);
 }
 
-/// Zeroes, of which the first that are read once it is armed wait for the test.
+/// What the reads of a disk pass: the first one when it is armed waits for the test.
 struct Stuck {
     armed: AtomicBool,
     reached: Barrier,
     freed: Barrier,
 }
 
-impl Disk for Stuck {
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            size: 1 << 20,
-            block_size: 512,
-            read_only: true,
-            discard: false,
-        }
-    }
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], _offset: u64) -> io::Result<()> {
+impl Stuck {
+    fn pass(&self) {
         if self.armed.swap(false, SeqCst) {
             self.reached.wait();
             self.freed.wait();
         }
-        buffers.iter_mut().for_each(|buffer| buffer.fill(0));
-        Ok(())
-    }
-    fn write_at(&self, _: &[IoSlice<'_>], _offset: u64, _durable: bool) -> io::Result<()> {
-        unreachable!("read-only")
-    }
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        unreachable!("not offered")
-    }
-    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        unreachable!("not offered")
     }
 }
 
@@ -145,9 +122,13 @@ fn a_locked_superblock_keeps_no_other_from_being_flushed() {
         reached: Barrier::new(2),
         freed: Barrier::new(2),
     });
-    machine
-        .add_disk(Arc::clone(&stuck) as Arc<dyn Disk>)
-        .unwrap();
+    let passed = Arc::clone(&stuck);
+    let disk = blank_disk(move |request| {
+        if matches!(request, Request::Read(_)) {
+            passed.pass();
+        }
+    });
+    machine.add_disk(disk).unwrap();
     let disk = FileDisk::open(image.path(), false).unwrap();
     machine.add_disk(Arc::new(disk)).unwrap();
     thread::scope(|s| {

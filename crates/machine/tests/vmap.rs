@@ -2,11 +2,9 @@
 
 mod common;
 
-use common::{call, machine, nr};
-use drupe_host::disk::{Disk, Geometry};
+use common::{BlankDisk, Request, call, machine, nr};
 use drupe_machine::{Config, Machine, Ram};
 use drupe_testing::skipped;
-use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
@@ -19,42 +17,20 @@ const SETSOCKOPT: usize = 208;
 /// How long something may take that would otherwise never end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A disk whose reads are zeroes, after a call of the closure.
-struct Reads<F>(F);
-
-impl<F: Fn() + Send + Sync> Disk for Reads<F> {
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            size: 1 << 24,
-            block_size: 512,
-            read_only: true,
-            discard: false,
-        }
-    }
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], _offset: u64) -> io::Result<()> {
-        self.0();
-        buffers.iter_mut().for_each(|buffer| buffer.fill(0));
-        Ok(())
-    }
-    fn write_at(&self, _: &[IoSlice<'_>], _offset: u64, _durable: bool) -> io::Result<()> {
-        unreachable!("read-only")
-    }
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        unreachable!("not offered")
-    }
-    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        unreachable!("not offered")
-    }
-}
-
-/// Adds a disk; returns a descriptor of it.
-fn open_disk(machine: &Machine, disk: Arc<dyn Disk>) -> usize {
+/// Adds a disk whose reads begin with a call of `before`; returns a descriptor of it.
+fn open_disk(machine: &Machine, before: impl Fn() + Send + Sync + 'static) -> usize {
+    let disk = BlankDisk {
+        size: 1 << 24,
+        byte: 0,
+        before: move |request| {
+            if matches!(request, Request::Read(_)) {
+                before();
+            }
+        },
+    };
     let (name, dev) = (c"devtmpfs".as_ptr() as usize, c"/dev".as_ptr() as usize);
     call(machine, nr::MOUNT, &[name, dev, name, 0, 0]).unwrap();
-    machine.add_disk(disk).unwrap();
+    machine.add_disk(Arc::new(disk)).unwrap();
     call(machine, nr::OPENAT, &[0, c"/dev/vda".as_ptr() as usize, 0]).unwrap()
 }
 
@@ -114,13 +90,12 @@ fn a_mapping_does_not_wait_for_a_disk() {
     // Adding the disk reads its partition table, too.
     let closed = Arc::new(OnceLock::new());
     let is_closed = Arc::clone(&closed);
-    let disk = Reads(move || {
+    let fd = open_disk(&machine, move || {
         if is_closed.get().is_some() {
             entered.send(()).unwrap();
             let _ = released.lock().unwrap().recv();
         }
     });
-    let fd = open_disk(&machine, Arc::new(disk));
     closed.set(()).unwrap();
     let reader = thread::spawn({
         let machine = Arc::clone(&machine);
@@ -144,12 +119,11 @@ fn a_disk_may_call_its_own_kernel() {
     static MACHINE: OnceLock<Weak<Machine>> = OnceLock::new();
     let ended = ends(|| {
         let machine = machine();
-        let disk = Reads(|| {
+        let fd = open_disk(&machine, || {
             if let Some(machine) = MACHINE.get().and_then(Weak::upgrade) {
                 call(&machine, nr::GETPID, &[]).unwrap();
             }
         });
-        let fd = open_disk(&machine, Arc::new(disk));
         MACHINE.set(Arc::downgrade(&machine)).unwrap();
         thread::scope(|s| {
             s.spawn(|| {

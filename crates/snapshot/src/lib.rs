@@ -6,10 +6,10 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::sync::OnceLock;
 
 use drupe_image::embed::{Backing, Embedded, Found};
 use drupe_machine::Snapshot;
+use once_cell::race::OnceBox;
 
 /// The length is needed in a type, before there is a static.
 const SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot"));
@@ -23,8 +23,8 @@ static EMBEDDED: Embedded<{ SNAPSHOT.len() }> = Embedded {
 /// The snapshot, for `Config::snapshot`. `None` where none could be made when the
 /// program was built: a warning of the build says why.
 pub fn snapshot() -> Option<&'static Snapshot> {
-    static READ: OnceLock<Option<Snapshot>> = OnceLock::new();
-    READ.get_or_init(|| Snapshot::new(&EMBEDDED.bytes, backing).ok())
+    static READ: OnceBox<Option<Snapshot>> = OnceBox::new();
+    READ.get_or_init(|| Box::new(Snapshot::new(&EMBEDDED.bytes, backing).ok()))
         .as_ref()
 }
 

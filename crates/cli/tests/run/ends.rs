@@ -72,7 +72,7 @@ socket.create_server(('127.0.0.1', {port}))
 }
 
 /// A program with others in the background, one of them in a session of its own;
-/// each holds a name of ours that can be looked for.
+/// each holds a name of ours that can be looked for. Killed when dropped.
 struct Running {
     child: Child,
     mark: String,
@@ -87,18 +87,19 @@ impl Running {
                     os.write(1, b\"ready\\n\"); l.accept()";
         let one = format!("/usr/bin/python3 -c '{wait}' {mark}");
         let script = format!("{one} & setsid {one} & {one} & wait");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_drupe"))
+        let child = Command::new(env!("CARGO_BIN_EXE_drupe"))
             .args(["run", "--", "sh", "-c", &script])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             // Those that are killed late complain.
             .stderr(Stdio::null())
             .spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+        let mut running = Running { child, mark };
+        let mut lines = BufReader::new(running.child.stdout.take().ok_or("no output")?).lines();
         for _ in 0..3 {
             assert_eq!(lines.next().ok_or("too few are ready")??, "ready");
         }
-        Ok(Running { child, mark })
+        Ok(running)
     }
 
     fn pid(&self) -> Outcome<Pid> {
@@ -134,6 +135,20 @@ impl Running {
                 return Err(format!("left: {left:?}").into());
             }
             std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Running {
+    /// Ends what a test that fails has left.
+    fn drop(&mut self) {
+        // First the supervisor, so that it starts nothing more; it may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for pid in self.left().unwrap_or_default() {
+            if let Some(pid) = Pid::from_raw(pid) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
         }
     }
 }

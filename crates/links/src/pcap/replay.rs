@@ -2,11 +2,10 @@
 
 use std::io::{self, IoSliceMut, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
-use drupe_host::threads;
+use drupe_host::threads::{self, JoinHandle};
 
 use super::format::Reader;
 use crate::packet::{MAX_FRAME, scatter};
@@ -202,7 +201,7 @@ impl Drop for Replay {
         self.alarm.end();
         let thread = self.thread.get_mut();
         if let Some(thread) = thread.unwrap_or_else(PoisonError::into_inner).take()
-            && thread.thread().id() != thread::current().id()
+            && !thread.is_current()
         {
             // It does not panic; if it did, it has ended too.
             let _ = thread.join();

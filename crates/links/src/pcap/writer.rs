@@ -1,10 +1,9 @@
 //! [`Writer`]: a thread that writes records, so that who makes them need not
 //! wait.
 
-use drupe_host::threads;
+use drupe_host::threads::{self, JoinHandle};
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::format::{file_header, record_header};

@@ -1,11 +1,10 @@
 //! [`Timer`]: what a switch does later, in a thread that is started when there
 //! is something for the first time.
 
-use drupe_host::threads;
+use drupe_host::threads::{self, JoinHandle};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 /// What the thread does when an event is due. It may take long: other events
@@ -160,7 +159,7 @@ impl<E> Drop for Timer<E> {
         drop(heap);
         self.0.changed.notify_all();
         if let Some(thread) = thread
-            && thread.thread().id() != thread::current().id()
+            && !thread.is_current()
         {
             // It does not panic; if it did, it has ended too.
             let _ = thread.join();

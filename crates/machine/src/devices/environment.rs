@@ -87,7 +87,8 @@ impl Environment {
             let reading = contain(|| {
                 let before = self.host.monotonic() as i64;
                 let wall = self.host.wall_clock();
-                (wall - before, wall - self.host.monotonic() as i64)
+                let after = self.host.monotonic() as i64;
+                (wall.saturating_sub(before), wall.saturating_sub(after))
             });
             let Some((upper, lower)) = reading else {
                 return 0;
@@ -103,7 +104,7 @@ impl Environment {
             }
         }
         let latest = self.epoch + self.latest.load(Relaxed);
-        (least + (most - least) / 2).saturating_add(latest as i64)
+        i64::midpoint(least, most).saturating_add(latest as i64)
     }
 
     pub(crate) fn console(&self, text: &[u8]) {
@@ -207,6 +208,28 @@ mod tests {
         let host = Environment::new(Arc::new(Readings(1000.into())))?;
         let clock = host.clock() as i64;
         assert_eq!(host.wall_clock() - clock, 7);
+        Ok(())
+    }
+
+    /// A wall clock at the end of its range.
+    struct Far(i64);
+
+    impl Host for Far {
+        fn monotonic(&self) -> u64 {
+            i64::MAX as u64
+        }
+        fn wall_clock(&self) -> i64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_may_be_anything() -> Result<(), Error> {
+        let host = Environment::new(Arc::new(Far(i64::MIN)))?;
+        // What would be before the range is its beginning, at the kernel's instant.
+        assert_eq!(host.wall_clock(), i64::MIN + i64::MAX);
+        let host = Environment::new(Arc::new(Far(i64::MAX)))?;
+        assert_eq!(host.wall_clock(), i64::MAX);
         Ok(())
     }
 

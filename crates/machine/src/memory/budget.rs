@@ -6,7 +6,8 @@
 //! be mapped again (`mirror.rs`).
 
 use crate::process::fork;
-use std::sync::OnceLock;
+use once_cell::race::OnceNonZeroUsize;
+use std::num::NonZero;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -21,12 +22,13 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 
 /// Half of what the host allows; looked up once per process.
 fn budget() -> usize {
-    static BUDGET: OnceLock<usize> = OnceLock::new();
-    *BUDGET.get_or_init(|| {
+    static BUDGET: OnceNonZeroUsize = OnceNonZeroUsize::new();
+    let budget = BUDGET.get_or_init(|| {
         let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count");
         let limit = limit.ok().and_then(|text| text.trim().parse().ok());
-        limit.unwrap_or(DEFAULT_LIMIT) / 2
-    })
+        NonZero::new(limit.unwrap_or(DEFAULT_LIMIT) / 2).unwrap_or(NonZero::<usize>::MIN)
+    });
+    budget.get()
 }
 
 /// In a child of `fork(2)`, which has none of the kernels.

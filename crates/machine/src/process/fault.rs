@@ -27,35 +27,81 @@ use crate::vcpu::Vcpu;
 use drupe_abi::{ExtableEntry, Fault, stop};
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicPtr, AtomicU8};
+use std::thread;
 
 /// Bytes of stack that a report of a fault needs.
 const REPORT_ROOM: usize = 16 << 10;
 
 const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
 
-/// What was there before, in the order of [`SIGNALS`].
-static PREVIOUS: OnceLock<[libc::sigaction; 4]> = OnceLock::new();
+/// What was there before, in the order of [`SIGNALS`]; null until a handler is
+/// installed.
+///
+/// # Invariants
+///
+/// What it points to is never freed, nor changed.
+static PREVIOUS: [AtomicPtr<libc::sigaction>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
+
+/// How far [`install`] is.
+static STATE: AtomicU8 = AtomicU8::new(NEW);
+const NEW: u8 = 0;
+/// A thread of this process is installing the handlers.
+const BEGUN: u8 = 1;
+const DONE: u8 = 2;
 
 /// Installs the handlers, once per process.
 pub(crate) fn install() {
-    PREVIOUS.get_or_init(|| {
-        SIGNALS.map(|signal| {
-            let mut old = MaybeUninit::<libc::sigaction>::zeroed();
-            // SAFETY: an all-zero sigaction is a valid value.
-            let mut new: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-            new.sa_sigaction = handler as *const () as usize;
-            // NODEFER: the image goes on with the signal unblocked in any case.
-            new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-            // SAFETY: both structures are valid; the handler is
-            // async-signal-safe.
-            unsafe {
-                libc::sigaction(signal, &new, old.as_mut_ptr());
-                old.assume_init()
-            }
-        })
-    });
+    loop {
+        match STATE.compare_exchange(NEW, BEGUN, SeqCst, SeqCst) {
+            Ok(_) => break,
+            Err(DONE) => return,
+            // For a few system calls of the other thread's.
+            Err(_) => thread::yield_now(),
+        }
+    }
+    for (signal, previous) in SIGNALS.iter().zip(&PREVIOUS) {
+        install_one(*signal, previous);
+    }
+    STATE.store(DONE, SeqCst);
+}
+
+/// This is a child of `fork(2)`: the thread that was installing the handlers is not
+/// here.
+pub(super) fn forked() {
+    let _ = STATE.compare_exchange(BEGUN, NEW, SeqCst, SeqCst);
+}
+
+/// Installs the handler of `signal`, unless the process has inherited it from one
+/// that did not get further.
+fn install_one(signal: i32, previous: &AtomicPtr<libc::sigaction>) {
+    let mut before = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: room for an action, which is valid as it is.
+    let before = unsafe {
+        libc::sigaction(signal, ptr::null(), before.as_mut_ptr());
+        before.assume_init()
+    };
+    if before.sa_sigaction == handler as *const () as usize {
+        return;
+    }
+    // First: the handler may run as soon as it is there.
+    previous.store(Box::into_raw(Box::new(before)), SeqCst);
+    // SAFETY: an all-zero sigaction is a valid value.
+    let mut new: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    new.sa_sigaction = handler as *const () as usize;
+    // NODEFER: the image goes on with the signal unblocked in any case.
+    new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+    let mut replaced = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: both structures are valid; the handler is async-signal-safe.
+    let replaced = unsafe {
+        libc::sigaction(signal, &new, replaced.as_mut_ptr());
+        replaced.assume_init()
+    };
+    if replaced.sa_sigaction != before.sa_sigaction {
+        // The program has installed another one meanwhile.
+        previous.store(Box::into_raw(Box::new(replaced)), SeqCst);
+    }
 }
 
 extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
@@ -191,13 +237,15 @@ unsafe fn find_fixup(start: *const ExtableEntry, end: *const ExtableEntry, ip: u
 /// Called by the signal handler with its arguments.
 unsafe fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let index = SIGNALS.iter().position(|&s| s == signal);
-    let previous = PREVIOUS.get().zip(index).map(|(all, index)| all[index]);
+    let previous = index.map_or(ptr::null_mut(), |index| PREVIOUS[index].load(SeqCst));
+    // SAFETY: by the invariant of `PREVIOUS`.
+    let previous = unsafe { previous.as_ref() };
     // SAFETY: a handler that the host program installed for this signal, called
     // as its flags demand; or the default action.
     unsafe {
         match previous {
             Some(old) if old.sa_sigaction == libc::SIG_IGN || old.sa_sigaction == libc::SIG_DFL => {
-                libc::sigaction(signal, &old, ptr::null_mut());
+                libc::sigaction(signal, old, ptr::null_mut());
             }
             Some(old) if old.sa_flags & libc::SA_SIGINFO != 0 => {
                 let call: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) =

@@ -6,15 +6,25 @@
 //! into a kernel of before the fork fails with [`Error::Forked`], and dropping
 //! one does nothing. The child can boot kernels of its own.
 //!
+//! Another thread may be anywhere in the library while the process forks, and what it
+//! has locked stays locked in the child. That concerns no lock of a kernel, whose
+//! memory the child does not have, but all that the kernels of a process share. So
+//! none of that is locked: threads that need it at the same time each make it, and
+//! the first one's is kept (`once_cell::race`). What cannot be made twice, the signal
+//! handlers, is begun anew by the child. Nor does a boot use locks of others that
+//! fork(2) does not release: `std` takes one in each thread that it starts
+//! (`crates/host/src/threads.rs`).
+//!
 //! This holds for `fork(3)`, which runs the handler below; not for a bare
 //! `clone(2)`. A child that executes a program at once needs none of it.
 //!
 //! [`Error::Forked`]: crate::Error::Forked
 
+use super::fault;
 use crate::memory;
 use crate::thread;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 /// How many forks lie between this process and the first one. Relaxed: it
 /// changes while the process has one thread.
@@ -24,19 +34,24 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Relaxed)
 }
 
-/// Installs the handler, once per process.
+/// Installs the handler.
 pub(crate) fn install() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: the handler changes thread-locals without a destructor and
-        // atomics, and may unmap memory, which a child may do. It fails for want
-        // of memory only, and then only a program that forks is worse off.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    });
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if INSTALLED.load(SeqCst) {
+        return;
+    }
+    // SAFETY: the handler changes thread-locals without a destructor and atomics, and
+    // may unmap memory, which a child may do. It fails for want of memory only, and
+    // then only a program that forks is worse off.
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    // Afterwards, so that nobody goes on without the handler. Threads that are here at
+    // the same time install it more than once, and it does no harm to run it again.
+    INSTALLED.store(true, SeqCst);
 }
 
 unsafe extern "C" fn in_child() {
     GENERATION.fetch_add(1, Relaxed);
+    fault::forked();
     thread::forked();
     memory::forked();
 }

@@ -225,4 +225,58 @@ mod tests {
         // It may be a number that was made from an address.
         assert_eq!(of(low, false), None);
     }
+
+    /// The number of the only page of the memories.
+    const PAGE_NUMBER: usize = 5;
+
+    /// What the memories are compared to, if the first word of each is what `value` says
+    /// of its base.
+    fn compared(value: impl Fn(u64) -> u64) -> Result<(Vec<Page>, Vec<u64>), String> {
+        let memories = BASES.map(|base| {
+            let mut words: Words = [0; PAGE / 8];
+            words[0] = value(base);
+            Memory {
+                base,
+                len: 1 << 20,
+                stacks: 2 * PAGE_NUMBER,
+                pages: [(PAGE_NUMBER, words)].into(),
+            }
+        });
+        compare(&memories)
+    }
+
+    #[test]
+    fn what_is_explained_is_kept() {
+        let (pages, negated) = compared(|base| base + 0xc0ffee).unwrap();
+        assert_eq!((pages.len(), negated.len()), (1, 0));
+        assert_eq!(
+            (pages[0].number, pages[0].content[0]),
+            (PAGE_NUMBER, 0xc0ffee)
+        );
+        assert_eq!(pages[0].addresses[0], 1);
+        let (pages, negated) = compared(|base| 7_u64.wrapping_sub(base)).unwrap();
+        assert_eq!(pages[0].content[0], 7);
+        assert_eq!(negated, [(PAGE_NUMBER * PAGE) as u64]);
+        let (pages, _) = compared(|_| 7).unwrap();
+        assert!(pages[0].content[0] == 7 && !pages[0].has_addresses());
+    }
+
+    #[test]
+    fn what_is_not_explained_is_refused_with_its_place() {
+        let place = format!("  {:#x}: ", PAGE_NUMBER * PAGE);
+        let refused = |value: &dyn Fn(u64) -> u64| {
+            let refusal = compared(value).err().expect("a refusal");
+            assert!(refusal.starts_with("1 words depend on"), "{refusal}");
+            assert!(refusal.contains(&place), "{refusal}");
+        };
+        // A hash of an address, an index made from one, and what only one of them has.
+        refused(&|base| base.wrapping_mul(0x61c8_8646_80b5_83eb));
+        refused(&|base| base >> 12);
+        refused(&|base| u64::from(base == BASES[2]));
+        // An address of this process: it is the same in all, and of no kernel.
+        let own = place.as_ptr().addr() as u64;
+        refused(&|_| own);
+        let local = (&raw const place).addr() as u64;
+        refused(&|_| local);
+    }
 }

@@ -24,6 +24,12 @@ impl Drop for Restore {
 /// call that is computing is completed. A call that has done part of its work
 /// returns that part.
 ///
+/// The deadline is the thread's. A signal handler that interrupts `f` and calls into a
+/// kernel has it too: it may get [`Error::TimedOut`](crate::Error::TimedOut), also
+/// where the thread was on its way into a call or out of it, and the handler's call is
+/// not refused ([`Error::Reentered`](crate::Error::Reentered)). Calls that a handler
+/// makes within [`without_deadline`] do not.
+///
 /// It costs a call that does not wait nothing.
 pub fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> T {
     let context = context();

@@ -36,7 +36,9 @@ use drupe_cpu::Waiter;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::Instant;
 use tasks::HostTask;
 
@@ -130,26 +132,40 @@ impl Context {
         if self.armed.get() {
             return;
         }
-        if let Some(Some(key)) = KEY.get() {
+        if let Some(key) = key() {
             // Any value but null has the destructor called.
             // SAFETY: the key exists.
-            let set = unsafe { libc::pthread_setspecific(*key, ptr::dangling()) } == 0;
+            let set = unsafe { libc::pthread_setspecific(key, ptr::dangling()) } == 0;
             self.armed.set(set);
         }
     }
 }
 
-static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+/// The key and 1, or 0: not made yet.
+static KEY: AtomicU64 = AtomicU64::new(0);
+
+fn key() -> Option<libc::pthread_key_t> {
+    let key = KEY.load(Acquire).checked_sub(1)?;
+    Some(key as libc::pthread_key_t)
+}
 
 /// Makes the key, once per process. Returns whether there is one.
 pub(crate) fn install() -> bool {
-    let key = KEY.get_or_init(|| {
-        let mut key = 0;
-        // SAFETY: room for a key, and a destructor that any thread may run.
-        let made = unsafe { libc::pthread_key_create(&mut key, Some(end)) } == 0;
-        made.then_some(key)
-    });
-    key.is_some()
+    if key().is_some() {
+        return true;
+    }
+    let mut key = 0;
+    // SAFETY: room for a key, and a destructor that any thread may run.
+    if unsafe { libc::pthread_key_create(&mut key, Some(end)) } != 0 {
+        return self::key().is_some();
+    }
+    let made = KEY.compare_exchange(0, u64::from(key) + 1, AcqRel, Acquire);
+    if made.is_err() {
+        // Another thread was faster.
+        // SAFETY: the key was just made, and nobody else knows it.
+        unsafe { libc::pthread_key_delete(key) };
+    }
+    true
 }
 
 /// The thread ends: so do its tasks.

@@ -22,8 +22,8 @@ use blocked::Blocked;
 use drupe_abi as abi;
 use drupe_cpu::{Baton, Park, Spin};
 use drupe_host::futex;
+use once_cell::race::OnceBool;
 use std::cell::UnsafeCell;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
@@ -150,9 +150,9 @@ impl Vcpu {
 /// How long to spin, in ns; not at all where only one thread can run at a time.
 /// Asked once per process: the answer takes reading several files of cgroups.
 fn max_spin() -> u32 {
-    static MAX: OnceLock<u32> = OnceLock::new();
-    *MAX.get_or_init(|| match std::thread::available_parallelism() {
-        Ok(processors) if processors.get() > 1 => MAX_SPIN,
-        _ => 0,
-    })
+    static SEVERAL: OnceBool = OnceBool::new();
+    let several = SEVERAL.get_or_init(|| {
+        std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
+    });
+    if several { MAX_SPIN } else { 0 }
 }

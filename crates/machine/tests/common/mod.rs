@@ -1,8 +1,9 @@
 //! What the tests share: system calls by name, a disk in memory.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
-use drupe_host::disk::{FaultyDisk, MemoryDisk};
+use drupe_host::disk::{Disk, FaultyDisk, Geometry, MemoryDisk};
 use drupe_machine::{Config, Error, Machine};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -82,4 +83,60 @@ pub fn disk(content: &[u8]) -> Arc<TestDisk> {
 /// Bytes of the disk itself; not counted.
 pub fn content(disk: &TestDisk, range: Range<usize>) -> Vec<u8> {
     disk.inner().to_image()[range].to_vec()
+}
+
+/// A disk on which all bytes are the same, and that forgets what is written. A request
+/// takes as long as the closure, which is told the offset of a read, and goes to a thread
+/// that may wait.
+pub struct BlankDisk<F> {
+    pub size: u64,
+    pub byte: u8,
+    pub before: F,
+}
+
+/// What a [`BlankDisk`] is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    Read(u64),
+    Write,
+    Flush,
+}
+
+/// A mebibyte of zeroes.
+pub fn blank_disk<F: Fn(Request) + Send + Sync>(before: F) -> Arc<BlankDisk<F>> {
+    Arc::new(BlankDisk {
+        size: 1 << 20,
+        byte: 0,
+        before,
+    })
+}
+
+impl<F: Fn(Request) + Send + Sync> Disk for BlankDisk<F> {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            size: self.size,
+            block_size: 512,
+            read_only: false,
+            discard: false,
+        }
+    }
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
+        (self.before)(Request::Read(offset));
+        buffers.iter_mut().for_each(|buffer| buffer.fill(self.byte));
+        Ok(())
+    }
+    fn write_at(&self, _: &[IoSlice<'_>], _offset: u64, _durable: bool) -> io::Result<()> {
+        (self.before)(Request::Write);
+        Ok(())
+    }
+    fn flush(&self) -> io::Result<()> {
+        (self.before)(Request::Flush);
+        Ok(())
+    }
+    fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        unreachable!("not offered")
+    }
+    fn write_zeroes(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        unreachable!("not offered")
+    }
 }
