@@ -232,6 +232,11 @@ impl Kernel {
     /// after sync(2), its journal to be replayed. The first error is returned
     /// when all has been done.
     pub fn halt(&self) -> Result<()> {
+        let machine = self.inner.sys.machine();
+        if machine.is_forked() {
+            // Another thread of the parent may have the locks, for ever.
+            return Err(Error::new("halt", drupe_machine::Error::Forked));
+        }
         let halting = &self.inner.halting;
         let _one = halting.lock().unwrap_or_else(PoisonError::into_inner);
         let mounts = std::mem::take(&mut *self.inner.mounts());
@@ -240,7 +245,7 @@ impl Kernel {
             mounts.map(|mount| mount.settle()).fold(Ok(()), Result::and)
         };
         let settled = without_deadline(settle);
-        let halted = self.inner.sys.machine().halt();
+        let halted = machine.halt();
         settled.and(halted.map_err(|e| Error::new("halt", e)))
     }
 }

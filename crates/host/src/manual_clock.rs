@@ -16,6 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// calls, and what filesystems do in the background every few seconds. Where a
 /// call waits for that, another thread has to advance the clock.
 ///
+/// A child of `fork(2)` makes a clock of its own: in the parent's, another thread of
+/// the parent may have been just then.
+///
 /// TCP takes the time 0 for none: a connection that is made before the clock was
 /// ever advanced leaves a warning in the kernel's log (`net/ipv4/tcp_input.c`).
 #[derive(Debug, Clone)]

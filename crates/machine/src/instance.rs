@@ -151,6 +151,19 @@ impl Instance {
         self.generation != fork::generation()
     }
 
+    /// Asked before anything that takes a lock: in a child of fork(2) another thread
+    /// of the parent may have it, for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forked`].
+    pub(crate) fn check_forked(&self) -> Result<(), Error> {
+        match self.is_forked() {
+            true => Err(Error::Forked),
+            false => Ok(()),
+        }
+    }
+
     /// The CPU for what the calling thread wants of the kernel.
     #[inline]
     pub(crate) fn vcpu(&self) -> &Vcpu {

@@ -131,6 +131,7 @@ impl Machine {
     /// `EINVAL` for a geometry that cannot be, `ENOSPC` when there are 26 disks,
     /// or what the kernel says.
     pub fn add_disk(&self, disk: Arc<dyn Disk>) -> Result<DiskId, Error> {
+        self.kernel.check_forked()?;
         let [size, block_size, flags] = disks::describe(&*disk)?;
         let id = self.kernel.disks.insert(disk)?;
         let args = [id.0.into(), size, block_size, flags, 0, 0];
@@ -164,6 +165,7 @@ impl Machine {
     /// `ENOSPC` when there are 64 links, `EADDRNOTAVAIL` or `EINVAL` for an
     /// address or MTU that cannot be, or what the kernel says.
     pub fn add_link(&self, link: Arc<dyn Link>) -> Result<LinkId, Error> {
+        self.kernel.check_forked()?;
         let info = link.info();
         let number = self
             .kernel
@@ -287,17 +289,29 @@ impl Machine {
 
     /// The newest part of the kernel log.
     pub fn log(&self) -> String {
-        self.kernel.log.text()
+        self.log_since(0)
     }
 
     /// Bytes logged so far, for [`Machine::log_since`].
     pub fn logged(&self) -> u64 {
-        self.kernel.log.written()
+        match self.kernel.is_forked() {
+            true => 0,
+            false => self.kernel.log.written(),
+        }
     }
 
     /// What the kernel has logged since [`Machine::logged`] was `mark`.
     pub fn log_since(&self, mark: u64) -> String {
-        self.kernel.log.text_since(mark)
+        match self.kernel.is_forked() {
+            true => String::new(),
+            false => self.kernel.log.text_since(mark),
+        }
+    }
+
+    /// Whether the kernel stayed with the parent process: this one is a child of
+    /// `fork(2)`.
+    pub fn is_forked(&self) -> bool {
+        self.kernel.is_forked()
     }
 
     /// Breaks the kernel, to see that the program survives it.

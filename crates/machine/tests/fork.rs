@@ -148,3 +148,56 @@ fn fork_while_booting(config: fn() -> Config) {
     });
     assert_eq!(failed.count(), 0, "of {children} children");
 }
+
+/// The child asks what takes a lock, while threads of the parent ask the same.
+#[test]
+fn a_child_may_ask_anything_of_the_parents_kernel() {
+    const FORKS: usize = 60;
+    let kernel = machine();
+    let (reader, _writer) = pipe(&kernel);
+    let interrupter = kernel.interrupter().unwrap();
+    let watch = || kernel.watch(reader as i32, Arc::new(|| {})).unwrap();
+    let disk = || {
+        let added = kernel.add_disk(common::blank_disk(|_| {}));
+        if let Ok(id) = added {
+            kernel.remove_disk(id).unwrap();
+        }
+    };
+    let stop = AtomicBool::new(false);
+    let log = || drop((kernel.log(), kernel.logged()));
+    let interrupt = || drop(interrupter.interrupt());
+    let watched = || drop(watch());
+    let asked: [&(dyn Fn() + Sync); 4] = [&interrupt, &log, &watched, &disk];
+    thread::scope(|s| {
+        for ask in asked {
+            let stop = &stop;
+            s.spawn(move || {
+                while !stop.load(SeqCst) {
+                    ask();
+                }
+            });
+        }
+        for number in 0..FORKS {
+            let watch = watch();
+            let lives = in_child(|| {
+                // Ends the child that waits for a lock.
+                // SAFETY: always possible.
+                unsafe { libc::alarm(10) };
+                drop(watch);
+                let forked = |result: Result<(), Error>| matches!(result, Err(Error::Forked));
+                kernel.log().is_empty()
+                    && kernel.logged() == 0
+                    && forked(interrupter.interrupt())
+                    && forked(kernel.add_disk(common::blank_disk(|_| {})).map(drop))
+                    && forked(kernel.watch(reader as i32, Arc::new(|| {})).map(drop))
+                    && forked(kernel.halt())
+            });
+            if !lives {
+                stop.store(true, SeqCst);
+                panic!("the child of fork {number} hangs");
+            }
+        }
+        stop.store(true, SeqCst);
+    });
+    kernel.halt().unwrap();
+}

@@ -203,6 +203,71 @@ fn a_handler_that_overflows_a_kernels_stack_is_named() {
     assert!(report.log.contains("Call Trace:"), "{}", report.log);
 }
 
+/// Jumps over the guard below a stack of a kernel's, as a function of C with a large
+/// frame does that was built without `-fstack-clash-protection`.
+extern "C" fn jumping_handler(_signal: i32) {
+    let here = 0u8;
+    let (start, end) = STACK.get();
+    if !(start..end).contains(&(&raw const here as usize)) {
+        // SAFETY: what is written to faults, or belongs to a kernel that ends.
+        unsafe {
+            std::arch::asm!(
+                "sub rsp, 1048576",
+                "mov qword ptr [rsp], 0",
+                "add rsp, 1048576",
+            );
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_jumps_over_the_guard_ends_the_kernel_only() {
+    let name = "a_handler_that_jumps_over_the_guard_ends_the_kernel_only";
+    if env::var_os(ROLE).is_none() {
+        assert_eq!(in_a_process(name, "jump"), None);
+        return;
+    }
+    note_own_stack();
+    set_handler(libc::SIGALRM, jumping_handler);
+    let machine = machine();
+    let timer = start_timer();
+    while call(&machine, nr::GETPID, &[]).is_ok() {}
+    // SAFETY: the timer is ours, and not used any more.
+    unsafe { libc::timer_delete(timer) };
+    assert!(matches!(machine.halt(), Err(Error::Dead(_))));
+}
+
+/// Uses 3 KiB and the vector registers.
+extern "C" fn small_handler(_signal: i32) {
+    let mut room = [0xa5u8; 3 << 10];
+    std::hint::black_box(&mut room);
+    dirty_vectors(u64::MAX);
+}
+
+/// Handlers do not run on top of the library's own, on what is left of an alternate
+/// stack.
+#[test]
+fn handlers_wait_for_the_handler_of_faults() {
+    const ROUNDS: usize = 20_000;
+    let name = "handlers_wait_for_the_handler_of_faults";
+    if env::var_os(ROLE).is_none() {
+        assert_eq!(in_a_process(name, "faults"), None);
+        return;
+    }
+    set_handler(libc::SIGALRM, small_handler);
+    let machine = machine();
+    let (_reader, writer) = pipe(&machine);
+    let timer = start_timer();
+    for _ in 0..ROUNDS {
+        // A bad pointer: a fault of the kernel's, with a fixup.
+        let result = call(&machine, nr::WRITE, &[writer, 8, 1]);
+        assert!(result.is_err(), "{result:?}");
+    }
+    // SAFETY: the timer is ours, and not used any more.
+    unsafe { libc::timer_delete(timer) };
+    machine.halt().unwrap();
+}
+
 /// The threads of the library's own, and which signals each blocks.
 fn own_threads() -> Vec<(String, u64)> {
     let mut threads = Vec::new();

@@ -1,9 +1,10 @@
-//! A disk that takes its time keeps nobody but its user waiting.
+//! A disk that takes its time, or panics, keeps nobody but its user waiting.
 
 mod common;
 
 use common::{blank_disk, call, machine, nr, read, write};
-use drupe_machine::with_deadline;
+use drupe_machine::{Error, Machine, with_deadline};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,11 +48,15 @@ impl Gate {
     }
 }
 
+fn mount_devices(machine: &Machine) {
+    let (name, dev) = (c"devtmpfs".as_ptr() as usize, c"/dev".as_ptr() as usize);
+    call(machine, nr::MOUNT, &[name, dev, name, 0, 0]).unwrap();
+}
+
 #[test]
 fn a_slow_disk_does_not_hold_the_cpu() {
     let machine = machine();
-    let (name, dev) = (c"devtmpfs".as_ptr() as usize, c"/dev".as_ptr() as usize);
-    call(&machine, nr::MOUNT, &[name, dev, name, 0, 0]).unwrap();
+    mount_devices(&machine);
     let gate = Arc::new(Gate::default());
     gate.set(true);
     let passed = Arc::clone(&gate);
@@ -106,4 +111,43 @@ fn a_slow_disk_does_not_hold_the_cpu() {
         gate.set(true);
         assert_eq!(sync.join().unwrap().unwrap(), 0);
     });
+}
+
+/// What a disk panics with, which panics itself when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        // Not through the hook, which would print it.
+        std::panic::resume_unwind(Box::new("as requested"));
+    }
+}
+
+#[test]
+fn a_panic_of_a_disk_is_an_error_whatever_it_panics_with() {
+    const EIO: i32 = 5;
+    let machine = machine();
+    mount_devices(&machine);
+    let armed = Arc::new(AtomicBool::new(false));
+    let fuse = Arc::clone(&armed);
+    let disk = blank_disk(move |_| {
+        if fuse.load(SeqCst) {
+            std::panic::resume_unwind(Box::new(Bomb));
+        }
+    });
+    machine.add_disk(disk).unwrap();
+    let path = c"/dev/vda".as_ptr() as usize;
+    let fd = call(&machine, nr::OPENAT, &[0, path, 0]).unwrap();
+    armed.store(true, SeqCst);
+    for place in 0..4 {
+        let mut data = [1u8; 512];
+        let args = [fd, data.as_mut_ptr() as usize, data.len(), place << 18];
+        let error = call(&machine, PREAD64, &args).unwrap_err();
+        assert!(matches!(error, Error::Errno(errno) if errno.raw_os_error() == EIO));
+    }
+    armed.store(false, SeqCst);
+    let mut data = [1u8; 512];
+    let args = [fd, data.as_mut_ptr() as usize, data.len(), 1 << 17];
+    assert_eq!(call(&machine, PREAD64, &args).unwrap(), 512);
+    machine.halt().unwrap();
 }

@@ -1,10 +1,10 @@
 //! The disks of a kernel: requests from its block driver
 //! (`kernel/arch/drupe/drivers/disk.c`) to [`Disk`]s.
 
+use super::environment::contain;
 use drupe_abi::{Errno, IO_FUA, Io, disk_flags, io_op};
 use drupe_host::disk::Disk;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -121,8 +121,7 @@ impl Disks {
     fn attempt(&self, io: &mut Io, attempt: impl Fn(&dyn Disk, &Io) -> io::Result<bool>) -> bool {
         let result = match self.get(io.disk) {
             None => Err(Errno::NODEV.into()),
-            Some(disk) => catch_unwind(AssertUnwindSafe(|| attempt(&*disk, io)))
-                .unwrap_or_else(|_| Err(Errno::IO.into())),
+            Some(disk) => contain(|| attempt(&*disk, io)).unwrap_or_else(|| Err(Errno::IO.into())),
         };
         match result {
             Ok(complete) => {

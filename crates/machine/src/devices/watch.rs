@@ -72,6 +72,7 @@ pub struct Watch {
 
 impl Watch {
     pub(crate) fn new(machine: Arc<Machine>, fd: i32, notify: Notify) -> Result<Watch, Error> {
+        machine.kernel.check_forked()?;
         let watches = &machine.kernel.watches;
         let cookie = watches.insert(notify);
         // SAFETY: the arguments are numbers.
@@ -92,6 +93,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        if self.machine.kernel.is_forked() {
+            return;
+        }
         let args = [self.handle, 0, 0, 0, 0, 0];
         // A kernel that has ended watches nothing.
         // SAFETY: the handle is that of a watch, and is not used again.

@@ -133,8 +133,13 @@ impl Memory {
         address.wrapping_sub(self.space.base().addr() as u64)
     }
 
+    /// Whether `address` is anywhere in the kernel's memory.
+    pub(crate) fn owns(&self, address: u64) -> bool {
+        self.offset(address) < self.layout.total() as u64
+    }
+
     /// Whether `address` is where the stacks of tasks are.
-    pub(crate) fn is_stack(&self, address: u64) -> bool {
+    fn is_stack(&self, address: u64) -> bool {
         let stacks = self.layout.stacks();
         (stacks.start as u64..stacks.end as u64).contains(&self.offset(address))
     }

@@ -92,6 +92,15 @@ fn install_one(signal: i32, previous: &AtomicPtr<libc::sigaction>) {
     new.sa_sigaction = handler as *const () as usize;
     // NODEFER: the image goes on with the signal unblocked in any case.
     new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+    // A handler of the program's that ran on top of this one would have the rest of
+    // the alternate stack, of which a signal's frame alone takes half.
+    // SAFETY: the set is filled in, then changed.
+    unsafe {
+        libc::sigfillset(&mut new.sa_mask);
+        SIGNALS.iter().for_each(|&signal| {
+            libc::sigdelset(&mut new.sa_mask, signal);
+        });
+    }
     let mut replaced = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: both structures are valid; the handler is async-signal-safe.
     let replaced = unsafe {
@@ -155,7 +164,7 @@ unsafe fn divert(
     let ip = registers[libc::REG_RIP as usize] as u64;
     let sp = registers[libc::REG_RSP as usize] as u64;
     let in_text = (image.text_start..image.text_end).contains(&ip);
-    let on_kernel_stack = kernel.memory.is_stack(sp);
+    let on_kernel_stack = kernel.memory.owns(sp);
     if !in_text && !on_kernel_stack {
         // A host operation's own fault: it runs on the thread's stack.
         return false;

@@ -29,6 +29,7 @@ impl Interrupter {
     /// [`Error::Forked`].
     pub fn interrupt(&self) -> Result<(), Error> {
         let kernel = self.kernel.upgrade().ok_or(Error::Halted)?;
+        kernel.check_forked()?;
         self.task
             .with_handle(|handle| kernel.interrupt_task(context(), handle, std::ptr::null()))
     }

@@ -48,12 +48,19 @@ void show_regs(struct pt_regs *regs)
 /* The stack as it was at the fault, if there was one. */
 static unsigned long *fault_sp;
 
-/* What could not be accessed is below the stack of the task that runs. */
+/* Less than the host needs for the frame of a signal. */
+#define OVERFLOWED	8192
+
+/*
+ * What could not be accessed is below the stack of the task that runs, or the host
+ * had no room on it for a signal, which comes without an address.
+ */
 static bool is_overflow(const struct drupe_fault *fault)
 {
 	u64 start = (u64)current->thread.stack - DRUPE_STACK_SIZE;
 
-	return fault->addr < start && fault->addr >= start - PAGE_SIZE;
+	return (fault->addr < start && fault->addr >= start - PAGE_SIZE) ||
+	       fault->sp < start + OVERFLOWED;
 }
 
 /**
@@ -93,7 +100,8 @@ static struct notifier_block drupe_panic_notifier = {
 	.priority = INT_MIN,
 };
 
-void __init trap_init(void)
+/* Early: a panic before would not end. */
+void __init drupe_panic_init(void)
 {
 	atomic_notifier_chain_register(&panic_notifier_list,
 				       &drupe_panic_notifier);

@@ -93,6 +93,7 @@ void drupe_pages_free(void *start, size_t len);
 
 /* mm/init.c */
 void drupe_memory_init(void);
+void drupe_panic_init(void);
 
 #ifdef CONFIG_MMU
 /* mm/vmap.c */
