@@ -2,7 +2,7 @@
 //! their disk images, without root and without mounting anything on the host.
 //!
 //! ```no_run
-//! let kernel = drupe::Kernel::builder().memory(128 << 20).boot()?;
+//! let kernel = drupe::Kernel::boot()?;
 //! let disk = kernel.add_disk(drupe::Disk::open("disk.img")?)?;
 //! let root = disk.partition(1)?.mount(drupe::MountOptions::new())?;
 //! root.write("/etc/motd", "hello\n")?;
