@@ -132,6 +132,16 @@ impl Dir {
         })
     }
 
+    /// Renames an entry of this directory to `new` in `to`; anything but a directory
+    /// that has that name is replaced (rename(2)).
+    pub fn rename(&self, old: impl AsRef<OsStr>, to: &Dir, new: impl AsRef<OsStr>) -> Result<()> {
+        self.entry("rename", old.as_ref(), |sys, dir, old| {
+            with_name(new.as_ref().as_bytes(), |new| {
+                sys.renameat(dir, old, to.fd.raw(), new, 0)
+            })
+        })
+    }
+
     /// Removes anything but a directory.
     pub fn remove_file(&self, name: impl AsRef<OsStr>) -> Result<()> {
         self.entry("remove", name.as_ref(), |sys, dir, name| {
