@@ -19,7 +19,7 @@ pub(crate) fn base_name(path: &Path) -> Option<OsString> {
     (name != b"." && name != b"..").then(|| OsStr::from_bytes(name).to_owned())
 }
 
-/// What is in front of the last name.
+/// What is in front of the last name; empty if nothing is.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }

@@ -150,7 +150,11 @@ fn destination(command: &Command) -> Option<&OsStr> {
 fn made(to: &OsStr) -> Vec<PathBuf> {
     match Location::parse(to) {
         Location::Image(_) => Vec::new(),
-        Location::Host(path) => vec![directory_of(&path), path],
+        Location::Host(path) => {
+            // It is made where symbolic links lead.
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+            vec![directory_of(&real), directory_of(&path), path]
+        }
     }
 }
 

@@ -263,6 +263,16 @@ impl<'a> Session<'a> {
     }
 
     /// The kernel's own memory, for copying through.
+    /// Device and inode of the images that are in use.
+    pub(crate) fn image_files(&self) -> Vec<(u64, u64)> {
+        let images = self.disks.keys().chain(&self.writable);
+        let files = images.filter_map(|image| match image {
+            ImageId::File(dev, ino) => Some((*dev, *ino)),
+            ImageId::Uri(_) => None,
+        });
+        files.collect()
+    }
+
     pub(crate) fn kernel(&self) -> &Kernel {
         &self.kernel
     }

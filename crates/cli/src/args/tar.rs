@@ -10,9 +10,14 @@ use crate::tar::Compression;
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Tar {
     /// Where to write the archive, a file of the host, instead of standard
-    /// output; a suffix such as .gz compresses it. Half an archive is removed
+    /// output; a suffix such as .gz compresses it. A file of that name is replaced when
+    /// the archive is complete
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+
+    /// Replace FILE also if it is a disk image
+    #[arg(long)]
+    pub(crate) force: bool,
 
     /// Compress with gzip
     #[arg(short = 'z', long, conflicts_with_all = ["zstd", "xz", "compress"])]

@@ -16,7 +16,8 @@ use xattr::FileExt as _;
 
 use super::event::{Kind, Stat};
 use super::problem::{Result, host};
-use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, Xattrs};
+use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, World, Xattrs};
+use crate::disk_image;
 use crate::time::Time;
 
 /// An open directory of the host.
@@ -146,6 +147,7 @@ fn collect(
 
 impl SourceDir for HostDir {
     type File = HostFile;
+    const WORLD: World = World::Host;
 
     fn entries(&self) -> Result<Vec<(OsString, Option<Kind>)>> {
         let mut entries = Vec::new();
@@ -242,14 +244,8 @@ impl SourceFile for HostFile {
 }
 
 impl TargetDir for HostDir {
-    type File = HostFile;
-
     fn again(&self) -> Result<HostDir> {
         Ok(self.derive(host("duplicate", self.fd.try_clone())?))
-    }
-
-    fn open_dir(&self, name: &OsStr) -> Result<HostDir> {
-        self.below(name)
     }
 
     fn create_dir(&self, name: &OsStr, mode: u32) -> Result<()> {
@@ -262,8 +258,22 @@ impl TargetDir for HostDir {
         self.open_file("create", name, flags, mode)
     }
 
-    fn truncate(&self, name: &OsStr) -> Result<HostFile> {
-        self.open_file("open", name, OFlags::WRONLY | OFlags::TRUNC, 0)
+    fn open_node(&self, name: &OsStr) -> Result<Option<HostFile>> {
+        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let file = match self.open_file("open", name, flags, 0) {
+            Err(failed) if failed.errno() == Some(Errno::NXIO) => return Ok(None),
+            file => file?,
+        };
+        host("open", fs::fcntl_setfl(&file.0, OFlags::empty()))?;
+        Ok(Some(file))
+    }
+
+    fn disk_image(&self, name: &OsStr) -> Result<Option<&'static str>> {
+        // What cannot be read cannot be looked at: whoever may replace it may.
+        match SourceDir::open(self, name) {
+            Ok(mut file) => host("read", disk_image::kind(&mut file.0)),
+            Err(_) => Ok(None),
+        }
     }
 
     fn symlink(&self, original: &Path, name: &OsStr) -> Result<()> {
@@ -282,8 +292,8 @@ impl TargetDir for HostDir {
         host("link", linked)
     }
 
-    fn kind_of(&self, name: &OsStr) -> Result<Kind> {
-        Ok(SourceDir::stat_of(self, name)?.kind())
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<()> {
+        host("rename", fs::renameat(&self.fd, from, &self.fd, to))
     }
 
     fn remove(&self, name: &OsStr) -> Result<()> {

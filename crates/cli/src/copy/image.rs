@@ -12,7 +12,7 @@ use drupe::{Buffer, Dir, Errno, File, Metadata, Mount, OpenOptions};
 
 use super::event::{Kind, Stat};
 use super::problem::{Result, host};
-use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, Xattrs};
+use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, World, Xattrs};
 use crate::time::{Time, times};
 
 /// An open directory of an image.
@@ -82,6 +82,7 @@ pub(crate) fn stat(metadata: &Metadata) -> Stat {
 
 impl SourceDir for ImageDir {
     type File = ImageFile;
+    const WORLD: World = World::Image;
 
     fn entries(&self) -> Result<Vec<(OsString, Option<Kind>)>> {
         self.dir
@@ -165,14 +166,8 @@ impl SourceFile for ImageFile {
 }
 
 impl TargetDir for ImageDir {
-    type File = ImageFile;
-
     fn again(&self) -> Result<ImageDir> {
         Ok(self.derive(self.dir.try_clone()?))
-    }
-
-    fn open_dir(&self, name: &OsStr) -> Result<ImageDir> {
-        Ok(self.derive(self.dir.open_dir(name)?))
     }
 
     fn create_dir(&self, name: &OsStr, mode: u32) -> Result<()> {
@@ -185,10 +180,13 @@ impl TargetDir for ImageDir {
         Ok(ImageFile(self.dir.open(name, &options)?))
     }
 
-    fn truncate(&self, name: &OsStr) -> Result<ImageFile> {
-        let mut options = OpenOptions::new();
-        options.write(true).truncate(true);
-        Ok(ImageFile(self.dir.open(name, &options)?))
+    fn open_node(&self, _name: &OsStr) -> Result<Option<ImageFile>> {
+        // Nothing is behind the devices of an image.
+        Ok(None)
+    }
+
+    fn disk_image(&self, _name: &OsStr) -> Result<Option<&'static str>> {
+        Ok(None)
     }
 
     fn symlink(&self, original: &Path, name: &OsStr) -> Result<()> {
@@ -204,8 +202,8 @@ impl TargetDir for ImageDir {
         Ok(mount.hard_link(self.base.join(first), self.base.join(second))?)
     }
 
-    fn kind_of(&self, name: &OsStr) -> Result<Kind> {
-        Ok(Kind::of(self.dir.symlink_metadata(name)?.mode()))
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<()> {
+        Ok(self.dir.rename(from, &self.dir, to)?)
     }
 
     fn remove(&self, name: &OsStr) -> Result<()> {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use drupe::Errno;
 
 use super::event::{Attributes, Kind};
-use super::problem::Result;
+use super::problem::{Failed, Result};
 use super::side::Settable;
 use crate::mode::ModeChange;
 use crate::time::Time;
@@ -51,6 +51,37 @@ pub(crate) struct Refused {
     pub(crate) owners: u64,
     pub(crate) modes: u64,
     pub(crate) xattrs: u64,
+    /// What it could not do, of the file that was last. Not the end of that file: it
+    /// has its contents, and all else that can be had.
+    failed: Vec<Failed>,
+}
+
+impl Refused {
+    /// What could not be done of the file that was last.
+    pub(crate) fn take_failed(&mut self) -> Vec<Failed> {
+        std::mem::take(&mut self.failed)
+    }
+
+    /// Counts a refusal that `which` stands for, notes any other failure.
+    fn note(&mut self, result: Result<()>, which: fn(&mut Refused) -> &mut u64) {
+        match result {
+            Ok(()) => {}
+            Err(failed) if failed.is_refusal() => *which(self) += 1,
+            Err(failed) => self.failed.push(failed),
+        }
+    }
+
+    fn owners(&mut self) -> &mut u64 {
+        &mut self.owners
+    }
+
+    fn modes(&mut self) -> &mut u64 {
+        &mut self.modes
+    }
+
+    fn xattrs(&mut self) -> &mut u64 {
+        &mut self.xattrs
+    }
 }
 
 impl Keep<'_> {
@@ -91,7 +122,8 @@ impl Keep<'_> {
         }
     }
 
-    /// Sets what is to be kept and is not so yet. `has_mode`: not a symbolic link.
+    /// Sets what is to be kept and is not so yet; what fails is in `refused`.
+    /// `has_mode`: not a symbolic link.
     pub(crate) fn apply(
         &self,
         file: &impl Settable,
@@ -99,7 +131,7 @@ impl Keep<'_> {
         origin: Origin,
         has_mode: bool,
         refused: &mut Refused,
-    ) -> Result<()> {
+    ) {
         let Wanted {
             uid,
             gid,
@@ -124,7 +156,7 @@ impl Keep<'_> {
                 false => wanted.unwrap_or(u32::MAX),
             };
             let (uid, gid) = (id(uid, stat.uid), id(gid, stat.gid));
-            tolerate(file.chown(uid, gid), &mut refused.owners)?;
+            refused.note(file.chown(uid, gid), Refused::owners);
             if refused.owners > before {
                 // Set-user-ID was meant for another owner (cp does the same).
                 mode &= 0o777;
@@ -135,22 +167,32 @@ impl Keep<'_> {
             .iter()
             .partition(|(name, _)| name.as_bytes().starts_with(b"system."));
         for (name, value) in others {
-            tolerate(file.set_xattr(name, value), &mut refused.xattrs)?;
+            refused.note(file.set_xattr(name, value), Refused::xattrs);
         }
         if modes && has_mode && known.map(|(_, mode)| mode) != Some(mode) {
-            tolerate(file.chmod(mode), &mut refused.modes)?;
+            refused.note(file.chmod(mode), Refused::modes);
         }
         if self.archive && known.is_none() && has_mode {
-            remove_inherited(file, attributes)?;
+            refused.note(remove_inherited(file, attributes), Refused::xattrs);
         }
         // An ACL is part of the mode, and the mode of the ACL.
         for (name, value) in acls {
-            tolerate(file.set_xattr(name, value), &mut refused.xattrs)?;
+            refused.note(file.set_xattr(name, value), Refused::xattrs);
         }
-        match times {
-            true => file.set_times(stat.accessed, stat.modified),
-            false => Ok(()),
+        if times && let Err(failed) = file.set_times(stat.accessed, stat.modified) {
+            refused.failed.push(failed);
         }
+    }
+}
+
+/// Gives `file`, which takes the place of another one, the owners, permissions and
+/// extended attributes of that.
+pub(crate) fn inherit(file: &impl Settable, old: &Attributes, refused: &mut Refused) {
+    let stat = &old.stat;
+    refused.note(file.chown(stat.uid, stat.gid), Refused::owners);
+    refused.note(file.chmod(stat.mode & 0o7777), Refused::modes);
+    for (name, value) in &old.xattrs {
+        refused.note(file.set_xattr(name, value), Refused::xattrs);
     }
 }
 
@@ -166,15 +208,4 @@ fn remove_inherited(file: &impl Settable, attributes: &Attributes) -> Result<()>
         }
     }
     Ok(())
-}
-
-/// Counts a refusal instead of failing.
-fn tolerate(result: Result<()>, refused: &mut u64) -> Result<()> {
-    match result {
-        Err(failed) if failed.is_refusal() => {
-            *refused += 1;
-            Ok(())
-        }
-        result => result,
-    }
 }

@@ -17,6 +17,7 @@ pub(crate) mod image;
 pub(crate) mod keep;
 mod plan;
 pub(crate) mod progress;
+pub(crate) mod replace;
 pub(crate) mod side;
 pub(crate) mod walk;
 mod write;
@@ -42,6 +43,7 @@ use image::{ImageDir, ImageFile};
 use keep::{Keep, Refused, Wanted};
 use plan::{Existing, Target};
 use progress::Progress;
+use replace::{Policy, Replacing};
 use side::{SourceDir, TargetDir};
 use walk::{Top, Walker, What};
 pub(crate) use write::allocate;
@@ -90,10 +92,15 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
         epoch: epoch::get()?,
     };
     let into_image = matches!(dest, Location::Image(_));
+    let replacing = command.replacing()?;
+    if replacing.policy == Policy::Ask {
+        context.own_stdin()?;
+    }
     with_job(
         context,
         command.archive,
         &wanted,
+        &replacing,
         into_image,
         |session, job| match &dest {
             Location::Host(path) => to_host(session, command, &paths, path, job),
@@ -107,6 +114,7 @@ pub(crate) fn with_job(
     context: &mut Context<'_>,
     archive: bool,
     wanted: &Wanted,
+    replacing: &Replacing,
     into_image: bool,
     work: impl FnOnce(&mut Session<'_>, &mut Job<'_>) -> Copied,
 ) -> Result<ExitCode, Failure> {
@@ -122,6 +130,7 @@ pub(crate) fn with_job(
             umask: umask.bits,
             wanted,
         },
+        replacing,
         interrupt: &interrupt,
         progress: Progress::new(&context.options),
         buffers: Vec::new(),
@@ -155,6 +164,7 @@ pub(crate) fn warn_of_refusals(refused: &Refused, progress: &Progress) {
         owners,
         modes,
         xattrs,
+        ..
     } = refused;
     for (count, what) in [
         (owners, "owners"),
@@ -354,7 +364,7 @@ pub(crate) fn transfer<S: SourceDir, T: TargetDir>(
         job.progress.add_total(walk::measure(&tops));
     }
     let archive = job.keep.archive;
-    let writer = Writer::new(job, base, shown);
+    let writer = Writer::new(job, base, shown, S::WORLD);
     let writer = writer.map_err(|failed| failed.at(shown.display().to_string()))?;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);

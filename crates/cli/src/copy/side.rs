@@ -15,9 +15,19 @@ use crate::time::Time;
 
 pub(crate) type Xattrs = Vec<(OsString, Vec<u8>)>;
 
+/// Which kernel has the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum World {
+    /// The host's.
+    Host,
+    /// The library's: an image.
+    Image,
+}
+
 /// A directory to copy from.
 pub(crate) trait SourceDir: Sized + Send {
     type File: SourceFile;
+    const WORLD: World;
 
     /// Names, and types where the directory tells them.
     fn entries(&self) -> Result<Vec<(OsString, Option<Kind>)>>;
@@ -46,23 +56,23 @@ pub(crate) trait SourceFile: Send + Sync {
 }
 
 /// A directory to copy into.
-pub(crate) trait TargetDir: Sized + Settable {
-    type File: TargetFile;
-
+pub(crate) trait TargetDir: SourceDir<File: TargetFile> + Settable {
     /// Another handle to this one.
     fn again(&self) -> Result<Self>;
-    fn open_dir(&self, name: &OsStr) -> Result<Self>;
     fn create_dir(&self, name: &OsStr, mode: u32) -> Result<()>;
     /// EEXIST if there is anything of that name.
     fn create(&self, name: &OsStr, mode: u32) -> Result<Self::File>;
-    /// Opens an existing file for writing, emptied.
-    fn truncate(&self, name: &OsStr) -> Result<Self::File>;
+    /// Opens a device or FIFO for writing; `None` while nobody reads the FIFO.
+    fn open_node(&self, name: &OsStr) -> Result<Option<Self::File>>;
+    /// What kind of disk image this file is, if it is one.
+    fn disk_image(&self, name: &OsStr) -> Result<Option<&'static str>>;
     fn symlink(&self, original: &Path, name: &OsStr) -> Result<()>;
     fn mknod(&self, name: &OsStr, mode: u32, dev: u64) -> Result<()>;
     /// Makes a second name; both paths begin at the directory that the copy
     /// started from.
     fn link(&self, first: &Path, second: &Path) -> Result<()>;
-    fn kind_of(&self, name: &OsStr) -> Result<Kind>;
+    /// Gives an entry another name; what has that, and is no directory, is replaced.
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<()>;
     /// Removes anything but a directory.
     fn remove(&self, name: &OsStr) -> Result<()>;
     /// What is made here gets these owners and exactly the mode asked for;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 
 use super::LARGE;
@@ -24,7 +24,7 @@ const KEPT: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_ac
 const XFS_ACL: &[u8] = b"trusted.SGI_ACL_";
 
 /// Whether an extended attribute is copied.
-fn is_kept(name: &OsStr) -> bool {
+pub(super) fn is_kept(name: &OsStr) -> bool {
     let name = name.as_bytes();
     KEPT.iter().any(|space| name.starts_with(space)) && !name.starts_with(XFS_ACL)
 }
@@ -57,6 +57,8 @@ type Told<T = ()> = std::result::Result<T, Gone>;
 pub(crate) struct Walker<'a, D: SourceDir> {
     /// Attributes and hard links are kept.
     archive: bool,
+    /// Whether something is left out, by its path in the target.
+    left_out: Box<dyn Fn(&Path) -> bool + 'a>,
     /// In front of paths in problems: the image and a colon.
     label: &'a str,
     sender: SyncSender<Batch<D::File>>,
@@ -80,6 +82,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
     pub(crate) fn new(archive: bool, label: &'a str, sender: SyncSender<Batch<D::File>>) -> Self {
         Walker {
             archive,
+            left_out: Box::new(|_| false),
             label,
             sender,
             batch: Vec::new(),
@@ -88,6 +91,13 @@ impl<'a, D: SourceDir> Walker<'a, D> {
             shown: PathBuf::new(),
             at: PathBuf::new(),
         }
+    }
+
+    /// Leaves out some, with all that is below; a file with several names is there if
+    /// one of them is.
+    pub(crate) fn leaving_out(mut self, which: impl Fn(&Path) -> bool + 'a) -> Self {
+        self.left_out = Box::new(which);
+        self
     }
 
     /// Walks all of them; hard links are kept among them.
@@ -106,6 +116,9 @@ impl<'a, D: SourceDir> Walker<'a, D> {
         } = top;
         self.shown = shown;
         self.at = PathBuf::from(&target);
+        if (self.left_out)(&self.at) {
+            return Ok(());
+        }
         let level = match what {
             What::File(file) => {
                 let event = self.opened(file, &target);
@@ -133,6 +146,11 @@ impl<'a, D: SourceDir> Walker<'a, D> {
             };
             self.shown.push(&name);
             self.at.push(&name);
+            if (self.left_out)(&self.at) {
+                self.shown.pop();
+                self.at.pop();
+                continue;
+            }
             match self.entry(&level.dir, &name, &name, kind)? {
                 Some(level) => stack.push(level),
                 None => {

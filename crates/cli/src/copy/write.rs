@@ -1,17 +1,19 @@
 //! Makes in the target what the walker tells of the source.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use drupe::{Buffer, Errno, Kernel};
 
 use super::data::{self, End, Extent, Side};
-use super::event::{Attributes, Data, Event, Kind};
-use super::keep::{Keep, Origin, Refused};
+use super::event::{Attributes, Data, Event, Kind, Stat};
+use super::keep::{self, Keep, Origin, Refused};
 use super::problem::{Failed, Problem, Result};
 use super::progress::Progress;
-use super::side::{Entry, SourceFile, TargetDir, TargetFile};
-use super::walk::Batch;
+use super::replace::{self, Made, Replacing};
+use super::side::{Entry, SourceFile, TargetDir, TargetFile, World};
+use super::walk::{Batch, is_kept};
 use crate::epoch::Unwritten;
 use crate::interrupt::Interrupt;
 
@@ -22,6 +24,8 @@ const PIECE: usize = 1 << 20;
 const OVERLAP: u64 = 4 * PIECE as u64;
 /// Bytes of a stream copied at once.
 const CHUNK: usize = 256 << 10;
+/// How often to look for a reader of a FIFO.
+const READER: Duration = Duration::from_millis(50);
 
 /// What ends a copy before its end.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(crate) enum Stop {
 pub(crate) struct Job<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) keep: Keep<'a>,
+    pub(super) replacing: &'a Replacing,
     pub(super) interrupt: &'a Interrupt,
     pub(super) progress: Progress,
     /// For [`Data::Large`]; made when first needed.
@@ -70,6 +75,8 @@ pub(super) struct Writer<'a, 'b, D: TargetDir> {
     heirs: Option<(u32, u32)>,
     /// As problems name the base: the image, a colon, a path.
     shown: &'a Path,
+    /// Where the sources are: files of one world can be compared.
+    source: World,
     stack: Vec<Level<D>>,
     /// From the base.
     at: PathBuf,
@@ -81,12 +88,18 @@ pub(super) struct Writer<'a, 'b, D: TargetDir> {
 type Flow = std::result::Result<(), Stop>;
 
 impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
-    pub(super) fn new(job: &'a mut Job<'b>, base: D, shown: &'a Path) -> Result<Self> {
+    pub(super) fn new(
+        job: &'a mut Job<'b>,
+        base: D,
+        shown: &'a Path,
+        source: World,
+    ) -> Result<Self> {
         Ok(Writer {
             heirs: base.heirs()?,
             job,
             base,
             shown,
+            source,
             stack: Vec::new(),
             at: PathBuf::new(),
             skipping: 0,
@@ -141,8 +154,19 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                 self.job.progress.file();
             }
             Event::Link { name, first } => self.entry(&name, |writer| {
-                let second = &writer.at;
-                writer.anew(&name, || writer.base.link(&first, second))
+                let link = |name: &OsStr| {
+                    let second = writer.at.with_file_name(name);
+                    writer.base.link(&first, &second)
+                };
+                let Some((made, ())) = writer.make(&name, None, link)? else {
+                    return Ok(());
+                };
+                writer.commit(&made, &name)?;
+                if made.instead_of.is_some() {
+                    // Both were names of one file: rename(2) leaves them then.
+                    replace::abandon(writer.dir(), &made);
+                }
+                Ok(())
             })?,
             Event::Symlink {
                 name,
@@ -150,15 +174,22 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                 attributes,
             } => self.entry(&name, |writer| {
                 let dir = writer.dir();
-                writer.anew(&name, || dir.symlink(&target, &name))?;
-                writer.finish_entry(&name, &attributes, 0o777, false)
+                let symlink = |name: &OsStr| dir.symlink(&target, name);
+                let made = writer.make(&name, Some(&attributes.stat), symlink)?;
+                writer.finish_entry(made, &name, &attributes, 0o777, false)
             })?,
             Event::Node { name, attributes } => self.entry(&name, |writer| {
                 let (dir, stat) = (writer.dir(), &attributes.stat);
                 let mode = writer.job.keep.mode(&attributes);
                 let node = stat.mode & libc::S_IFMT | mode;
-                writer.anew(&name, || dir.mknod(&name, node, stat.rdev))?;
-                writer.finish_entry(&name, &attributes, mode, true)
+                if writer.is_there(&name, stat) {
+                    // Such as /dev/null of the host: it stays that very node.
+                    let made = (Made::before(&name), ());
+                    return writer.finish_entry(Some(made), &name, &attributes, mode, true);
+                }
+                let mknod = |name: &OsStr| dir.mknod(name, node, stat.rdev);
+                let made = writer.make(&name, Some(stat), mknod)?;
+                writer.finish_entry(made, &name, &attributes, mode, true)
             })?,
         }
         Ok(())
@@ -193,7 +224,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             match parent.create_dir(name, mode) {
                 Ok(()) => (parent.open_dir(name)?, true),
                 Err(failed) if failed.errno() == Some(Errno::EXIST) => {
-                    if parent.kind_of(name)? != Kind::Dir {
+                    if parent.stat_of(name)?.kind() != Kind::Dir {
                         let cause = "it exists and is not a directory";
                         return Err(Failed::new("create directory", cause));
                     }
@@ -227,61 +258,122 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             }
         }
         let refused = &mut self.job.refused;
-        keep.apply(&level.dir, &level.attributes, level.origin, true, refused)
+        keep.apply(&level.dir, &level.attributes, level.origin, true, refused);
+        self.tell_of_attributes();
+        Ok(())
     }
 
+    /// Tells which attributes the file where we are could not have.
+    fn tell_of_attributes(&mut self) {
+        for failed in self.job.refused.take_failed() {
+            let problem = self.name(failed);
+            self.job.report(&problem);
+        }
+    }
+
+    /// Gives what was made in place of a file its attributes, and its name.
     fn finish_entry(
         &mut self,
+        made: Option<(Made, ())>,
         name: &OsStr,
         attributes: &Attributes,
         mode: u32,
         has_mode: bool,
     ) -> Result<()> {
+        let Some((made, ())) = made else {
+            return Ok(());
+        };
         let heirs = self.heirs();
         let dir = self.stack.last().map_or(&self.base, |level| &level.dir);
-        let (entry, origin) = (Entry { dir, name }, Origin::Made { mode, heirs });
+        let entry = Entry {
+            dir,
+            name: &made.name,
+        };
+        let origin = match made.existed {
+            true => Origin::Existed,
+            false => Origin::Made { mode, heirs },
+        };
         let refused = &mut self.job.refused;
         self.job
             .keep
-            .apply(&entry, attributes, origin, has_mode, refused)
+            .apply(&entry, attributes, origin, has_mode, refused);
+        self.tell_of_attributes();
+        self.commit(&made, name)
     }
 
-    /// Makes a name; what has it is replaced, unless it is a directory.
-    fn anew(&self, name: &OsStr, make: impl Fn() -> Result<()>) -> Result<()> {
-        match make() {
-            Err(failed) if failed.errno() == Some(Errno::EXIST) => {
-                self.displace(name)?;
-                make()
-            }
-            result => result,
-        }
-    }
-
-    fn displace(&self, name: &OsStr) -> Result<()> {
+    /// Makes something of a name where we are; if that is taken, under another name.
+    /// `None`: what has it is to stay.
+    fn make<T>(
+        &self,
+        name: &OsStr,
+        source: Option<&Stat>,
+        make: impl Fn(&OsStr) -> Result<T>,
+    ) -> Result<Option<(Made, T)>> {
         let dir = self.dir();
-        match dir.kind_of(name)? {
-            Kind::Dir => Err(Failed::new("replace", "it is a directory")),
-            _ => dir.remove(name),
+        let allows = |found: &Stat| {
+            let is_same = source.is_some_and(|source| {
+                self.source == D::WORLD && (source.dev, source.ino) == (found.dev, found.ino)
+            });
+            if is_same {
+                return Err(Failed::new("copy", "they are the same file"));
+            }
+            let shown = self.shown.join(&self.at).display().to_string();
+            self.job.replacing.allows(dir, name, found, &shown)
+        };
+        replace::make(dir, name, allows, make)
+    }
+
+    fn commit(&self, made: &Made, name: &OsStr) -> Result<()> {
+        replace::commit(self.dir(), made, name, self.job.replacing.backup.as_ref())
+    }
+
+    /// Whether the host has this device, FIFO or socket there already.
+    fn is_there(&self, name: &OsStr, wanted: &Stat) -> bool {
+        D::WORLD == World::Host
+            && self.dir().stat_of(name).is_ok_and(|found| {
+                let kind = |stat: &Stat| (stat.mode & libc::S_IFMT, stat.rdev);
+                kind(&found) == kind(wanted)
+            })
+    }
+
+    /// A device or FIFO of the host is written into. `None`: there is none of that
+    /// name, or nobody wants a copy any more.
+    fn open_node(&self, name: &OsStr) -> Result<Option<D::File>> {
+        let dir = self.dir();
+        if D::WORLD != World::Host {
+            return Ok(None);
+        }
+        match dir.stat_of(name) {
+            Ok(found) if found.kind() == Kind::Node => {}
+            _ => return Ok(None),
+        }
+        loop {
+            match dir.open_node(name)? {
+                Some(file) => return Ok(Some(file)),
+                None if self.job.interrupt.requested() => return Ok(None),
+                // There is no way to be told of a reader.
+                None => std::thread::sleep(READER),
+            }
         }
     }
 
-    /// Opens a file to write: a new one, an old one emptied, or one in place of
-    /// a link or device. A symbolic link is never written through: it might
-    /// lead anywhere.
-    fn open(&self, name: &OsStr, mode: u32) -> Result<(D::File, Origin)> {
-        let dir = self.dir();
-        let heirs = self.heirs();
-        let made = Origin::Made { mode, heirs };
-        match dir.create(name, mode) {
-            Err(failed) if failed.errno() == Some(Errno::EXIST) => {
-                if dir.kind_of(name)? == Kind::File {
-                    return Ok((dir.truncate(name)?, Origin::Existed));
-                }
-                self.displace(name)?;
-                Ok((dir.create(name, mode)?, made))
-            }
-            result => Ok((result?, made)),
-        }
+    /// What replaces a file without `-a` has its owners and permissions.
+    fn inherit(&mut self, file: &D::File, name: &OsStr) -> Result<()> {
+        let dir = self.stack.last().map_or(&self.base, |level| &level.dir);
+        let attributes = Attributes {
+            stat: dir.stat_of(name)?,
+            xattrs: dir.xattrs_of(name)?,
+        };
+        let is_kept = |(name, _): &(OsString, _)| is_kept(name) && name != "security.capability";
+        keep::inherit(
+            file,
+            &Attributes {
+                xattrs: attributes.xattrs.into_iter().filter(is_kept).collect(),
+                ..attributes
+            },
+            &mut self.job.refused,
+        );
+        Ok(())
     }
 
     fn file<F: SourceFile>(
@@ -290,15 +382,24 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         attributes: &Attributes,
         data: Data<F>,
     ) -> Flow {
+        match self.open_node(name) {
+            Ok(None) => {}
+            Ok(Some(file)) => return self.write_into(&file, attributes, data),
+            Err(failed) => return self.failure(failed),
+        }
+        if self.job.interrupt.requested() {
+            return Err(Stop::Interrupted);
+        }
         let mode = self.job.keep.mode(attributes);
-        let (file, origin) = match self.open(name, mode) {
-            Ok(opened) => opened,
+        let dir = self.dir();
+        let create = |name: &OsStr| dir.create(name, mode);
+        let (made, file) = match self.make(name, Some(&attributes.stat), create) {
+            Ok(Some(made)) => made,
+            Ok(None) => return Ok(()),
             Err(failed) => return self.failure(failed),
         };
         let filled = self.fill(&file, attributes, data).and_then(|end| {
-            let refused = &mut self.job.refused;
-            let keep = self.job.keep;
-            keep.apply(&file, attributes, origin, true, refused)
+            self.finish(&file, &made, name, attributes)
                 .map_err(|failed| self.name(failed))?;
             Ok(end)
         });
@@ -310,11 +411,57 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             self.settle(settled)?;
         }
         if !matches!(filled, Ok(End::Complete)) {
-            // Half a file is worse than none. If that fails too, the first
-            // failure is still the one to tell.
-            let _ = self.dir().remove(name);
+            // Half a file is worse than none.
+            replace::abandon(self.dir(), &made);
         }
         match filled {
+            Ok(End::Complete) => {
+                let committed = self.commit(&made, name);
+                self.settle(committed)
+            }
+            Ok(End::Stopped) => Err(Stop::Interrupted),
+            Err(problem) => self.problem(problem),
+        }
+    }
+
+    /// Sets the attributes of a file that has its contents.
+    fn finish(
+        &mut self,
+        file: &D::File,
+        made: &Made,
+        name: &OsStr,
+        attributes: &Attributes,
+    ) -> Result<()> {
+        let keep = self.job.keep;
+        let mode = keep.mode(attributes);
+        let mut origin = Origin::Made {
+            mode,
+            heirs: self.heirs(),
+        };
+        if !keep.archive && made.instead_of == Some(Kind::File) {
+            self.inherit(file, name)?;
+            origin = Origin::Existed;
+        }
+        let refused = &mut self.job.refused;
+        keep.apply(file, attributes, origin, true, refused);
+        self.tell_of_attributes();
+        Ok(())
+    }
+
+    /// Fills a device or FIFO, which has no contents to keep, nor attributes of
+    /// a file.
+    fn write_into<F: SourceFile>(
+        &mut self,
+        file: &D::File,
+        attributes: &Attributes,
+        data: Data<F>,
+    ) -> Flow {
+        let data = match data {
+            // From the beginning to the end.
+            Data::Large(source, shown) => Data::Stream(source, shown),
+            data => data,
+        };
+        match self.fill(file, attributes, data) {
             Ok(End::Complete) => Ok(()),
             Ok(End::Stopped) => Err(Stop::Interrupted),
             Err(problem) => self.problem(problem),

@@ -22,6 +22,7 @@ use crate::args::{Build, Format};
 use crate::context::Context;
 use crate::copy::image::ImageDir;
 use crate::copy::keep::Wanted;
+use crate::copy::replace::Replacing;
 use crate::copy::walk::{Top, What};
 use crate::copy::{transfer, with_job};
 use crate::epoch;
@@ -65,11 +66,19 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Build) -> Result<ExitCode
         epoch: epoch::get()?,
         ..Wanted::default()
     };
-    with_job(context, true, &wanted, true, |_, job| {
-        let base = ImageDir::open(&mount, &dest.path).map_err(|failed| failed.at(dest.label()))?;
-        let label = format!("{shown}: ");
-        transfer(job, &label, tops, base, Path::new(&dest.label()))
-    })
+    with_job(
+        context,
+        true,
+        &wanted,
+        &Replacing::default(),
+        true,
+        |_, job| {
+            let base =
+                ImageDir::open(&mount, &dest.path).map_err(|failed| failed.at(dest.label()))?;
+            let label = format!("{shown}: ");
+            transfer(job, &label, tops, base, Path::new(&dest.label()))
+        },
+    )
 }
 
 /// All of a tree; the directory built in keeps its attributes unless the

@@ -11,7 +11,7 @@ use drupe::{Buffer, Errno};
 use super::tree::{Contents, Node, Tree};
 use crate::copy::event::{Kind, Stat};
 use crate::copy::host::HostFile;
-use crate::copy::side::{SourceDir, SourceFile, Xattrs};
+use crate::copy::side::{SourceDir, SourceFile, World, Xattrs};
 use crate::problem::{Failed, Result, host};
 
 /// A directory of a tree.
@@ -59,6 +59,7 @@ impl ManifestDir {
 
 impl SourceDir for ManifestDir {
     type File = ManifestFile;
+    const WORLD: World = World::Host;
 
     fn entries(&self) -> Result<Vec<(OsString, Option<Kind>)>> {
         let children = self.node().children.iter();

@@ -189,14 +189,7 @@ fn of_host(path: &OsStr) -> OsString {
 }
 
 fn copying(transfer: &Transfer, paths: Vec<OsString>) -> Cp {
-    Cp {
-        recursive: transfer.recursive,
-        archive: transfer.archive,
-        chown: None,
-        mode: None,
-        mtime: None,
-        paths,
-    }
+    Cp::new(transfer.recursive, transfer.archive, paths)
 }
 
 /// Runs a command of the host with its shell.

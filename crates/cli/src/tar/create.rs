@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +25,7 @@ use crate::copy::walk::{Batch, Top, Walker, What, measure};
 use crate::copy::{QUEUE, allocate};
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
+use crate::host_output::HostOutput;
 use crate::interrupt::Interrupt;
 use crate::location::ImagePath;
 use crate::paths::base_name;
@@ -50,33 +50,35 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tar) -> Result<ExitCode, 
                 "an archive is nothing for a terminal: give -f FILE, or redirect the output",
             ));
         }
-        return create(context, command, &source, compression, io::stdout().lock());
+        let code = create(context, command, &source, compression, io::stdout().lock())?;
+        return Ok(code.unwrap_or(ExitCode::Failed));
     };
     context.interrupt.install()?;
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    let is_file = file.metadata().is_ok_and(|found| found.is_file());
-    let result = create(context, command, &source, compression, &file);
-    if result.is_err() && is_file {
-        // Half an archive is worse than none. The failure is the one to tell.
-        let _ = std::fs::remove_file(path);
-    }
-    result
+    // The image is open then, and its file known.
+    context.session.mount(&source.volume)?;
+    let output = HostOutput::create(path, command.force, &context.session.image_files())?;
+    let Some(code) = create(context, command, &source, compression, output.file())? else {
+        return Ok(ExitCode::Failed);
+    };
+    let committed = output.commit();
+    committed.with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(code)
 }
 
+/// Writes the archive. `None`: there is nothing to put into one, as has been told.
 fn create(
     context: &mut Context<'_>,
     command: &Tar,
     source: &ImagePath,
     compression: Compression,
     stream: impl Write,
-) -> Result<ExitCode, Failure> {
+) -> Result<Option<ExitCode>, Failure> {
     let mount = context.session.mount(&source.volume)?;
     let stream = BufWriter::with_capacity(256 << 10, stream);
     let mut archiver = Archiver {
         writer: Writer::new(Compressor::new(compression, stream)?),
         users: names(command, &mount, Names::users)?,
         groups: names(command, &mount, Names::groups)?,
-        exclude: &command.exclude,
         epoch: epoch::get()?,
         label: source.volume.label(),
         kernel: context.session.kernel().clone(),
@@ -84,7 +86,6 @@ fn create(
         interrupt: &context.interrupt,
         progress: Progress::new(&context.options),
         at: Vec::new(),
-        skipping: 0,
         linked: HashMap::new(),
         failed: false,
     };
@@ -92,12 +93,19 @@ fn create(
     if archiver.progress.is_shown() {
         archiver.progress.add_total(measure(&tops));
     }
+    if tops.is_empty() {
+        archiver.progress.finish();
+        return Ok(None);
+    }
     let label = format!("{}:", source.volume.label());
+    let exclude = &command.exclude;
     let walked = std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         scope.spawn(move || {
             // Gone: the archiver has stopped, and says why.
-            let _ = Walker::new(true, &label, sender).run(tops);
+            let _ = Walker::new(true, &label, sender)
+                .leaving_out(|path| is_excluded(exclude, path))
+                .run(tops);
         });
         archiver.run(receiver)
     });
@@ -105,10 +113,10 @@ fn create(
     let (writer, failed) = (archiver.writer, archiver.failed);
     walked?;
     writer.finish()?.finish()?;
-    Ok(match failed {
+    Ok(Some(match failed {
         true => ExitCode::Failed,
         false => ExitCode::Success,
-    })
+    }))
 }
 
 /// Names of owners, unless numbers are to do.
@@ -180,7 +188,6 @@ struct Archiver<'a, W: Write> {
     writer: Writer<Compressor<W>>,
     users: Names,
     groups: Names,
-    exclude: &'a [OsString],
     epoch: Option<Time>,
     label: String,
     kernel: Kernel,
@@ -190,11 +197,20 @@ struct Archiver<'a, W: Write> {
     progress: Progress,
     /// Where we are in the archive.
     at: Vec<u8>,
-    /// How deep we are in a directory that is left out.
-    skipping: usize,
     /// Of files with several names, by the path of the first.
     linked: HashMap<PathBuf, Attributes>,
     failed: bool,
+}
+
+/// Whether one of the patterns is this path in the archive, or its last name.
+fn is_excluded(patterns: &[OsString], path: &Path) -> bool {
+    let path = path.as_os_str().as_bytes();
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+    let path = path.strip_prefix(b"./").unwrap_or(path);
+    patterns.iter().any(|pattern| {
+        let pattern = pattern.as_bytes();
+        glob::matches(pattern, path, false) || glob::matches(pattern, name, false)
+    })
 }
 
 /// "a/b" of "a" and "b".
@@ -221,16 +237,6 @@ impl<W: Write> Archiver<'_, W> {
         Ok(())
     }
 
-    fn is_excluded(&self, path: &[u8]) -> bool {
-        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
-        let path = path.strip_prefix(b"./").unwrap_or(path);
-        let patterns = self.exclude.iter().map(|pattern| pattern.as_bytes());
-        let matches = |pattern: &[u8]| {
-            glob::matches(pattern, path, false) || glob::matches(pattern, name, false)
-        };
-        patterns.into_iter().any(matches)
-    }
-
     fn event(&mut self, mut event: Event<ImageFile>) -> Result<(), Failure> {
         if let (Some(attributes), Some(epoch)) = (event.attributes_mut(), self.epoch) {
             let modified = &mut attributes.stat.modified;
@@ -238,16 +244,8 @@ impl<W: Write> Archiver<'_, W> {
         }
         match event {
             Event::Problem(problem) => self.problem(&problem.to_string()),
-            Event::Enter { .. } if self.skipping > 0 => self.skipping += 1,
-            Event::Leave if self.skipping > 0 => self.skipping -= 1,
-            _ if self.skipping > 0 => {}
             Event::Enter { name, attributes } => {
-                let path = join(&self.at, &name);
-                if self.is_excluded(&path) {
-                    self.skipping = 1;
-                    return Ok(());
-                }
-                self.at = path;
+                self.at = join(&self.at, &name);
                 let mut path = self.at.clone();
                 path.push(b'/');
                 self.member(&path, &attributes, b"")?;
@@ -258,9 +256,7 @@ impl<W: Write> Archiver<'_, W> {
             }
             Event::Link { name, first } => {
                 let path = join(&self.at, &name);
-                if let (false, Some(attributes)) =
-                    (self.is_excluded(&path), self.linked.get(&first).cloned())
-                {
+                if let Some(attributes) = self.linked.get(&first).cloned() {
                     let entry = entry(&path, EntryType::Link, &attributes);
                     let link = first.as_os_str().as_bytes();
                     self.named(&entry, |writer, entry| {
@@ -275,17 +271,13 @@ impl<W: Write> Archiver<'_, W> {
                 attributes,
             } => {
                 let path = join(&self.at, &name);
-                if !self.is_excluded(&path) {
-                    self.remember(&path, &attributes);
-                    self.member(&path, &attributes, target.as_os_str().as_bytes())?;
-                }
+                self.remember(&path, &attributes);
+                self.member(&path, &attributes, target.as_os_str().as_bytes())?;
             }
             Event::Node { name, attributes } => {
                 let path = join(&self.at, &name);
-                if !self.is_excluded(&path) {
-                    self.remember(&path, &attributes);
-                    self.member(&path, &attributes, b"")?;
-                }
+                self.remember(&path, &attributes);
+                self.member(&path, &attributes, b"")?;
             }
             Event::File {
                 name,
@@ -293,10 +285,8 @@ impl<W: Write> Archiver<'_, W> {
                 data,
             } => {
                 let path = join(&self.at, &name);
-                if !self.is_excluded(&path) {
-                    self.remember(&path, &attributes);
-                    self.file(&path, &attributes, data)?;
-                }
+                self.remember(&path, &attributes);
+                self.file(&path, &attributes, data)?;
                 self.progress.file();
             }
         }

@@ -19,10 +19,11 @@ use super::{acl, compress};
 use crate::args::Untar;
 use crate::commands::glob;
 use crate::context::Context;
-use crate::copy::event::{Attributes, Stat};
+use crate::copy::event::{self, Attributes, Stat};
 use crate::copy::image::{ImageDir, ImageFile};
 use crate::copy::keep::{Keep, Origin, Refused, Wanted};
 use crate::copy::progress::Progress;
+use crate::copy::replace::{self, Made};
 use crate::copy::side::{Entry, TargetDir, TargetFile};
 use crate::copy::warn_of_refusals;
 use crate::epoch::{self, Unwritten};
@@ -155,6 +156,15 @@ fn names(path: &[u8]) -> Option<Vec<&[u8]>> {
     (!names.contains(&&b".."[..])).then_some(names)
 }
 
+/// An owner that an archive tells; the last number of 32 bits stands for none.
+fn owner(which: &str, number: i64) -> Result<u32> {
+    let fits = u32::try_from(number).ok().filter(|&id| id != u32::MAX);
+    fits.ok_or_else(|| {
+        let cause = format!("{which} {number} is none of 0 to {}", u32::MAX - 1);
+        Failed::new("extract", &cause)
+    })
+}
+
 fn path_of(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
@@ -182,7 +192,11 @@ impl Extractor<'_> {
                 eprintln!("{shown}");
             }
             let shown = format!("{}/{shown}", self.label.trim_end_matches('/'));
-            match self.member(&path, &member, reader) {
+            let extracted = self.member(&path, &member, reader);
+            for failed in self.refused.take_failed() {
+                self.problem(&failed.at(&shown).to_string());
+            }
+            match extracted {
                 Ok(Filled::Complete) => {}
                 Ok(Filled::Interrupted) => self.interrupt.check()?,
                 Ok(Filled::Archive(error)) => return Err(broken(error)),
@@ -283,7 +297,7 @@ impl Extractor<'_> {
         let name = OsStr::from_bytes(name);
         let mode = self.keep.mode(&attributes);
         let heirs = *heirs;
-        let made = Origin::Made { mode, heirs };
+        let origin = Origin::Made { mode, heirs };
         match member.kind {
             Kind::Dir => {
                 make_dir(
@@ -296,7 +310,7 @@ impl Extractor<'_> {
                 return Ok(Filled::Complete);
             }
             Kind::File => {
-                let file = anew(parent, name, || parent.create(name, mode))?;
+                let (made, file) = anew(parent, name, |name| parent.create(name, mode))?;
                 let still = self.keep.wanted.epoch.is_some();
                 let filled = fill(&file, member, reader, &mut self.chunk, |bytes| {
                     self.progress.bytes(bytes);
@@ -308,11 +322,13 @@ impl Extractor<'_> {
                 if !matches!(filled, Filled::Complete) {
                     drop(file);
                     // Half a file is worse than none.
-                    let _ = TargetDir::remove(parent, name);
+                    replace::abandon(parent, &made);
                     return Ok(filled);
                 }
                 self.keep
-                    .apply(&file, &attributes, made, true, &mut self.refused)?;
+                    .apply(&file, &attributes, origin, true, &mut self.refused);
+                drop(file);
+                replace::commit(parent, &made, name, None)?;
                 return Ok(filled);
             }
             Kind::Link => {
@@ -336,32 +352,29 @@ impl Extractor<'_> {
                 {
                     return Ok(Filled::Complete);
                 }
-                anew(parent, name, || {
-                    Ok(parent.dir.hard_link(&dir, last, name)?)
-                })?;
+                let link = |name: &OsStr| Ok(parent.dir.hard_link(&dir, last, name)?);
+                let (made, ()) = anew(parent, name, link)?;
+                replace::commit(parent, &made, name, None)?;
                 return Ok(Filled::Complete);
             }
-            Kind::Symlink => {
-                anew(parent, name, || {
-                    TargetDir::symlink(parent, path_of(&member.link), name)
-                })?;
-            }
-            Kind::Char | Kind::Block | Kind::Fifo | Kind::Other(_) => {
-                let stat = &attributes.stat;
-                let node = stat.mode & libc::S_IFMT | mode;
-                anew(parent, name, || {
-                    TargetDir::mknod(parent, name, node, stat.rdev)
-                })?;
-            }
+            Kind::Symlink | Kind::Char | Kind::Block | Kind::Fifo | Kind::Other(_) => {}
         }
-        let entry = Entry { dir: parent, name };
-        let has_mode = member.kind != Kind::Symlink;
-        let origin = match has_mode {
-            true => made,
-            false => Origin::Made { mode: 0o777, heirs },
+        let (is_link, stat) = (member.kind == Kind::Symlink, &attributes.stat);
+        let (made, ()) = anew(parent, name, |name| match is_link {
+            true => TargetDir::symlink(parent, path_of(&member.link), name),
+            false => TargetDir::mknod(parent, name, stat.mode & libc::S_IFMT | mode, stat.rdev),
+        })?;
+        let entry = Entry {
+            dir: parent,
+            name: &made.name,
+        };
+        let origin = match is_link {
+            true => Origin::Made { mode: 0o777, heirs },
+            false => origin,
         };
         self.keep
-            .apply(&entry, &attributes, origin, has_mode, &mut self.refused)?;
+            .apply(&entry, &attributes, origin, !is_link, &mut self.refused);
+        replace::commit(parent, &made, name, None)?;
         Ok(Filled::Complete)
     }
 
@@ -404,13 +417,15 @@ impl Extractor<'_> {
     }
 
     fn attributes(&mut self, member: &Member) -> Result<Attributes> {
-        let (mut uid, mut gid) = (member.uid, member.gid);
+        let (mut uid, mut gid) = (None, None);
         if self.command.names {
             let owners = self.owners()?;
             let find = |names: &Names, name: &[u8]| names.numbers.get(name).copied();
-            uid = find(&owners.users, &member.user).unwrap_or(uid);
-            gid = find(&owners.groups, &member.group).unwrap_or(gid);
+            uid = find(&owners.users, &member.user);
+            gid = find(&owners.groups, &member.group);
         }
+        let uid = uid.map_or_else(|| owner("user", member.uid), Ok)?;
+        let gid = gid.map_or_else(|| owner("group", member.gid), Ok)?;
         let xattrs = member.xattrs.iter();
         let mut xattrs: Vec<(OsString, Vec<u8>)> = xattrs
             .map(|(name, value)| (OsString::from_vec(name.clone()), value.clone()))
@@ -481,13 +496,15 @@ impl Extractor<'_> {
                 .base
                 .open_dir_within(path_of(&path))
                 .map_err(Failed::from);
-            let applied = applied.and_then(|dir| {
+            let applied = applied.map(|dir| {
                 let dir = ImageDir::of(dir);
                 let refused = &mut self.refused;
                 self.keep
-                    .apply(&dir, &attributes, Origin::Existed, true, refused)
+                    .apply(&dir, &attributes, Origin::Existed, true, refused);
             });
-            if let Err(failed) = applied {
+            let mut failed = self.refused.take_failed();
+            failed.extend(applied.err());
+            for failed in failed {
                 let path = String::from_utf8_lossy(&path);
                 let shown = format!("{}/{path}", self.label.trim_end_matches('/'));
                 self.problem(&failed.at(shown).to_string());
@@ -511,19 +528,21 @@ fn make_dir(parent: &ImageDir, name: &OsStr, mode: u32, follow: bool) -> Result<
     parent.create_dir(name, mode)
 }
 
-/// Makes a name; what has it is removed first, unless it is a directory with
-/// something in it.
-fn anew<T>(parent: &ImageDir, name: &OsStr, make: impl Fn() -> Result<T>) -> Result<T> {
-    match make() {
-        Err(failed) if failed.errno() == Some(Errno::EXIST) => {
-            match parent.dir.symlink_metadata(name)?.is_dir() {
-                true => parent.dir.remove_dir(name)?,
-                false => parent.dir.remove_file(name)?,
-            }
-            make()
+/// Makes something of a name, or, where that is taken, under another name that it
+/// exchanges for its own when it is complete. A directory with something in it stays.
+fn anew<T>(
+    parent: &ImageDir,
+    name: &OsStr,
+    make: impl Fn(&OsStr) -> Result<T>,
+) -> Result<(Made, T)> {
+    let replaces = |found: &Stat| {
+        if found.kind() == event::Kind::Dir {
+            parent.dir.remove_dir(name)?;
         }
-        made => made,
-    }
+        Ok(true)
+    };
+    let made = replace::make(parent, name, replaces, make)?;
+    made.ok_or_else(|| Failed::new("replace", "it exists"))
 }
 
 /// Copies the contents of a member; what is zeroes in a sparse one is not

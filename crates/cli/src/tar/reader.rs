@@ -21,8 +21,9 @@ pub(super) struct Member {
     pub(super) link: Vec<u8>,
     pub(super) kind: Kind,
     pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    /// As the archive has them: any number, or -1 for what is none.
+    pub(super) uid: i64,
+    pub(super) gid: i64,
     pub(super) user: Vec<u8>,
     pub(super) group: Vec<u8>,
     pub(super) modified: Time,
@@ -224,8 +225,8 @@ impl<R: Read> Reader<R> {
             path: path.unwrap_or_else(|| header.path_bytes().into_owned()),
             link: link.unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned()),
             mode: field(&old.mode) as u32 & 0o7777,
-            uid: field(&old.uid) as u32,
-            gid: field(&old.gid) as u32,
+            uid: number(&old.uid).unwrap_or(-1),
+            gid: number(&old.gid).unwrap_or(-1),
             user: header.username_bytes().unwrap_or_default().to_owned(),
             group: header.groupname_bytes().unwrap_or_default().to_owned(),
             modified: Time {
@@ -411,7 +412,7 @@ impl Sparse {
                     .and_then(|text| text.parse::<u64>().ok())
                     .ok_or_else(wrong)
             };
-            let id = || whole().and_then(|id| u32::try_from(id).map_err(|_| wrong()));
+            let id = || text().and_then(|text| text.parse().ok()).ok_or_else(wrong);
             let time = || text().and_then(Time::parse_seconds).ok_or_else(wrong);
             match &key[..] {
                 b"path" => member.path.clone_from(value),

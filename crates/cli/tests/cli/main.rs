@@ -12,6 +12,7 @@ mod harness;
 mod info;
 mod interrupt;
 mod listing;
+mod promises;
 mod reproducible;
 mod sandbox;
 mod semantics;
