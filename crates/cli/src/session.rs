@@ -85,6 +85,11 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
         Cause::Volume(drupe::VolumeError::ReadOnly(_)) => {
             format!("{}: use --replay", error.cause())
         }
+        Cause::Image(ImageError::NotAllowed { role, name }) if *role == "extent" => format!(
+            "it looks like a vmdk whose {role} {name:?} is another file, which is only opened \
+             with --image-format vmdk (beside the image) or --backing (anywhere): use them if \
+             you trust the image; --image-format raw takes it for a disk"
+        ),
         Cause::Image(ImageError::NotAllowed { role, name }) => format!(
             "its {role} {name:?} is another file, which is only opened with --backing: \
              use it if you trust the image"

@@ -55,6 +55,11 @@ pub enum Error {
         /// The feature.
         what: String,
     },
+    /// It is a container that is not read; named by what it is called.
+    #[error(
+        "is a {0} image, which is not supported: convert it, with qemu-img convert -O qcow2 IMAGE NEW"
+    )]
+    Foreign(&'static str),
     /// It contradicts itself, or is incomplete.
     #[error("{format}: {what}; is the image damaged?")]
     Damaged {

@@ -32,6 +32,25 @@ const MAGIC: &[(&[u8], Format)] = &[
     (b"vhdxfile", Format::Vhdx),
 ];
 
+/// Containers that are known and not read: where their magic string is.
+const FOREIGN: &[(usize, &[u8], &str)] = &[
+    (64, b"\x7f\x10\xda\xbe", "VDI"),
+    // The copy of its footer that a dynamic one begins with.
+    (0, b"conectix", "VHD"),
+    (0, b"QED\0", "QED"),
+    (0, b"WithoutFreeSpace", "Parallels"),
+    (0, b"WithouFreSpacExt", "Parallels"),
+];
+
+/// The name of a container that is not read, if the file is one.
+pub(crate) fn foreign(file: &File) -> io::Result<Option<&'static str>> {
+    let head = read_head(file, 80)?;
+    let is = |&&(at, magic, _): &&(usize, &[u8], &str)| {
+        head.get(at..).is_some_and(|head| head.starts_with(magic))
+    };
+    Ok(FOREIGN.iter().find(is).map(|&(_, _, name)| name))
+}
+
 impl Format {
     /// All that a file can be opened as.
     pub const FILES: &[Format] = &[Format::Raw, Format::Qcow2, Format::Vmdk, Format::Vhdx];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use drupe_host::disk::{Disk, FileDisk, ImageFile, lock_holder};
 
+use crate::format::foreign;
 use crate::{Error, Format, Result, qcow2, vhdx, vmdk};
 
 /// How to open an image.
@@ -13,7 +14,9 @@ use crate::{Error, Format, Result, qcow2, vhdx, vmdk};
 pub struct Options {
     /// Nothing will be written; the file is opened so too.
     pub read_only: bool,
-    /// What it is, instead of detection by its first bytes.
+    /// What it is, instead of detection by its first bytes. A format that is only
+    /// detected refers to no other file, not even one beside it: what the first bytes
+    /// of a raw disk are, its guest decides.
     pub format: Option<Format>,
     /// Open other files that the image names: backing files, external data
     /// files, extents in other directories. Whoever made the image can so make
@@ -42,7 +45,10 @@ pub fn open(path: &Path, options: &Options) -> Result<Opened> {
     let file = open_file(path, || ImageFile::open(path, options.read_only))?;
     let format = match options.format {
         Some(format) => format,
-        None => Format::detect(file.file())?,
+        None => match foreign(file.file())? {
+            Some(name) => return Err(Error::Foreign(name)),
+            None => Format::detect(file.file())?,
+        },
     };
     let disk: Arc<dyn Disk> = match format {
         Format::Raw => Arc::new(FileDisk::new(file, options.read_only)),

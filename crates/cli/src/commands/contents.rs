@@ -9,6 +9,7 @@ use drupe::{File, Mount};
 use crate::args::{Truncate, Write};
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
+use crate::interrupt::Waiting;
 use crate::location::ImagePath;
 use crate::output::Report;
 use crate::problem::{Failed, Result, host};
@@ -93,7 +94,7 @@ fn fill(
 }
 
 fn copy_stdin(context: &Context<'_>, file: &File) -> Result<()> {
-    let mut stdin = io::stdin().lock();
+    let mut stdin = Waiting(io::stdin().lock());
     let mut chunk = vec![0; CHUNK];
     loop {
         if context.interrupt.requested() {

@@ -2,22 +2,25 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use drupe::{Buffer, Errno};
-use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid};
+use rustix::fs::{
+    self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Timespec, Timestamps, Uid,
+};
 use xattr::FileExt as _;
 
 use super::event::{Kind, Stat};
-use super::problem::{Result, host};
+use super::problem::{Failed, Result, host};
 use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, World, Xattrs};
 use crate::disk_image;
+use crate::interrupt;
 use crate::time::Time;
 
 /// An open directory of the host.
@@ -28,16 +31,41 @@ pub(crate) struct HostDir {
 }
 
 /// An open file of the host.
-pub(crate) struct HostFile(File);
+pub(crate) struct HostFile {
+    file: File,
+    /// It is a pipe or the like: reading waits for others.
+    waits: bool,
+}
 
 fn directory() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
 }
 
 impl HostFile {
-    /// Opens whatever a path leads to.
+    /// Opens whatever a path leads to, also a pipe that nobody writes to yet.
     pub(crate) fn open(path: &Path) -> Result<HostFile> {
-        Ok(HostFile(host("open", File::open(path))?))
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        HostFile::new(host("open", fs::open(path, flags, Mode::empty()))?)
+    }
+
+    /// Opens a path below `dir`, which nothing in it leads out of.
+    pub(crate) fn open_beneath(dir: impl AsFd, path: &Path) -> Result<HostFile> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        match fs::openat2(dir, path, flags, Mode::empty(), beneath) {
+            Err(Errno::XDEV) => Err(Failed::new(
+                "open",
+                "it leads out of the directory of contents",
+            )),
+            file => HostFile::new(host("open", file)?),
+        }
+    }
+
+    fn new(fd: OwnedFd) -> Result<HostFile> {
+        let file = File::from(fd);
+        let kind = host("metadata", file.metadata())?.file_type();
+        let waits = kind.is_fifo() || kind.is_char_device() || kind.is_socket();
+        Ok(HostFile { file, waits })
     }
 }
 
@@ -79,7 +107,10 @@ impl HostDir {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode);
         let fd = fs::openat(&self.fd, name, flags, mode);
-        Ok(HostFile(host(operation, fd)?.into()))
+        Ok(HostFile {
+            file: host(operation, fd)?.into(),
+            waits: false,
+        })
     }
 
     /// For the calls that take no directory.
@@ -202,22 +233,32 @@ impl SourceDir for HostDir {
 
 impl SourceFile for HostFile {
     fn stat(&self) -> Result<Stat> {
-        stat_of_fd(&self.0)
+        stat_of_fd(&self.file)
     }
 
     fn xattrs(&self) -> Result<Xattrs> {
-        collect(self.0.list_xattr(), |name| self.0.get_xattr(name))
+        collect(self.file.list_xattr(), |name| self.file.get_xattr(name))
     }
 
     fn read(&self, bytes: &mut [u8]) -> Result<usize> {
-        host("read", (&self.0).read(bytes))
+        loop {
+            if self.waits && !host("read", interrupt::wait_to_read(&self.file))? {
+                return Err(Failed::new("read", "interrupted"));
+            }
+            match (&self.file).read(bytes) {
+                Err(error) if self.waits && error.kind() == ErrorKind::WouldBlock => continue,
+                len => return host("read", len),
+            }
+        }
     }
 
     fn read_at(&self, buffer: &mut Buffer, range: Range<usize>, offset: u64) -> Result<usize> {
         let bytes = &mut buffer[range];
         let mut filled = 0;
         while filled < bytes.len() {
-            let part = self.0.read_at(&mut bytes[filled..], offset + filled as u64);
+            let part = self
+                .file
+                .read_at(&mut bytes[filled..], offset + filled as u64);
             match host("read", part)? {
                 0 => break,
                 len => filled += len,
@@ -227,13 +268,13 @@ impl SourceFile for HostFile {
     }
 
     fn next_data(&self, offset: u64, size: u64) -> Result<Option<Range<u64>>> {
-        let start = match fs::seek(&self.0, SeekFrom::Data(offset)) {
+        let start = match fs::seek(&self.file, SeekFrom::Data(offset)) {
             Ok(start) => start,
             Err(Errno::NXIO) => return Ok(None),
             Err(Errno::INVAL) => return Ok(Some(offset..size)),
             error => host("seek", error)?,
         };
-        let end = host("seek", fs::seek(&self.0, SeekFrom::Hole(start)))?;
+        let end = host("seek", fs::seek(&self.file, SeekFrom::Hole(start)))?;
         Ok(Some(start..end))
     }
 
@@ -264,14 +305,14 @@ impl TargetDir for HostDir {
             Err(failed) if failed.errno() == Some(Errno::NXIO) => return Ok(None),
             file => file?,
         };
-        host("open", fs::fcntl_setfl(&file.0, OFlags::empty()))?;
+        host("open", fs::fcntl_setfl(&file.file, OFlags::empty()))?;
         Ok(Some(file))
     }
 
     fn disk_image(&self, name: &OsStr) -> Result<Option<&'static str>> {
         // What cannot be read cannot be looked at: whoever may replace it may.
         match SourceDir::open(self, name) {
-            Ok(mut file) => host("read", disk_image::kind(&mut file.0)),
+            Ok(mut file) => host("read", disk_image::kind(&mut file.file)),
             Err(_) => Ok(None),
         }
     }
@@ -344,15 +385,15 @@ impl TargetDir for HostDir {
 
 impl TargetFile for HostFile {
     fn write_all(&self, bytes: &[u8]) -> Result<()> {
-        host("write", (&self.0).write_all(bytes))
+        host("write", (&self.file).write_all(bytes))
     }
 
     fn write_at(&self, buffer: &Buffer, range: Range<usize>, offset: u64) -> Result<()> {
-        host("write", self.0.write_all_at(&buffer[range], offset))
+        host("write", self.file.write_all_at(&buffer[range], offset))
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        host("set length", self.0.set_len(len))
+        host("set length", self.file.set_len(len))
     }
 
     fn set_direct(&self, _yes: bool) -> Result<bool> {
@@ -395,4 +436,4 @@ macro_rules! settable {
     };
 }
 settable!(HostDir, fd);
-settable!(HostFile, 0);
+settable!(HostFile, file);

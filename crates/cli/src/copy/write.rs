@@ -511,6 +511,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                     let len = match source.read(&mut chunk) {
                         Ok(0) => return Ok(End::Complete),
                         Ok(len) => len,
+                        Err(_) if self.job.interrupt.requested() => return Ok(End::Stopped),
                         Err(failed) => return Err(failed.at(shown)),
                     };
                     let written = file.write_all(&chunk[..len]);

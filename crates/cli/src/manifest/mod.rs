@@ -60,7 +60,9 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Build) -> Result<ExitCode
         Format::Composefs => composefs::parse(&text),
     };
     let tree = parsed.map_err(|(line, error)| anyhow::anyhow!("{shown}:{line}: {error}"))?;
-    let source = ManifestDir::root(Arc::new(tree), &command.source);
+    let base = &command.source;
+    let source = ManifestDir::root(Arc::new(tree), base);
+    let source = source.map_err(|failed| failed.at(base.display().to_string()))?;
     let tops = tops(&source);
     let wanted = Wanted {
         epoch: epoch::get()?,

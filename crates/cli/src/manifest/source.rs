@@ -1,7 +1,9 @@
 //! A manifest's tree as the source of a copy.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -19,7 +21,7 @@ use crate::problem::{Failed, Result, host};
 pub(super) struct ManifestDir {
     pub(super) tree: Arc<Tree>,
     /// Where contents are.
-    base: Arc<PathBuf>,
+    base: Arc<OwnedFd>,
     at: usize,
 }
 
@@ -36,12 +38,13 @@ enum Data {
 }
 
 impl ManifestDir {
-    pub(super) fn root(tree: Arc<Tree>, base: &Path) -> ManifestDir {
-        ManifestDir {
+    pub(super) fn root(tree: Arc<Tree>, base: &Path) -> Result<ManifestDir> {
+        let base = host("open directory", File::open(base))?;
+        Ok(ManifestDir {
             tree,
-            base: Arc::new(base.to_owned()),
+            base: Arc::new(base.into()),
             at: Tree::ROOT,
-        }
+        })
     }
 
     fn node(&self) -> &Node {
@@ -80,7 +83,7 @@ impl SourceDir for ManifestDir {
         let mut stat = node.stat.clone();
         let data = match &node.contents {
             Contents::File(path, size) => {
-                let file = HostFile::open(&self.base.join(path))?;
+                let file = HostFile::open_beneath(&*self.base, path)?;
                 let found = file.stat()?;
                 if found.kind() != Kind::File {
                     return Err(Failed::new("open", "its contents are no regular file"));

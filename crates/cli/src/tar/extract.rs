@@ -28,7 +28,7 @@ use crate::copy::side::{Entry, TargetDir, TargetFile};
 use crate::copy::warn_of_refusals;
 use crate::epoch::{self, Unwritten};
 use crate::exit::{ExitCode, Failure};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Waiting};
 use crate::problem::{Failed, Result, host};
 use crate::umask::Umask;
 use crate::users::Names;
@@ -56,9 +56,10 @@ pub(crate) fn run(
     let stream: Box<dyn Read> = match from {
         Some(path) => {
             let file = File::open(path);
-            Box::new(file.with_context(|| format!("cannot open {}", path.display()))?)
+            let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+            Box::new(Waiting(file))
         }
-        None => Box::new(io::stdin().lock()),
+        None => Box::new(Waiting(io::stdin().lock())),
     };
     let name = from.map_or("standard input".to_owned(), |path| {
         path.display().to_string()
@@ -92,13 +93,16 @@ pub(crate) fn run(
         unwritten: Unwritten::default(),
         failed: false,
     };
-    let stream = host("read", compress::reader(stream)).map_err(|failed| failed.at(&name))?;
+    let stream = host("read", compress::reader(stream));
+    context.interrupt.check()?;
+    let stream = stream.map_err(|failed| failed.at(&name))?;
     let mut reader = Reader::new(stream);
     let extracted = extractor.run(&mut reader, &name);
     // Also after a failure: what there is has its attributes.
     let finished = extractor.finish();
     extractor.progress.finish();
     warn_of_refusals(&extractor.refused, &extractor.progress);
+    extractor.interrupt.check()?;
     extracted.and(finished)?;
     Ok(match extractor.failed {
         true => ExitCode::Failed,

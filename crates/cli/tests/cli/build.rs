@@ -218,3 +218,30 @@ fn what_makes_no_sense() -> Outcome {
     }
     check_ext4(&image)
 }
+
+/// Promise 5: contents are found beneath the directory that was given, and are files.
+#[test]
+fn nothing_leads_out_of_the_directory_of_contents() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 64 << 20, &[])?;
+    place.write("out/f", "fine")?;
+    place.write("secret/s", "secret")?;
+    std::os::unix::fs::symlink("../secret/s", place.path("out/link"))?;
+    std::os::unix::fs::symlink("../secret", place.path("out/dir"))?;
+    std::os::unix::fs::symlink("f", place.path("out/within"))?;
+    tool("mkfifo", |mkfifo| mkfifo.arg(place.path("out/fifo")))?;
+    let absolute = place.path("secret/s");
+    let manifest = format!(
+        "#mtree\n/set type=file uid=0 gid=0 mode=0644\n. type=dir\n    link\n    within\n    fifo\n    \
+         x contents=dir/s\n    z contents={}\n",
+        absolute.display()
+    );
+    place.write("m", manifest)?;
+    let run = place.drupe(&strings(&["build", "-m", "m", "-C", "out", "d.img:/"]))?;
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 4, "{run:?}");
+    let names = place.ok(&strings(&["ls", "d.img:/"]))?;
+    assert_eq!(names, "lost+found\nwithin\n");
+    assert_eq!(place.ok(&strings(&["cat", "d.img:/within"]))?, "fine");
+    check_ext4(&place.path("d.img"))
+}

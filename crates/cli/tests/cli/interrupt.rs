@@ -73,3 +73,51 @@ fn twice_stops_at_once() -> Outcome {
     assert_eq!(child.wait()?.code(), Some(130));
     preen(&place.path("d.img"))
 }
+
+/// Promise 4: a signal ends what waits for others, at once.
+#[test]
+fn what_waits_is_ended() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 64 << 20, &[])?;
+    for name in ["pipe", "other"] {
+        tool("mkfifo", |mkfifo| mkfifo.arg(place.path(name)))?;
+    }
+    place.write("f", vec![1; UNDER_WAY])?;
+    place.ok(&strings(&["cp", "f", "d.img:/f"]))?;
+    for command in [
+        // Nobody ever writes to the one, or reads from the other.
+        &["cp", "pipe", "d.img:/x"][..],
+        &["cp", "d.img:/f", "other"],
+        &["write", "d.img:/x"],
+        &["untar", "d.img:/"],
+    ] {
+        let mut child = place
+            .command()
+            .args(command)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stdin = child.stdin.take();
+        wait_for_handler(&child)?;
+        interrupt(&child)?;
+        let output = child.wait_with_output()?;
+        drop(stdin);
+        assert_eq!(output.status.code(), Some(130), "{command:?}: {output:?}");
+        assert_eq!(place.ok(&strings(&["ls", "d.img:/"]))?, "f\nlost+found\n");
+    }
+    check_ext4(&place.path("d.img"))
+}
+
+/// Waits until SIGINT has a handler: before, it ends the process.
+fn wait_for_handler(child: &Child) -> Outcome {
+    let path = format!("/proc/{}/status", child.id());
+    loop {
+        let status = std::fs::read_to_string(&path)?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.ok_or("no signals")?.trim(), 16)?;
+        if caught & 1 << (Signal::INT.as_raw() - 1) != 0 {
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
+}

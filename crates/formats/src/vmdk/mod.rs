@@ -156,11 +156,13 @@ fn described(path: &Path, file: ImageFile, options: &Options) -> Result<Vmdk> {
     })
 }
 
-/// Opens the file of an extent: one in the directory of the descriptor is part
-/// of the image, any other must be allowed.
+/// Opens the file of an extent: one in the directory of the descriptor is part of
+/// the image, if whoever opens it says that it is a vmdk: any guest can write the text
+/// of a descriptor to its raw disk. Any other must be allowed.
 fn extent(path: &Path, kind: &Kind, name: &str, line: &Line, options: &Options) -> Result<Data> {
     let directory = path.parent().unwrap_or(Path::new(""));
-    if !is_beside(name) && !options.backing {
+    let is_part = is_beside(name) && options.format == Some(Format::Vmdk);
+    if !is_part && !options.backing {
         return Err(Error::NotAllowed {
             role: EXTENT,
             name: name.to_owned(),

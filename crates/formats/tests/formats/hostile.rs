@@ -125,7 +125,11 @@ fn vmdk(subformat: &str, tables: &[Range<u64>]) -> Outcome {
     let size = fs::metadata(lab.path("disk"))?.len();
     let mut tables = tables.to_vec();
     tables.push(size.saturating_sub(1024)..size);
-    damage(&lab.path("disk"), &tables, &read_only(), |_| Ok(()))
+    let options = Options {
+        format: Some(Format::Vmdk),
+        ..read_only()
+    };
+    damage(&lab.path("disk"), &tables, &options, |_| Ok(()))
 }
 
 #[test]
