@@ -203,6 +203,47 @@ fn a_handler_that_overflows_a_kernels_stack_is_named() {
     assert!(report.log.contains("Call Trace:"), "{}", report.log);
 }
 
+/// At any moment of a boot, the first one included.
+#[test]
+fn a_handler_that_overflows_while_a_kernel_boots_is_an_error() {
+    const BOOTS: usize = 100;
+    let name = "a_handler_that_overflows_while_a_kernel_boots_is_an_error";
+    if env::var_os(ROLE).is_none() {
+        assert_eq!(in_a_process(name, "boot"), None);
+        return;
+    }
+    // A panic that does not end uses the processor until then.
+    let limit = libc::rlimit {
+        rlim_cur: 60,
+        rlim_max: 60,
+    };
+    // SAFETY: a valid limit.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_CPU, &limit) }, 0);
+    note_own_stack();
+    set_handler(libc::SIGALRM, endless_handler);
+    let mut died = 0;
+    for _ in 0..BOOTS {
+        // That of a handler that did not return stays blocked.
+        // SAFETY: a valid set of signals; the timer is ours.
+        let timer = unsafe {
+            let mut signals = std::mem::zeroed();
+            libc::sigemptyset(&mut signals);
+            libc::sigaddset(&mut signals, libc::SIGALRM);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &signals, ptr::null_mut());
+            start_timer()
+        };
+        let booted = Machine::boot(common::config());
+        // SAFETY: the timer is not used any more.
+        unsafe { libc::timer_delete(timer) };
+        match booted.and_then(|machine| machine.halt()) {
+            Ok(()) => {}
+            Err(Error::Dead(_)) => died += 1,
+            Err(error) => panic!("not a death: {error:?}"),
+        }
+    }
+    assert!(died > 0);
+}
+
 /// Jumps over the guard below a stack of a kernel's, as a function of C with a large
 /// frame does that was built without `-fstack-clash-protection`.
 extern "C" fn jumping_handler(_signal: i32) {

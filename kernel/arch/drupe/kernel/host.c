@@ -142,6 +142,8 @@ __visible s64 drupe_entry(const struct drupe_boot *boot,
 	if (!init_task.thread.stack)
 		return -ENOMEM;
 
+	drupe_panic_init();
+
 	/* What drupe_enter() pops: a frame pointer and where to go on. */
 	sp = (u64 *)((char *)init_task.thread.stack - 64);
 	*--sp = (u64)drupe_boot_start;

@@ -24,7 +24,6 @@ void __init setup_arch(char **cmdline_p)
 
 	drupe_boot_request = this_drupe_cpu()->request;
 	this_drupe_cpu()->request = NULL;
-	drupe_panic_init();
 	setup_initial_init_mm(_stext, _etext, _edata, _end);
 	drupe_console_init();
 	parse_early_param();

@@ -100,8 +100,8 @@ static struct notifier_block drupe_panic_notifier = {
 	.priority = INT_MIN,
 };
 
-/* Early: a panic before would not end. */
-void __init drupe_panic_init(void)
+/* Before anything can panic: that would not end. */
+void drupe_panic_init(void)
 {
 	atomic_notifier_chain_register(&panic_notifier_list,
 				       &drupe_panic_notifier);
