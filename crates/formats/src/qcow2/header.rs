@@ -127,10 +127,21 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
     if offset % cluster != 0 || !within(offset, entries * 8) {
         return Err(damaged("its L1 table is not where it should be"));
     }
+    let (offset, len) = (be64(head, 48), u64::from(be32(head, 56)) * cluster);
+    let refcount_order = match be32(head, 4) {
+        2 => 4,
+        _ => be32(head, 96),
+    };
+    if let Some(last) = last_counted(file, offset, len, cluster, refcount_order)?
+        && last >= size
+    {
+        return Err(damaged(format!(
+            "it is cut short: it has {size} bytes, and a cluster that begins at {last}"
+        )));
+    }
     if read_only {
         return Ok(());
     }
-    let (offset, len) = (be64(head, 48), u64::from(be32(head, 56)) * cluster);
     if len == 0 || len > MAX_REFCOUNT_TABLE {
         return Err(damaged("the size of its refcount table is wrong"));
     }
@@ -138,10 +149,6 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
         return Err(damaged("its refcount table is not where it should be"));
     }
     let table = read_table(file, offset, len as usize)?;
-    let refcount_order = match be32(head, 4) {
-        2 => 4,
-        _ => be32(head, 96),
-    };
     if refcount_order > 6 {
         return Err(damaged("the size of its refcounts is wrong"));
     }
@@ -156,6 +163,39 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
         size,
     };
     layout.check(file)
+}
+
+/// Where the last cluster begins that has a refcount; `None`: that cannot be told from
+/// a refcount table that makes no sense.
+fn last_counted(
+    file: &File,
+    offset: u64,
+    len: u64,
+    cluster: u64,
+    refcount_order: u32,
+) -> io::Result<Option<u64>> {
+    if len == 0 || len > MAX_REFCOUNT_TABLE || refcount_order > 6 {
+        return Ok(None);
+    }
+    let Some(table) = read_table(file, offset, len as usize)? else {
+        return Ok(None);
+    };
+    let (blocks, _) = table.as_chunks::<8>();
+    let used = |block: &[u8; 8]| *block != [0; 8];
+    let Some(number) = blocks.iter().rposition(used) else {
+        return Ok(None);
+    };
+    let block = u64::from_be_bytes(blocks[number]);
+    // One that is beyond the end says as much.
+    let Some(counts) = read_table(file, block, cluster as usize)? else {
+        return Ok(Some(block));
+    };
+    let per_block = (cluster * 8) >> refcount_order;
+    let last = counts.iter().rposition(|&byte| byte != 0);
+    Ok(last.map(|byte| {
+        let within = ((byte as u64) * 8) >> refcount_order;
+        (number as u64 * per_block + within) * cluster
+    }))
 }
 
 /// The name of the backing file.

@@ -307,3 +307,22 @@ fn clusters_that_are_not_counted_are_told() -> Outcome {
     lab.open("disk", &read_only())?;
     Ok(())
 }
+
+/// A download that broke off.
+#[test]
+fn what_is_cut_short_is_called_that() -> Outcome {
+    let lab = Lab::new()?;
+    for options in ["-c", "-S 0", "-o cluster_size=512", "-o refcount_bits=1"] {
+        lab.qemu_img(&format!("convert -O qcow2 {options} raw disk"))?;
+        lab.open("disk", &read_only())?;
+        let file = File::options().write(true).open(lab.path("disk"))?;
+        let size = file.metadata()?.len();
+        file.set_len(size - size / 4)?;
+        let said = lab.refused("disk", &read_only())?;
+        assert!(said.contains("cut short"), "{options}: {said}");
+    }
+    // What is new has hardly anything in it.
+    lab.qemu_img("create -q -f qcow2 disk 1G")?;
+    lab.open("disk", &read_only())?;
+    Ok(())
+}
