@@ -151,9 +151,14 @@ fn made(to: &OsStr) -> Vec<PathBuf> {
     match Location::parse(to) {
         Location::Image(_) => Vec::new(),
         Location::Host(path) => {
-            // It is made where symbolic links lead.
-            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-            vec![directory_of(&real), directory_of(&path), path]
+            let mut places = vec![directory_of(&path), path.clone()];
+            // It is made where a symbolic link leads.
+            if path.is_symlink()
+                && let Ok(real) = path.canonicalize()
+            {
+                places.push(directory_of(&real));
+            }
+            places
         }
     }
 }
