@@ -70,18 +70,6 @@ impl Refused {
             Err(failed) => self.failed.push(failed),
         }
     }
-
-    fn owners(&mut self) -> &mut u64 {
-        &mut self.owners
-    }
-
-    fn modes(&mut self) -> &mut u64 {
-        &mut self.modes
-    }
-
-    fn xattrs(&mut self) -> &mut u64 {
-        &mut self.xattrs
-    }
 }
 
 impl Keep<'_> {
@@ -156,7 +144,7 @@ impl Keep<'_> {
                 false => wanted.unwrap_or(u32::MAX),
             };
             let (uid, gid) = (id(uid, stat.uid), id(gid, stat.gid));
-            refused.note(file.chown(uid, gid), Refused::owners);
+            refused.note(file.chown(uid, gid), |refused| &mut refused.owners);
             if refused.owners > before {
                 // Set-user-ID was meant for another owner (cp does the same).
                 mode &= 0o777;
@@ -167,17 +155,19 @@ impl Keep<'_> {
             .iter()
             .partition(|(name, _)| name.as_bytes().starts_with(b"system."));
         for (name, value) in others {
-            refused.note(file.set_xattr(name, value), Refused::xattrs);
+            refused.note(file.set_xattr(name, value), |refused| &mut refused.xattrs);
         }
         if modes && has_mode && known.map(|(_, mode)| mode) != Some(mode) {
-            refused.note(file.chmod(mode), Refused::modes);
+            refused.note(file.chmod(mode), |refused| &mut refused.modes);
         }
         if self.archive && known.is_none() && has_mode {
-            refused.note(remove_inherited(file, attributes), Refused::xattrs);
+            refused.note(remove_inherited(file, attributes), |refused| {
+                &mut refused.xattrs
+            });
         }
         // An ACL is part of the mode, and the mode of the ACL.
         for (name, value) in acls {
-            refused.note(file.set_xattr(name, value), Refused::xattrs);
+            refused.note(file.set_xattr(name, value), |refused| &mut refused.xattrs);
         }
         if times && let Err(failed) = file.set_times(stat.accessed, stat.modified) {
             refused.failed.push(failed);
@@ -189,10 +179,12 @@ impl Keep<'_> {
 /// extended attributes of that.
 pub(crate) fn inherit(file: &impl Settable, old: &Attributes, refused: &mut Refused) {
     let stat = &old.stat;
-    refused.note(file.chown(stat.uid, stat.gid), Refused::owners);
-    refused.note(file.chmod(stat.mode & 0o7777), Refused::modes);
+    refused.note(file.chown(stat.uid, stat.gid), |refused| {
+        &mut refused.owners
+    });
+    refused.note(file.chmod(stat.mode & 0o7777), |refused| &mut refused.modes);
     for (name, value) in &old.xattrs {
-        refused.note(file.set_xattr(name, value), Refused::xattrs);
+        refused.note(file.set_xattr(name, value), |refused| &mut refused.xattrs);
     }
 }
 

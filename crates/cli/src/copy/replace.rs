@@ -124,10 +124,20 @@ pub(crate) fn commit<D: TargetDir>(
         return Ok(());
     }
     let put = || {
-        if let Some(backup) = backup {
-            dir.rename(name, &backup.name_for(dir, name)?)?;
+        let backup = backup
+            .map(|backup| backup.name_for(dir, name))
+            .transpose()?;
+        if let Some(backup) = &backup {
+            dir.rename(name, backup)?;
         }
-        dir.rename(&made.name, name)
+        let put = dir.rename(&made.name, name);
+        if put.is_err()
+            && let Some(backup) = &backup
+        {
+            // What was there has its name again; the first failure is the one to tell.
+            let _ = dir.rename(backup, name);
+        }
+        put
     };
     let done = put();
     if done.is_err() {

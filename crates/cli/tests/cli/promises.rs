@@ -6,6 +6,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use drupe_testing::skipped;
+
 use super::harness::{Outcome, Place, as_nobody, check_ext4, noise, strings, succeeds, tool};
 
 /// Names in a directory of the host, sorted.
@@ -41,6 +43,7 @@ fn an_old_file_outlives_a_copy_that_fails() -> Outcome {
 #[test]
 fn an_old_file_of_the_host_outlives_a_full_disk() -> Outcome {
     if !is_root() {
+        skipped("it needs root");
         return Ok(());
     }
     let place = Place::new()?;
@@ -224,6 +227,8 @@ fn devices_and_fifos_are_written_into() -> Outcome {
         tool("mknod", |mknod| mknod.arg(&null).args(["c", "1", "3"]))?;
         place.ok(&strings(&["cp", "d.img:/f", "null"]))?;
         assert!(fs::symlink_metadata(&null)?.file_type().is_char_device());
+    } else {
+        skipped("device nodes need root");
     }
     Ok(())
 }
@@ -278,6 +283,7 @@ fn options_of_replacing() -> Outcome {
 #[test]
 fn without_permission_nothing_changes() -> Outcome {
     if !is_root() {
+        skipped("it needs root");
         return Ok(());
     }
     let place = Place::for_anyone()?;
