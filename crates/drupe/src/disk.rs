@@ -29,6 +29,7 @@ pub struct DiskOptions {
     format: Option<Format>,
     backing: bool,
     block_size: Option<u32>,
+    given_up: Option<Arc<AtomicBool>>,
 }
 
 impl DiskOptions {
@@ -63,6 +64,14 @@ impl DiskOptions {
         self
     }
 
+    /// A flag that the program sets when it wants to end: from then on, a server of a
+    /// network disk that is silent for half a second is given up, instead of two
+    /// minutes, and all requests are I/O errors.
+    pub fn given_up(&mut self, flag: Arc<AtomicBool>) -> &mut DiskOptions {
+        self.given_up = Some(flag);
+        self
+    }
+
     /// Bytes of a logical block: a power of two from 512 to 4096. Otherwise it
     /// is that of the image's format, or 4096 if its partition table was made
     /// for such a disk, or 512.
@@ -92,6 +101,7 @@ impl DiskOptions {
             read_only: self.read_only || self.copy_on_write,
             format: self.format,
             backing: self.backing,
+            given_up: self.given_up.clone(),
         }
     }
 

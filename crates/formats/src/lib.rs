@@ -26,6 +26,7 @@ mod qcow2;
 mod vhdx;
 mod vmdk;
 
+pub use drupe_host::disk::lock_holder;
 pub use error::{Error, Result};
 pub use files::files;
 pub use format::Format;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use drupe_host::disk::{Disk, FileDisk, ImageFile, lock_holder};
 
@@ -22,6 +23,9 @@ pub struct Options {
     /// files, extents in other directories. Whoever made the image can so make
     /// the program read any file it may read.
     pub backing: bool,
+    /// When this becomes true, a server that is silent for half a second is given up:
+    /// all requests are I/O errors from then on. Without it, for two minutes.
+    pub given_up: Option<Arc<AtomicBool>>,
 }
 
 /// An image that is open.

@@ -14,6 +14,7 @@ mod socket;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use drupe_host::disk::{Disk, Geometry};
@@ -51,7 +52,8 @@ const MAX_RANGE: u64 = 1 << 30;
 /// [`Error`] says which there are: no server, no such export, one that is
 /// read-only unless [`Options::read_only`] is set, and so on.
 pub fn open_uri(uri: &str, options: &Options) -> Result<Opened> {
-    let disk = Nbd::open(uri, options.read_only, PATIENCE)?;
+    let given_up = options.given_up.clone();
+    let disk = Nbd::open(uri, options.read_only, PATIENCE, given_up)?;
     Ok(Opened {
         disk: Arc::new(disk),
         format: Format::Nbd,
@@ -74,13 +76,21 @@ struct Nbd {
 }
 
 impl Nbd {
-    fn open(uri: &str, read_only: bool, patience: Patience) -> Result<Nbd> {
+    fn open(
+        uri: &str,
+        read_only: bool,
+        patience: Patience,
+        given_up: Option<Arc<AtomicBool>>,
+    ) -> Result<Nbd> {
         let address = Address::parse(uri)?;
-        let (socket, export) = handshake::connect(&address, patience.handshake)?;
+        let (mut socket, export) = handshake::connect(&address, patience.handshake)?;
         if export.has(flags::READ_ONLY) && !read_only {
             return Err(Error::Server("the server exports it read-only".into()));
         }
-        socket.set_patience(patience.request)?;
+        match given_up {
+            Some(given_up) => socket.set_patience_until(patience.request, given_up)?,
+            None => socket.set_patience(patience.request)?,
+        }
         Ok(Nbd {
             connection: Connection::new(socket),
             export,

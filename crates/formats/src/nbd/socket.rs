@@ -4,6 +4,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -16,8 +18,19 @@ use rustix::net::{
     SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg, shutdown, socket_with,
 };
 
+/// How long a server may be silent after the program wants no more of it.
+const GRACE: Duration = Duration::from_millis(500);
+/// How often to look whether that is so.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A connected socket.
-pub(super) struct Socket(OwnedFd);
+pub(super) struct Socket {
+    fd: OwnedFd,
+    /// How long one step of sending or receiving may take, if `given_up` is there.
+    patience: Duration,
+    /// The program wants no more of the server: it may be silent for [`GRACE`] only.
+    given_up: Option<Arc<AtomicBool>>,
+}
 
 impl Socket {
     /// Connects to a TCP server, by its first address that answers.
@@ -41,7 +54,7 @@ impl Socket {
         set_tcp_keepidle(&socket, Duration::from_secs(10))?;
         set_tcp_keepintvl(&socket, Duration::from_secs(5))?;
         set_tcp_keepcnt(&socket, 4)?;
-        let socket = Socket(socket);
+        let socket = Socket::new(socket);
         socket.set_patience(patience)?;
         Ok(socket)
     }
@@ -50,29 +63,67 @@ impl Socket {
     pub(super) fn unix(path: &Path, patience: Duration) -> io::Result<Socket> {
         let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        let socket = Socket(socket);
+        let socket = Socket::new(socket);
         socket.set_patience(patience)?;
-        connect(&socket.0, &SocketAddrUnix::new(path)?)?;
+        connect(&socket.fd, &SocketAddrUnix::new(path)?)?;
         Ok(socket)
+    }
+
+    fn new(fd: OwnedFd) -> Socket {
+        Socket {
+            fd,
+            patience: Duration::MAX,
+            given_up: None,
+        }
     }
 
     /// How long one step of sending or receiving may take.
     pub(super) fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        set_socket_timeout(&self.0, Timeout::Recv, Some(patience))?;
-        set_socket_timeout(&self.0, Timeout::Send, Some(patience))?;
+        set_socket_timeout(&self.fd, Timeout::Recv, Some(patience))?;
+        set_socket_timeout(&self.fd, Timeout::Send, Some(patience))?;
         Ok(())
+    }
+
+    /// The same; much less when `given_up` is true.
+    pub(super) fn set_patience_until(
+        &mut self,
+        patience: Duration,
+        given_up: Arc<AtomicBool>,
+    ) -> io::Result<()> {
+        self.set_patience(LOOK.min(patience))?;
+        self.patience = patience;
+        self.given_up = Some(given_up);
+        Ok(())
+    }
+
+    /// Whether to wait on after a step that was too short; `begun`: when that began.
+    fn waits_on(&self, begun: &mut Option<Instant>) -> bool {
+        let Some(given_up) = &self.given_up else {
+            return false;
+        };
+        let waited = begun.get_or_insert_with(|| Instant::now() - LOOK).elapsed();
+        let patience = match given_up.load(Ordering::Relaxed) {
+            true => GRACE.min(self.patience),
+            false => self.patience,
+        };
+        waited < patience
     }
 
     /// Sends all of `parts`. A server that is gone raises no signal.
     pub(super) fn send(&self, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
         IoSlice::advance_slices(&mut parts, 0);
+        let mut begun = None;
         while !parts.is_empty() {
             // IOV_MAX bounds what one call takes.
             let some = &parts[..parts.len().min(1024)];
             let mut none = SendAncillaryBuffer::default();
-            match sendmsg(&self.0, some, &mut none, SendFlags::NOSIGNAL) {
-                Ok(n) => IoSlice::advance_slices(&mut parts, n),
+            match sendmsg(&self.fd, some, &mut none, SendFlags::NOSIGNAL) {
+                Ok(n) => {
+                    IoSlice::advance_slices(&mut parts, n);
+                    begun = None;
+                }
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if self.waits_on(&mut begun) => {}
                 Err(error) => return Err(timed_out(error)),
             }
         }
@@ -92,14 +143,16 @@ impl Socket {
 
     /// Receives at least one byte; how many.
     pub(super) fn receive_some(&self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut begun = None;
         loop {
             let mut none = RecvAncillaryBuffer::default();
-            match recvmsg(&self.0, parts, &mut none, RecvFlags::empty()) {
+            match recvmsg(&self.fd, parts, &mut none, RecvFlags::empty()) {
                 Ok(message) if message.bytes == 0 => {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 Ok(message) => return Ok(message.bytes),
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if self.waits_on(&mut begun) => {}
                 Err(error) => return Err(timed_out(error)),
             }
         }
@@ -107,7 +160,7 @@ impl Socket {
 
     /// Ends what other threads send and receive.
     pub(super) fn shut_down(&self) {
-        let _ = shutdown(&self.0, Shutdown::Both);
+        let _ = shutdown(&self.fd, Shutdown::Both);
     }
 }
 

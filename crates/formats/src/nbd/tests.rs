@@ -21,7 +21,7 @@ fn with_server(
     let uri = format!("nbd://{}/", listener.local_addr()?);
     // It ends when its client does, at the latest.
     thread::spawn(move || serve(listener.accept()?.0));
-    Nbd::open(&uri, false, patience)
+    Nbd::open(&uri, false, patience, None)
 }
 
 fn said(
