@@ -87,8 +87,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// Confine the process to the files that are named here and to the system
-    /// calls it needs, before it looks into an image
+    /// Confine the process before it looks into an image: to the files that the
+    /// command names, the system calls it needs, and no network
     #[arg(
         long,
         global = true,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::args::Cat;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
-use crate::output::Report;
+use crate::output::{Report, Stdout};
 
 /// Bytes read and written at once.
 const CHUNK: usize = 1 << 20;
@@ -19,7 +19,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cat) -> Result<ExitCode, 
             let file = mount.open(&location.path)?;
             let mut chunk = vec![0; CHUNK];
             let mut offset = 0;
-            let mut stdout = io::stdout().lock();
+            let mut stdout = Stdout::lines();
             loop {
                 context.check()?;
                 match file.read_at(&mut chunk, offset)? {

@@ -9,8 +9,10 @@ use drupe::Mount;
 
 use crate::args::Global;
 use crate::exit::{ExitCode, Failure};
+use crate::host_output::HostOutput;
 use crate::interrupt::Interrupt;
 use crate::location::{ImagePath, Location, Volume};
+use crate::prepared::Prepared;
 use crate::session::Session;
 
 /// In a shell: what is in front of a path of the host.
@@ -23,17 +25,23 @@ pub(crate) struct Context<'a> {
     pub(crate) interrupt: Interrupt,
     /// In a shell: the directory in an image that paths begin at.
     pub(crate) here: Option<ImagePath>,
+    /// The file of the host that the command is to write, if it was opened before.
+    pub(crate) output: Option<HostOutput>,
     /// Commands come from standard input: it is no command's own.
     pub(crate) stdin_is_script: bool,
 }
 
 impl<'a> Context<'a> {
     /// Boots a kernel, with nothing mounted yet.
-    pub(crate) fn new(options: &'a Global) -> Result<Context<'a>, Failure> {
+    pub(crate) fn new(options: &'a Global, prepared: Prepared) -> Result<Context<'a>, Failure> {
+        let mut session = Session::new(options, None)?;
+        session.take_connected(prepared.disks);
+        session.set_interrupt(&prepared.interrupt);
         Ok(Context {
             options: options.clone(),
-            session: Session::new(options, None)?,
-            interrupt: Interrupt::default(),
+            session,
+            interrupt: prepared.interrupt,
+            output: prepared.output,
             here: None,
             stdin_is_script: false,
         })
@@ -146,8 +154,17 @@ impl<'a> Context<'a> {
 
     /// Ends a command: unmounts what it has mounted, in any case.
     pub(crate) fn finish(self, outcome: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+        let interrupted = self.interrupt.requested();
         let closed = self.close();
-        let code = outcome?;
-        closed.map(|()| code)
+        match outcome {
+            // What fails after a signal fails because of it.
+            Err(failure) if interrupted && failure.code == ExitCode::Failed => {
+                Err(Failure::new(ExitCode::Interrupted, failure.error))
+            }
+            outcome => {
+                let code = outcome?;
+                closed.map(|()| code)
+            }
+        }
     }
 }

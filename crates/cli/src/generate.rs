@@ -2,7 +2,7 @@
 //! the command line.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -13,12 +13,15 @@ use jiff::Timestamp;
 use crate::args::{Args, Completions, Man};
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
+use crate::host_output::HostOutput;
+use crate::interrupt::Interrupt;
+use crate::output::Stdout;
 use crate::time::Time;
 
 pub(crate) fn completions(command: &Completions) -> Result<ExitCode, Failure> {
     let mut text = Vec::new();
     clap_complete::generate(command.shell, &mut Args::command(), "drupe", &mut text);
-    io::stdout().write_all(&text)?;
+    Stdout::lines().write_all(&text)?;
     Ok(ExitCode::Success)
 }
 
@@ -26,7 +29,7 @@ pub(crate) fn man(command: &Man) -> Result<ExitCode, Failure> {
     let mut all = Args::command();
     all.build();
     let Some(dir) = &command.out else {
-        io::stdout().write_all(render(all)?.as_bytes())?;
+        Stdout::lines().write_all(render(all)?.as_bytes())?;
         return Ok(ExitCode::Success);
     };
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -44,7 +47,10 @@ pub(crate) fn man(command: &Man) -> Result<ExitCode, Failure> {
         let name = page.get_name().to_owned();
         let text = render(page)?;
         let path = dir.join(format!("{name}.1"));
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        let output = HostOutput::create(&path, true, &[], &Interrupt::default())?;
+        let written = output.stream().write_all(text.as_bytes());
+        let written = written.and_then(|()| output.commit());
+        written.with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(ExitCode::Success)
 }

@@ -6,7 +6,7 @@
 //! [`HostOutput::commit`] it is removed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,14 @@ use anyhow::{Context, anyhow};
 
 use crate::disk_image;
 use crate::exit::Failure;
+use crate::interrupt::{Interrupt, READER, Waiting};
+use crate::output::Named;
 use crate::paths;
 
 pub(crate) struct HostOutput {
     file: File,
+    /// As errors name it.
+    shown: String,
     /// What it is called now, and will be; `None`: a device or FIFO.
     names: Option<(PathBuf, PathBuf)>,
 }
@@ -25,11 +29,13 @@ pub(crate) struct HostOutput {
 impl HostOutput {
     /// Begins to write what is to be at `path`, through symbolic links. A device or
     /// FIFO is written into. `images` are device and inode of the images in use, which
-    /// are never replaced; other disk images are with `force`.
+    /// are never replaced; other disk images are with `force`. A signal ends the waiting
+    /// for a reader of a FIFO.
     pub(crate) fn create(
         path: &Path,
         force: bool,
         images: &[(u64, u64)],
+        interrupt: &Interrupt,
     ) -> Result<HostOutput, Failure> {
         let shown = path.display();
         let cannot = || format!("cannot create {shown}");
@@ -38,9 +44,12 @@ impl HostOutput {
                 return Err(anyhow!("cannot create {shown}: it is a directory").into());
             }
             Ok(found) if !found.is_file() => {
-                let file = OpenOptions::new().write(true).open(path);
-                let file = file.with_context(|| format!("cannot write to {shown}"))?;
-                return Ok(HostOutput { file, names: None });
+                let file = open_node(path, interrupt)?;
+                return Ok(HostOutput {
+                    file,
+                    shown: shown.to_string(),
+                    names: None,
+                });
             }
             Ok(found) => {
                 if images.contains(&(found.dev(), found.ino())) {
@@ -72,6 +81,7 @@ impl HostOutput {
         let (file, temporary) = beside(&to).with_context(cannot)?;
         let output = HostOutput {
             file,
+            shown: shown.to_string(),
             names: Some((temporary, to)),
         };
         if let Some(old) = old {
@@ -83,13 +93,21 @@ impl HostOutput {
         Ok(output)
     }
 
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+    /// Where to write.
+    pub(crate) fn stream(&self) -> Box<dyn Write + '_> {
+        let output: Box<dyn Write> = match self.names {
+            Some(_) => Box::new(&self.file),
+            None => Box::new(Waiting(&self.file)),
+        };
+        let name = self.shown.clone().into();
+        Box::new(Named { output, name })
     }
 
-    /// It is complete, and takes its name.
+    /// The file is complete: writes it to the disk and gives it its name, so that a power
+    /// cut leaves the old file or the new one.
     pub(crate) fn commit(mut self) -> io::Result<()> {
         if let Some((temporary, to)) = &self.names {
+            self.file.sync_all()?;
             fs::rename(temporary, to)?;
             self.names = None;
         }
@@ -102,6 +120,25 @@ impl Drop for HostOutput {
         if let Some((temporary, _)) = &self.names {
             // The failure before is the one to tell.
             let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
+/// Opens a device or FIFO.
+fn open_node(path: &Path, interrupt: &Interrupt) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    loop {
+        match options.open(path) {
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+                interrupt.check()?;
+                std::thread::sleep(READER);
+            }
+            file => {
+                return Ok(file.with_context(|| format!("cannot write to {}", path.display()))?);
+            }
         }
     }
 }
@@ -128,7 +165,10 @@ fn beside(path: &Path) -> io::Result<(File, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+
+    fn create(path: &Path) -> Result<HostOutput, Failure> {
+        HostOutput::create(path, false, &[], &Interrupt::default())
+    }
 
     fn names(dir: &Path) -> Vec<String> {
         let entries = fs::read_dir(dir).unwrap();
@@ -145,14 +185,14 @@ mod tests {
         fs::write(&path, "old").unwrap();
         fs::write(dir.path().join(".drupe-0"), "somebody else's").unwrap();
 
-        let output = HostOutput::create(&path, false, &[]).unwrap();
-        output.file().write_all(b"ne").unwrap();
+        let output = create(&path).unwrap();
+        output.stream().write_all(b"ne").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         drop(output);
         assert_eq!(names(dir.path()), [".drupe-0", "f"]);
 
-        let output = HostOutput::create(&path, false, &[]).unwrap();
-        output.file().write_all(b"new").unwrap();
+        let output = create(&path).unwrap();
+        output.stream().write_all(b"new").unwrap();
         output.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(names(dir.path()), [".drupe-0", "f"]);
@@ -168,7 +208,10 @@ mod tests {
         let images = [(found.dev(), found.ino())];
         for name in ["f", "./f", "link"] {
             let path = dir.path().join(name);
-            assert!(HostOutput::create(&path, true, &images).is_err(), "{name}");
+            assert!(
+                HostOutput::create(&path, true, &images, &Interrupt::default()).is_err(),
+                "{name}"
+            );
         }
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }

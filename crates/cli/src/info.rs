@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::args::Info;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
+use crate::output::Stdout;
 use crate::session::{self, Session, cut_short};
 
 /// An image; the JSON output is an array of these. Sizes are in bytes.
@@ -95,7 +96,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode,
         let disk = context.session.disk(image)?;
         cut.extend(cut_short(image, &disk)?);
     }
-    let mut stdout = io::stdout().lock();
+    let mut stdout = Stdout::lines();
     if context.options.json {
         serde_json::to_writer_pretty(&mut stdout, &images).map_err(io::Error::from)?;
         writeln!(stdout)?;

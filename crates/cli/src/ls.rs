@@ -1,7 +1,7 @@
 //! `drupe ls`: lists files.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::describe::{Json, device, human, mode_string};
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Interrupt;
-use crate::output::{Names, Report};
+use crate::output::{Names, Report, Stdout};
 
 struct Lister<'a, W: Write> {
     mount: Mount,
@@ -34,7 +34,7 @@ struct Lister<'a, W: Write> {
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Ls) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = Stdout::buffered();
     let mut begun = false;
     let json = context.options.json;
     if json {

@@ -28,6 +28,7 @@ mod mount;
 mod output;
 mod passphrase;
 mod paths;
+mod prepared;
 mod problem;
 mod run;
 mod sandbox;
@@ -47,7 +48,10 @@ use exit::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
     // Not Args::parse(): the order of some options matters, and matches know it.
-    let matches = Args::command().get_matches();
+    let matches = match Args::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return help(&error).into(),
+    };
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Command::Run(command) = &args.command {
         return run::run(&args.global, command, &matches);
@@ -56,14 +60,18 @@ fn main() -> std::process::ExitCode {
         Command::Completions(command) => generate::completions(command),
         Command::Man(command) => generate::man(command),
         Command::Mount(command) => sandbox::confine(&args.global, &args.command)
-            .and_then(|()| mount::run(&args.global, command)),
+            .and_then(|_| mount::run(&args.global, command)),
         command => sandbox::confine(&args.global, command)
-            .and_then(|()| Context::new(&args.global))
+            .and_then(|prepared| Context::new(&args.global, prepared))
             .and_then(|mut context| {
                 let outcome = execute(&mut context, command);
                 context.finish(outcome)
             }),
     };
+    let outcome = outcome.and_then(|code| {
+        output::close_stdout()?;
+        Ok(code)
+    });
     match outcome {
         Ok(code) => code.into(),
         Err(Failure { code, error }) => {
@@ -74,6 +82,20 @@ fn main() -> std::process::ExitCode {
             output::error(&format!("{error:#}"));
             code.into()
         }
+    }
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+fn help(error: &clap::Error) -> ExitCode {
+    let printed = error.print().map_err(output::of_stdout);
+    let printed = printed.and_then(|()| output::close_stdout());
+    match printed {
+        Err(printed) if printed.kind() != std::io::ErrorKind::BrokenPipe => {
+            output::error(&printed.to_string());
+            ExitCode::Failed
+        }
+        _ if error.use_stderr() => ExitCode::Usage,
+        _ => ExitCode::Success,
     }
 }
 

@@ -4,10 +4,13 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::io::{self, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Mutex, PoisonError};
 
+use drupe::{Cause, Errno};
+
+use crate::args::Global;
 use crate::exit::ExitCode;
 use crate::problem::{self, Failed};
 
@@ -32,6 +35,66 @@ impl Names {
             false => Cow::Borrowed(name.as_bytes()),
         }
     }
+}
+
+/// An output whose errors tell its name.
+pub(crate) struct Named<W> {
+    pub(crate) output: W,
+    pub(crate) name: Cow<'static, str>,
+}
+
+impl<W> Named<W> {
+    fn name(&self, error: io::Error) -> io::Error {
+        // Whoever writes tries again.
+        if error.kind() == io::ErrorKind::Interrupted {
+            return error;
+        }
+        let cause = match Errno::from_io_error(&error) {
+            Some(errno) => Cause::Errno(errno).to_string(),
+            None => error.to_string(),
+        };
+        io::Error::new(error.kind(), format!("write to {}: {cause}", self.name))
+    }
+}
+
+impl<W: Write> Write for Named<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write(bytes).map_err(|error| self.name(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush().map_err(|error| self.name(error))
+    }
+}
+
+/// Standard output.
+pub(crate) type Stdout = Named<StdoutLock<'static>>;
+
+impl Stdout {
+    /// For a command that prints much.
+    pub(crate) fn buffered() -> BufWriter<Stdout> {
+        BufWriter::new(Stdout::lines())
+    }
+
+    /// Written out line by line.
+    pub(crate) fn lines() -> Stdout {
+        Named {
+            output: io::stdout().lock(),
+            name: "standard output".into(),
+        }
+    }
+}
+
+/// Closes standard output, which may be when a network filesystem tells that it has no
+/// room. Nothing is printed after it.
+pub(crate) fn close_stdout() -> io::Result<()> {
+    Stdout::lines().flush()?;
+    nix::unistd::close(libc::STDOUT_FILENO).map_err(|errno| of_stdout(errno.into()))
+}
+
+/// An error of writing to standard output, named.
+pub(crate) fn of_stdout(error: io::Error) -> io::Error {
+    Stdout::lines().name(error)
 }
 
 /// What went wrong with single files: each has a line on standard error, and
@@ -78,6 +141,13 @@ pub(crate) fn set_place(place: String) {
 pub(crate) fn error(text: &str) {
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
     eprintln!("drupe: {place}{text}");
+}
+
+/// A warning on standard error, unless it is not wanted.
+pub(crate) fn warning(options: &Global, text: &str) {
+    if !options.quiet {
+        error(&format!("warning: {text}"));
+    }
 }
 
 /// Whether an error is that of an output nobody reads any more.

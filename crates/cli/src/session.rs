@@ -12,6 +12,7 @@ use drupe::{
 use crate::args::Global;
 use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
+use crate::interrupt::Interrupt;
 use crate::location::Volume;
 use crate::passphrase::Passphrase;
 
@@ -28,6 +29,11 @@ pub(crate) struct Session<'a> {
     /// All that is on an image and the images that go with it.
     volumes: HashMap<ImageId, Volumes>,
     disks: HashMap<ImageId, AttachedDisk>,
+    /// What the images of `disks` are called.
+    names: HashMap<ImageId, PathBuf>,
+    /// Network disks that are to be used, by their addresses.
+    connected: HashMap<String, Disk>,
+    interrupt: Interrupt,
     kernel: Kernel,
 }
 
@@ -116,6 +122,33 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
     failure(image, message)
 }
 
+/// Opens an image as the options say. A server that does not answer is not waited for
+/// when a signal has come.
+pub(crate) fn open(
+    global: &Global,
+    image: &Path,
+    writable: bool,
+    interrupt: &Interrupt,
+) -> Result<Disk, Failure> {
+    let mut options = Disk::options();
+    options.given_up(interrupt.flag());
+    if !writable {
+        options.read_only(true).copy_on_write(global.replay);
+    }
+    if let Some(format) = global.image_format {
+        options.format(format);
+    }
+    if let Some(bytes) = global.block_size {
+        options.block_size(bytes);
+    }
+    options.backing(global.backing);
+    let opened = match uri(image) {
+        Some(uri) => options.open_uri(uri),
+        None => options.open(image),
+    };
+    opened.map_err(|error| explain(image, &error))
+}
+
 impl<'a> Session<'a> {
     /// Boots a kernel. Only `writable` will be opened for writing.
     pub(crate) fn new(options: &'a Global, writable: Option<&Path>) -> Result<Self, Failure> {
@@ -138,12 +171,25 @@ impl<'a> Session<'a> {
             mounts: HashMap::new(),
             volumes: HashMap::new(),
             disks: HashMap::new(),
+            names: HashMap::new(),
+            connected: HashMap::new(),
+            interrupt: Interrupt::default(),
             kernel,
         };
         if let Some(image) = writable {
             session.write_to(image)?;
         }
         Ok(session)
+    }
+
+    /// Network disks to use instead of connecting.
+    pub(crate) fn take_connected(&mut self, disks: HashMap<String, Disk>) {
+        self.connected.extend(disks);
+    }
+
+    /// What tells of signals, from now on.
+    pub(crate) fn set_interrupt(&mut self, interrupt: &Interrupt) {
+        self.interrupt = interrupt.clone();
     }
 
     /// From now on an image is opened for writing. If it is open already, that
@@ -174,33 +220,19 @@ impl<'a> Session<'a> {
             return Ok(disk.clone());
         }
         let writable = self.writable.contains(&id);
-        let disk = self
-            .open(image, writable)
-            .and_then(|disk| self.kernel.add_disk(disk))
-            .map_err(|error| explain(image, &error))?;
+        let connected = uri(image).and_then(|uri| self.connected.remove(uri));
+        let disk = match connected {
+            Some(disk) => disk,
+            None => open(self.options, image, writable, &self.interrupt)?,
+        };
+        let added = self.kernel.add_disk(disk);
+        let disk = added.map_err(|error| explain(image, &error))?;
         if writable && let Some(cut) = cut_short(image, &disk)? {
             return Err(cut);
         }
+        self.names.insert(id.clone(), image.to_owned());
         self.disks.insert(id, disk.clone());
         Ok(disk)
-    }
-
-    fn open(&self, image: &Path, writable: bool) -> drupe::Result<Disk> {
-        let mut options = Disk::options();
-        if !writable {
-            options.read_only(true).copy_on_write(self.options.replay);
-        }
-        if let Some(format) = self.options.image_format {
-            options.format(format);
-        }
-        if let Some(bytes) = self.options.block_size {
-            options.block_size(bytes);
-        }
-        options.backing(self.options.backing);
-        match uri(image) {
-            Some(uri) => options.open_uri(uri),
-            None => options.open(image),
-        }
     }
 
     /// Mounts a volume, once.
@@ -267,7 +299,6 @@ impl<'a> Session<'a> {
         pick_volume(volumes, volume)
     }
 
-    /// The kernel's own memory, for copying through.
     /// Device and inode of the images that are in use.
     pub(crate) fn image_files(&self) -> Vec<(u64, u64)> {
         let images = self.disks.keys().chain(&self.writable);
@@ -285,10 +316,12 @@ impl<'a> Session<'a> {
     /// Unmounts everything, so that errors of writing show. All other handles
     /// must be gone.
     pub(crate) fn close(self) -> Result<(), Failure> {
-        for mount in self.mounts.into_values() {
+        for ((image, _), mount) in self.mounts {
+            let image = self.names.get(&image).map(PathBuf::as_path);
+            let image = image.unwrap_or(Path::new("image")).display().to_string();
             mount
                 .umount()
-                .context("the image may be incomplete")
+                .with_context(|| format!("{image}: the image may be incomplete"))
                 .map_err(|error| Failure::new(ExitCode::Image, error))?;
         }
         drop(self.volumes);

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Interrupt;
 use crate::location::ImagePath;
-use crate::output::Report;
+use crate::output::{Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
 /// Bytes read at once.
@@ -29,7 +29,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &CheckLog) -> Result<ExitC
     let mut log = KernelLog::open(context.session.kernel())?;
     let mut code = ExitCode::Success;
     let mut images = Vec::new();
-    let mut out = io::stdout().lock();
+    let mut out = Stdout::lines();
     for image in &command.images {
         let path = context.path(image)?;
         let read = read_all(context, &path, command);

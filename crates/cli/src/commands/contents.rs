@@ -8,6 +8,10 @@ use drupe::{File, Mount};
 
 use crate::args::{Truncate, Write};
 use crate::context::Context;
+use crate::copy;
+use crate::copy::host::HostFile;
+use crate::copy::keep::Wanted;
+use crate::epoch;
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Waiting;
 use crate::location::ImagePath;
@@ -43,6 +47,8 @@ pub(crate) fn truncate(
     Ok(report.code())
 }
 
+/// Standard input becomes a file: what was there stays until the new one is complete.
+/// With `--append` it is added to the end of the file, or not at all.
 pub(crate) fn write(
     context: &mut Context<'_>,
     command: &Write,
@@ -50,24 +56,29 @@ pub(crate) fn write(
     context.own_stdin()?;
     let path = context.target(&command.path)?;
     let mount = context.mount_for_writing(&path.volume)?;
-    let owners = match &command.chown {
+    let (uid, gid) = match &command.chown {
         Some(owners) => owners.resolve(&mount)?,
         None => (None, None),
     };
-    let fresh = mount.symlink_metadata(&path.path).is_err();
-    let written = fill(context, &mount, &path, command, owners);
-    if written.is_err() && fresh {
-        // Half a file is worse than none. If that fails too, the first failure
-        // is still the one to tell.
-        let _ = mount.remove_file(&path.path);
+    if command.append {
+        let mut report = Report::default();
+        let appended = append(context, &mount, &path, command, (uid, gid));
+        context.check()?;
+        report.accept(path.label(), appended);
+        return Ok(report.code());
     }
-    context.check()?;
-    let mut report = Report::default();
-    report.accept(path.label(), written);
-    Ok(report.code())
+    let wanted = Wanted {
+        uid,
+        gid,
+        mode: command.mode.clone(),
+        modified: None,
+        epoch: epoch::get()?,
+    };
+    let stdin = HostFile::stdin().map_err(|failed| failed.at("standard input"))?;
+    copy::stream_to_image(context, &path, stdin, &wanted)
 }
 
-fn fill(
+fn append(
     context: &Context<'_>,
     mount: &Mount,
     path: &ImagePath,
@@ -75,22 +86,31 @@ fn fill(
     (uid, gid): (Option<u32>, Option<u32>),
 ) -> Result<()> {
     let umask = Umask::get();
+    let existed = mount.metadata(&path.path).is_ok();
     let mut options = mount.options();
-    options.create(true).mode(0o666 & !umask);
-    match command.append {
-        true => options.append(true),
-        false => options.write(true).truncate(true),
-    };
+    options.append(true).create(true).mode(0o666 & !umask);
     let file = options.open(&path.path)?;
-    copy_stdin(context, &file)?;
-    if uid.is_some() || gid.is_some() {
-        file.chown(uid, gid)?;
+    let old_len = file.metadata()?.len();
+    let change = || -> Result<()> {
+        copy_stdin(context, &file)?;
+        if uid.is_some() || gid.is_some() {
+            file.chown(uid, gid)?;
+        }
+        if let Some(change) = &command.mode {
+            let mode = change.apply(file.metadata()?.mode(), false, umask);
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        Ok(())
+    };
+    let changed = change();
+    if changed.is_err() {
+        // The first failure is the one to tell.
+        let _ = match existed {
+            true => file.set_len(old_len),
+            false => mount.remove_file(&path.path),
+        };
     }
-    if let Some(change) = &command.mode {
-        let mode = change.apply(file.metadata()?.mode(), false, umask);
-        file.set_permissions(Permissions::from_mode(mode))?;
-    }
-    Ok(())
+    changed
 }
 
 fn copy_stdin(context: &Context<'_>, file: &File) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::args::Df;
 use crate::context::Context;
 use crate::describe::human;
 use crate::exit::{ExitCode, Failure};
+use crate::output::Stdout;
 
 /// A filesystem; the JSON output is an array of these. Sizes are in bytes.
 #[derive(Serialize)]
@@ -29,7 +30,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Df) -> Result<ExitCode, F
         let room = context.session.mount(&volume)?.statfs()?;
         rows.push((volume.label(), room));
     }
-    let mut out = io::stdout().lock();
+    let mut out = Stdout::lines();
     if context.options.json {
         let rows: Vec<Json> = rows.into_iter().map(json).collect();
         serde_json::to_writer_pretty(&mut out, &rows).map_err(io::Error::from)?;

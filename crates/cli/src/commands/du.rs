@@ -1,7 +1,7 @@
 //! `drupe du`: room that files take.
 
 use std::collections::HashSet;
-use std::io::{self, StdoutLock, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use drupe::Metadata;
@@ -11,7 +11,7 @@ use crate::args::Du;
 use crate::context::Context;
 use crate::describe::human;
 use crate::exit::{ExitCode, Failure};
-use crate::output::{Names, Report};
+use crate::output::{Names, Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
 /// What a path takes; the JSON output is one of these a line.
@@ -24,7 +24,7 @@ struct Json {
 struct Adder<'a> {
     command: &'a Du,
     json: bool,
-    out: StdoutLock<'a>,
+    out: Stdout,
     names: Names,
     /// Of the directories we are in, in bytes.
     sums: Vec<u64>,
@@ -38,7 +38,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
     let mut adder = Adder {
         command,
         json: context.options.json,
-        out: io::stdout().lock(),
+        out: Stdout::lines(),
         names: Names::for_stdout(),
         sums: Vec::new(),
         seen: HashSet::new(),

@@ -3,7 +3,7 @@
 mod expression;
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use drupe::Mount;
@@ -13,25 +13,33 @@ use crate::args::Find;
 use crate::context::Context;
 use crate::describe::Json;
 use crate::exit::{ExitCode, Failure};
-use crate::output::{Names, Report};
+use crate::output::{Names, Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
-pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode, Failure> {
+/// The paths among the arguments, and the expression behind them.
+pub(crate) fn split(words: &[OsString]) -> (&[OsString], &[OsString]) {
     let is_path = |word: &&OsString| {
         let bytes = word.as_bytes();
         !bytes.starts_with(b"-") && !matches!(bytes, b"!" | b"(" | b")")
     };
-    let count = command.words.iter().take_while(is_path).count();
-    let (paths, words) = command.words.split_at(count);
+    words.split_at(words.iter().take_while(is_path).count())
+}
+
+/// Whether an expression may delete files.
+pub(crate) fn deletes(expression: &[OsString]) -> bool {
+    expression.iter().any(|word| word == "-delete")
+}
+
+pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode, Failure> {
+    let (paths, words) = split(&command.words);
     if paths.is_empty() {
         return Err(Failure::usage("find needs a path before the expression"));
     }
     let mut report = Report::default();
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = Stdout::buffered();
     for argument in paths {
         let path = context.path(argument)?;
-        let deletes = words.iter().any(|word| word == "-delete");
-        let mount = match deletes {
+        let mount = match deletes(words) {
             true => context.mount_for_writing(&context.target(argument)?.volume)?,
             false => context.session.mount(&path.volume)?,
         };
@@ -58,14 +66,14 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
     Ok(report.code())
 }
 
-struct Finder<'a, 'b> {
+struct Finder<'a> {
     expression: &'a Expression,
     json: bool,
     names: Names,
-    out: &'a mut BufWriter<StdoutLock<'b>>,
+    out: &'a mut BufWriter<Stdout>,
 }
 
-impl Finder<'_, '_> {
+impl Finder<'_> {
     /// Evaluates the expression, unless it is for another depth.
     fn meet(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         if node.depth < self.expression.min_depth {
@@ -100,7 +108,7 @@ impl Finder<'_, '_> {
     }
 }
 
-impl Visitor for Finder<'_, '_> {
+impl Visitor for Finder<'_> {
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         let deeper = node.depth < self.expression.max_depth;
         // What is deleted comes after what is in it.

@@ -1,11 +1,11 @@
 //! `drupe fstrim`: what is free becomes holes of the image.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use crate::args::Fstrim;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
-use crate::output::Report;
+use crate::output::{Report, Stdout};
 use crate::problem::Failed;
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Fstrim) -> Result<ExitCode, Failure> {
@@ -20,7 +20,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Fstrim) -> Result<ExitCod
         let trimmed = mount.trim().map_err(Failed::from);
         let label = path.volume.label();
         if let (Some(bytes), true) = (report.accept(&label, trimmed), command.verbose) {
-            writeln!(io::stdout(), "{label}: {bytes} bytes trimmed")?;
+            writeln!(Stdout::lines(), "{label}: {bytes} bytes trimmed")?;
         }
     }
     Ok(report.code())

@@ -25,14 +25,14 @@ pub(crate) fn run(
         let link;
         let made = if command.symbolic {
             link = place.path_for(target)?;
-            make(&place, &link, command.force, || {
-                Ok(place.mount.symlink(target, &link)?)
+            make(&place, &link, command.force, |link| {
+                Ok(place.mount.symlink(target, link)?)
             })
         } else {
             let original = place.beside(context, target, "link", "make a symbolic link with -s")?;
             link = place.path_for(original.path.as_os_str())?;
-            make(&place, &link, command.force, || {
-                Ok(place.mount.hard_link(&original.path, &link)?)
+            make(&place, &link, command.force, |link| {
+                Ok(place.mount.hard_link(&original.path, link)?)
             })
         };
         report.accept(place.label(&link), made);
@@ -40,18 +40,31 @@ pub(crate) fn run(
     Ok(report.code())
 }
 
-/// Makes a link; with `force`, in place of what is there, unless that is a
-/// directory.
-fn make(place: &Place, link: &Path, force: bool, make: impl Fn() -> Result<()>) -> Result<()> {
-    match make() {
-        Err(failed) if force && failed.errno() == Some(Errno::EXIST) => {
-            let there = place.mount.symlink_metadata(link)?;
-            if there.is_dir() {
-                return Err(Failed::new("replace", "it is a directory"));
-            }
-            place.mount.remove_file(link)?;
-            make()
-        }
-        result => result,
+/// Makes a link; with `force`, in place of what is there, unless that is a directory:
+/// it stays until the link is made, under another name.
+fn make(place: &Place, link: &Path, force: bool, make: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    match make(link) {
+        Err(failed) if force && failed.errno() == Some(Errno::EXIST) => {}
+        result => return result,
     }
+    let mount = &place.mount;
+    if mount.symlink_metadata(link)?.is_dir() {
+        return Err(Failed::new("replace", "it is a directory"));
+    }
+    let mut number = 0u32;
+    let temporary = loop {
+        let temporary = link.with_file_name(format!(".drupe-{number}"));
+        match make(&temporary) {
+            Err(failed) if failed.errno() == Some(Errno::EXIST) => number += 1,
+            made => {
+                made?;
+                break temporary;
+            }
+        }
+    };
+    let renamed = mount.rename(&temporary, link);
+    // Where it still has that name: rename(2) failed, or both are names of one file. The
+    // first failure is the one to tell.
+    let _ = mount.remove_file(&temporary);
+    Ok(renamed?)
 }

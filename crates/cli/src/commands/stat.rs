@@ -1,6 +1,6 @@
 //! `drupe stat`: all that is known of files.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use crate::args::Stat;
 use crate::context::Context;
 use crate::describe::{Json, device, kind_name, mode_string, seconds};
 use crate::exit::{ExitCode, Failure};
-use crate::output::{Names, Report};
+use crate::output::{Names, Report, Stdout};
 use crate::users;
 
 const USUAL: &str = "  File: %N
@@ -59,7 +59,7 @@ struct Printer<'a> {
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Stat) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = Stdout::buffered();
     let mut all = Vec::new();
     let format = match (&command.format, &command.printf) {
         (Some(format), _) => format!("{format}\n"),

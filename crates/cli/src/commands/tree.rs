@@ -1,6 +1,6 @@
 //! `drupe tree`: files as a tree.
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use drupe::DirEntry;
@@ -9,13 +9,13 @@ use crate::args::Tree;
 use crate::context::Context;
 use crate::describe::Json;
 use crate::exit::{ExitCode, Failure};
-use crate::output::{Names, Report};
+use crate::output::{Names, Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
 struct Painter<'a> {
     command: &'a Tree,
     json: bool,
-    out: BufWriter<StdoutLock<'a>>,
+    out: BufWriter<Stdout>,
     names: Names,
     /// Of each directory we are in, whether more comes beside it.
     more: Vec<bool>,
@@ -28,7 +28,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode,
     let mut painter = Painter {
         command,
         json: context.options.json,
-        out: BufWriter::new(io::stdout().lock()),
+        out: Stdout::buffered(),
         names: Names::for_stdout(),
         more: Vec::new(),
         dirs: 0,

@@ -20,7 +20,7 @@ use super::event::{Kind, Stat};
 use super::problem::{Failed, Result, host};
 use super::side::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, World, Xattrs};
 use crate::disk_image;
-use crate::interrupt;
+use crate::interrupt::{self, Waiting};
 use crate::time::Time;
 
 /// An open directory of the host.
@@ -59,6 +59,17 @@ impl HostFile {
             )),
             file => HostFile::new(host("open", file)?),
         }
+    }
+
+    /// Standard input.
+    pub(crate) fn stdin() -> Result<HostFile> {
+        let fd = std::io::stdin().as_fd().try_clone_to_owned();
+        HostFile::new(host("duplicate standard input", fd)?)
+    }
+
+    /// What is read next is its beginning.
+    pub(crate) fn rewind(&self) -> Result<()> {
+        host("seek", fs::seek(&self.file, SeekFrom::Start(0)).map(drop))
     }
 
     fn new(fd: OwnedFd) -> Result<HostFile> {
@@ -305,8 +316,10 @@ impl TargetDir for HostDir {
             Err(failed) if failed.errno() == Some(Errno::NXIO) => return Ok(None),
             file => file?,
         };
-        host("open", fs::fcntl_setfl(&file.file, OFlags::empty()))?;
-        Ok(Some(file))
+        Ok(Some(HostFile {
+            waits: true,
+            ..file
+        }))
     }
 
     fn disk_image(&self, name: &OsStr) -> Result<Option<&'static str>> {
@@ -339,6 +352,11 @@ impl TargetDir for HostDir {
 
     fn remove(&self, name: &OsStr) -> Result<()> {
         host("remove", fs::unlinkat(&self.fd, name, AtFlags::empty()))
+    }
+
+    fn remove_dir(&self, name: &OsStr) -> Result<()> {
+        let removed = fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR);
+        host("remove directory", removed)
     }
 
     fn heirs(&self) -> Result<Option<(u32, u32)>> {
@@ -384,8 +402,16 @@ impl TargetDir for HostDir {
 }
 
 impl TargetFile for HostFile {
+    fn close(self) -> Result<()> {
+        host("close", nix::unistd::close(self.file))
+    }
+
     fn write_all(&self, bytes: &[u8]) -> Result<()> {
-        host("write", (&self.file).write_all(bytes))
+        let written = match self.waits {
+            true => Waiting(&self.file).write_all(bytes),
+            false => (&self.file).write_all(bytes),
+        };
+        host("write", written)
     }
 
     fn write_at(&self, buffer: &Buffer, range: Range<usize>, offset: u64) -> Result<()> {

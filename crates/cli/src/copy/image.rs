@@ -210,6 +210,10 @@ impl TargetDir for ImageDir {
         Ok(self.dir.remove_file(name)?)
     }
 
+    fn remove_dir(&self, name: &OsStr) -> Result<()> {
+        Ok(self.dir.remove_dir(name)?)
+    }
+
     fn heirs(&self) -> Result<Option<(u32, u32)>> {
         let set_group_id = self.dir.metadata()?.mode() & libc::S_ISGID != 0;
         let default_acl = self.dir.get_xattr("system.posix_acl_default")?;
@@ -246,6 +250,11 @@ impl TargetDir for ImageDir {
 }
 
 impl TargetFile for ImageFile {
+    fn close(self) -> Result<()> {
+        // Filesystems of disks tell it when they are written to, or unmounted.
+        Ok(())
+    }
+
     fn write_all(&self, bytes: &[u8]) -> Result<()> {
         host("write", (&self.0).write_all(bytes))
     }

@@ -37,6 +37,7 @@ use crate::paths;
 use crate::problem::{self, Failed, Problem};
 use crate::session::Session;
 use crate::umask::Umask;
+use event::{Attributes, Data, Event};
 use host::{HostDir, HostFile};
 pub(crate) use image::stat;
 use image::{ImageDir, ImageFile};
@@ -44,7 +45,7 @@ use keep::{Keep, Refused, Wanted};
 use plan::{Existing, Target};
 use progress::Progress;
 use replace::{Policy, Replacing};
-use side::{SourceDir, TargetDir};
+use side::{SourceDir, SourceFile, TargetDir, World};
 use walk::{Top, Walker, What};
 pub(crate) use write::allocate;
 use write::{Job, Stop, Writer};
@@ -349,6 +350,50 @@ fn image_top(
         what,
         target,
         shown: path.clone(),
+    })
+}
+
+/// Copies a stream to a path in an image, which is open for writing. What has that path
+/// keeps its contents until the new file is complete.
+pub(crate) fn stream_to_image(
+    context: &mut Context<'_>,
+    path: &ImagePath,
+    source: HostFile,
+    wanted: &Wanted,
+) -> Result<ExitCode, Failure> {
+    let replacing = Replacing::default();
+    with_job(context, false, wanted, &replacing, true, |session, job| {
+        let mount = session.mount(&path.volume)?;
+        let existing = Existing::in_image(&mount, &path.path);
+        let existing = existing.map_err(|error| anyhow!("{}: {error}", path.volume.label()))?;
+        let label = path.label();
+        if matches!(existing, Existing::Dir) {
+            return Err(anyhow!("{label} is a directory").into());
+        }
+        let Target { base, name } = Target::new(&path.path, &label, existing, 1, false)?;
+        let shown = ImagePath {
+            volume: path.volume.clone(),
+            path: base.clone(),
+        };
+        let shown = PathBuf::from(shown.label());
+        let dir = ImageDir::open(&mount, &base);
+        let dir = dir.map_err(|failed| failed.at(shown.display().to_string()))?;
+        let mut attributes = Attributes {
+            stat: source
+                .stat()
+                .map_err(|failed| failed.at("standard input"))?,
+            xattrs: Vec::new(),
+        };
+        // Whatever is read, a file is made.
+        attributes.stat.mode = libc::S_IFREG | 0o666;
+        let event = Event::File {
+            name: name.unwrap_or_default(),
+            attributes,
+            data: Data::Stream(source, "standard input".to_owned()),
+        };
+        let writer = Writer::new(job, dir, &shown, World::Host);
+        let writer = writer.map_err(|failed| failed.at(label))?;
+        Ok(writer.run([vec![event]]).err())
     })
 }
 

@@ -130,6 +130,10 @@ pub(crate) fn commit<D: TargetDir>(
         if let Some(backup) = &backup {
             dir.rename(name, backup)?;
         }
+        if made.instead_of == Some(Kind::Dir) {
+            // rename(2) puts only a directory in its place.
+            dir.remove_dir(name)?;
+        }
         let put = dir.rename(&made.name, name);
         if put.is_err()
             && let Some(backup) = &backup

@@ -75,6 +75,8 @@ pub(crate) trait TargetDir: SourceDir<File: TargetFile> + Settable {
     fn rename(&self, from: &OsStr, to: &OsStr) -> Result<()>;
     /// Removes anything but a directory.
     fn remove(&self, name: &OsStr) -> Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, name: &OsStr) -> Result<()>;
     /// What is made here gets these owners and exactly the mode asked for;
     /// `None`: who knows, because of a set-group-ID bit or a default ACL.
     fn heirs(&self) -> Result<Option<(u32, u32)>>;
@@ -90,7 +92,9 @@ pub(crate) trait TargetDir: SourceDir<File: TargetFile> + Settable {
 }
 
 /// A file to copy into.
-pub(crate) trait TargetFile: Settable {
+pub(crate) trait TargetFile: Settable + Sized {
+    /// Closes it: network filesystems may tell only then that there is no room.
+    fn close(self) -> Result<()>;
     /// Writes at the end of what was written so far.
     fn write_all(&self, bytes: &[u8]) -> Result<()>;
     fn write_at(&self, buffer: &Buffer, range: Range<usize>, offset: u64) -> Result<()>;

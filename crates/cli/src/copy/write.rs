@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use drupe::{Buffer, Errno, Kernel};
 
@@ -15,7 +14,7 @@ use super::replace::{self, Made, Replacing};
 use super::side::{Entry, SourceFile, TargetDir, TargetFile, World};
 use super::walk::{Batch, is_kept};
 use crate::epoch::Unwritten;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, READER};
 
 /// Bytes of a large file copied at once; less if the kernel does not have that
 /// much in one piece.
@@ -24,8 +23,6 @@ const PIECE: usize = 1 << 20;
 const OVERLAP: u64 = 4 * PIECE as u64;
 /// Bytes of a stream copied at once.
 const CHUNK: usize = 256 << 10;
-/// How often to look for a reader of a FIFO.
-const READER: Duration = Duration::from_millis(50);
 
 /// What ends a copy before its end.
 #[derive(Debug)]
@@ -351,7 +348,6 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             match dir.open_node(name)? {
                 Some(file) => return Ok(Some(file)),
                 None if self.job.interrupt.requested() => return Ok(None),
-                // There is no way to be told of a reader.
                 None => std::thread::sleep(READER),
             }
         }
@@ -384,7 +380,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
     ) -> Flow {
         match self.open_node(name) {
             Ok(None) => {}
-            Ok(Some(file)) => return self.write_into(&file, attributes, data),
+            Ok(Some(file)) => return self.write_into(file, attributes, data),
             Err(failed) => return self.failure(failed),
         }
         if self.job.interrupt.requested() {
@@ -403,7 +399,8 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                 .map_err(|failed| self.name(failed))?;
             Ok(end)
         });
-        drop(file);
+        let closed = file.close().map_err(|failed| self.name(failed));
+        let filled = filled.and_then(|end| closed.map(|()| end));
         // An empty file is something to write too.
         let bytes = attributes.stat.size + 4096;
         if self.job.keep.wanted.epoch.is_some() && self.unwritten.add(bytes) {
@@ -452,7 +449,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
     /// a file.
     fn write_into<F: SourceFile>(
         &mut self,
-        file: &D::File,
+        file: D::File,
         attributes: &Attributes,
         data: Data<F>,
     ) -> Flow {
@@ -461,7 +458,9 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             Data::Large(source, shown) => Data::Stream(source, shown),
             data => data,
         };
-        match self.fill(file, attributes, data) {
+        let filled = self.fill(&file, attributes, data);
+        let closed = file.close().map_err(|failed| self.name(failed));
+        match filled.and_then(|end| closed.map(|()| end)) {
             Ok(End::Complete) => Ok(()),
             Ok(End::Stopped) => Err(Stop::Interrupted),
             Err(problem) => self.problem(problem),
@@ -477,7 +476,10 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         match data {
             Data::Small(bytes) => {
                 if !bytes.is_empty() {
-                    file.write_all(&bytes).map_err(|failed| self.name(failed))?;
+                    match file.write_all(&bytes) {
+                        Err(_) if self.job.interrupt.requested() => return Ok(End::Stopped),
+                        written => written.map_err(|failed| self.name(failed))?,
+                    }
                 }
                 self.job.progress.bytes(bytes.len() as u64);
                 Ok(End::Complete)
@@ -514,8 +516,10 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                         Err(_) if self.job.interrupt.requested() => return Ok(End::Stopped),
                         Err(failed) => return Err(failed.at(shown)),
                     };
-                    let written = file.write_all(&chunk[..len]);
-                    written.map_err(|failed| self.name(failed))?;
+                    match file.write_all(&chunk[..len]) {
+                        Err(_) if self.job.interrupt.requested() => return Ok(End::Stopped),
+                        written => written.map_err(|failed| self.name(failed))?,
+                    }
                     self.job.progress.bytes(len as u64);
                 }
             }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use super::digest::Digest;
 use super::tree::{Contents, Node, Tree, names, relative, shown, time, unescape};
 
 /// A line's number and what is wrong with it.
@@ -59,11 +60,15 @@ fn add(tree: &mut Tree, line: &[u8]) -> Result<(), String> {
     };
     let payload = optional("payload")?;
     let content = optional("content")?;
-    optional("digest")?;
+    let digest = optional("digest")?;
     if is_link {
         let target = payload.ok_or("a hard link has no target")?;
         let target = names(&target).ok_or("the target of a hard link makes no sense")?;
         return tree.link(&path, &target);
+    }
+    if let Some(digest) = digest {
+        let digest = String::from_utf8(digest).map_err(|_| "the digest makes no sense")?;
+        node.digests.push(Digest::fs_verity(&digest));
     }
     for xattr in fields.filter(|field| !field.is_empty()) {
         let equals = xattr.iter().position(|&byte| byte == b'=');

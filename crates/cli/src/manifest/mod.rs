@@ -6,6 +6,7 @@
 //! ([`source`]), so that everything else is done as by `cp -a`.
 
 mod composefs;
+mod digest;
 mod mtree;
 mod source;
 mod tree;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::Known;
 use super::composefs::Wrong;
+use super::digest::Digest;
 use super::tree::{Contents, Node, Tree, names, relative, shown, time, unescape};
 use crate::mode::ModeChange;
 use crate::users::Names;
@@ -177,6 +178,11 @@ impl Parser<'_> {
                 };
                 let path = path.ok_or_else(|| wrong("contents"))?;
                 let size = text("size").map(str::parse).transpose();
+                for (keyword, value) in keywords {
+                    let pair = str::from_utf8(keyword).ok().zip(str::from_utf8(value).ok());
+                    let digest = pair.and_then(|(keyword, value)| Digest::of_mtree(keyword, value));
+                    node.digests.extend(digest);
+                }
                 Contents::File(path, size.map_err(|_| wrong("size"))?)
             }
             _ => Contents::None,

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use drupe::{Buffer, Errno};
 
+use super::digest;
 use super::tree::{Contents, Node, Tree};
 use crate::copy::event::{Kind, Stat};
 use crate::copy::host::HostFile;
 use crate::copy::side::{SourceDir, SourceFile, World, Xattrs};
+use crate::interrupt;
 use crate::problem::{Failed, Result, host};
 
 /// A directory of a tree.
@@ -92,10 +95,19 @@ impl SourceDir for ManifestDir {
                     let cause = "its contents are not of the size that the manifest says";
                     return Err(Failed::new("open", cause));
                 }
+                if !node.digests.is_empty() {
+                    digest::check(&node.digests, |into| match interrupt::has_come() {
+                        true => Err(Failed::new("check", "interrupted")),
+                        false => file.read(into),
+                    })?;
+                    file.rewind()?;
+                }
                 (stat.size, stat.blocks) = (found.size, found.blocks);
                 Data::Host(file)
             }
             Contents::Inline(bytes) => {
+                let mut rest = &bytes[..];
+                digest::check(&node.digests, |into| host("read", rest.read(into)))?;
                 stat.size = bytes.len() as u64;
                 stat.blocks = stat.size.div_ceil(512);
                 Data::Inline {

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use super::digest::Digest;
 use crate::copy::event::Stat;
 use crate::time::Time;
 
@@ -20,6 +21,8 @@ pub(super) struct Node {
     pub(super) stat: Stat,
     pub(super) xattrs: Vec<(OsString, Vec<u8>)>,
     pub(super) contents: Contents,
+    /// What digests the contents must have.
+    pub(super) digests: Vec<Digest>,
     /// Of a directory: names, and nodes by their index.
     pub(super) children: BTreeMap<OsString, usize>,
 }
@@ -53,6 +56,7 @@ impl Node {
             },
             xattrs: Vec::new(),
             contents: Contents::None,
+            digests: Vec::new(),
             children: BTreeMap::new(),
         }
     }

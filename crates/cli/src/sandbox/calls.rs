@@ -8,9 +8,12 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
+use super::uses::Profile;
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// What the commands call, and the kernel's threads.
+/// What all commands call, and the kernel's threads. What is to be seen of the arguments
+/// is in [`confine`].
 const ALLOWED: &[i64] = &[
     // Data.
     libc::SYS_read,
@@ -53,42 +56,13 @@ const ALLOWED: &[i64] = &[
     libc::SYS_getcwd,
     libc::SYS_readlink,
     libc::SYS_readlinkat,
-    libc::SYS_mkdir,
-    libc::SYS_mkdirat,
-    libc::SYS_mknodat,
-    libc::SYS_unlink,
-    libc::SYS_unlinkat,
-    libc::SYS_rmdir,
-    libc::SYS_rename,
-    libc::SYS_renameat,
-    libc::SYS_renameat2,
-    libc::SYS_link,
-    libc::SYS_linkat,
-    libc::SYS_symlink,
-    libc::SYS_symlinkat,
-    libc::SYS_chmod,
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    SYS_FCHMODAT2,
-    libc::SYS_chown,
-    libc::SYS_lchown,
-    libc::SYS_fchown,
-    libc::SYS_fchownat,
-    libc::SYS_utimensat,
     libc::SYS_getxattr,
     libc::SYS_lgetxattr,
     libc::SYS_fgetxattr,
-    libc::SYS_setxattr,
-    libc::SYS_lsetxattr,
-    libc::SYS_fsetxattr,
     libc::SYS_listxattr,
     libc::SYS_llistxattr,
     libc::SYS_flistxattr,
-    libc::SYS_removexattr,
-    libc::SYS_lremovexattr,
-    libc::SYS_fremovexattr,
     libc::SYS_flock,
-    libc::SYS_fcntl,
     libc::SYS_dup,
     libc::SYS_dup2,
     libc::SYS_dup3,
@@ -118,9 +92,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_geteuid,
     libc::SYS_getgid,
     libc::SYS_getegid,
-    libc::SYS_prctl,
     libc::SYS_arch_prctl,
-    libc::SYS_prlimit64,
     libc::SYS_getrusage,
     libc::SYS_sysinfo,
     libc::SYS_uname,
@@ -152,20 +124,50 @@ const ALLOWED: &[i64] = &[
     libc::SYS_epoll_pwait,
 ];
 
-/// For images on the network.
+/// For disks on the network, which are connected already.
 const NETWORK: &[i64] = &[
-    libc::SYS_socket,
-    libc::SYS_connect,
-    libc::SYS_getpeername,
-    libc::SYS_getsockname,
-    libc::SYS_getsockopt,
-    libc::SYS_setsockopt,
     libc::SYS_sendto,
     libc::SYS_recvfrom,
     libc::SYS_sendmsg,
     libc::SYS_recvmsg,
-    libc::SYS_sendmmsg,
     libc::SYS_shutdown,
+];
+
+/// For making files of the host. Which ones, Landlock says; it says nothing of
+/// attributes, so these are set of open files only: those can be opened.
+const WRITE_HOST: &[i64] = &[
+    libc::SYS_mkdir,
+    libc::SYS_mkdirat,
+    libc::SYS_mknodat,
+    libc::SYS_unlink,
+    libc::SYS_unlinkat,
+    libc::SYS_rmdir,
+    libc::SYS_rename,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_link,
+    libc::SYS_linkat,
+    libc::SYS_symlink,
+    libc::SYS_symlinkat,
+    libc::SYS_fchmod,
+    libc::SYS_fchown,
+    libc::SYS_fsetxattr,
+    libc::SYS_fremovexattr,
+];
+
+/// For `cp -a` to the host: attributes of what cannot be opened, by path.
+const ARCHIVE: &[i64] = &[
+    libc::SYS_utimensat,
+    libc::SYS_chmod,
+    libc::SYS_fchmodat,
+    SYS_FCHMODAT2,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
 ];
 
 /// libc does not have it for this target yet.
@@ -188,32 +190,96 @@ const IOCTLS: &[u64] = &[
 const BLKSSZGET: u64 = 0x1268;
 const BLKGETSIZE64: u64 = 0x8008_1272;
 
-/// Refuses all others with EPERM, in all threads.
-pub(super) fn confine(network: bool) -> Result<()> {
+/// Of fcntl(2): nothing that sends signals.
+const FCNTLS: &[i32] = &[
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_SETFL,
+    libc::F_GETLK,
+    libc::F_SETLK,
+    libc::F_SETLKW,
+    libc::F_OFD_GETLK,
+    libc::F_OFD_SETLK,
+    libc::F_OFD_SETLKW,
+    libc::F_SETPIPE_SZ,
+    libc::F_GETPIPE_SZ,
+    libc::F_ADD_SEALS,
+    libc::F_GET_SEALS,
+];
+
+/// Of prctl(2): names of threads and mappings, and these filters themselves.
+const PRCTLS: &[i32] = &[
+    libc::PR_SET_NAME,
+    libc::PR_GET_NAME,
+    libc::PR_SET_VMA,
+    libc::PR_SET_NO_NEW_PRIVS,
+    libc::PR_GET_NO_NEW_PRIVS,
+    libc::PR_CAPBSET_READ,
+];
+
+/// Refuses all other calls with EPERM, in all threads.
+pub(super) fn confine(profile: Profile, network: bool) -> Result<()> {
     // Its flags are in memory, where a filter cannot look: with ENOSYS, callers
     // take clone instead.
     let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
     let missing = SeccompAction::Errno(libc::ENOSYS as u32);
     install(clone3, SeccompAction::Allow, missing)?;
     let network = if network { NETWORK } else { &[] };
-    let calls = ALLOWED.iter().chain(network);
-    let mut rules: Rules = calls.map(|call| (*call, Vec::new())).collect();
-    let equal = |number, value| argument(number, SeccompCmpOp::Eq, value);
-    let ioctls: Result<_> = IOCTLS.iter().map(|request| equal(1, *request)).collect();
-    rules.insert(libc::SYS_ioctl, ioctls?);
+    let (write, archive) = match profile {
+        Profile::Read | Profile::WriteImage => (&[][..], &[][..]),
+        Profile::WriteHost { archive: false } => (WRITE_HOST, &[][..]),
+        Profile::WriteHost { archive: true } => (WRITE_HOST, ARCHIVE),
+    };
+    let mut rules = Rules::new();
+    if !write.is_empty() && archive.is_empty() {
+        // futimens(3): of an open file.
+        let open = argument(1, SeccompCmpOp::Eq, 0)?;
+        rules.insert(libc::SYS_utimensat, vec![open]);
+    }
+    for call in [ALLOWED, network, write, archive].into_iter().flatten() {
+        rules.insert(*call, Vec::new());
+    }
+    let one_of = |number, values: &[u64]| -> Result<Vec<SeccompRule>> {
+        let rules = values
+            .iter()
+            .map(|value| argument(number, SeccompCmpOp::Eq, *value));
+        rules.collect()
+    };
+    let words = |values: &[i32]| -> Vec<u64> {
+        let wide = values.iter().map(|&value| value as u64);
+        wide.collect()
+    };
+    let own = std::process::id().into();
+    rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS)?);
+    rules.insert(libc::SYS_fcntl, one_of(1, &words(FCNTLS))?);
+    rules.insert(libc::SYS_prctl, one_of(0, &words(PRCTLS))?);
+    // Of this process; and limits are read, not set.
+    let limits = [0, own].map(|pid| -> Result<SeccompRule> {
+        let of = condition(0, SeccompCmpOp::Eq, pid)?;
+        let no_new = condition(2, SeccompCmpOp::Eq, 0)?;
+        Ok(SeccompRule::new(vec![of, no_new])?)
+    });
+    let limits: Result<_> = limits.into_iter().collect();
+    rules.insert(libc::SYS_prlimit64, limits?);
     let thread = libc::CLONE_THREAD as u64;
     let threads = argument(0, SeccompCmpOp::MaskedEq(thread), thread)?;
     rules.insert(libc::SYS_clone, vec![threads]);
-    let own = std::process::id().into();
-    rules.insert(libc::SYS_tgkill, vec![equal(0, own)?]);
-    rules.insert(libc::SYS_kill, vec![equal(0, own)?]);
+    rules.insert(libc::SYS_tgkill, one_of(0, &[own])?);
+    rules.insert(libc::SYS_kill, one_of(0, &[own])?);
     let refused = SeccompAction::Errno(libc::EPERM as u32);
     install(rules, refused, SeccompAction::Allow)
 }
 
-fn argument(number: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule> {
+fn condition(number: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition> {
     let whole = SeccompCmpArgLen::Qword;
-    let condition = SeccompCondition::new(number, whole, operator, value)?;
+    Ok(SeccompCondition::new(number, whole, operator, value)?)
+}
+
+fn argument(number: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule> {
+    let condition = condition(number, operator, value)?;
     Ok(SeccompRule::new(vec![condition])?)
 }
 

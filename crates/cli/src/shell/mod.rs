@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::copy;
 use crate::exit::{ExitCode, Failure};
 use crate::location::ImagePath;
-use crate::output::Names;
+use crate::output::{Names, Stdout};
 
 pub(crate) use prompt::shell;
 pub(crate) use script::script;
@@ -125,7 +125,7 @@ fn verb(context: &mut Context<'_>, verb: &Verb) -> Result<Done, Failure> {
         Verb::Pwd => {
             let here = context.here.as_ref();
             let here = here.ok_or_else(|| Failure::usage("there is no image yet: cd IMAGE:/"))?;
-            let mut out = io::stdout().lock();
+            let mut out = Stdout::lines();
             out.write_all(&Names::for_stdout().show(here.path.as_os_str()))?;
             writeln!(out)?;
             ExitCode::Success
@@ -140,7 +140,7 @@ fn verb(context: &mut Context<'_>, verb: &Verb) -> Result<Done, Failure> {
         }
         Verb::Lpwd => {
             let dir = std::env::current_dir()?;
-            writeln!(io::stdout(), "{}", dir.display())?;
+            writeln!(Stdout::lines(), "{}", dir.display())?;
             ExitCode::Success
         }
         Verb::Put(transfer) => {

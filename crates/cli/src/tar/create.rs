@@ -28,6 +28,7 @@ use crate::exit::{ExitCode, Failure};
 use crate::host_output::HostOutput;
 use crate::interrupt::Interrupt;
 use crate::location::ImagePath;
+use crate::output::Stdout;
 use crate::paths::base_name;
 use crate::problem::Failed;
 use crate::time::Time;
@@ -50,14 +51,20 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tar) -> Result<ExitCode, 
                 "an archive is nothing for a terminal: give -f FILE, or redirect the output",
             ));
         }
-        let code = create(context, command, &source, compression, io::stdout().lock())?;
+        let code = create(context, command, &source, compression, Stdout::lines())?;
         return Ok(code.unwrap_or(ExitCode::Failed));
     };
     context.interrupt.install()?;
-    // The image is open then, and its file known.
-    context.session.mount(&source.volume)?;
-    let output = HostOutput::create(path, command.force, &context.session.image_files())?;
-    let Some(code) = create(context, command, &source, compression, output.file())? else {
+    let output = match context.output.take() {
+        Some(output) => output,
+        None => {
+            // The image is open then, and its file known.
+            context.session.mount(&source.volume)?;
+            let images = context.session.image_files();
+            HostOutput::create(path, command.force, &images, &context.interrupt)?
+        }
+    };
+    let Some(code) = create(context, command, &source, compression, output.stream())? else {
         return Ok(ExitCode::Failed);
     };
     let committed = output.commit();

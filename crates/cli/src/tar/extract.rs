@@ -19,7 +19,7 @@ use super::{acl, compress};
 use crate::args::Untar;
 use crate::commands::glob;
 use crate::context::Context;
-use crate::copy::event::{self, Attributes, Stat};
+use crate::copy::event::{Attributes, Stat};
 use crate::copy::image::{ImageDir, ImageFile};
 use crate::copy::keep::{Keep, Origin, Refused, Wanted};
 use crate::copy::progress::Progress;
@@ -528,8 +528,22 @@ fn make_dir(parent: &ImageDir, name: &OsStr, mode: u32, follow: bool) -> Result<
     if found.is_dir() || follow && found.is_symlink() {
         return Ok(());
     }
-    TargetDir::remove(parent, name)?;
-    parent.create_dir(name, mode)
+    let made = replace::make(
+        parent,
+        name,
+        |_| Ok(true),
+        |name| parent.create_dir(name, mode),
+    )?;
+    let Some((made, ())) = made else {
+        return Err(Failed::new("replace", "it exists"));
+    };
+    // rename(2) puts no directory in the place of a file.
+    let put = TargetDir::remove(parent, name).and_then(|()| parent.rename(&made.name, name));
+    if put.is_err() {
+        // The first failure is the one to tell.
+        let _ = parent.remove_dir(&made.name);
+    }
+    put
 }
 
 /// Makes something of a name, or, where that is taken, under another name that it
@@ -539,13 +553,7 @@ fn anew<T>(
     name: &OsStr,
     make: impl Fn(&OsStr) -> Result<T>,
 ) -> Result<(Made, T)> {
-    let replaces = |found: &Stat| {
-        if found.kind() == event::Kind::Dir {
-            parent.dir.remove_dir(name)?;
-        }
-        Ok(true)
-    };
-    let made = replace::make(parent, name, replaces, make)?;
+    let made = replace::make(parent, name, |_| Ok(true), make)?;
     made.ok_or_else(|| Failed::new("replace", "it exists"))
 }
 

@@ -108,7 +108,8 @@ fn mtree() -> Outcome {
          sub type=dir mode=02755\n\
            two\\040three mode=u=rw,go= \\\n   gid=12 size=3\n  deep type=dir\n  ..\n..\n\
          dev type=block device=linux,8,17 mode=660\nln type=link link=a\\sb\n\
-         ./full/path/file contents=./other optional nochange sha256digest=0\n",
+         ./full/path/file contents=./other optional nochange \
+         sha256digest=d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa\n",
     )?;
     place.ok(&strings(&["mkdir", "d.img:/new"]))?;
     place.ok(&strings(&["build", "-m", "m", "-C", "src", "d.img:/new"]))?;
@@ -244,4 +245,50 @@ fn nothing_leads_out_of_the_directory_of_contents() -> Outcome {
     assert_eq!(names, "lost+found\nwithin\n");
     assert_eq!(place.ok(&strings(&["cat", "d.img:/within"]))?, "fine");
     check_ext4(&place.path("d.img"))
+}
+
+/// Promise 5: what the manifest says of contents is checked.
+#[test]
+fn digests_are_checked() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", 16 << 20, &[])?;
+    place.write("out/good", "good")?;
+    place.write("out/other", "bad!")?;
+    let sum = tool("sha256sum", |sum| sum.arg(place.path("out/good")))?;
+    let sum = sum.split(' ').next().ok_or("no digest")?;
+    let mtree = format!(
+        "#mtree\n./good type=file sha256digest={sum}\n./other type=file sha256digest={sum}\n"
+    );
+    place.write("tree.mtree", mtree)?;
+    let build = strings(&["build", "-m", "tree.mtree", "-C", "out", "d.img:/"]);
+    let line = place.fails(1, &build)?;
+    assert!(line.contains("other") && line.contains(sum), "{line}");
+    assert!(!line.contains("good:"), "{line}");
+    let names = place.ok(&strings(&["ls", "d.img:/"]))?;
+    assert_eq!(names, "good\nlost+found\n");
+    // fs-verity's, of "good", by `fsverity digest`.
+    let dump = |digest: &str| {
+        format!("/ 0 40755 2 0 0 0 1.0 - - -\n/f 4 100644 1 0 0 0 1.0 good - {digest}\n")
+    };
+    let digest = "5337cd1b35cd4120048bc82ef3847a9ab898a0cfb02ce8bf6112b1fed6be0277";
+    place.write("good.dump", dump(digest))?;
+    place.ok(&strings(&[
+        "build",
+        "-m",
+        "good.dump",
+        "-C",
+        "out",
+        "d.img:/",
+    ]))?;
+    place.write("bad.dump", dump(&digest.replace('0', "1")))?;
+    let line = place.fails(
+        1,
+        &strings(&["build", "-m", "bad.dump", "-C", "out", "d.img:/"]),
+    )?;
+    assert!(
+        line.contains("fs-verity") && line.contains(digest),
+        "{line}"
+    );
+    assert_eq!(place.ok(&strings(&["cat", "d.img:/f"]))?, "good");
+    check_ext4(&image)
 }

@@ -1,11 +1,15 @@
 //! Images in containers, disks of servers, and images that are not all there.
 
 use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixListener;
-use std::process::{Child, Command};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::harness::{Outcome, Place, check_ext4, digest, manifest, noise, strings, tool};
@@ -156,6 +160,64 @@ fn serve(place: &Place) -> Outcome<(Server, String)> {
         .spawn()?;
     let uri = format!("nbd+unix:///disk?socket={}", path.display());
     Ok((Server(server), uri))
+}
+
+/// Passes bytes on to the server of `uri`, until `limit` of them went one of both ways:
+/// then it is silent, and `told` hears of that. The new address.
+fn silent_after(place: &Place, limit: u64, told: mpsc::Sender<()>) -> Outcome<String> {
+    let listener = UnixListener::bind(place.path("proxy"))?;
+    let server = place.path("socket");
+    thread::spawn(move || -> io::Result<()> {
+        let client = listener.accept()?.0;
+        let server = UnixStream::connect(server)?;
+        thread::scope(|scope| {
+            let client = &client;
+            for (from, mut to) in [(client, &server), (&server, client)] {
+                let told = told.clone();
+                scope.spawn(move || {
+                    let _ = io::copy(&mut from.take(limit), &mut to);
+                    let _ = told.send(());
+                    // Until the client has gone.
+                    let _ = io::copy(&mut &*client, &mut io::sink());
+                });
+            }
+        });
+        Ok(())
+    });
+    let path = place.path("proxy");
+    Ok(format!("nbd+unix:///disk?socket={}", path.display()))
+}
+
+/// Promise 4: a server that falls silent is not waited for after a signal.
+#[test]
+fn a_silent_server_is_not_waited_for() -> Outcome {
+    for copies_in in [false, true] {
+        let place = Place::new()?;
+        raw(&place)?;
+        place.write("f", noise(8 << 20))?;
+        if !copies_in {
+            place.ok(&strings(&["cp", "f", "raw:/f"]))?;
+        }
+        let (_server, _) = serve(&place)?;
+        let (told, silent) = mpsc::channel();
+        let uri = silent_after(&place, 4 << 20, told)?;
+        let inside = format!("{uri}:/f");
+        let words = match copies_in {
+            true => ["cp", "f", &inside],
+            false => ["cp", &inside, "out"],
+        };
+        let mut command = place.command();
+        let mut child = command.args(words).stderr(Stdio::piped()).spawn()?;
+        silent.recv()?;
+        assert!(child.try_wait()?.is_none());
+        kill_process(Pid::from_child(&child), Signal::TERM)?;
+        let output = child.wait_with_output()?;
+        assert!(!output.status.success(), "{output:?}");
+        // It was no second signal, nor the end of the server's patience.
+        assert!(output.status.code().is_some(), "{output:?}");
+        assert!(!place.path("out").exists() && !place.path(".drupe-0").exists());
+    }
+    Ok(())
 }
 
 #[test]

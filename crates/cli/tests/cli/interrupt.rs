@@ -3,6 +3,7 @@
 //! The copy reads a pipe that the test fills: once more has gone in than a pipe
 //! holds, the copy is known to be under way.
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::Write;
@@ -104,6 +105,35 @@ fn what_waits_is_ended() -> Outcome {
         drop(stdin);
         assert_eq!(output.status.code(), Some(130), "{command:?}: {output:?}");
         assert_eq!(place.ok(&strings(&["ls", "d.img:/"]))?, "f\nlost+found\n");
+    }
+    check_ext4(&place.path("d.img"))
+}
+
+/// Promise 4: a pipe that somebody has open and never reads.
+#[test]
+fn a_full_pipe_is_not_waited_for() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 64 << 20, &[])?;
+    place.write("f", vec![1; UNDER_WAY])?;
+    place.ok(&strings(&["cp", "f", "d.img:/f"]))?;
+    for command in [
+        &["cp", "d.img:/f", "pipe"][..],
+        &["tar", "-f", "pipe", "d.img:/"],
+    ] {
+        tool("mkfifo", |mkfifo| mkfifo.arg(place.path("pipe")))?;
+        let child = place
+            .command()
+            .args(command)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        // Opens when the command has it open too, and is then full soon.
+        let pipe = File::open(place.path("pipe"))?;
+        let mut waiting = vec![PollFd::new(&pipe, PollFlags::IN)];
+        poll(&mut waiting, None)?;
+        interrupt(&child)?;
+        let output = child.wait_with_output()?;
+        assert_eq!(output.status.code(), Some(130), "{command:?}: {output:?}");
+        std::fs::remove_file(place.path("pipe"))?;
     }
     check_ext4(&place.path("d.img"))
 }

@@ -39,6 +39,173 @@ fn an_old_file_outlives_a_copy_that_fails() -> Outcome {
     check_ext4(&place.path("d.img"))
 }
 
+/// Promise 1: `write` and `ln -f` replace in one step; `write --append` adds all or
+/// nothing.
+#[test]
+fn write_and_ln_keep_what_was_there() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 32 << 20, &[])?;
+    place.write("old", "precious")?;
+    place.ok(&strings(&["cp", "old", "d.img:/f"]))?;
+    place.ok(&strings(&["chmod", "640", "d.img:/f"]))?;
+    place.ok(&strings(&["ln", "-s", "f", "d.img:/link"]))?;
+    place.write("big", noise(60 << 20))?;
+    let from = |file: &str, words: &[&str]| -> Outcome<(Option<i32>, String)> {
+        let mut command = place.command();
+        let stdin = fs::File::open(place.path(file))?;
+        let output = command.args(words).stdin(stdin).output()?;
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.code(), line))
+    };
+    for words in [
+        &["write", "d.img:/f"][..],
+        &["write", "d.img:/link"],
+        &["write", "-a", "d.img:/f"],
+        &["write", "d.img:/new"],
+        &["write", "-a", "d.img:/new"],
+    ] {
+        let (code, line) = from("big", words)?;
+        assert_eq!(code, Some(1), "{words:?} {line}");
+        assert!(line.contains("ENOSPC"), "{line}");
+        assert_eq!(place.ok(&strings(&["cat", "d.img:/f"]))?, "precious");
+    }
+    place.ok(&strings(&["ln", "d.img:/f", "d.img:/other"]))?;
+    place.write("short", "short")?;
+    assert_eq!(from("short", &["write", "d.img:/link"])?.0, Some(0));
+    assert_eq!(from("short", &["write", "-a", "d.img:/f"])?.0, Some(0));
+    let cat = |path: &str| place.ok(&strings(&["cat", path]));
+    assert_eq!(
+        cat("d.img:/f")? + &cat("d.img:/other")?,
+        "shortshortprecious"
+    );
+    let mode = place.ok(&strings(&["stat", "-c", "%a", "d.img:/f"]))?;
+    assert_eq!(mode, "640\n");
+
+    let long = "x".repeat(5000);
+    let line = place.fails(1, &strings(&["ln", "-sf", &long, "d.img:/other"]))?;
+    assert!(line.contains("ENAMETOOLONG"), "{line}");
+    assert_eq!(cat("d.img:/other")?, "precious");
+    place.ok(&strings(&["ln", "-f", "d.img:/f", "d.img:/other"]))?;
+    place.ok(&strings(&["ln", "-f", "d.img:/f", "d.img:/other"]))?;
+    assert_eq!(cat("d.img:/other")?, "shortshort");
+    let names = place.ok(&strings(&["ls", "-a", "d.img:/"]))?;
+    assert_eq!(names, "f\nlink\nlost+found\nother\n");
+    check_ext4(&place.path("d.img"))
+}
+
+/// Promise 1: `untar` puts no file in the place of an empty directory, nor a directory in
+/// that of a file, before it has it.
+#[test]
+fn untar_keeps_what_was_there() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 32 << 20, &[])?;
+    place.ok(&strings(&["mkdir", "d.img:/empty"]))?;
+    place.write("a/empty", noise(60 << 20))?;
+    tool("tar", |tar| {
+        tar.current_dir(place.path("a"))
+            .args(["-cf", "../a.tar", "empty"])
+    })?;
+    let line = place.fails(1, &strings(&["untar", "-f", "a.tar", "d.img:/"]))?;
+    assert!(line.contains("ENOSPC"), "{line}");
+    let kind = |path: &str| place.ok(&strings(&["stat", "-c", "%F", path]));
+    assert_eq!(kind("d.img:/empty")?, "directory\n");
+    place.write("a/empty", "now a file")?;
+    fs::create_dir(place.path("a/file"))?;
+    place.write("f", "x")?;
+    place.ok(&strings(&["cp", "f", "d.img:/file"]))?;
+    tool("tar", |tar| {
+        tar.current_dir(place.path("a"))
+            .args(["-cf", "../b.tar", "empty", "file"])
+    })?;
+    place.ok(&strings(&["untar", "-f", "b.tar", "d.img:/"]))?;
+    assert_eq!(kind("d.img:/empty")?, "regular file\n");
+    assert_eq!(kind("d.img:/file")?, "directory\n");
+    check_ext4(&place.path("d.img"))
+}
+
+/// Promise 2: output that cannot be written is an error.
+#[test]
+fn a_full_output_is_told() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 32 << 20, &[])?;
+    place.write("f", "x")?;
+    place.ok(&strings(&["cp", "f", "d.img:/f"]))?;
+    let image = "d.img";
+    for words in [
+        &["info", image][..],
+        &["info", "--json", image],
+        &["ls", image],
+        &["ls", "-l", "--json", image],
+        &["cat", "d.img:/f"],
+        &["tree", image],
+        &["stat", "d.img:/f"],
+        &["df", image],
+        &["du", image],
+        &["find", image],
+        &["fstrim", "-v", image],
+        &["tar", "d.img:/"],
+        &["tar", "-f", "/dev/full", "d.img:/"],
+        &["cp", "d.img:/f", "/dev/full"],
+        &["man"],
+        &["completions", "bash"],
+        &["--help"],
+        &["cp", "--help"],
+        &["--version"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full")?;
+        let output = place.command().args(words).stdout(full).output()?;
+        let line = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {line}");
+        assert!(
+            line.contains("No space left on device"),
+            "{words:?}: {line}"
+        );
+        assert!(!line.contains("panicked"), "{words:?}: {line}");
+        let which = match words.contains(&"/dev/full") {
+            true => "/dev/full",
+            false => "standard output",
+        };
+        assert!(line.contains(which), "{words:?}: {line}");
+        if words.contains(&"/dev/full") {
+            continue;
+        }
+        // Whoever has read enough is no error.
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let output = place.command().args(words).stdout(writer).output()?;
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
+    }
+    Ok(())
+}
+
+/// Promise 2: what the host has no room for shows when the image is closed, at the latest.
+#[test]
+fn a_full_host_is_told() -> Outcome {
+    if !is_root() {
+        skipped("it needs root");
+        return Ok(());
+    }
+    let place = Place::new()?;
+    place.write("f", noise(3 << 20))?;
+    fs::create_dir(place.path("small"))?;
+    // It fits the image, whose file is sparse, and not the filesystem of the host.
+    let script = "mount -t tmpfs -o size=2M none small && truncate -s 64M small/d.img && \
+                  /sbin/mkfs.ext4 -q small/d.img && ! \"$DRUPE\" write small/d.img:/f < f";
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args(["-m", "sh", "-ec", script])
+        .env("DRUPE", env!("CARGO_BIN_EXE_drupe"))
+        .current_dir(place.path("."));
+    let output = unshare.output()?;
+    let line = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}");
+    assert!(
+        line.contains("d.img: the image may be incomplete"),
+        "{line}"
+    );
+    Ok(())
+}
+
 /// Promise 1, on the host: a filesystem that is full.
 #[test]
 fn an_old_file_of_the_host_outlives_a_full_disk() -> Outcome {
