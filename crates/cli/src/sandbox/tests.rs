@@ -210,7 +210,7 @@ fn captured() {
         current: Some(0),
         maximum: Some(0),
     };
-    let limited = prlimit(Some(parent), Resource::Core, limit.clone());
+    let limited = prlimit(Some(parent), Resource::Core, limit);
     no("prlimit", limited.map(drop).map_err(Into::into));
     no(
         "setrlimit",
