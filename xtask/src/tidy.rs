@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["drupe-formats", "drupe-links", "drupe-machine"],
     &["drupe-snapshot"],
     &["drupe"],
-    &["drupe-fuse", "drupe-run"],
+    &["drupe-fuse", "drupe-run", "drupe-tree"],
     &["drupe-bench", "drupe-cli", "xtask"],
 ];
 

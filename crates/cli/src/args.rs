@@ -17,12 +17,10 @@ pub(crate) use tar::*;
 use crate::sandbox::Sandbox;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 
-use crate::copy::replace::{Backup, Policy, Replacing};
 use crate::dates;
-use crate::exit::Failure;
-use crate::mode::ModeChange;
-use crate::time::Time;
-use crate::users::Owners;
+use drupe_tree::ModeChange;
+use drupe_tree::Owners;
+use drupe_tree::Time;
 
 /// Look into disk images and copy files in and out, without root.
 ///
@@ -259,28 +257,32 @@ pub(crate) struct Cp {
 
     /// Leave alone what exists in the destination
     #[arg(short, long, overrides_with = "interactive")]
-    no_clobber: bool,
+    pub(crate) no_clobber: bool,
 
     /// Ask before something in the destination is replaced
     #[arg(short, long, overrides_with = "no_clobber")]
-    interactive: bool,
+    pub(crate) interactive: bool,
 
     /// Replace also a file of the host that is a disk image
     #[arg(short, long)]
-    force: bool,
+    pub(crate) force: bool,
 
     /// Keep what is replaced as NAME~, as --backup=existing does
     #[arg(short)]
-    b: bool,
+    pub(crate) b: bool,
 
     /// Keep what is replaced: simple (NAME~), numbered (NAME.~1~), existing
     /// (numbered where there are such backups, else simple) or none
     #[arg(long, value_name = "CONTROL", num_args = 0..=1, require_equals = true, default_missing_value = "existing")]
-    backup: Option<String>,
+    pub(crate) backup: Option<String>,
 
     /// In place of the ~ of simple backups
     #[arg(short = 'S', long, value_name = "SUFFIX", default_value = "~")]
-    suffix: OsString,
+    pub(crate) suffix: OsString,
+
+    /// Print the path of each copy on standard error
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 
     /// Owner and group of all that is copied, as chown takes them
     #[arg(long, value_name = "USER:GROUP", visible_alias = "owner", value_parser = Owners::parse)]
@@ -341,46 +343,6 @@ pub(crate) struct Mount {
     /// Where: an empty directory
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
-}
-
-impl Cp {
-    /// Without any other option.
-    pub(crate) fn new(recursive: bool, archive: bool, paths: Vec<OsString>) -> Cp {
-        Cp {
-            recursive,
-            archive,
-            paths,
-            ..Cp::default()
-        }
-    }
-
-    /// What to do about names that are taken.
-    pub(crate) fn replacing(&self) -> Result<Replacing, Failure> {
-        let control = match &self.backup {
-            Some(control) => control,
-            None if self.b => "existing",
-            None => "none",
-        };
-        let backup = Backup::parse(control, self.suffix.clone());
-        let backup = backup.map_err(|error| Failure::usage(format!("--backup: {error}")))?;
-        if backup.is_some() && self.no_clobber {
-            return Err(Failure::usage("-n leaves nothing to make a backup of"));
-        }
-        Ok(Replacing {
-            policy: match (self.no_clobber, self.interactive) {
-                (true, _) => Policy::Never,
-                (false, true) => Policy::Ask,
-                (false, false) => Policy::Always,
-            },
-            backup,
-            force: self.force,
-        })
-    }
-
-    /// Directories are copied, and links as links.
-    pub(crate) fn is_recursive(&self) -> bool {
-        self.recursive || self.archive
-    }
 }
 
 /// Parses "4096".

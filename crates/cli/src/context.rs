@@ -2,31 +2,40 @@
 //! the options, and in a shell the directory that paths begin at.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use drupe::Mount;
+use drupe_tree::{ImageLocation, Interrupt, Outcome, OutputFile};
 
 use crate::args::Global;
 use crate::exit::{ExitCode, Failure};
-use crate::host_output::HostOutput;
-use crate::interrupt::Interrupt;
+use crate::interrupt::Signals;
 use crate::location::{ImagePath, Location, Volume};
 use crate::prepared::Prepared;
+use crate::progress::Progress;
 use crate::session::Session;
 
 /// In a shell: what is in front of a path of the host.
 const HOST: &[u8] = b"host:";
 
+/// What long work is done with.
+pub(crate) struct Work<'a> {
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) progress: &'a Progress,
+}
+
 pub(crate) struct Context<'a> {
     /// Of this command.
     pub(crate) options: Global,
     pub(crate) session: Session<'a>,
-    pub(crate) interrupt: Interrupt,
+    pub(crate) signals: Signals,
     /// In a shell: the directory in an image that paths begin at.
     pub(crate) here: Option<ImagePath>,
     /// The file of the host that the command is to write, if it was opened before.
-    pub(crate) output: Option<HostOutput>,
+    pub(crate) output: Option<OutputFile>,
     /// Commands come from standard input: it is no command's own.
     pub(crate) stdin_is_script: bool,
 }
@@ -36,11 +45,11 @@ impl<'a> Context<'a> {
     pub(crate) fn new(options: &'a Global, prepared: Prepared) -> Result<Context<'a>, Failure> {
         let mut session = Session::new(options, None)?;
         session.take_connected(prepared.disks);
-        session.set_interrupt(&prepared.interrupt);
+        session.set_signals(&prepared.signals);
         Ok(Context {
             options: options.clone(),
             session,
-            interrupt: prepared.interrupt,
+            signals: prepared.signals,
             output: prepared.output,
             here: None,
             stdin_is_script: false,
@@ -69,6 +78,52 @@ impl<'a> Context<'a> {
             volume: here.volume.clone(),
             path: here.path.join(argument),
         })
+    }
+
+    /// A path of the host or of an image, which is mounted for it.
+    pub(crate) fn locate(&mut self, path: Location) -> Result<drupe_tree::Location, Failure> {
+        Ok(match path {
+            Location::Host(path) => drupe_tree::Location::Host(path),
+            Location::Image(path) => drupe_tree::Location::Image(self.locate_image(path)?),
+        })
+    }
+
+    /// A path of an image, which is mounted for it.
+    pub(crate) fn locate_image(&mut self, path: ImagePath) -> Result<ImageLocation, Failure> {
+        Ok(ImageLocation {
+            mount: self.session.mount(&path.volume)?,
+            label: path.volume.label(),
+            path: path.path,
+        })
+    }
+
+    /// Does long work, shows how far it is, and says how it went. With `names`, those of
+    /// files are shown.
+    pub(crate) fn work(
+        &self,
+        names: bool,
+        work: impl FnOnce(&Work<'_>) -> drupe_tree::Result<Outcome>,
+    ) -> Result<ExitCode, Failure> {
+        let progress = Progress::new(&self.options).verbose(names);
+        let done = work(&Work {
+            interrupt: self.signals.interrupt(),
+            progress: &progress,
+        });
+        progress.finish();
+        match done {
+            Ok(Outcome { errors: 0 }) => Ok(ExitCode::Success),
+            Ok(_) => Ok(ExitCode::Failed),
+            Err(error) if error.is_interrupted() => {
+                self.check()?;
+                Ok(ExitCode::Interrupted)
+            }
+            // Whoever reads the output has enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::Success),
+            Err(error) if error.is_fatal() => {
+                Err(anyhow!("{error}; what was done before it is complete").into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What an argument means to a command that only takes paths in images.
@@ -128,7 +183,7 @@ impl<'a> Context<'a> {
     /// From now on this image is written to. What was begun is finished or
     /// taken back when a signal comes.
     pub(crate) fn open_for_writing(&mut self, image: &Path) -> Result<(), Failure> {
-        self.interrupt.install()?;
+        self.signals.install()?;
         self.session.write_to(image)
     }
 
@@ -144,7 +199,7 @@ impl<'a> Context<'a> {
 
     /// A failure if a signal has come.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        self.interrupt.check()
+        self.signals.check()
     }
 
     /// Unmounts everything, so that errors of writing show.
@@ -154,7 +209,7 @@ impl<'a> Context<'a> {
 
     /// Ends a command: unmounts what it has mounted, in any case.
     pub(crate) fn finish(self, outcome: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
-        let interrupted = self.interrupt.requested();
+        let interrupted = self.signals.requested();
         let closed = self.close();
         match outcome {
             // What fails after a signal fails because of it.

@@ -1,12 +1,12 @@
 //! Points in time as users write them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::time::Time;
+use drupe_tree::Time;
 
 /// Parses what `touch -d` and `--mtime` take: "now", "@SECONDS[.FRACTION]", or
 /// a date of RFC 3339 or ISO 8601, with or without time of day and offset;
@@ -64,31 +64,6 @@ pub(crate) fn parse_stamp(text: &str) -> Result<Time, String> {
 fn of(stamp: Timestamp) -> Time {
     let time = SystemTime::from(stamp);
     Time::from(time)
-}
-
-impl From<SystemTime> for Time {
-    fn from(time: SystemTime) -> Time {
-        match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => Time {
-                seconds: after.as_secs() as i64,
-                nanos: after.subsec_nanos(),
-            },
-            Err(before) => {
-                let before = before.duration();
-                let (seconds, nanos) = (before.as_secs() as i64, before.subsec_nanos());
-                match nanos {
-                    0 => Time {
-                        seconds: -seconds,
-                        nanos: 0,
-                    },
-                    _ => Time {
-                        seconds: -seconds - 1,
-                        nanos: 1_000_000_000 - nanos,
-                    },
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,43 +1,25 @@
 //! `drupe`, the command: looks into disk images and copies files in and out.
 //!
 //! [`args`] defines what may be said, [`location`] what an argument means,
-//! [`session`] boots the kernel and mounts what is named; then one module for
-//! each command: [`info`], [`ls`], [`cat`], [`copy`], [`mount`],
-//! [`run`].
+//! [`session`] boots the kernel and mounts what is named; [`commands`] has a
+//! module for each command. What works on trees of files is the library `drupe_tree`.
 #![forbid(unsafe_code)]
 
 mod args;
-mod cat;
 mod commands;
 mod context;
-mod copy;
 mod dates;
 mod describe;
-mod disk_image;
 mod epoch;
 mod exit;
-mod generate;
-mod host_output;
-mod info;
 mod interrupt;
 mod location;
-mod ls;
-mod manifest;
-mod mode;
-mod mount;
 mod output;
 mod passphrase;
-mod paths;
 mod prepared;
-mod problem;
-mod run;
+mod progress;
 mod sandbox;
 mod session;
-mod shell;
-mod tar;
-mod time;
-mod umask;
-mod users;
 mod visit;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -54,13 +36,13 @@ fn main() -> std::process::ExitCode {
     };
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Command::Run(command) = &args.command {
-        return run::run(&args.global, command, &matches);
+        return commands::run::run(&args.global, command, &matches);
     }
     let outcome = match &args.command {
-        Command::Completions(command) => generate::completions(command),
-        Command::Man(command) => generate::man(command),
+        Command::Completions(command) => commands::generate::completions(command),
+        Command::Man(command) => commands::generate::man(command),
         Command::Mount(command) => sandbox::confine(&args.global, &args.command)
-            .and_then(|_| mount::run(&args.global, command)),
+            .and_then(|_| commands::mount::run(&args.global, command)),
         command => sandbox::confine(&args.global, command)
             .and_then(|prepared| Context::new(&args.global, prepared))
             .and_then(|mut context| {
@@ -102,10 +84,10 @@ fn help(error: &clap::Error) -> ExitCode {
 /// Runs a command; a shell runs many in one context.
 fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Info(command) => info::run(context, command),
-        Command::Ls(command) => ls::run(context, command),
-        Command::Cat(command) => cat::run(context, command),
-        Command::Cp(command) => copy::run(context, command),
+        Command::Info(command) => commands::info::run(context, command),
+        Command::Ls(command) => commands::ls::run(context, command),
+        Command::Cat(command) => commands::cat::run(context, command),
+        Command::Cp(command) => commands::cp::run(context, command),
         Command::Tree(command) => commands::tree::run(context, command),
         Command::Stat(command) => commands::stat::run(context, command),
         Command::Mv(command) => commands::mv::run(context, command),
@@ -118,18 +100,18 @@ fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fai
         Command::Touch(command) => commands::touch::run(context, command),
         Command::Truncate(command) => commands::contents::truncate(context, command),
         Command::Write(command) => commands::contents::write(context, command),
-        Command::Tar(command) => tar::create::run(context, command),
-        Command::Untar(command) => tar::extract::run(context, command),
-        Command::Build(command) => manifest::run(context, command),
+        Command::Tar(command) => commands::tar::create(context, command),
+        Command::Untar(command) => commands::tar::extract(context, command),
+        Command::Build(command) => commands::build::run(context, command),
         Command::Df(command) => commands::df::run(context, command),
         Command::Du(command) => commands::du::run(context, command),
         Command::Find(command) => commands::find::run(context, command),
         Command::Fstrim(command) => commands::fstrim::run(context, command),
         Command::CheckLog(command) => commands::check_log::run(context, command),
-        Command::Shell(command) => shell::shell(context, command),
-        Command::Script(command) => shell::script(context, command),
-        Command::Completions(command) => generate::completions(command),
-        Command::Man(command) => generate::man(command),
+        Command::Shell(command) => commands::shell::shell(context, command),
+        Command::Script(command) => commands::shell::script(context, command),
+        Command::Completions(command) => commands::generate::completions(command),
+        Command::Man(command) => commands::generate::man(command),
         Command::Mount(_) => Err(Failure::usage(
             "mount needs a kernel of its own: not in a shell or script",
         )),

@@ -12,7 +12,7 @@ use drupe::{Cause, Errno};
 
 use crate::args::Global;
 use crate::exit::ExitCode;
-use crate::problem::{self, Failed};
+use drupe_tree::Error;
 
 /// How names are written: to a terminal, control characters are escaped, lest
 /// an image play tricks on it; otherwise the bytes are what they are.
@@ -38,13 +38,17 @@ impl Names {
 }
 
 /// An output whose errors tell its name.
+#[derive(Debug)]
 pub(crate) struct Named<W> {
+    /// Where to write.
     pub(crate) output: W,
+    /// What it is called.
     pub(crate) name: Cow<'static, str>,
 }
 
 impl<W> Named<W> {
-    fn name(&self, error: io::Error) -> io::Error {
+    /// The same error, with the name.
+    pub(crate) fn name(&self, error: io::Error) -> io::Error {
         // Whoever writes tries again.
         if error.kind() == io::ErrorKind::Interrupted {
             return error;
@@ -114,9 +118,9 @@ impl Report {
     pub(crate) fn accept<T>(
         &mut self,
         path: impl Display,
-        result: problem::Result<T>,
+        result: drupe_tree::Result<T>,
     ) -> Option<T> {
-        let problem = |failed: Failed| self.error(&failed.at(path.to_string()).to_string());
+        let problem = |error: Error| self.error(&error.at(path.to_string()).to_string());
         result.map_err(problem).ok()
     }
 

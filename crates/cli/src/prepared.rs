@@ -8,17 +8,17 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::args::{Command, Global};
 use crate::exit::Failure;
-use crate::host_output::HostOutput;
-use crate::interrupt::Interrupt;
+use crate::interrupt::Signals;
 use crate::sandbox::Uses;
 use crate::session;
+use drupe_tree::OutputFile;
 
 /// What is open already, for the command to take.
 #[derive(Default)]
 pub(crate) struct Prepared {
-    pub(crate) interrupt: Interrupt,
+    pub(crate) signals: Signals,
     /// The file that the command writes.
-    pub(crate) output: Option<HostOutput>,
+    pub(crate) output: Option<OutputFile>,
     /// Network disks, by their addresses.
     pub(crate) disks: HashMap<String, Disk>,
 }
@@ -36,7 +36,7 @@ impl Prepared {
                 options,
                 image,
                 *write && !options.read_only,
-                &prepared.interrupt,
+                &prepared.signals,
             )?;
             prepared.disks.insert(uri.clone(), disk);
         }
@@ -44,12 +44,12 @@ impl Prepared {
             let images = uses.images().filter_map(|image| image.metadata().ok());
             let images: Vec<_> = images.map(|image| (image.dev(), image.ino())).collect();
             // It is removed when a signal comes.
-            prepared.interrupt.install()?;
-            prepared.output = Some(HostOutput::create(
+            prepared.signals.install()?;
+            prepared.output = Some(OutputFile::create(
                 path,
                 command.force,
                 &images,
-                &prepared.interrupt,
+                prepared.signals.interrupt(),
             )?);
         }
         Ok(prepared)

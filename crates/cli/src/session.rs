@@ -12,7 +12,7 @@ use drupe::{
 use crate::args::Global;
 use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
-use crate::interrupt::Interrupt;
+use crate::interrupt::Signals;
 use crate::location::Volume;
 use crate::passphrase::Passphrase;
 
@@ -33,7 +33,7 @@ pub(crate) struct Session<'a> {
     names: HashMap<ImageId, PathBuf>,
     /// Network disks that are to be used, by their addresses.
     connected: HashMap<String, Disk>,
-    interrupt: Interrupt,
+    signals: Signals,
     kernel: Kernel,
 }
 
@@ -128,10 +128,10 @@ pub(crate) fn open(
     global: &Global,
     image: &Path,
     writable: bool,
-    interrupt: &Interrupt,
+    signals: &Signals,
 ) -> Result<Disk, Failure> {
     let mut options = Disk::options();
-    options.given_up(interrupt.flag());
+    options.given_up(signals.interrupt().flag());
     if !writable {
         options.read_only(true).copy_on_write(global.replay);
     }
@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
             disks: HashMap::new(),
             names: HashMap::new(),
             connected: HashMap::new(),
-            interrupt: Interrupt::default(),
+            signals: Signals::default(),
             kernel,
         };
         if let Some(image) = writable {
@@ -188,8 +188,8 @@ impl<'a> Session<'a> {
     }
 
     /// What tells of signals, from now on.
-    pub(crate) fn set_interrupt(&mut self, interrupt: &Interrupt) {
-        self.interrupt = interrupt.clone();
+    pub(crate) fn set_signals(&mut self, signals: &Signals) {
+        self.signals = signals.clone();
     }
 
     /// From now on an image is opened for writing. If it is open already, that
@@ -223,7 +223,7 @@ impl<'a> Session<'a> {
         let connected = uri(image).and_then(|uri| self.connected.remove(uri));
         let disk = match connected {
             Some(disk) => disk,
-            None => open(self.options, image, writable, &self.interrupt)?,
+            None => open(self.options, image, writable, &self.signals)?,
         };
         let added = self.kernel.add_disk(disk);
         let disk = added.map_err(|error| explain(image, &error))?;

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use drupe::{Dir, DirEntry, File, Metadata, Mount, OpenOptions};
 
 use crate::exit::Failure;
-use crate::interrupt::Interrupt;
+use crate::interrupt::Signals;
 use crate::location::ImagePath;
 use crate::output::Report;
-use crate::paths::parent;
-use crate::problem::Failed;
+use drupe_tree::Error;
+use drupe_tree::paths::parent;
 
 /// A file that is visited.
 pub(crate) struct Node<'a> {
@@ -110,7 +110,7 @@ impl Node<'_> {
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// This file's fault: there is a line about it, and the walk goes on.
-    File(Failed),
+    File(Error),
     /// The walk's end.
     All(Failure),
 }
@@ -121,8 +121,8 @@ impl From<drupe::Error> for Stop {
     }
 }
 
-impl From<Failed> for Stop {
-    fn from(failed: Failed) -> Stop {
+impl From<Error> for Stop {
+    fn from(failed: Error) -> Stop {
         Stop::File(failed)
     }
 }
@@ -153,7 +153,7 @@ pub(crate) trait Visitor {
 pub(crate) struct Walk<'a> {
     mount: &'a Mount,
     top: &'a ImagePath,
-    interrupt: &'a Interrupt,
+    signals: &'a Signals,
     report: &'a mut Report,
     /// In front of paths in messages.
     label: String,
@@ -176,13 +176,13 @@ impl<'a> Walk<'a> {
     pub(crate) fn new(
         mount: &'a Mount,
         top: &'a ImagePath,
-        interrupt: &'a Interrupt,
+        signals: &'a Signals,
         report: &'a mut Report,
     ) -> Walk<'a> {
         Walk {
             mount,
             top,
-            interrupt,
+            signals,
             report,
             label: top.volume.label(),
             follow_top: true,
@@ -212,7 +212,7 @@ impl<'a> Walk<'a> {
             stack.push(level);
         }
         while let Some(level) = stack.last_mut() {
-            self.interrupt.check()?;
+            self.signals.check()?;
             if let Some(name) = level.entries.pop() {
                 let last = level.entries.is_empty();
                 at.push(&name);
@@ -320,7 +320,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A line about a file, or the end of the walk.
-    fn problem(&mut self, path: &Path, failed: Failed) -> Result<(), Failure> {
+    fn problem(&mut self, path: &Path, failed: Error) -> Result<(), Failure> {
         let fatal = failed.is_fatal();
         let problem = failed.at(format!("{}:{}", self.label, path.display()));
         if fatal {

@@ -2,6 +2,7 @@
 //! with its files is in [`crate::fs`].
 
 use std::ffi::CString;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,6 +79,15 @@ impl MountOptions {
 #[derive(Clone)]
 pub struct Mount {
     pub(crate) inner: Arc<MountInner>,
+}
+
+impl fmt::Debug for Mount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let partition = self.inner.partition.as_ref().map(Partition::name);
+        f.debug_struct("Mount")
+            .field("partition", &partition)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A mount: dropped in the order of the fields, so closed, unmounted, and then

@@ -6,9 +6,9 @@ use clap::{ArgAction, Args as ClapArgs};
 
 use super::size;
 use crate::dates;
-use crate::mode::ModeChange;
-use crate::time::Time;
-use crate::users::Owners;
+use drupe_tree::ModeChange;
+use drupe_tree::Owners;
+use drupe_tree::Time;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Mkdir {

@@ -4,8 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use drupe_tree::Compression;
 
-use crate::tar::Compression;
+/// How an archive is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Compress {
+    None,
+    Gzip,
+    Zstd,
+    Xz,
+}
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Tar {
@@ -31,9 +39,11 @@ pub(crate) struct Tar {
     #[arg(short = 'J', long, conflicts_with = "compress")]
     xz: bool,
 
-    /// Compress so
-    #[arg(long, value_name = "HOW", value_enum)]
-    compress: Option<Compression>,
+    /// Compress the archive with FORMAT
+    ///
+    /// Defaults to the suffix of `--file`.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    compress: Option<Compress>,
 
     /// Numbers of owners only, no names. Names are those of the image
     #[arg(long)]
@@ -42,6 +52,10 @@ pub(crate) struct Tar {
     /// Leave out what matches, by its name or its path in the archive
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<OsString>,
+
+    /// List the members on standard error as they are written
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 
     /// The directory: IMAGE[@PART]:/PATH
     pub(crate) path: OsString,
@@ -58,7 +72,12 @@ impl Tar {
             Tar { gzip: true, .. } => Some(Compression::Gzip),
             Tar { zstd: true, .. } => Some(Compression::Zstd),
             Tar { xz: true, .. } => Some(Compression::Xz),
-            Tar { compress, .. } => *compress,
+            Tar { compress, .. } => compress.map(|compress| match compress {
+                Compress::None => Compression::None,
+                Compress::Gzip => Compression::Gzip,
+                Compress::Zstd => Compression::Zstd,
+                Compress::Xz => Compression::Xz,
+            }),
         }
     }
 }
@@ -122,4 +141,13 @@ pub(crate) struct Build {
 
     /// The directory to build in: IMAGE[@PARTITION]:/PATH
     pub(crate) path: OsString,
+}
+
+impl From<Format> for drupe_tree::Format {
+    fn from(format: Format) -> drupe_tree::Format {
+        match format {
+            Format::Mtree => drupe_tree::Format::Mtree,
+            Format::Composefs => drupe_tree::Format::Composefs,
+        }
+    }
 }

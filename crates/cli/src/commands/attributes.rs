@@ -3,10 +3,10 @@
 use crate::args::{Chmod, Chown};
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
-use crate::mode::ModeChange;
 use crate::output::Report;
-use crate::umask::Umask;
 use crate::visit::{Node, Stop, Visitor, Walk};
+use drupe_tree::ModeChange;
+use drupe_tree::Umask;
 
 pub(crate) fn chmod(context: &mut Context<'_>, command: &Chmod) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
@@ -16,7 +16,7 @@ pub(crate) fn chmod(context: &mut Context<'_>, command: &Chmod) -> Result<ExitCo
         recursive: command.recursive,
     };
     for (path, mount) in context.targets(&command.paths)? {
-        Walk::new(&mount, &path, &context.interrupt, &mut report).run(&mut visitor)?;
+        Walk::new(&mount, &path, &context.signals, &mut report).run(&mut visitor)?;
     }
     Ok(report.code())
 }
@@ -56,7 +56,7 @@ pub(crate) fn chown(context: &mut Context<'_>, command: &Chown) -> Result<ExitCo
             gid,
             recursive: command.recursive,
         };
-        Walk::new(&mount, &path, &context.interrupt, &mut report)
+        Walk::new(&mount, &path, &context.signals, &mut report)
             .nofollow()
             .run(&mut visitor)?;
     }

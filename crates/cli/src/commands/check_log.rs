@@ -8,7 +8,7 @@ use super::kernel_log::{KernelLog, Line};
 use crate::args::CheckLog;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
-use crate::interrupt::Interrupt;
+use crate::interrupt::Signals;
 use crate::location::ImagePath;
 use crate::output::{Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
@@ -67,16 +67,16 @@ fn read_all(
     let mount = context.session.mount(&path.volume)?;
     let mut reader = Reader {
         contents: !command.metadata_only,
-        interrupt: &context.interrupt,
+        signals: &context.signals,
         chunk: vec![0; CHUNK],
     };
-    Walk::new(&mount, path, &context.interrupt, &mut report).run(&mut reader)?;
+    Walk::new(&mount, path, &context.signals, &mut report).run(&mut reader)?;
     Ok(report.code())
 }
 
 struct Reader<'a> {
     contents: bool,
-    interrupt: &'a Interrupt,
+    signals: &'a Signals,
     chunk: Vec<u8>,
 }
 
@@ -90,7 +90,7 @@ impl Visitor for Reader<'_> {
             let file = node.open()?;
             let mut offset = 0;
             loop {
-                self.interrupt.check().map_err(Stop::All)?;
+                self.signals.check().map_err(Stop::All)?;
                 match file.read_at(&mut self.chunk, offset)? {
                     0 => break,
                     len => offset += len as u64,

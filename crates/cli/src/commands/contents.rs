@@ -8,16 +8,11 @@ use drupe::{File, Mount};
 
 use crate::args::{Truncate, Write};
 use crate::context::Context;
-use crate::copy;
-use crate::copy::host::HostFile;
-use crate::copy::keep::Wanted;
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
-use crate::interrupt::Waiting;
 use crate::location::ImagePath;
 use crate::output::Report;
-use crate::problem::{Failed, Result, host};
-use crate::umask::Umask;
+use drupe_tree::{CopyOptions, Error, Overrides, Result, Umask, host};
 
 /// Bytes copied at once.
 const CHUNK: usize = 256 << 10;
@@ -39,7 +34,7 @@ pub(crate) fn truncate(
                 file => file?,
             };
             let size = command.size.apply(file.metadata()?.len());
-            let size = size.ok_or_else(|| Failed::new("set length", "that is too large"))?;
+            let size = size.ok_or_else(|| Error::new("set length", "that is too large"))?;
             Ok(file.set_len(size)?)
         };
         report.accept(path.label(), resize());
@@ -67,15 +62,21 @@ pub(crate) fn write(
         report.accept(path.label(), appended);
         return Ok(report.code());
     }
-    let wanted = Wanted {
-        uid,
-        gid,
-        mode: command.mode.clone(),
-        modified: None,
-        epoch: epoch::get()?,
+    let options = CopyOptions {
+        overrides: Overrides {
+            uid,
+            gid,
+            mode: command.mode.clone(),
+            modified: None,
+            epoch: epoch::get()?,
+        },
+        ..CopyOptions::default()
     };
-    let stdin = HostFile::stdin().map_err(|failed| failed.at("standard input"))?;
-    copy::stream_to_image(context, &path, stdin, &wanted)
+    let dest = context.locate_image(path)?;
+    context.work(false, |work| {
+        let umask = Umask::take();
+        drupe_tree::write_stream(&dest, &options, &umask, work.interrupt, work.progress)
+    })
 }
 
 fn append(
@@ -114,11 +115,11 @@ fn append(
 }
 
 fn copy_stdin(context: &Context<'_>, file: &File) -> Result<()> {
-    let mut stdin = Waiting(io::stdin().lock());
+    let mut stdin = context.signals.interrupt().waiting(io::stdin().lock());
     let mut chunk = vec![0; CHUNK];
     loop {
-        if context.interrupt.requested() {
-            return Err(Failed::new("write", "interrupted"));
+        if context.signals.requested() {
+            return Err(Error::new("write", "interrupted"));
         }
         let len = match stdin.read(&mut chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -11,10 +11,10 @@ use crate::args::{Mkdir, Rmdir};
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output::Report;
-use crate::paths::base_name;
-use crate::problem::{Failed, Result};
-use crate::umask::Umask;
 use crate::visit::open_parent;
+use drupe_tree::Umask;
+use drupe_tree::paths::base_name;
+use drupe_tree::{Error, Result};
 
 pub(crate) fn mkdir(
     context: &mut Context<'_>,
@@ -34,7 +34,7 @@ pub(crate) fn mkdir(
 
 fn make(mount: &Mount, path: &Path, command: &Mkdir, umask: u32) -> Result<()> {
     let name = base_name(path).ok_or(Errno::EXIST);
-    let name = name.map_err(|_| Failed::new("create directory", "it exists already"))?;
+    let name = name.map_err(|_| Error::new("create directory", "it exists already"))?;
     let dir = open_parent(mount, path)?;
     make_in(&dir, &name, command, umask)
 }
@@ -65,7 +65,7 @@ fn make_all(mount: &Mount, path: &Path, command: &Mkdir, umask: u32) -> Result<(
     let found = loop {
         match mount.metadata(at) {
             Ok(metadata) if metadata.is_dir() => break at,
-            Ok(_) => return Err(Failed::new("create directory", "there is something else")),
+            Ok(_) => return Err(Error::new("create directory", "there is something else")),
             Err(error) if error.errno() == Some(Errno::NOENT) => missing.push(at),
             Err(error) => return Err(error.into()),
         }
@@ -96,7 +96,7 @@ pub(crate) fn rmdir(
     let mut report = Report::default();
     for (mut path, mount) in context.targets(&command.paths)? {
         loop {
-            let removed = mount.remove_dir(&path.path).map_err(Failed::from);
+            let removed = mount.remove_dir(&path.path).map_err(Error::from);
             if report.accept(path.label(), removed).is_none() || !command.parents {
                 break;
             }

@@ -47,7 +47,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
     for argument in &command.paths {
         let path = context.path(argument)?;
         let mount = context.session.mount(&path.volume)?;
-        Walk::new(&mount, &path, &context.interrupt, &mut report)
+        Walk::new(&mount, &path, &context.signals, &mut report)
             .nofollow()
             .run(&mut adder)?;
     }

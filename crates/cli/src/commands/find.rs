@@ -58,7 +58,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
             names: Names::for_stdout(),
             out: &mut out,
         };
-        Walk::new(&mount, &path, &context.interrupt, &mut report)
+        Walk::new(&mount, &path, &context.signals, &mut report)
             .nofollow()
             .run(&mut finder)?;
     }
@@ -136,11 +136,11 @@ fn is_empty(node: &Node<'_>) -> Result<bool, Stop> {
 }
 
 /// The number of a user or group of the image.
-fn number(names: &crate::users::Names, word: &str) -> Option<u32> {
+fn number(names: &drupe_tree::Names, word: &str) -> Option<u32> {
     let known = names.numbers.get(word.as_bytes()).copied();
     known.or_else(|| word.parse().ok())
 }
 
-fn users(mount: &Mount) -> Result<crate::users::Names, Failure> {
-    crate::users::Names::users(mount)
+fn users(mount: &Mount) -> Result<drupe_tree::Names, Failure> {
+    Ok(drupe_tree::Names::users(mount)?)
 }

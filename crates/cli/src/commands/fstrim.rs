@@ -6,7 +6,7 @@ use crate::args::Fstrim;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output::{Report, Stdout};
-use crate::problem::Failed;
+use drupe_tree::Error;
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Fstrim) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
@@ -17,7 +17,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Fstrim) -> Result<ExitCod
             false => path,
         };
         let mount = context.mount_for_writing(&path.volume)?;
-        let trimmed = mount.trim().map_err(Failed::from);
+        let trimmed = mount.trim().map_err(Error::from);
         let label = path.volume.label();
         if let (Some(bytes), true) = (report.accept(&label, trimmed), command.verbose) {
             writeln!(Stdout::lines(), "{label}: {bytes} bytes trimmed")?;

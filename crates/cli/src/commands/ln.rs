@@ -9,7 +9,7 @@ use crate::args::Ln;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output::Report;
-use crate::problem::{Failed, Result};
+use drupe_tree::{Error, Result};
 
 pub(crate) fn run(
     context: &mut Context<'_>,
@@ -49,7 +49,7 @@ fn make(place: &Place, link: &Path, force: bool, make: impl Fn(&Path) -> Result<
     }
     let mount = &place.mount;
     if mount.symlink_metadata(link)?.is_dir() {
-        return Err(Failed::new("replace", "it is a directory"));
+        return Err(Error::new("replace", "it is a directory"));
     }
     let mut number = 0u32;
     let temporary = loop {

@@ -7,8 +7,8 @@ use crate::args::Mv;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output::Report;
-use crate::paths::base_name;
-use crate::problem::Failed;
+use drupe_tree::Error;
+use drupe_tree::paths::base_name;
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Mv) -> Result<ExitCode, Failure> {
     let rules = Rules {
@@ -48,8 +48,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Mv) -> Result<ExitCode, F
                 _ => None,
             };
             match cause {
-                Some(cause) => Failed::new("rename", cause),
-                None => Failed::from(error),
+                Some(cause) => Error::new("rename", cause),
+                None => Error::from(error),
             }
         });
         let label = format!("{} to {}", place.label(&path), place.label(&to));

@@ -9,7 +9,7 @@ use drupe::Mount;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::location::ImagePath;
-use crate::paths::base_name;
+use drupe_tree::paths::base_name;
 
 /// What the last argument names.
 pub(super) struct Place {

@@ -6,9 +6,9 @@ use crate::args::Rm;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output::Report;
-use crate::paths::{base_name, ends_with_slash};
-use crate::problem::Failed;
 use crate::visit::{Node, Stop, Visitor, Walk};
+use drupe_tree::Error;
+use drupe_tree::paths::{base_name, ends_with_slash};
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Rm) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
@@ -28,14 +28,14 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Rm) -> Result<ExitCode, F
                 if command.force && matches!(error.errno(), Some(Errno::NOENT | Errno::NOTDIR)) => {
             }
             Ok(found) if found.is_dir() && command.recursive => {
-                Walk::new(&mount, &path, &context.interrupt, &mut report)
+                Walk::new(&mount, &path, &context.signals, &mut report)
                     .nofollow()
                     .run(&mut Remover)?;
             }
             Ok(found) if found.is_dir() => {
                 let removed = match command.dir {
-                    true => mount.remove_dir(&path.path).map_err(Failed::from),
-                    false => Err(Failed::new(
+                    true => mount.remove_dir(&path.path).map_err(Error::from),
+                    false => Err(Error::new(
                         "remove",
                         "it is a directory, and -r was not given",
                     )),
@@ -43,11 +43,11 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Rm) -> Result<ExitCode, F
                 report.accept(label, removed);
             }
             Ok(_) if must_be_dir => {
-                let failed = Failed::new("remove", "it is not a directory");
+                let failed = Error::new("remove", "it is not a directory");
                 report.accept(label, Err::<(), _>(failed));
             }
             _ => {
-                let removed = mount.remove_file(&path.path).map_err(Failed::from);
+                let removed = mount.remove_file(&path.path).map_err(Error::from);
                 report.accept(label, removed);
             }
         }

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::describe::{Json, device, kind_name, mode_string, seconds};
 use crate::exit::{ExitCode, Failure};
 use crate::output::{Names, Report, Stdout};
-use crate::users;
+use drupe_tree as users;
 
 const USUAL: &str = "  File: %N
   Size: %s\tBlocks: %b\tIO Block: %o\t%F
@@ -320,7 +320,7 @@ impl Printer<'_> {
 /// Whole seconds since 1970, towards the past.
 fn whole(time: io::Result<SystemTime>) -> String {
     match time {
-        Ok(time) => crate::time::Time::from(time).seconds.to_string(),
+        Ok(time) => drupe_tree::Time::from(time).seconds.to_string(),
         Err(_) => "0".into(),
     }
 }

@@ -10,9 +10,9 @@ use crate::epoch;
 use crate::exit::{ExitCode, Failure};
 use crate::location::ImagePath;
 use crate::output::Report;
-use crate::problem::Result;
-use crate::time::{Time, times};
-use crate::umask::Umask;
+use drupe_tree::Result;
+use drupe_tree::Umask;
+use drupe_tree::{Time, times};
 
 pub(crate) fn run(
     context: &mut Context<'_>,
@@ -38,8 +38,7 @@ fn times_to_set(
             let reference = context.path(reference)?;
             let mount = context.session.mount(&reference.volume)?;
             let found = mount.metadata(&reference.path)?;
-            let stat = crate::copy::stat(&found);
-            (stat.accessed, stat.modified)
+            drupe_tree::times_of(&found)
         }
         None => {
             let given = command.date.or(command.stamp);

@@ -37,7 +37,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode,
     for argument in &command.paths {
         let path = context.path(argument)?;
         let mount = context.session.mount(&path.volume)?;
-        Walk::new(&mount, &path, &context.interrupt, &mut report).run(&mut painter)?;
+        Walk::new(&mount, &path, &context.signals, &mut report).run(&mut painter)?;
     }
     if !painter.json && !context.options.quiet {
         let (dirs, files) = (painter.dirs, painter.files);

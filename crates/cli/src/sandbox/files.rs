@@ -10,7 +10,7 @@ use landlock::{
 };
 
 use super::uses::Uses;
-use crate::paths;
+use drupe_tree::paths;
 
 /// Read whatever the command: the time zone, and the program, which has the kernel in
 /// it.

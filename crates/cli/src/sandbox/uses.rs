@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::args::{Command, Global};
 use crate::commands::find;
 use crate::location::{ImagePath, Location, Volume};
-use crate::paths;
+use drupe_tree::paths;
 
 /// What a command does besides reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) struct Uses {
     /// Directories and files in which all is allowed.
     pub(super) write: Vec<PathBuf>,
     /// A file that is written from its beginning to its end, as
-    /// [`HostOutput`](crate::host_output::HostOutput) does: it is opened before.
+    /// [`OutputFile`](drupe_tree::OutputFile) does: it is opened before.
     pub(crate) output: Option<PathBuf>,
 }
 

@@ -84,9 +84,9 @@ fn what_can_not_be() -> Outcome {
     place.ok(&strings(&["cp", "-r", "a", "dir", "d.img:/"]))?;
     let line = place.fails(1, &strings(&["cp", "dir", "d.img:/x"]))?;
     assert!(line.contains("neither -r nor -a"), "{line}");
-    let line = place.fails(2, &strings(&["cp", "a", "b", "d.img:/a"]))?;
+    let line = place.fails(1, &strings(&["cp", "a", "b", "d.img:/a"]))?;
     assert!(line.contains("is not a directory"), "{line}");
-    let line = place.fails(2, &strings(&["cp", "a", "b", "d.img:/x"]))?;
+    let line = place.fails(1, &strings(&["cp", "a", "b", "d.img:/x"]))?;
     assert!(line.contains("is not a directory"), "{line}");
     let line = place.fails(2, &strings(&["cp", "a", "b"]))?;
     assert!(line.contains("IMAGE:/PATH"), "{line}");

@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use drupe::{Metadata, Mount};
 
 use super::{is_empty, number, users};
-use crate::commands::glob;
 use crate::exit::Failure;
-use crate::mode::ModeChange;
-use crate::users::Names;
 use crate::visit::{Node, Stop};
+use drupe_tree::ModeChange;
+use drupe_tree::Names;
+use drupe_tree::glob;
 
 /// An expression and the options among its words.
 #[derive(Debug)]

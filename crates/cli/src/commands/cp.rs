@@ -1,0 +1,114 @@
+//! `drupe cp`: copies files into an image, out of one, or between two.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+
+use drupe_tree::{Backup, CopyOptions, Location, Overrides, Policy, Replacing, Umask};
+
+use crate::args::Cp;
+use crate::context::Context;
+use crate::epoch;
+use crate::exit::{ExitCode, Failure};
+use crate::location;
+
+pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, Failure> {
+    let mut paths: Vec<location::Location> = command
+        .paths
+        .iter()
+        .map(|path| context.location(path))
+        .collect();
+    let Some(dest) = paths.pop() else {
+        return Err(Failure::usage("nothing to copy"));
+    };
+    let is_host = |path: &location::Location| matches!(path, location::Location::Host(_));
+    if is_host(&dest) && paths.iter().any(is_host) {
+        return Err(Failure::usage(
+            "a source and the destination are both files of the host; \
+             a path in an image is written IMAGE:/PATH",
+        ));
+    }
+    if let location::Location::Image(image) = &dest {
+        context.open_for_writing(&image.volume.image)?;
+    }
+    let dest = context.locate(dest)?;
+    let (uid, gid) = match (&command.chown, &dest) {
+        (None, _) => (None, None),
+        (Some(owners), Location::Image(image)) => owners.resolve(&image.mount)?,
+        (Some(_), Location::Host(_)) => {
+            return Err(Failure::usage("--chown is for copies into an image"));
+        }
+    };
+    let options = CopyOptions {
+        recursive: command.recursive,
+        archive: command.archive,
+        overrides: Overrides {
+            uid,
+            gid,
+            mode: command.mode.clone(),
+            modified: command.mtime,
+            epoch: epoch::get()?,
+        },
+        replacing: replacing(command)?,
+    };
+    if matches!(options.replacing.policy, Policy::Ask(_)) {
+        context.own_stdin()?;
+    }
+    let sources = paths.into_iter().map(|path| context.locate(path));
+    let sources: Vec<Location> = sources.collect::<Result<_, _>>()?;
+    context.signals.install()?;
+    context.work(command.verbose, |work| {
+        let umask = Umask::take();
+        drupe_tree::copy(
+            &sources,
+            &dest,
+            &options,
+            &umask,
+            work.interrupt,
+            work.progress,
+        )
+    })
+}
+
+/// What to do about names that are taken.
+fn replacing(command: &Cp) -> Result<Replacing, Failure> {
+    let control = match &command.backup {
+        Some(control) => control,
+        None if command.b => "existing",
+        None => "none",
+    };
+    let backup = Backup::parse(control, command.suffix.clone());
+    let backup = backup.map_err(|error| Failure::usage(format!("--backup: {error}")))?;
+    if backup.is_some() && command.no_clobber {
+        return Err(Failure::usage("-n leaves nothing to make a backup of"));
+    }
+    Ok(Replacing {
+        policy: match (command.no_clobber, command.interactive) {
+            (true, _) => Policy::Never,
+            (false, true) => Policy::Ask(Arc::new(ask)),
+            (false, false) => Policy::Always,
+        },
+        backup,
+        force: command.force,
+    })
+}
+
+/// Asks as `cp -i` does.
+fn ask(path: &str) -> io::Result<bool> {
+    let mut answer = String::new();
+    write!(io::stderr(), "drupe: overwrite {path:?}? ")?;
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim_start().starts_with(['y', 'Y']))
+}
+
+impl Cp {
+    /// Without any other option.
+    pub(crate) fn new(recursive: bool, archive: bool, paths: Vec<OsString>) -> Cp {
+        Cp {
+            recursive,
+            archive,
+            paths,
+            ..Cp::default()
+        }
+    }
+}

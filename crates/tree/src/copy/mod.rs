@@ -1,0 +1,300 @@
+//! Copies trees into an image, out of one, or between two.
+//!
+//! ```text
+//!   walk (a thread)                    write (the caller)
+//!   reads a SourceDir ── batches of ──▶ makes in a TargetDir
+//!   and small files       Events        and copies large files
+//! ```
+//!
+//! [`plan`] decides what goes where; [`host`] and [`image`] implement the
+//! [`traits`] of either end; [`data`] copies large files through the kernel's own
+//! memory; [`keep`] sets attributes; [`replace`] keeps what was there.
+
+mod data;
+pub(crate) mod event;
+pub(crate) mod host;
+pub(crate) mod image;
+pub(crate) mod job;
+pub(crate) mod keep;
+mod plan;
+pub(crate) mod replace;
+mod stream;
+pub(crate) mod traits;
+pub(crate) mod walk;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use drupe::Mount;
+
+use crate::error::{Error, Result};
+use crate::location::{ImageLocation, Location};
+use crate::paths;
+use crate::progress::Progress;
+use crate::umask::Umask;
+use crate::{Interrupt, Outcome};
+use host::{HostDir, HostFile};
+use image::{ImageDir, ImageFile};
+use job::Job;
+pub(crate) use job::allocate;
+use keep::{Keep, Overrides};
+use plan::{Existing, Target};
+use replace::Replacing;
+pub use stream::write_stream;
+use traits::{SourceDir, TargetDir};
+use walk::{Root, RootFile, Walker};
+use write::Writer;
+
+/// Files of this size and more are not read as a whole.
+const LARGE: u64 = 1 << 20;
+
+/// Batches of events on their way: enough for both sides to keep busy.
+pub(crate) const QUEUE: usize = 4;
+
+/// What to copy of files, and what to do about those that are there: see cp(1).
+#[derive(Debug, Clone, Default)]
+pub struct CopyOptions {
+    /// Copy directories with all that is in them; symbolic links stay links.
+    pub recursive: bool,
+    /// The same, and keep owners, permissions, times, hard links, extended attributes
+    /// and ACLs. Otherwise only permissions are kept, less the umask.
+    pub archive: bool,
+    /// Attributes that replace the source's.
+    pub overrides: Overrides,
+    /// What to do about names that are taken.
+    pub replacing: Replacing,
+}
+
+impl CopyOptions {
+    fn is_recursive(&self) -> bool {
+        self.recursive || self.archive
+    }
+}
+
+/// Copies files and directories, by the rules of cp(1): into the directory `dest`, or,
+/// if there is only one source, to the new name `dest`. At least one end is in an image.
+///
+/// A file that is there keeps its contents until its successor is complete: that is made
+/// beside it, as `.drupe-0` or the first number that is free, and renamed.
+///
+/// What cannot be done of a file is told to `progress` and counted in the [`Outcome`];
+/// the rest is done.
+///
+/// # Errors
+///
+/// What ends the copy: a target that is full, a destination that is not there, or
+/// `interrupt` ([`Error::is_interrupted`]). What was copied before is complete.
+pub fn copy(
+    sources: &[Location],
+    dest: &Location,
+    options: &CopyOptions,
+    umask: &Umask,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let images = sources.iter().chain([dest]);
+    let mut mounts = images.filter_map(|location| match location {
+        Location::Image(image) => Some(&image.mount),
+        Location::Host(_) => None,
+    });
+    let Some(mount) = mounts.next() else {
+        let cause = "a source and the destination are both files of the host";
+        return Err(Error::new("copy", cause));
+    };
+    let keep = Keep {
+        archive: options.archive,
+        umask: umask.bits,
+        overrides: &options.overrides,
+    };
+    let mut job = Job::new(mount, keep, &options.replacing, interrupt, progress);
+    let copied = match dest {
+        Location::Host(path) => to_host(options, sources, path, &mut job),
+        Location::Image(image) => to_image(options, sources, image, &mut job),
+    };
+    // On the host, an ordinary user's copies are that user's: cp -a does not mention it
+    // either.
+    let tell = matches!(dest, Location::Image(_)) || rustix::process::geteuid().is_root();
+    job.finish(copied, tell)
+}
+
+/// The destination, found.
+struct Dest<'a> {
+    target: Target,
+    /// The target's directory, as errors name it.
+    shown: PathBuf,
+    /// What it is on, if it is in an image.
+    mount: Option<&'a Mount>,
+}
+
+fn to_host(
+    options: &CopyOptions,
+    sources: &[Location],
+    path: &Path,
+    job: &mut Job<'_>,
+) -> Result<()> {
+    let label = path.display().to_string();
+    let existing = crate::error::host("find", Existing::on_host(path));
+    let existing = existing.map_err(|error| error.at(&label))?;
+    let recursive = options.is_recursive();
+    let target = Target::new(path, &label, existing, sources.len(), recursive)?;
+    let dest = Dest {
+        shown: target.base.clone(),
+        target,
+        mount: None,
+    };
+    let interrupt = job.interrupt;
+    let open = || HostDir::open(&dest.target.base, interrupt);
+    each_source(options, sources, &dest, open, job)
+}
+
+fn to_image(
+    options: &CopyOptions,
+    sources: &[Location],
+    to: &ImageLocation,
+    job: &mut Job<'_>,
+) -> Result<()> {
+    let existing = Existing::in_image(&to.mount, &to.path);
+    let existing = existing.map_err(|error| Error::from(error).at(to.shown()))?;
+    let recursive = options.is_recursive();
+    let target = Target::new(&to.path, &to.shown(), existing, sources.len(), recursive)?;
+    let shown = ImageLocation {
+        path: target.base.clone(),
+        ..to.clone()
+    };
+    let dest = Dest {
+        shown: shown.shown().into(),
+        target,
+        mount: Some(&to.mount),
+    };
+    let open = || ImageDir::open(&to.mount, &dest.target.base);
+    each_source(options, sources, &dest, open, job)
+}
+
+/// Copies the sources, those that follow each other on one side together, so
+/// that hard links between them are kept.
+fn each_source<T: TargetDir>(
+    options: &CopyOptions,
+    sources: &[Location],
+    dest: &Dest<'_>,
+    open: impl Fn() -> Result<T>,
+    job: &mut Job<'_>,
+) -> Result<()> {
+    let together = |a: &Location, b: &Location| match (a, b) {
+        (Location::Host(_), Location::Host(_)) => true,
+        (Location::Image(a), Location::Image(b)) => a.label == b.label,
+        _ => false,
+    };
+    for group in sources.chunk_by(together) {
+        let base = open().map_err(|error| error.at(dest.shown.display().to_string()))?;
+        match &group[0] {
+            Location::Host(_) => {
+                let interrupt = job.interrupt;
+                let roots = group.iter().filter_map(|source| match source {
+                    Location::Host(path) => job.accept(host_root(options, path, dest, interrupt)),
+                    Location::Image(_) => None,
+                });
+                let roots = roots.collect();
+                transfer(job, "", roots, base, &dest.shown)?;
+            }
+            Location::Image(first) => {
+                let label = format!("{}:", first.label);
+                let roots = group.iter().filter_map(|source| match source {
+                    Location::Image(source) => job.accept(image_root(options, source, dest)),
+                    Location::Host(_) => None,
+                });
+                let roots = roots.collect();
+                transfer(job, &label, roots, base, &dest.shown)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A source on the host. Without `-r` a symbolic link is followed.
+fn host_root(
+    options: &CopyOptions,
+    path: &Path,
+    dest: &Dest<'_>,
+    interrupt: &Interrupt,
+) -> Result<Root<HostDir>> {
+    let open = || {
+        Ok(match paths::base_name(path) {
+            _ if !options.is_recursive() => RootFile::File(HostFile::open(path, interrupt)?),
+            Some(name) if !paths::ends_with_slash(path) => {
+                RootFile::Entry(HostDir::open(paths::parent(path), interrupt)?, name)
+            }
+            _ => RootFile::Dir(HostDir::open(path, interrupt)?),
+        })
+    };
+    let file = open().map_err(|error: Error| error.at(path.display().to_string()))?;
+    Ok(Root {
+        file,
+        target: dest.target.name_for(path),
+        shown: path.to_owned(),
+    })
+}
+
+/// A source in an image, by the same rules.
+fn image_root(
+    options: &CopyOptions,
+    source: &ImageLocation,
+    dest: &Dest<'_>,
+) -> Result<Root<ImageDir>> {
+    let (mount, path) = (&source.mount, &source.path);
+    let target = dest.target.name_for(path);
+    let open = || {
+        let file = match paths::base_name(path) {
+            _ if !options.is_recursive() => RootFile::File(ImageFile::open(mount, path)?),
+            Some(name) if !paths::ends_with_slash(path) => {
+                RootFile::Entry(ImageDir::open(mount, paths::parent(path))?, name)
+            }
+            _ => RootFile::Dir(ImageDir::open(mount, path)?),
+        };
+        let names = |mount: &Mount| {
+            mount
+                .partition()
+                .map(|partition| partition.name().to_owned())
+        };
+        if dest.mount.is_some_and(|other| names(other) == names(mount)) {
+            let from = mount.canonicalize(path)?;
+            let to = mount.canonicalize(&dest.target.base)?.join(&target);
+            if to.starts_with(&from) {
+                let cause = "it would be copied onto or into itself";
+                return Err(Error::new("copy", cause));
+            }
+        }
+        Ok(file)
+    };
+    let file = open().map_err(|error: Error| error.at(source.shown()))?;
+    Ok(Root {
+        file,
+        target,
+        shown: path.clone(),
+    })
+}
+
+/// Walks the sources on a thread of its own and writes them on this one.
+pub(crate) fn transfer<S: SourceDir, T: TargetDir>(
+    job: &mut Job<'_>,
+    label: &str,
+    roots: Vec<Root<S>>,
+    base: T,
+    shown: &Path,
+) -> Result<()> {
+    if job.progress.wants_total() {
+        job.progress.add_total(walk::measure(&roots));
+    }
+    let archive = job.keep.archive;
+    let writer = Writer::new(job, base, shown, S::WORLD);
+    let writer = writer.map_err(|error| error.at(shown.display().to_string()))?;
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(QUEUE);
+        scope.spawn(move || {
+            // The receiver is gone: the writer has stopped, and says why.
+            let _ = Walker::new(archive, label, sender).run(roots);
+        });
+        // Dropping the receiver lets a walker that is ahead go.
+        writer.run(receiver)
+    })
+}

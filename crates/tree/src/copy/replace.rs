@@ -1,0 +1,294 @@
+//! A name that is taken: what has it stays until its successor is complete.
+//!
+//! The successor is made under a name of its own in the same directory, `.drupe-0`
+//! or the first number that is free, and gets its contents and all its attributes
+//! there. Then it is renamed, which is one step for whoever looks (`rename(2)`). If
+//! anything fails before, it is removed, and what was there has not been touched.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use drupe::Errno;
+
+use super::event::{Kind, Stat};
+use super::traits::{TargetDir, World};
+use crate::error::{Error, Result, host};
+
+/// What to do about names that are taken: see cp(1).
+#[derive(Debug, Clone, Default)]
+pub struct Replacing {
+    /// Whether to replace.
+    pub policy: Policy,
+    /// What is replaced is kept under another name.
+    pub backup: Option<Backup>,
+    /// Disk images of the host are replaced like other files.
+    pub force: bool,
+}
+
+/// Whether to replace what is there.
+#[derive(Clone, Default)]
+pub enum Policy {
+    /// Yes.
+    #[default]
+    Always,
+    /// No: it is left alone, which is no error.
+    Never,
+    /// If this says yes of its path.
+    Ask(Arc<Question>),
+}
+
+/// Whether to replace what has a path.
+pub type Question = dyn Fn(&str) -> io::Result<bool> + Send + Sync;
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Policy::Always => "Always",
+            Policy::Never => "Never",
+            Policy::Ask(_) => "Ask",
+        })
+    }
+}
+
+/// The name of a backup, by the rules of coreutils' `--backup`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Whether it has a number.
+    pub numbers: Numbers,
+    /// Behind the name, where there is no number: "~".
+    pub suffix: OsString,
+}
+
+/// Whether backups have numbers: `name.~1~`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// No.
+    Never,
+    /// Yes.
+    Always,
+    /// Where there are some already.
+    Existing,
+}
+
+/// Where something was made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) name: OsString,
+    /// It is to take the name of something that was there; of this type.
+    pub(crate) instead_of: Option<Kind>,
+    /// It was there before, and only gets attributes.
+    pub(crate) existed: bool,
+}
+
+impl Made {
+    /// Made under its own name.
+    fn at(name: &OsStr) -> Made {
+        Made {
+            name: name.to_owned(),
+            instead_of: None,
+            existed: false,
+        }
+    }
+
+    /// Not made by this command.
+    pub(crate) fn before(name: &OsStr) -> Made {
+        Made {
+            existed: true,
+            ..Made::at(name)
+        }
+    }
+}
+
+/// Makes something of this name, or, where that is taken, under a name of its own.
+/// `may_replace` says whether it may take the place of what is there; `None`: not.
+pub(crate) fn make<D: TargetDir, T>(
+    dir: &D,
+    name: &OsStr,
+    may_replace: impl FnOnce(&Stat) -> Result<bool>,
+    make: impl Fn(&OsStr) -> Result<T>,
+) -> Result<Option<(Made, T)>> {
+    match make(name) {
+        Err(failed) if failed.errno() == Some(Errno::EXIST) => {}
+        made => return Ok(Some((Made::at(name), made?))),
+    }
+    let found = dir.stat_of(name)?;
+    if !may_replace(&found)? {
+        return Ok(None);
+    }
+    let mut number = 0u32;
+    loop {
+        let name = OsString::from(format!(".drupe-{number}"));
+        match make(&name) {
+            // What a command left that was killed, or makes at this moment.
+            Err(failed) if failed.errno() == Some(Errno::EXIST) => number += 1,
+            made => {
+                let place = Made {
+                    instead_of: Some(found.kind()),
+                    ..Made::at(&name)
+                };
+                return Ok(Some((place, made?)));
+            }
+        }
+    }
+}
+
+/// It is complete: it has its name.
+pub(crate) fn commit<D: TargetDir>(
+    dir: &D,
+    made: &Made,
+    name: &OsStr,
+    backup: Option<&Backup>,
+) -> Result<()> {
+    if made.instead_of.is_none() {
+        return Ok(());
+    }
+    let put = || {
+        let backup = backup
+            .map(|backup| backup.name_for(dir, name))
+            .transpose()?;
+        if let Some(backup) = &backup {
+            dir.rename(name, backup)?;
+        }
+        if made.instead_of == Some(Kind::Dir) {
+            // rename(2) puts only a directory in its place.
+            dir.remove_dir(name)?;
+        }
+        let put = dir.rename(&made.name, name);
+        if put.is_err()
+            && let Some(backup) = &backup
+        {
+            // What was there has its name again; the first failure is the one to tell.
+            let _ = dir.rename(backup, name);
+        }
+        put
+    };
+    let done = put();
+    if done.is_err() {
+        abandon(dir, made);
+    }
+    done
+}
+
+/// It cannot be completed. If it cannot be removed either, the first failure is the
+/// one to tell.
+pub(crate) fn abandon<D: TargetDir>(dir: &D, made: &Made) {
+    let _ = dir.remove(&made.name);
+}
+
+impl Replacing {
+    /// Whether something may take the place of what is called `name`, and is no
+    /// directory; `shown` is its path.
+    ///
+    /// # Errors
+    ///
+    /// Why it is never replaced.
+    pub(crate) fn allows<D: TargetDir>(
+        &self,
+        dir: &D,
+        name: &OsStr,
+        found: &Stat,
+        shown: &str,
+    ) -> Result<bool> {
+        let no = |cause: &str| Err(Error::new("replace", cause));
+        match found.kind() {
+            Kind::Dir => return no("it is a directory"),
+            Kind::Node if D::WORLD == World::Host => {
+                return no("it is a device, FIFO or socket, which only a file is written into");
+            }
+            _ => {}
+        }
+        if matches!(self.policy, Policy::Never) {
+            return Ok(false);
+        }
+        if !self.force
+            && found.kind() == Kind::File
+            && let Some(kind) = dir.disk_image(name)?
+        {
+            let cause = format!(
+                "it is a disk image ({kind}); a path in it is written IMAGE:/PATH; \
+                 --force replaces it"
+            );
+            return no(&cause);
+        }
+        match &self.policy {
+            Policy::Ask(ask) => host("ask about", ask(shown)),
+            Policy::Always | Policy::Never => Ok(true),
+        }
+    }
+}
+
+impl Backup {
+    /// By the words of `--backup=CONTROL`: `simple` or `never`, `numbered` or `t`,
+    /// `existing` or `nil`; `None`, of `none` or `off`: no backup.
+    ///
+    /// # Errors
+    ///
+    /// A text that names the words there are.
+    pub fn parse(control: &str, suffix: OsString) -> std::result::Result<Option<Backup>, String> {
+        let numbers = match control {
+            "none" | "off" => return Ok(None),
+            "simple" | "never" => Numbers::Never,
+            "numbered" | "t" => Numbers::Always,
+            "existing" | "nil" => Numbers::Existing,
+            _ => {
+                return Err(format!(
+                    "{control:?} is not one of: none, off, simple, never, numbered, t, \
+                     existing, nil"
+                ));
+            }
+        };
+        Ok(Some(Backup { numbers, suffix }))
+    }
+
+    fn name_for<D: TargetDir>(&self, dir: &D, name: &OsStr) -> Result<OsString> {
+        let highest = match self.numbers {
+            Numbers::Never => None,
+            Numbers::Always | Numbers::Existing => dir
+                .entries()?
+                .iter()
+                .filter_map(|(entry, _)| number(entry, name))
+                .max(),
+        };
+        let mut backup = name.to_owned();
+        match (self.numbers, highest) {
+            (Numbers::Never, _) | (Numbers::Existing, None) => backup.push(&self.suffix),
+            (_, highest) => backup.push(format!(".~{}~", highest.unwrap_or(0) + 1)),
+        }
+        Ok(backup)
+    }
+}
+
+/// The number of `entry`, if it is a numbered backup of `name`.
+fn number(entry: &OsStr, name: &OsStr) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let rest = entry.as_bytes().strip_prefix(name.as_bytes())?;
+    let digits = rest.strip_prefix(b".~")?.strip_suffix(b"~")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_backups() {
+        let number = |entry: &str| number(OsStr::new(entry), OsStr::new("f"));
+        assert_eq!(number("f.~12~"), Some(12));
+        for other in ["f", "f~", "g.~1~", "f.~~", "f.~1", "ff.~1~"] {
+            assert_eq!(number(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn words_of_backups() {
+        let parse = |word| Backup::parse(word, "~".into());
+        assert_eq!(parse("off"), Ok(None));
+        let numbers = |word| parse(word).unwrap().unwrap().numbers;
+        assert_eq!(numbers("t"), Numbers::Always);
+        assert_eq!(numbers("nil"), Numbers::Existing);
+        assert_eq!(numbers("never"), Numbers::Never);
+        assert!(parse("all").is_err());
+    }
+}

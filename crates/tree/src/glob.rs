@@ -1,0 +1,109 @@
+//! Patterns as fnmatch(3) has them, on bytes.
+
+/// Whether a pattern of `*`, `?`, `[a-z]`, `[!a-z]` and `\` matches all of a name.
+/// A star matches slashes and leading dots too, as find(1) has it.
+pub fn matches(pattern: &[u8], name: &[u8], fold: bool) -> bool {
+    let (mut p, mut n) = (0, 0);
+    // Where to go on when the star last seen takes one byte more.
+    let mut retry = None;
+    loop {
+        if p < pattern.len() && pattern[p] == b'*' {
+            p += 1;
+            retry = Some((p, n));
+            continue;
+        }
+        let step = match name.get(n) {
+            None if p == pattern.len() => return true,
+            // Only stars could match nothing.
+            None => return false,
+            Some(&byte) => one(&pattern[p..], byte, fold),
+        };
+        match (step, retry) {
+            (Some(len), _) => (p, n) = (p + len, n + 1),
+            (None, Some((star, at))) => {
+                (p, n) = (star, at + 1);
+                retry = Some((star, at + 1));
+            }
+            (None, None) => return false,
+        }
+    }
+}
+
+/// Whether the pattern's first item matches a byte, and how long that item is.
+fn one(pattern: &[u8], byte: u8, fold: bool) -> Option<usize> {
+    let same = |a: u8, b: u8| a == b || fold && a.eq_ignore_ascii_case(&b);
+    match pattern {
+        [] => None,
+        [b'?', ..] => Some(1),
+        [b'\\', literal, ..] => same(*literal, byte).then_some(2),
+        [b'[', rest @ ..] => match set(rest, byte, fold) {
+            Some((found, len)) => found.then_some(len + 1),
+            // It has no end: the bracket is itself.
+            None => same(b'[', byte).then_some(1),
+        },
+        [literal, ..] => same(*literal, byte).then_some(1),
+    }
+}
+
+/// A set, behind its opening bracket.
+fn set(rest: &[u8], byte: u8, fold: bool) -> Option<(bool, usize)> {
+    let negated = matches!(rest.first(), Some(b'!' | b'^'));
+    let start = usize::from(negated);
+    let mut at = start;
+    let mut found = false;
+    let among = |low: u8, high: u8| {
+        let within = |byte: u8| (low..=high).contains(&byte);
+        within(byte)
+            || fold && (within(byte.to_ascii_lowercase()) || within(byte.to_ascii_uppercase()))
+    };
+    loop {
+        match *rest.get(at..)? {
+            [] => return None,
+            [b']', ..] if at > start => return Some((found != negated, at + 1)),
+            [low, b'-', high, ..] if high != b']' => {
+                found |= among(low, high);
+                at += 3;
+            }
+            [only, ..] => {
+                found |= among(only, only);
+                at += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*.c", "a.c", true),
+            ("*.c", "a.cc", false),
+            ("a*b*c", "axxbyybzc", true),
+            ("a*b*c", "axxbyybz", false),
+            ("?", "", false),
+            ("?b", "ab", true),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("[]]", "]", true),
+            ("[a-]", "-", true),
+            ("[a", "[a", true),
+            ("\\*", "*", true),
+            ("\\*", "x", false),
+            ("", "", true),
+            ("", "x", false),
+            ("**", "ab", true),
+        ] {
+            let found = matches(pattern.as_bytes(), name.as_bytes(), false);
+            assert_eq!(found, expected, "{pattern} {name}");
+        }
+        assert!(matches(b"A[X-Z]*", b"ayq", true));
+        assert!(!matches(b"A", b"a", false));
+        // Many stars must not take exponential time.
+        let name = [b'a'; 5000];
+        assert!(!matches(b"*a*a*a*a*a*a*a*a*b", &name, false));
+    }
+}

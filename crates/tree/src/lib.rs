@@ -1,0 +1,53 @@
+//! Trees of files: copied between the host and images, archived, extracted, made as
+//! manifests say.
+//!
+//! - [`copy`] does what cp(1) does, [`write_stream`] fills one file.
+//! - [`archive`] and [`extract`] write and read tar archives.
+//! - [`build`] makes what a manifest describes: mtree(5), or a dump of composefs.
+//!
+//! All of them work on [`Mount`](drupe::Mount)s of the library `drupe` and on directories
+//! of the host. They tell a [`Progress`] what they do and what could not be done, and end
+//! when an [`Interrupt`] says so. What was there stays until its successor is complete.
+#![forbid(unsafe_code)]
+
+mod copy;
+pub mod disk_image;
+mod error;
+pub mod glob;
+mod interrupt;
+mod location;
+mod manifest;
+mod mode;
+mod output_file;
+pub mod paths;
+mod progress;
+mod tar;
+mod time;
+mod umask;
+mod unwritten;
+mod users;
+
+pub use copy::image::times_of;
+pub use copy::keep::Overrides;
+pub use copy::replace::{Backup, Numbers, Policy, Question, Replacing};
+pub use copy::{CopyOptions, copy, write_stream};
+pub use error::{Error, Result, host};
+pub use interrupt::{Interrupt, Waiting};
+pub use location::{ImageLocation, Location};
+pub use manifest::{BuildOptions, Format, build};
+pub use mode::ModeChange;
+pub use output_file::OutputFile;
+pub use progress::{Progress, Silent};
+pub use tar::{ArchiveOptions, Compression, ExtractOptions, archive, extract};
+pub use time::{Time, times};
+pub use umask::Umask;
+pub use users::{Names, Owners};
+
+/// How work went that was not ended early.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Outcome {
+    /// How many files, or attributes of files, could not be done; each was told to the
+    /// [`Progress`].
+    pub errors: u64,
+}

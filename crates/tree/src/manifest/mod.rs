@@ -1,0 +1,140 @@
+//! [`build`]: a tree as a manifest describes it.
+//!
+//! The manifest says what there is, and a directory of the host only has the contents.
+//! [`mtree`] and [`composefs`] parse into a [`tree::Tree`]; that is a source of a copy
+//! ([`source`]), so that everything else is done as by `cp -a`.
+
+mod composefs;
+mod digest;
+mod mtree;
+mod source;
+mod tree;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::copy::image::ImageDir;
+use crate::copy::job::Job;
+use crate::copy::keep::{Keep, Overrides};
+use crate::copy::replace::Replacing;
+use crate::copy::transfer;
+use crate::copy::walk::{Root, RootFile};
+use crate::error::{Error, Result};
+use crate::location::ImageLocation;
+use crate::time::Time;
+use crate::users::Names;
+use crate::{Interrupt, Outcome, Progress, Umask};
+use source::ManifestDir;
+use tree::Tree;
+
+/// Formats of manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// mtree(5).
+    Mtree,
+    /// What composefs-info(1) dumps.
+    Composefs,
+}
+
+/// How to build from a manifest.
+#[derive(Debug, Clone, Default)]
+pub struct BuildOptions {
+    /// What the manifest is; `None`: what its first line looks like.
+    pub format: Option<Format>,
+    /// The directory of the host that contents are found in. No link or path leads out
+    /// of it.
+    pub contents: PathBuf,
+    /// No time is later: `SOURCE_DATE_EPOCH`.
+    pub epoch: Option<Time>,
+}
+
+/// What a manifest is read with.
+struct Known {
+    users: Names,
+    groups: Names,
+}
+
+/// Makes what a manifest describes in the directory `dest`. Errors call it `name`.
+///
+/// What cannot be done of a file is told to `progress` and counted in the [`Outcome`];
+/// the rest is done. Contents have the digests that the manifest says, or are not made.
+///
+/// # Errors
+///
+/// A manifest that makes no sense, by its line; else as of [`copy`](crate::copy()).
+pub fn build(
+    manifest: &[u8],
+    name: &str,
+    dest: &ImageLocation,
+    options: &BuildOptions,
+    umask: &Umask,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let known = Known {
+        users: Names::users(&dest.mount)?,
+        groups: Names::groups(&dest.mount)?,
+    };
+    let format = options.format.unwrap_or_else(|| guess(manifest));
+    let parsed = match format {
+        Format::Mtree => mtree::parse(manifest, &known),
+        Format::Composefs => composefs::parse(manifest),
+    };
+    let tree =
+        parsed.map_err(|(line, error)| Error::new("read", error).at(format!("{name}:{line}")))?;
+    let source = ManifestDir::root(Arc::new(tree), &options.contents, interrupt);
+    let source = source.map_err(|error| error.at(options.contents.display().to_string()))?;
+    let overrides = Overrides {
+        epoch: options.epoch,
+        ..Overrides::default()
+    };
+    let keep = Keep {
+        archive: true,
+        umask: umask.bits,
+        overrides: &overrides,
+    };
+    let replacing = Replacing::default();
+    let mut job = Job::new(&dest.mount, keep, &replacing, interrupt, progress);
+    let base = ImageDir::open(&dest.mount, &dest.path);
+    let base = base.map_err(|error| error.at(dest.shown()))?;
+    let label = format!("{name}: ");
+    let shown = dest.shown();
+    let done = transfer(&mut job, &label, roots(&source), base, Path::new(&shown));
+    job.finish(done, true)
+}
+
+/// All of a tree; the directory built in keeps its attributes unless the
+/// manifest has some.
+fn roots(source: &ManifestDir) -> Vec<Root<ManifestDir>> {
+    if source.tree.is_root_given {
+        return vec![Root {
+            file: RootFile::Dir(source.clone()),
+            target: OsString::new(),
+            shown: "/".into(),
+        }];
+    }
+    let names = source.tree.nodes[Tree::ROOT].children.keys();
+    let roots = names.map(|name| Root {
+        file: RootFile::Entry(source.clone(), name.clone()),
+        target: name.clone(),
+        shown: Path::new("/").join(name),
+    });
+    roots.collect()
+}
+
+/// A dump has nothing but lines of absolute paths with numbers behind them.
+fn guess(text: &[u8]) -> Format {
+    let first = text
+        .split(|&byte| byte == b'\n')
+        .find(|line| !line.is_empty());
+    let first = first.unwrap_or_default();
+    let is_number = |field: Option<&[u8]>| {
+        field.is_some_and(|field| !field.is_empty() && field.iter().all(u8::is_ascii_digit))
+    };
+    let mut fields = first.split(|&byte| byte == b' ');
+    match fields.next() {
+        Some([b'/', ..]) if is_number(fields.next()) => Format::Composefs,
+        _ => Format::Mtree,
+    }
+}

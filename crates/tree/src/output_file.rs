@@ -1,0 +1,221 @@
+//! [`OutputFile`]: a file of the host that a command writes from its beginning to its
+//! end, such as an archive.
+//!
+//! What was there stays until the new one is complete: that is made beside it, as
+//! `.drupe-0` or the first number that is free, and renamed. Without
+//! [`OutputFile::commit`] it is removed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result, host};
+use crate::interrupt::{Interrupt, READER};
+use crate::{disk_image, paths};
+
+/// A file of the host that is being written.
+#[derive(Debug)]
+pub struct OutputFile {
+    file: File,
+    /// As errors name it.
+    shown: String,
+    interrupt: Interrupt,
+    /// What it is called now, and will be; `None`: a device or FIFO.
+    names: Option<(PathBuf, PathBuf)>,
+}
+
+impl OutputFile {
+    /// Begins to write what is to be at `path`, through symbolic links. A device or FIFO
+    /// is written into; `interrupt` ends the waiting for a reader of a FIFO. `images` are
+    /// device and inode of the images in use, which are never replaced; other disk images
+    /// are with `force`.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be made, or is not replaced.
+    pub fn create(
+        path: &Path,
+        force: bool,
+        images: &[(u64, u64)],
+        interrupt: &Interrupt,
+    ) -> Result<OutputFile> {
+        OutputFile::begin(path, force, images, interrupt)
+            .map_err(|error| error.at(path.display().to_string()))
+    }
+
+    fn begin(
+        path: &Path,
+        force: bool,
+        images: &[(u64, u64)],
+        interrupt: &Interrupt,
+    ) -> Result<OutputFile> {
+        let no = |cause: String| Err(Error::new("create", cause));
+        let output = |file, names| OutputFile {
+            file,
+            shown: path.display().to_string(),
+            interrupt: interrupt.clone(),
+            names,
+        };
+        let (to, old) = match path.metadata() {
+            Ok(found) if found.is_dir() => return no("it is a directory".to_owned()),
+            Ok(found) if !found.is_file() => return Ok(output(open_node(path, interrupt)?, None)),
+            Ok(found) => {
+                if images.contains(&(found.dev(), found.ino())) {
+                    return no("it is the image itself".to_owned());
+                }
+                let kind = match File::open(path) {
+                    Ok(mut file) if !force => host("read", disk_image::kind(&mut file))?,
+                    // What cannot be read cannot be looked at.
+                    _ => None,
+                };
+                if let Some(kind) = kind {
+                    return no(format!("it is a disk image ({kind}); --force replaces it"));
+                }
+                (host("find", path.canonicalize())?, Some(found))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if path.symlink_metadata().is_ok() {
+                    return no("it is a symbolic link that leads nowhere".to_owned());
+                }
+                (path.to_owned(), None)
+            }
+            Err(error) => return host("find", Err(error)),
+        };
+        let (file, temporary) = host("create", beside(&to))?;
+        let output = output(file, Some((temporary, to)));
+        if let Some(old) = old {
+            // Whoever may not give it away keeps it, as with cp.
+            let _ = std::os::unix::fs::fchown(&output.file, Some(old.uid()), Some(old.gid()));
+            host(
+                "set permissions",
+                output.file.set_permissions(old.permissions()),
+            )?;
+        }
+        Ok(output)
+    }
+
+    /// Where to write.
+    pub fn stream(&self) -> Box<dyn Write + '_> {
+        match self.names {
+            Some(_) => Box::new(&self.file),
+            None => Box::new(self.interrupt.waiting(&self.file)),
+        }
+    }
+
+    /// The file is complete: writes it to the disk and gives it its name, so that a power
+    /// cut leaves the old file or the new one.
+    ///
+    /// # Errors
+    ///
+    /// The disk is full, for example; then the old file stays.
+    pub fn commit(mut self) -> Result<()> {
+        if let Some((temporary, to)) = &self.names {
+            let done = self.file.sync_all();
+            let done = done.and_then(|()| fs::rename(temporary, to));
+            host("write", done).map_err(|error| error.at(&self.shown))?;
+            self.names = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if let Some((temporary, _)) = &self.names {
+            // The failure before is the one to tell.
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
+/// Opens a device or FIFO.
+fn open_node(path: &Path, interrupt: &Interrupt) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    loop {
+        match options.open(path) {
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+                interrupt.check("open")?;
+                std::thread::sleep(READER);
+            }
+            file => return host("open", file),
+        }
+    }
+}
+
+/// A new file in the directory of `path`.
+fn beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    let dir = paths::parent(path);
+    let mut number = 0u32;
+    loop {
+        let temporary = dir.join(format!(".drupe-{number}"));
+        let mut options = OpenOptions::new();
+        match options
+            .write(true)
+            .create_new(true)
+            .mode(0o666)
+            .open(&temporary)
+        {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            file => return Ok((file?, temporary)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(path: &Path) -> Result<OutputFile> {
+        OutputFile::create(path, false, &[], &Interrupt::default())
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_old_one_stays_until_the_new_one_is_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "old").unwrap();
+        fs::write(dir.path().join(".drupe-0"), "somebody else's").unwrap();
+
+        let output = create(&path).unwrap();
+        output.stream().write_all(b"ne").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(output);
+        assert_eq!(names(dir.path()), [".drupe-0", "f"]);
+
+        let output = create(&path).unwrap();
+        output.stream().write_all(b"new").unwrap();
+        output.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(dir.path()), [".drupe-0", "f"]);
+    }
+
+    #[test]
+    fn an_image_in_use_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "old").unwrap();
+        std::os::unix::fs::symlink("f", dir.path().join("link")).unwrap();
+        let found = path.metadata().unwrap();
+        let images = [(found.dev(), found.ino())];
+        for name in ["f", "./f", "link"] {
+            let path = dir.path().join(name);
+            assert!(
+                OutputFile::create(&path, true, &images, &Interrupt::default()).is_err(),
+                "{name}"
+            );
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+}

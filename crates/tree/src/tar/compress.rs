@@ -1,0 +1,141 @@
+//! Compressed streams: found out on the way in, chosen on the way out.
+
+use std::ffi::OsStr;
+use std::io::{self, BufReader, Chain, Cursor, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+
+/// Bytes read from the stream at once.
+const CHUNK: usize = 256 << 10;
+
+/// How an archive is compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// As gzip(1) does.
+    Gzip,
+    /// As zstd(1) does.
+    Zstd,
+    /// As xz(1) does.
+    Xz,
+}
+
+impl Compression {
+    /// By the suffix of a file's name.
+    pub fn of_name(name: &OsStr) -> Compression {
+        let suffix = |suffixes: &[&str]| {
+            let found = |suffix: &&str| name.as_bytes().ends_with(suffix.as_bytes());
+            suffixes.iter().any(found)
+        };
+        match () {
+            () if suffix(&[".gz", ".tgz", ".taz"]) => Compression::Gzip,
+            () if suffix(&[".zst", ".tzst"]) => Compression::Zstd,
+            () if suffix(&[".xz", ".txz"]) => Compression::Xz,
+            () => Compression::None,
+        }
+    }
+}
+
+/// Reads a stream, decompressed, by its first bytes.
+pub(super) fn reader<'a>(mut stream: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut magic = Vec::new();
+    stream.by_ref().take(6).read_to_end(&mut magic)?;
+    let known = magic.clone();
+    let all: BufReader<Chain<Cursor<Vec<u8>>, _>> =
+        BufReader::with_capacity(CHUNK, Cursor::new(magic).chain(stream));
+    Ok(match &known[..] {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(all)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(all)?),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(all))
+        }
+        [b'B', b'Z', b'h', ..] => {
+            let message = "it is compressed with bzip2, which drupe does not know";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+        _ => Box::new(all),
+    })
+}
+
+/// A stream that compresses; it is to be finished.
+pub(super) enum Compressor<W: Write> {
+    None(W),
+    Gzip(flate2::write::GzEncoder<W>),
+    Zstd(zstd::Encoder<'static, W>),
+    Xz(liblzma::write::XzEncoder<W>),
+}
+
+impl<W: Write> Compressor<W> {
+    pub(super) fn new(compression: Compression, stream: W) -> io::Result<Compressor<W>> {
+        Ok(match compression {
+            Compression::None => Compressor::None(stream),
+            Compression::Gzip => {
+                // No name and no time: the same contents make the same file.
+                Compressor::Gzip(
+                    flate2::GzBuilder::new().write(stream, flate2::Compression::new(6)),
+                )
+            }
+            Compression::Zstd => Compressor::Zstd(zstd::Encoder::new(stream, 3)?),
+            Compression::Xz => Compressor::Xz(liblzma::write::XzEncoder::new(stream, 6)),
+        })
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(self) -> io::Result<()> {
+        let mut stream = match self {
+            Compressor::None(stream) => stream,
+            Compressor::Gzip(encoder) => encoder.finish()?,
+            Compressor::Zstd(encoder) => encoder.finish()?,
+            Compressor::Xz(encoder) => encoder.finish()?,
+        };
+        stream.flush()
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Compressor::None(stream) => stream.write(bytes),
+            Compressor::Gzip(encoder) => encoder.write(bytes),
+            Compressor::Zstd(encoder) => encoder.write(bytes),
+            Compressor::Xz(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Compressor::None(stream) => stream.flush(),
+            Compressor::Gzip(encoder) => encoder.flush(),
+            Compressor::Zstd(encoder) => encoder.flush(),
+            Compressor::Xz(encoder) => encoder.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back() {
+        for (name, compression) in [
+            ("a.tar", Compression::None),
+            ("a.tgz", Compression::Gzip),
+            ("a.tar.zst", Compression::Zstd),
+            ("a.tar.xz", Compression::Xz),
+        ] {
+            assert_eq!(Compression::of_name(OsStr::new(name)), compression);
+            let mut bytes = Vec::new();
+            let mut out = Compressor::new(compression, &mut bytes).expect("a compressor");
+            out.write_all(b"contents").expect("memory");
+            out.finish().expect("memory");
+            let mut back = Vec::new();
+            let mut reader = reader(&bytes[..]).expect("a stream");
+            reader.read_to_end(&mut back).expect("the contents");
+            assert_eq!(back, b"contents", "{name}");
+        }
+        assert!(reader(&b"BZh91"[..]).is_err());
+        assert!(reader(&b""[..]).is_ok());
+    }
+}

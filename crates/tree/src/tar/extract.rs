@@ -1,0 +1,590 @@
+//! [`extract`]: what is in an archive, into a directory of an image.
+//!
+//! The directory is a root for all that comes: `..` is refused, a slash in front
+//! is dropped, symbolic links that are there or come lead nowhere else, and so
+//! nothing outside is made, changed or linked to.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use drupe::{Dir, Errno, Mount, makedev};
+
+use super::reader::{Kind, Member, Reader};
+use super::{acl, compress};
+use crate::copy::event::{Attributes, Stat};
+use crate::copy::image::{ImageDir, ImageFile};
+use crate::copy::keep::{Keep, Origin, Overrides, Refused};
+use crate::copy::replace::{self, Made};
+use crate::copy::traits::{Entry, TargetDir, TargetFile};
+use crate::error::{Error, Result, host};
+use crate::location::ImageLocation;
+use crate::time::Time;
+use crate::umask::Umask;
+use crate::unwritten::Unwritten;
+use crate::users::Names;
+use crate::{Interrupt, Outcome, Progress, glob};
+
+/// Bytes of contents copied at once.
+const CHUNK: usize = 1 << 20;
+
+/// How to extract an archive: see tar(1).
+#[derive(Debug, Clone, Default)]
+pub struct ExtractOptions {
+    /// Owners by the names of the image's own users, where it has them; otherwise by
+    /// number.
+    pub names: bool,
+    /// So many names at the beginning of paths are left out.
+    pub strip_components: usize,
+    /// Patterns of paths, or of names in them, that are left out.
+    pub exclude: Vec<OsString>,
+    /// A symbolic link where a directory comes stays, if it leads to one.
+    pub keep_directory_symlink: bool,
+    /// No time is later: `SOURCE_DATE_EPOCH`.
+    pub epoch: Option<Time>,
+}
+
+/// Extracts an archive, plain or compressed, into the directory `dest`, with all
+/// attributes. Errors call the archive `name`.
+///
+/// What cannot be done of a member is told to `progress` and counted in the [`Outcome`];
+/// the rest is done.
+///
+/// # Errors
+///
+/// What ends it: an archive that is damaged, a target that is full, or `interrupt`
+/// ([`Error::is_interrupted`]).
+pub fn extract(
+    archive: impl Read,
+    name: &str,
+    dest: &ImageLocation,
+    options: &ExtractOptions,
+    umask: &Umask,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let base = dest.mount.open_dir(&dest.path);
+    let base = base.map_err(|error| Error::from(error).at(dest.shown()))?;
+    let overrides = Overrides {
+        epoch: options.epoch,
+        ..Overrides::default()
+    };
+    let mut extractor = Extractor {
+        base,
+        mount: &dest.mount,
+        label: dest.shown(),
+        options,
+        keep: Keep {
+            archive: true,
+            umask: umask.bits,
+            overrides: &overrides,
+        },
+        interrupt,
+        progress,
+        owners: None,
+        parent: None,
+        dirs: BTreeMap::new(),
+        refused: Refused::default(),
+        chunk: vec![0; CHUNK],
+        told_of_slashes: false,
+        unwritten: Unwritten::default(),
+        errors: 0,
+    };
+    let archive = host("read", compress::reader(archive));
+    interrupt.check("extract")?;
+    let archive = archive.map_err(|error| error.at(name))?;
+    let extracted = extractor.run(&mut Reader::new(archive), name);
+    // Also after an error: what there is has its attributes.
+    extractor.finish();
+    extractor.refused.warn(progress);
+    interrupt.check("extract")?;
+    extracted.map(|()| Outcome {
+        errors: extractor.errors,
+    })
+}
+
+/// The users and groups of the image, as they are when first asked for.
+struct Owners {
+    users: Names,
+    groups: Names,
+}
+
+/// A directory that is being filled.
+struct Parent {
+    path: Vec<u8>,
+    dir: ImageDir,
+    /// Owners of what is made in it, if they are known.
+    owners_of_new: Option<(u32, u32)>,
+}
+
+struct Extractor<'a> {
+    base: Dir,
+    mount: &'a Mount,
+    label: String,
+    options: &'a ExtractOptions,
+    keep: Keep<'a>,
+    interrupt: &'a Interrupt,
+    progress: &'a dyn Progress,
+    owners: Option<Owners>,
+    /// The directory of the member before.
+    parent: Option<Parent>,
+    /// Attributes of directories, which filling them would change.
+    dirs: BTreeMap<Vec<u8>, Attributes>,
+    refused: Refused,
+    chunk: Vec<u8>,
+    told_of_slashes: bool,
+    unwritten: Unwritten,
+    errors: u64,
+}
+
+/// What ended a member.
+enum Ended {
+    /// Its own fault, or the target's.
+    Member(Error),
+    /// The archive cannot be read on.
+    Archive(io::Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Ended {
+        Ended::Member(error)
+    }
+}
+
+impl From<drupe::Error> for Ended {
+    fn from(error: drupe::Error) -> Ended {
+        Ended::Member(error.into())
+    }
+}
+
+/// Names of a path, without empty ones and ".". `None`: there is a "..".
+fn names(path: &[u8]) -> Option<Vec<&[u8]>> {
+    let parts = path.split(|&byte| byte == b'/');
+    let names: Vec<&[u8]> = parts.filter(|part| !matches!(*part, b"" | b".")).collect();
+    (!names.contains(&&b".."[..])).then_some(names)
+}
+
+/// An owner that an archive tells; the last number of 32 bits stands for none.
+fn owner(which: &str, number: i64) -> Result<u32> {
+    let fits = u32::try_from(number).ok().filter(|&id| id != u32::MAX);
+    fits.ok_or_else(|| {
+        let cause = format!("{which} {number} is none of 0 to {}", u32::MAX - 1);
+        Error::new("extract", &cause)
+    })
+}
+
+fn path_of(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+impl Extractor<'_> {
+    fn run(&mut self, reader: &mut Reader<impl Read>, name: &str) -> Result<()> {
+        let broken = |error: io::Error| match host::<()>("read", Err(error)) {
+            Err(error) => error.at(name),
+            Ok(()) => Error::new("read", "it failed").at(name),
+        };
+        while let Some(mut member) = reader.next().map_err(broken)? {
+            self.interrupt.check("extract")?;
+            let Some(path) = self.accept(&mut member) else {
+                continue;
+            };
+            let shown = String::from_utf8_lossy(&path).into_owned();
+            self.progress.name(&shown);
+            let shown = format!("{}/{shown}", self.label.trim_end_matches('/'));
+            let extracted = self.member(&path, &member, reader);
+            for error in self.refused.take_failed() {
+                self.report(&error.at(&shown));
+            }
+            match extracted {
+                Ok(()) => {}
+                Err(Ended::Archive(error)) => return Err(broken(error)),
+                Err(Ended::Member(error)) => {
+                    let error = error.at(shown);
+                    if error.is_fatal() || error.is_interrupted() {
+                        return Err(error);
+                    }
+                    self.report(&error);
+                }
+            }
+            self.progress.file();
+        }
+        // Whoever writes the archive may not be done with what pads it.
+        reader.drain().map_err(broken)
+    }
+
+    fn report(&mut self, error: &Error) {
+        self.progress.error(error);
+        self.errors += 1;
+    }
+
+    fn problem(&mut self, path: &str, cause: &str) {
+        self.report(&Error::new("extract", cause).at(path));
+    }
+
+    /// The member's path from the directory, if it is to be extracted.
+    fn accept(&mut self, member: &mut Member) -> Option<Vec<u8>> {
+        let shown = || String::from_utf8_lossy(&member.path).into_owned();
+        if let Kind::Other(kind) = member.kind {
+            let cause = format!(
+                "it is of a type ({:?}) that there is no file for",
+                char::from(kind)
+            );
+            self.problem(&shown(), &cause);
+            return None;
+        }
+        let Some(names) = names(&member.path) else {
+            self.problem(&shown(), "it has .. in its path, and is left out");
+            return None;
+        };
+        if member.path.starts_with(b"/") && !self.told_of_slashes {
+            self.told_of_slashes = true;
+            self.progress
+                .warning("the slash in front of members' names is left out");
+        }
+        let strip = self.options.strip_components;
+        if names.len() < strip || names.len() == strip && strip > 0 {
+            return None;
+        }
+        let path = names[strip..].join(&b'/');
+        let mut patterns = self
+            .options
+            .exclude
+            .iter()
+            .map(|pattern| pattern.as_bytes());
+        // What is in a directory that is left out is left out too.
+        let prefixes = (1..=names.len()).map(|len| names[..len].join(&b'/'));
+        let prefixes: Vec<Vec<u8>> = prefixes.collect();
+        let excluded = patterns.any(|pattern| {
+            names.iter().any(|name| glob::matches(pattern, name, false))
+                || prefixes
+                    .iter()
+                    .any(|prefix| glob::matches(pattern, prefix, false))
+        });
+        (!excluded).then_some(path)
+    }
+
+    fn member(
+        &mut self,
+        path: &[u8],
+        member: &Member,
+        reader: &mut Reader<impl Read>,
+    ) -> Result<(), Ended> {
+        let mut attributes = self.attributes(member)?;
+        self.keep.adjust(&mut attributes);
+        if path.is_empty() {
+            return match member.kind {
+                Kind::Dir => {
+                    self.dirs.insert(Vec::new(), attributes);
+                    Ok(())
+                }
+                _ => Err(Error::new("extract", "it has no name").into()),
+            };
+        }
+        let at = path.iter().rposition(|&byte| byte == b'/');
+        let (above, name) = match at {
+            Some(at) => (&path[..at], &path[at + 1..]),
+            None => (&b""[..], path),
+        };
+        self.enter(above)?;
+        let Some(Parent {
+            dir: parent,
+            owners_of_new,
+            ..
+        }) = &self.parent
+        else {
+            return Err(Error::new("extract", "its directory is gone").into());
+        };
+        let name = OsStr::from_bytes(name);
+        let mode = self.keep.mode(&attributes);
+        let owners_of_new = *owners_of_new;
+        let origin = Origin::Made {
+            mode,
+            owners_of_new,
+        };
+        match member.kind {
+            Kind::Dir => {
+                make_dir(
+                    parent,
+                    name,
+                    mode | 0o700,
+                    self.options.keep_directory_symlink,
+                )?;
+                self.dirs.insert(path.to_owned(), attributes);
+                return Ok(());
+            }
+            Kind::File => {
+                let (made, file) = anew(parent, name, |name| parent.create(name, mode))?;
+                let still = self.keep.overrides.epoch.is_some();
+                let filled = fill(&file, member, reader, &mut self.chunk, |bytes| {
+                    self.progress.bytes(bytes);
+                    if still && self.unwritten.add(bytes + 4096) {
+                        parent.settle()?;
+                    }
+                    self.interrupt.check("extract")
+                });
+                if let Err(ended) = filled {
+                    drop(file);
+                    // Half a file is worse than none.
+                    replace::abandon(parent, &made);
+                    return Err(ended);
+                }
+                self.keep
+                    .apply(&file, &attributes, origin, true, &mut self.refused);
+                drop(file);
+                replace::commit(parent, &made, name, None)?;
+                return Ok(());
+            }
+            Kind::Link => {
+                let Some(names) = names(&member.link) else {
+                    return Err(Error::new("link", "its target has .. in it").into());
+                };
+                let strip = self.options.strip_components;
+                let names = names.get(strip..).filter(|names| !names.is_empty());
+                let Some((last, above)) = names.and_then(<[_]>::split_last) else {
+                    return Err(Error::new("link", "its target has no name").into());
+                };
+                let dir = self.base.open_dir_within(path_of(&above.join(&b'/')))?;
+                let last = OsStr::from_bytes(last);
+                // Onto itself would remove it.
+                let there = dir.symlink_metadata(last)?;
+                if there.is_dir() {
+                    return Err(Error::new("link", "its target is a directory").into());
+                }
+                if let Ok(own) = parent.dir.symlink_metadata(name)
+                    && own.ino() == there.ino()
+                {
+                    return Ok(());
+                }
+                let link = |name: &OsStr| Ok(parent.dir.hard_link(&dir, last, name)?);
+                let (made, ()) = anew(parent, name, link)?;
+                replace::commit(parent, &made, name, None)?;
+                return Ok(());
+            }
+            Kind::Symlink | Kind::Char | Kind::Block | Kind::Fifo | Kind::Other(_) => {}
+        }
+        let (is_link, stat) = (member.kind == Kind::Symlink, &attributes.stat);
+        let (made, ()) = anew(parent, name, |name| match is_link {
+            true => TargetDir::symlink(parent, path_of(&member.link), name),
+            false => TargetDir::mknod(parent, name, stat.mode & libc::S_IFMT | mode, stat.rdev),
+        })?;
+        let entry = Entry {
+            dir: parent,
+            name: &made.name,
+        };
+        let origin = match is_link {
+            true => Origin::Made {
+                mode: 0o777,
+                owners_of_new,
+            },
+            false => origin,
+        };
+        self.keep
+            .apply(&entry, &attributes, origin, !is_link, &mut self.refused);
+        replace::commit(parent, &made, name, None)?;
+        Ok(())
+    }
+
+    /// Opens the directory that the next member is in, and makes what is missing
+    /// above it.
+    fn enter(&mut self, path: &[u8]) -> Result<()> {
+        if self
+            .parent
+            .as_ref()
+            .is_some_and(|parent| parent.path == path)
+        {
+            return Ok(());
+        }
+        let dir = match self.base.open_dir_within(path_of(path)) {
+            Err(error) if error.errno() == Some(Errno::NOENT) => {
+                let mut dir = self.base.try_clone()?;
+                let mut end = 0;
+                for name in path.split(|&byte| byte == b'/') {
+                    end += name.len() + usize::from(end > 0);
+                    let below = path_of(&path[..end]);
+                    dir = match self.base.open_dir_within(below) {
+                        Err(error) if error.errno() == Some(Errno::NOENT) => {
+                            dir.create_dir(OsStr::from_bytes(name), 0o777 & !self.keep.umask)?;
+                            dir.open_dir(OsStr::from_bytes(name))?
+                        }
+                        found => found?,
+                    };
+                }
+                dir
+            }
+            found => found?,
+        };
+        let dir = ImageDir::of(dir);
+        self.parent = Some(Parent {
+            path: path.to_owned(),
+            owners_of_new: dir.owners_of_new()?,
+            dir,
+        });
+        Ok(())
+    }
+
+    fn attributes(&mut self, member: &Member) -> Result<Attributes> {
+        let (mut uid, mut gid) = (None, None);
+        if self.options.names {
+            let owners = self.owners()?;
+            let find = |names: &Names, name: &[u8]| names.numbers.get(name).copied();
+            uid = find(&owners.users, &member.user);
+            gid = find(&owners.groups, &member.group);
+        }
+        let uid = uid.map_or_else(|| owner("user", member.uid), Ok)?;
+        let gid = gid.map_or_else(|| owner("group", member.gid), Ok)?;
+        let xattrs = member.xattrs.iter();
+        let mut xattrs: Vec<(OsString, Vec<u8>)> = xattrs
+            .map(|(name, value)| (OsString::from_vec(name.clone()), value.clone()))
+            .collect();
+        for (name, text) in &member.acls {
+            let owners = self.owners()?;
+            let Some(value) = acl::from_text(text, &owners.users, &owners.groups) else {
+                let path = String::from_utf8_lossy(&member.path).into_owned();
+                let cause = "its ACL makes no sense, or is about somebody who is not in the image";
+                self.problem(&path, cause);
+                continue;
+            };
+            xattrs.retain(|(known, _)| known != name);
+            // An empty default ACL is none.
+            if value.len() > 4 {
+                xattrs.push((OsString::from(name), value));
+            }
+        }
+        let kind = match member.kind {
+            Kind::File | Kind::Link | Kind::Other(_) => libc::S_IFREG,
+            Kind::Dir => libc::S_IFDIR,
+            Kind::Symlink => libc::S_IFLNK,
+            Kind::Char => libc::S_IFCHR,
+            Kind::Block => libc::S_IFBLK,
+            Kind::Fifo => libc::S_IFIFO,
+        };
+        let (major, minor) = member.device;
+        Ok(Attributes {
+            stat: Stat {
+                mode: kind | member.mode,
+                uid,
+                gid,
+                size: member.size,
+                blocks: 0,
+                nlink: 1,
+                dev: 0,
+                ino: 0,
+                rdev: makedev(major, minor),
+                accessed: member.accessed.unwrap_or(member.modified),
+                modified: member.modified,
+            },
+            xattrs,
+        })
+    }
+
+    fn owners(&mut self) -> Result<&Owners> {
+        if self.owners.is_none() {
+            self.owners = Some(Owners {
+                users: Names::users(self.mount)?,
+                groups: Names::groups(self.mount)?,
+            });
+        }
+        self.owners
+            .as_ref()
+            .ok_or_else(|| Error::new("look up owners", "there are none"))
+    }
+
+    /// Sets the attributes of directories, those below first.
+    fn finish(&mut self) {
+        self.parent = None;
+        for (path, attributes) in std::mem::take(&mut self.dirs).into_iter().rev() {
+            let applied = self
+                .base
+                .open_dir_within(path_of(&path))
+                .map_err(Error::from);
+            let applied = applied.map(|dir| {
+                let dir = ImageDir::of(dir);
+                let refused = &mut self.refused;
+                self.keep
+                    .apply(&dir, &attributes, Origin::Existed, true, refused);
+            });
+            let mut failed = self.refused.take_failed();
+            failed.extend(applied.err());
+            for error in failed {
+                let path = String::from_utf8_lossy(&path);
+                let shown = format!("{}/{path}", self.label.trim_end_matches('/'));
+                self.report(&error.at(shown));
+            }
+        }
+    }
+}
+
+/// Makes a directory, unless there is one.
+fn make_dir(parent: &ImageDir, name: &OsStr, mode: u32, follow: bool) -> Result<()> {
+    match parent.create_dir(name, mode) {
+        Err(failed) if failed.errno() == Some(Errno::EXIST) => {}
+        made => return made,
+    }
+    let found = parent.dir.symlink_metadata(name)?;
+    if found.is_dir() || follow && found.is_symlink() {
+        return Ok(());
+    }
+    let made = replace::make(
+        parent,
+        name,
+        |_| Ok(true),
+        |name| parent.create_dir(name, mode),
+    )?;
+    let Some((made, ())) = made else {
+        return Err(Error::new("replace", "it exists"));
+    };
+    // rename(2) puts no directory in the place of a file.
+    let put = TargetDir::remove(parent, name).and_then(|()| parent.rename(&made.name, name));
+    if put.is_err() {
+        // The first failure is the one to tell.
+        let _ = parent.remove_dir(&made.name);
+    }
+    put
+}
+
+/// Makes something of a name, or, where that is taken, under another name that it
+/// exchanges for its own when it is complete. A directory with something in it stays.
+fn anew<T>(
+    parent: &ImageDir,
+    name: &OsStr,
+    make: impl Fn(&OsStr) -> Result<T>,
+) -> Result<(Made, T)> {
+    let made = replace::make(parent, name, |_| Ok(true), make)?;
+    made.ok_or_else(|| Error::new("replace", "it exists"))
+}
+
+/// Copies the contents of a member; what is zeroes in a sparse one is not
+/// written.
+fn fill(
+    file: &ImageFile,
+    member: &Member,
+    reader: &mut Reader<impl Read>,
+    chunk: &mut [u8],
+    mut proceed: impl FnMut(u64) -> Result<()>,
+) -> Result<(), Ended> {
+    let whole = [(0, member.size)];
+    let extents = member.extents.as_deref().unwrap_or(&whole);
+    for &(offset, len) in extents {
+        let mut done = 0;
+        while done < len {
+            let want = (len - done).min(chunk.len() as u64) as usize;
+            let got = reader.read(&mut chunk[..want]).map_err(Ended::Archive)?;
+            if got == 0 {
+                let message = "the archive ends in the middle of a file";
+                let error = io::Error::new(io::ErrorKind::InvalidData, message);
+                return Err(Ended::Archive(error));
+            }
+            file.0.write_all_at(&chunk[..got], offset + done)?;
+            proceed(got as u64)?;
+            done += got as u64;
+        }
+    }
+    // It ends with a hole.
+    let end = extents.last().map_or(0, |(offset, len)| offset + len);
+    if end < member.size {
+        file.set_len(member.size)?;
+    }
+    Ok(())
+}
