@@ -1,7 +1,7 @@
 //! [`Mount`]: a mounted filesystem; how it comes and goes. What can be done
 //! with its files is in [`crate::fs`].
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -308,9 +308,13 @@ fn attach(
     let mut result = Err(drupe_machine::Error::Errno(Errno::INVAL));
     for fstype in types {
         result = sys.mount(source, &target, fstype, flags, options.data.as_bytes());
-        if result.is_ok() && fstype.as_c_str() == c"f2fs" {
+        if result.is_ok() {
             // Without, it is only slower.
-            let _ = hold_up_late(kernel);
+            let _ = match fstype.as_bytes() {
+                b"f2fs" => hold_up_late(kernel),
+                b"erofs" => keep_memory_free(kernel),
+                _ => Ok(()),
+            };
         }
         // Any errno: another type, or damaged beyond recognition. On a disk of
         // a sector or two even ENOMEM or EIO.
@@ -339,10 +343,26 @@ fn attach(
 /// little memory would slow writers down much sooner, to a few writes in a second,
 /// and to no avail.
 fn hold_up_late(kernel: &Arc<KernelInner>) -> sys::Result<()> {
+    set(kernel, c"/proc/sys/vm/dirty_ratio", b"80")
+}
+
+/// Keeps a fifth to two fifths of the memory free.
+///
+/// EROFS decompresses a whole cluster when it reads ahead, which may be 16 MiB of a file,
+/// and takes pages for that without waiting (`GFP_NOWAIT` in `fs/erofs/zdata.c`). When
+/// there are none, what it has got is thrown away, and the cluster is decompressed again
+/// for each of its pages, up to 4,096 times.
+fn keep_memory_free(kernel: &Arc<KernelInner>) -> sys::Result<()> {
+    // In 1/10,000 of the memory: with less than a cluster between its marks, reading took
+    // forty times as long.
+    set(kernel, c"/proc/sys/vm/watermark_scale_factor", b"2000")
+}
+
+/// Sets a sysctl.
+fn set(kernel: &Arc<KernelInner>, path: &CStr, value: &[u8]) -> sys::Result<()> {
     kernel.need(Pseudo::Proc)?;
-    let sys = &kernel.sys;
-    let file = sys.openat(AT_FDCWD, c"/proc/sys/vm/dirty_ratio", libc::O_WRONLY, 0)?;
-    sys.write(file.raw(), b"80").map(drop)
+    let file = kernel.sys.openat(AT_FDCWD, path, libc::O_WRONLY, 0)?;
+    kernel.sys.write(file.raw(), value).map(drop)
 }
 
 fn finish(

@@ -2,9 +2,10 @@
 //! in them is what was in the directory.
 
 use std::error::Error;
+use std::io::Read;
 use std::path::Path;
 
-use drupe::{Disk, MountOptions};
+use drupe::{Disk, Kernel, MountOptions};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::Outcome;
@@ -202,4 +203,45 @@ fn iso9660_rock_ridge() -> Outcome {
 #[test]
 fn iso9660_joliet() -> Outcome {
     iso9660(JOLIET, &["-J", "-joliet-long"], "norock")
+}
+
+/// A cluster of 64 KiB that is 16 MiB of a file, which is a fourth of the kernel's memory,
+/// is decompressed once, not for each of its pages.
+#[test]
+fn erofs_decompresses_a_cluster_once() -> Outcome {
+    const LEN: usize = 100 << 20;
+    let directory = TempDir::new()?;
+    let file = std::fs::File::create(directory.path().join("zeroes"))?;
+    file.set_len(LEN as u64)?;
+    // Without, there would be no data to compress.
+    std::os::unix::fs::FileExt::write_all_at(&file, b"end", 70_000_000)?;
+    let image = NamedTempFile::new()?;
+    run(tool("mkfs.erofs")
+        .args(["--quiet", "-zlz4hc", "-C65536"])
+        .args([image.path(), directory.path()]))?;
+    pad(image.path())?;
+    let kernel = Kernel::boot()?;
+    let disk = Disk::options().read_only(true).open(image.path())?;
+    let root = kernel.add_disk(disk)?.whole();
+    let root = root.mount(MountOptions::new().read_only(true))?;
+    let proc = kernel.mount_virtual("proc", MountOptions::new())?;
+    let mut file = root.open("/zeroes")?;
+    let mut piece = vec![0; 1 << 20];
+    let mut len = 0;
+    loop {
+        match file.read(&mut piece)? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    assert_eq!(len, LEN);
+    // What is decompressed is in pages.
+    let statistics = proc.read_to_string("/vmstat")?;
+    let pages = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix("pgalloc_normal "))
+        .ok_or("no statistics")?;
+    let pages: usize = pages.parse()?;
+    assert!(pages < 4 * LEN / 4096, "{pages} pages");
+    Ok(())
 }
