@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
         "drupe-cpu",
         "drupe-kbuild",
         "drupe-testing",
-        "drupe-volumes",
+        "drupe-ondisk",
     ],
     &["drupe-host", "drupe-image"],
     &["drupe-formats", "drupe-links", "drupe-machine"],

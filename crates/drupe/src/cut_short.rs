@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io;
 
+use drupe_ondisk::probe::{self, Probe};
+use drupe_ondisk::table;
+
 use crate::BlockDevice;
-use crate::probe::{self, Probe};
-use crate::table;
 use crate::window::Window;
 
 /// Bytes that an iso9660 may say are its own and are not there: the padding of

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use drupe_abi::Errno;
 use drupe_machine::DeathReport;
-use drupe_volumes::Error as VolumeError;
+use drupe_ondisk::Error as VolumeError;
 
 use crate::CutShort;
 

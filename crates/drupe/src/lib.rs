@@ -33,10 +33,8 @@ mod kernel;
 mod mount;
 pub mod net;
 mod partition;
-pub mod probe;
 mod sector;
 mod sys;
-mod table;
 mod volume;
 mod window;
 
@@ -52,7 +50,9 @@ pub use drupe_host::disk::{
 pub use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
 pub use drupe_machine::{DeathReport, Ram, with_deadline, without_deadline};
-pub use drupe_volumes::Error as VolumeError;
+pub use drupe_ondisk::Error as VolumeError;
+pub use drupe_ondisk::probe;
+pub use drupe_ondisk::table::PartitionInfo;
 pub use error::{Cause, Error, Result};
 pub use fs::{
     Credentials, Dir, DirEntry, DirStream, File, FileTimes, FileType, Handle, Metadata, Node,
@@ -60,6 +60,6 @@ pub use fs::{
 };
 pub use kernel::{Buffer, Builder, Interrupter, Kernel};
 pub use mount::{Mount, MountOptions};
-pub use partition::{Partition, PartitionInfo};
+pub use partition::Partition;
 pub use sys::nr;
 pub use volume::{Passphrases, Volume, VolumeKind, Volumes};

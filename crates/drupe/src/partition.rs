@@ -3,15 +3,17 @@
 use std::io::{self, Read, Seek};
 use std::sync::Arc;
 
+use drupe_ondisk::probe::{self, Probe};
+use drupe_ondisk::table::{self, PartitionInfo};
+
 use crate::disk::DiskInner;
 use crate::error::{Cause, Error, Result};
 use crate::kernel::{KernelInner, Pseudo};
 use crate::mount::{self, Mount, MountOptions};
-use crate::probe::{self, Probe};
 use crate::sys;
 use crate::volume::{self, Mapped};
 use crate::window::Window;
-use crate::{CutShort, cut_short, table};
+use crate::{CutShort, cut_short};
 
 /// A block device of a kernel: a partition of a disk, the whole of it, or a
 /// volume made of such. Keeps its disk, or what the volume is made of.
@@ -33,23 +35,6 @@ pub struct Partition {
 enum Device {
     Disk(Arc<DiskInner>),
     Volume(Arc<Mapped>),
-}
-
-/// What the partition table says of a partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PartitionInfo {
-    /// "gpt" or "dos".
-    pub table: &'static str,
-    /// The type: a UUID in a GPT, "0x83" in an MBR.
-    pub kind: String,
-    /// What the type means, if it is one of the common ones.
-    pub kind_name: Option<&'static str>,
-    /// The name in a GPT.
-    pub name: Option<String>,
-    /// The partition's own UUID; for an MBR, disk identifier and number, as
-    /// Linux has it in `PARTUUID`.
-    pub uuid: Option<String>,
 }
 
 impl Partition {

@@ -5,9 +5,10 @@
 
 use std::io;
 
+use drupe_ondisk::bytes::{le32, le64};
+use drupe_ondisk::{probe, table};
+
 use crate::BlockDevice;
-use crate::probe::{self, le32, le64};
-use crate::table;
 use crate::window::Window;
 
 const LARGE: u64 = 4096;

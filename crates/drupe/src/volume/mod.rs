@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use drupe_abi::Errno;
 use drupe_machine::{Error as MachineError, without_deadline};
-use drupe_volumes::luks::{Area, Luks};
-use drupe_volumes::{Error as VolumeError, Target};
+use drupe_ondisk::luks::{Area, Luks};
+use drupe_ondisk::{Error as VolumeError, Target};
 
 use crate::error::{Cause, Error, Result};
 use crate::kernel::{KernelInner, Pseudo};
@@ -162,7 +162,7 @@ fn dev_number(kernel: &Arc<KernelInner>, name: &str) -> sys::Result<(u32, u32)> 
 /// Bytes of a device.
 fn size_of_device(kernel: &Arc<KernelInner>, name: &str) -> sys::Result<u64> {
     // Sectors of 512 bytes, whatever the disk's own are.
-    Ok(number(kernel, &format!("/sys/class/block/{name}/size"))? * drupe_volumes::SECTOR)
+    Ok(number(kernel, &format!("/sys/class/block/{name}/size"))? * drupe_ondisk::SECTOR)
 }
 
 /// Reads a number from a file of sysfs.

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use drupe_volumes::Error as VolumeError;
-use drupe_volumes::lvm::PhysicalVolume;
-use drupe_volumes::md::Member;
+use drupe_ondisk::Error as VolumeError;
+use drupe_ondisk::lvm::PhysicalVolume;
+use drupe_ondisk::md::Member;
+use drupe_ondisk::probe::Probe;
 use zeroize::Zeroizing;
 
 use super::{lvm, md};
@@ -13,7 +14,6 @@ use crate::disk::AttachedDisk;
 use crate::error::{Cause, Error, Result};
 use crate::kernel::{Kernel, KernelInner};
 use crate::partition::Partition;
-use crate::probe::Probe;
 
 /// Volumes on top of each other, at most: nobody stacks more, a loop would.
 const MAX_DEPTH: usize = 16;

@@ -10,10 +10,12 @@
 //! before memory is taken for them, and what does not add up is an [`Error`].
 #![forbid(unsafe_code)]
 
+pub mod bytes;
 pub mod luks;
 pub mod lvm;
 pub mod md;
-mod read;
+pub mod probe;
+pub mod table;
 
 use std::io;
 

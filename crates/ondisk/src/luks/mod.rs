@@ -20,7 +20,7 @@ use std::io::{Read, Seek};
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::read::{be16, bytes_at};
+use crate::bytes::{be16, bytes_at};
 use crate::{Error, Result, SECTOR, Target};
 use hash::Hash;
 

@@ -15,7 +15,7 @@ mod segment;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
-use crate::read::{bytes_at, le32, le64, maybe_bytes_at};
+use crate::bytes::{bytes_at, le32, le64, maybe_bytes_at};
 use crate::{Error, Result, SECTOR};
 use config::Section;
 pub use segment::Part;

@@ -3,7 +3,7 @@
 use std::io::{Read, Seek};
 
 use super::{Area, Digest, Hash, Kdf, Luks, Segment, Slot, damaged};
-use crate::read::{be32, bytes_at, text};
+use crate::bytes::{be32, bytes_at, text};
 use crate::{Result, SECTOR};
 
 const SLOTS: usize = 8;

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Deserializer};
 
 use super::{Area, Digest, Hash, Kdf, Luks, Segment, Slot, damaged};
-use crate::read::{be16, be64, bytes_at, maybe_bytes_at, text};
+use crate::bytes::{be16, be64, bytes_at, maybe_bytes_at, text};
 use crate::{Error, Result};
 
 /// Bytes of the binary header.

@@ -5,7 +5,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use crate::read::{le32, le64, maybe_bytes_at, text};
+use crate::bytes::{le32, le64, maybe_bytes_at, text};
 use crate::{Error, Result};
 
 const MAGIC: u32 = 0xa92b_4efc;

@@ -10,7 +10,6 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use uuid::Uuid;
 
-use crate::PartitionInfo;
 use crate::probe::{le32, le64, utf16};
 
 /// Where the table of an MBR or an extended boot record begins.
@@ -23,9 +22,26 @@ const MOST_LOGICAL: u32 = 256;
 /// more than 256 partitions.
 const MOST_GPT: u32 = 256;
 
+/// What the partition table says of a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionInfo {
+    /// "gpt" or "dos".
+    pub table: &'static str,
+    /// The type: a UUID in a GPT, "0x83" in an MBR.
+    pub kind: String,
+    /// What the type means, if it is one of the common ones.
+    pub kind_name: Option<&'static str>,
+    /// The name in a GPT.
+    pub name: Option<String>,
+    /// The partition's own UUID; for an MBR, disk identifier and number, as
+    /// Linux has it in `PARTUUID`.
+    pub uuid: Option<String>,
+}
+
 /// Looks partition `number` up in the table of a disk with blocks of
 /// `block_size` bytes.
-pub(crate) fn find<R: Read + Seek>(
+pub fn find<R: Read + Seek>(
     disk: &mut R,
     block_size: u64,
     number: u32,
@@ -186,17 +202,18 @@ fn logical<R: Read + Seek>(disk: &mut R, block_size: u64, mbr: &[u8]) -> io::Res
 
 /// Where a partition is, as its table says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Extent {
-    pub(crate) number: u32,
+pub struct Extent {
+    /// Counted from 1.
+    pub number: u32,
     /// Bytes from the start of the disk.
-    pub(crate) start: u64,
+    pub start: u64,
     /// Where it ends.
-    pub(crate) end: u64,
+    pub end: u64,
 }
 
 /// All partitions of a disk with blocks of `block_size` bytes, also those that
 /// are not on it.
-pub(crate) fn extents<R: Read + Seek>(disk: &mut R, block_size: u64) -> io::Result<Vec<Extent>> {
+pub fn extents<R: Read + Seek>(disk: &mut R, block_size: u64) -> io::Result<Vec<Extent>> {
     match layout(disk, block_size)? {
         None => Ok(Vec::new()),
         Some(Layout::Gpt(header)) => gpt_extents(disk, block_size, &header),

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use crate::{Error, Result};
 
 /// Bytes at an offset; an error if they are not all there.
-pub(crate) fn bytes_at<R: Read + Seek>(reader: &mut R, offset: u64, len: usize) -> Result<Vec<u8>> {
+pub fn bytes_at<R: Read + Seek>(reader: &mut R, offset: u64, len: usize) -> Result<Vec<u8>> {
     reader.seek(SeekFrom::Start(offset))?;
     let mut bytes = vec![0; len];
     reader.read_exact(&mut bytes)?;
@@ -13,7 +13,7 @@ pub(crate) fn bytes_at<R: Read + Seek>(reader: &mut R, offset: u64, len: usize) 
 }
 
 /// The same, or nothing at the end of the device.
-pub(crate) fn maybe_bytes_at<R: Read + Seek>(
+pub fn maybe_bytes_at<R: Read + Seek>(
     reader: &mut R,
     offset: u64,
     len: usize,
@@ -30,28 +30,33 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     std::array::from_fn(|n| bytes[at + n])
 }
 
-pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
+/// The big-endian number of 16 bits at `at`, which must be there.
+pub fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes(array(bytes, at))
 }
 
-pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
+/// The big-endian number of 32 bits at `at`, which must be there.
+pub fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(array(bytes, at))
 }
 
-pub(crate) fn be64(bytes: &[u8], at: usize) -> u64 {
+/// The big-endian number of 64 bits at `at`, which must be there.
+pub fn be64(bytes: &[u8], at: usize) -> u64 {
     u64::from_be_bytes(array(bytes, at))
 }
 
-pub(crate) fn le32(bytes: &[u8], at: usize) -> u32 {
+/// The little-endian number of 32 bits at `at`, which must be there.
+pub fn le32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(array(bytes, at))
 }
 
-pub(crate) fn le64(bytes: &[u8], at: usize) -> u64 {
+/// The little-endian number of 64 bits at `at`, which must be there.
+pub fn le64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array(bytes, at))
 }
 
 /// Text up to the first NUL.
-pub(crate) fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0);
     let bytes = &bytes[..end.unwrap_or(bytes.len())];
     String::from_utf8_lossy(bytes).trim().to_owned()
