@@ -13,6 +13,7 @@ use crate::args::Global;
 use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
 use crate::location::Volume;
+use crate::output;
 use crate::passphrase::Passphrase;
 
 /// Bytes of a kernel's memory: enough for images of any size.
@@ -28,6 +29,8 @@ pub(crate) struct Session<'a> {
     /// All that is on an image and the images that go with it.
     volumes: HashMap<ImageId, Volumes>,
     disks: HashMap<ImageId, AttachedDisk>,
+    /// Images whose damage the user has been told of.
+    damaged: HashSet<ImageId>,
     kernel: Kernel,
 }
 
@@ -102,6 +105,7 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
         | Cause::Host(_)
         | Cause::Image(_)
         | Cause::CutShort(_)
+        | Cause::NoDriver(_)
         | Cause::Volume(_)) => cause.to_string(),
         Cause::NoFilesystem(Some(found)) => format!("holds {found}, not a filesystem"),
         Cause::NoFilesystem(None) => "holds no partition table and no filesystem \
@@ -138,6 +142,7 @@ impl<'a> Session<'a> {
             mounts: HashMap::new(),
             volumes: HashMap::new(),
             disks: HashMap::new(),
+            damaged: HashSet::new(),
             kernel,
         };
         if let Some(image) = writable {
@@ -252,6 +257,26 @@ impl<'a> Session<'a> {
         Ok(&self.volumes[&id])
     }
 
+    /// Says what of a disk's partition table is damaged, once.
+    pub(crate) fn warn_of_damage(
+        &mut self,
+        image: &Path,
+        disk: &AttachedDisk,
+    ) -> Result<(), Failure> {
+        let damage = disk.table_damage();
+        let damage = damage.map_err(|error| explain(image, &error))?;
+        let Some(damage) = damage.filter(|_| !self.options.quiet) else {
+            return Ok(());
+        };
+        if self.damaged.insert(ImageId::of(image)?) {
+            let image = image.display();
+            output::error(&format!(
+                "warning: {image}: {damage}; sgdisk -e {image} restores it"
+            ));
+        }
+        Ok(())
+    }
+
     /// Which part of a disk is meant. The kernel may know nothing of partitions on
     /// a disk that was cut short.
     fn pick(&mut self, disk: &AttachedDisk, volume: &Volume) -> Result<Partition, Failure> {
@@ -260,7 +285,12 @@ impl<'a> Session<'a> {
             Some(cut) => Err(cut),
             None => Err(failure),
         });
-        if let Some(found) = plain? {
+        let plain = plain?;
+        let whole = |found: &Partition| found.number().is_none();
+        if !plain.as_ref().is_some_and(whole) {
+            self.warn_of_damage(&volume.image, disk)?;
+        }
+        if let Some(found) = plain {
             return Ok(found);
         }
         let volumes = self.volumes(&volume.image, true)?;
@@ -303,6 +333,18 @@ impl<'a> Session<'a> {
 pub(crate) fn cut_short(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
     let cut = disk.cut_short().map_err(|error| explain(image, &error))?;
     Ok(cut.map(|cut| failure(image, cut.to_string())))
+}
+
+/// What is on all of a disk, if this kernel has no driver for it.
+pub(crate) fn no_driver(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
+    let explained = |error: drupe::Error| explain(image, &error);
+    // What looks like a signature beside a partition table is none.
+    if !disk.partitions().map_err(explained)?.is_empty() {
+        return Ok(None);
+    }
+    let found = disk.whole().probe().map_err(explained)?;
+    let found = found.and_then(|found| found.no_driver);
+    Ok(found.map(|found| failure(image, found.to_string())))
 }
 
 /// The part that is meant, if it is a partition or the whole with a filesystem

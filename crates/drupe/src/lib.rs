@@ -24,8 +24,9 @@
 //! `drupe_machine`; the private module `sys` is the one that makes them.
 
 mod attached_link;
+mod builder;
 mod cow;
-mod cut_short;
+mod device;
 mod disk;
 mod error;
 mod fs;
@@ -33,13 +34,13 @@ mod kernel;
 mod mount;
 pub mod net;
 mod partition;
-mod sector;
 mod sys;
+mod sysfs;
 mod volume;
 mod window;
 
 pub use attached_link::AttachedLink;
-pub use cut_short::CutShort;
+pub use builder::Builder;
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
 pub use drupe_formats::{Error as ImageError, Format, files as image_files, is_uri};
@@ -50,15 +51,15 @@ pub use drupe_host::disk::{
 pub use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
 pub use drupe_machine::{DeathReport, Ram, with_deadline, without_deadline};
-pub use drupe_ondisk::Error as VolumeError;
 pub use drupe_ondisk::probe;
-pub use drupe_ondisk::table::PartitionInfo;
+pub use drupe_ondisk::table::{Damage as TableDamage, PartitionInfo};
+pub use drupe_ondisk::{CutShort, Error as VolumeError};
 pub use error::{Cause, Error, Result};
 pub use fs::{
     Credentials, Dir, DirEntry, DirStream, File, FileTimes, FileType, Handle, Metadata, Node,
     OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
-pub use kernel::{Buffer, Builder, Interrupter, Kernel};
+pub use kernel::{Buffer, Interrupter, Kernel};
 pub use mount::{Mount, MountOptions};
 pub use partition::Partition;
 pub use sys::nr;

@@ -1,23 +1,30 @@
-//! What lies between disks and filesystems, as it is on disks: encrypted
-//! volumes ([`luks`]), logical volumes ([`lvm`]), software RAID ([`md`]).
+//! What is on disks, read without a kernel: signatures ([`probe`]), partition
+//! tables ([`table`]), sizes of sectors ([`sector`]), encrypted volumes ([`luks`]),
+//! logical volumes ([`lvm`]), software RAID ([`md`]).
 //!
-//! This crate reads headers and says what they mean: which key opens a volume,
-//! and which [`Target`]s of the kernel's device mapper make it
+//! This crate reads headers and says what they mean. Of a volume that is which key
+//! opens it, and which [`Target`]s of the kernel's device mapper make it
 //! (`Documentation/admin-guide/device-mapper`). It reads through
-//! [`std::io::Read`] and [`std::io::Seek`] and calls no kernel.
+//! [`std::io::Read`] and [`std::io::Seek`], and calls no kernel.
 //!
 //! Nothing on a disk is trusted: every access is checked, sizes are bounded
-//! before memory is taken for them, and what does not add up is an [`Error`].
+//! before memory is taken for them, work is bounded before it is begun, and what
+//! does not add up is an [`Error`].
 #![forbid(unsafe_code)]
 
 pub mod bytes;
+mod cut_short;
 pub mod luks;
 pub mod lvm;
 pub mod md;
+pub mod part;
 pub mod probe;
+pub mod sector;
 pub mod table;
 
 use std::io;
+
+pub use cut_short::CutShort;
 
 /// Bytes of a sector: the unit of device mapper tables, whatever the disk's own.
 pub const SECTOR: u64 = 512;
@@ -35,7 +42,7 @@ pub struct Target {
     pub params: String,
 }
 
-/// Why a volume cannot be made.
+/// Why what is on a disk cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -108,7 +108,7 @@ impl Activation<'_> {
             None => table?,
         };
         let mapped = dm::create(self.kernel, &table, self.read_only, below)?;
-        let made = Partition::of_volume(mapped);
+        let made = mapped.into_partition();
         self.made.insert(key, made.clone());
         Ok(made)
     }

@@ -256,7 +256,7 @@ impl Scan<'_> {
         }
         let kind = self.kind_found(index);
         let partition = self.volumes[index].partition.clone();
-        let reader = || partition.reader().map_err(Cause::from);
+        let reader = || partition.0.reader().map_err(Cause::from);
         match kind {
             Some("crypto_LUKS") => return self.unlock(index, &partition),
             Some("linux_raid_member") => {
@@ -325,11 +325,11 @@ impl Scan<'_> {
                 .map(|&index| self.volumes[index].partition.clone());
             match md::assemble(self.kernel, newest.version, parts.collect()) {
                 Ok(mapped) => {
-                    let name = match &newest.name[..] {
+                    let name = match newest.name() {
                         "" => format!("md/{}", uuid::Uuid::from_bytes(array)),
                         name => format!("md/{name}"),
                     };
-                    let array = Partition::of_volume(mapped);
+                    let array = mapped.into_partition();
                     let parts = array.partitions()?;
                     let index = self.add_made(name.clone(), VolumeKind::Array, array, indices)?;
                     for part in parts {

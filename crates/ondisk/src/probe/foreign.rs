@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::source::{Source, le16, le32, le64, serial, text, utf16};
+use super::source::{Source, serial, text};
 use super::{Detail, Format};
+use crate::bytes::{le16, le32, le64, utf16};
 
 type Found = io::Result<Option<Detail>>;
 

@@ -2,8 +2,10 @@
 
 use std::io;
 
-use super::source::{Source, be16, le32, le64, text, uuid};
+use super::source::{Source, text, uuid};
 use super::{Detail, Format};
+use crate::bytes::{be16, le32, le64};
+use crate::md::Member;
 
 type Found = io::Result<Option<Detail>>;
 
@@ -33,39 +35,13 @@ pub(super) const FORMATS: &[Format] = &[
     },
 ];
 
-const MD_MAGIC: u32 = 0xa92b_4efc;
-
-/// include/uapi/linux/raid/md_p.h; a superblock of version 1 is at the start
-/// (1.1), after 4 KiB (1.2) or at the end (1.0), one of version 0.90 at the end.
+/// Of [`md`](crate::md), which reads it.
 fn md(source: &mut Source<'_>) -> Found {
-    let size = source.size();
-    let near_end = (size / 512).saturating_sub(16) & !7;
-    for offset in [0, 4096, near_end * 512] {
-        let Some(sb) = source.get(offset, 256)? else {
-            continue;
-        };
-        let own_place = le64(&sb, 144).checked_mul(512) == Some(offset);
-        if le32(&sb, 0) == MD_MAGIC && le32(&sb, 4) == 1 && own_place {
-            return Ok(Some(Detail {
-                label: text(&sb[32..64]),
-                uuid: uuid(&sb, 16),
-                ..Detail::default()
-            }));
-        }
-    }
-    let last_64k = (size & !0xffff).saturating_sub(0x10000);
-    let sb = source.get(last_64k, 128)?;
-    let sb = sb.filter(|sb| le32(sb, 0) == MD_MAGIC && le32(sb, 4) == 0);
-    Ok(sb.map(|sb| {
-        // Its four words are in the order of the machine that wrote them.
-        let mut bytes = [0; 16];
-        for (n, at) in [20, 52, 56, 60].into_iter().enumerate() {
-            bytes[4 * n..][..4].copy_from_slice(&le32(&sb, at).to_be_bytes());
-        }
-        Detail {
-            uuid: uuid(&bytes, 0),
-            ..Detail::default()
-        }
+    let member = Member::find(source.size(), &mut |offset, len| source.get(offset, len))?;
+    Ok(member.map(|member| Detail {
+        label: Some(member.full_name),
+        uuid: uuid(&member.array, 0),
+        ..Detail::default()
     }))
 }
 

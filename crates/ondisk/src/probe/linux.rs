@@ -3,8 +3,9 @@
 
 use std::io;
 
-use super::source::{Source, be32, be64, le16, le32, le64, text, uuid};
+use super::source::{Source, text, uuid};
 use super::{Detail, Format};
+use crate::bytes::{be32, be64, le16, le32, le64, utf16};
 
 type Found = io::Result<Option<Detail>>;
 
@@ -139,7 +140,7 @@ fn btrfs(source: &mut Source<'_>) -> Found {
 fn f2fs(source: &mut Source<'_>) -> Found {
     let sb = source.get(1024, 1200)?;
     Ok(sb.map(|sb| Detail {
-        label: Some(super::utf16(&sb[124..124 + 1024])),
+        label: Some(utf16(&sb[124..124 + 1024])),
         uuid: uuid(&sb, 108),
         size: 1_u64
             .checked_shl(le32(&sb, 16))

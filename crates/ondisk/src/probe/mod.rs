@@ -10,12 +10,13 @@ mod layer;
 mod linux;
 mod optical;
 mod source;
+mod unsupported;
 
 use std::ffi::CStr;
+use std::fmt;
 use std::io::{self, Read, Seek};
 
 use source::Source;
-pub(crate) use source::{le32, le64, utf16};
 
 /// Something with a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +25,36 @@ pub struct Probe {
     /// blkid's name of the type: "ext4", "vfat", "swap", "crypto_LUKS".
     pub kind: &'static str,
     /// The kernel's filesystem type that mounts it; `None` if it is not a
-    /// filesystem.
+    /// filesystem, or not one of this kernel's.
     pub driver: Option<&'static CStr>,
+    /// It is a filesystem or a volume that no driver of this kernel reads.
+    pub no_driver: Option<NoDriver>,
     /// Its label, if it has one.
     pub label: Option<String>,
     /// Its UUID or serial number, as blkid writes it.
     pub uuid: Option<String>,
     /// Bytes that it says it occupies.
     pub size: Option<u64>,
+}
+
+/// What this kernel has no driver for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NoDriver {
+    /// "a romfs filesystem", "part of a ZFS pool".
+    pub what: &'static str,
+    /// What reads it instead: "fsck.cramfs --extract=DIR unpacks it".
+    pub remedy: &'static str,
+}
+
+impl fmt::Display for NoDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NoDriver { what, remedy } = self;
+        write!(
+            f,
+            "is {what}, which this kernel has no driver for; {remedy}"
+        )
+    }
 }
 
 /// The details of a match.
@@ -73,13 +96,14 @@ pub fn probe<R: Read + Seek>(reader: &mut R) -> io::Result<Option<Probe>> {
             return Ok(Some(Probe {
                 kind: detail.kind.unwrap_or(format.kind),
                 driver: format.driver,
+                no_driver: None,
                 label: detail.label.filter(|label| !label.is_empty()),
                 uuid: detail.uuid,
                 size: detail.size,
             }));
         }
     }
-    Ok(None)
+    unsupported::probe(&mut source)
 }
 
 #[cfg(test)]

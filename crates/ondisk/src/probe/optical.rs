@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::source::{Source, le16, le32, text};
+use super::source::{Source, text};
 use super::{Detail, Format};
+use crate::bytes::{le16, le32};
 
 type Found = io::Result<Option<Detail>>;
 

@@ -1,8 +1,10 @@
-//! [`Source`]: checked, cached access to what is probed; conversions.
+//! [`Source`]: checked, cached access to what is probed; texts.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use uuid::Uuid;
+
+use crate::bytes;
 
 /// Bytes read at once from the start; most signatures are there.
 const HEAD: usize = 72 << 10;
@@ -58,58 +60,14 @@ impl<'a> Source<'a> {
     }
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
-    array
-}
-
-/// Little-endian 16 bits at `at`, which must be there; likewise below.
-pub(crate) fn le16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(array(bytes, at))
-}
-
-pub(crate) fn le32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(array(bytes, at))
-}
-
-pub(crate) fn le64(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(array(bytes, at))
-}
-
-pub(super) fn be16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes(array(bytes, at))
-}
-
-pub(super) fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(array(bytes, at))
-}
-
-pub(super) fn be64(bytes: &[u8], at: usize) -> u64 {
-    u64::from_be_bytes(array(bytes, at))
-}
-
-/// UTF-16LE up to the first NUL.
-pub(crate) fn utf16(bytes: &[u8]) -> String {
-    let units: Vec<u16> = bytes
-        .chunks_exact(2)
-        .map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
-        .take_while(|&unit| unit != 0)
-        .collect();
-    String::from_utf16_lossy(&units)
-}
-
-/// Text up to the first NUL, less the spaces it was padded with.
+/// Text as [`bytes::text`] reads it; an empty one is none.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
-    let len = bytes.iter().position(|&byte| byte == 0);
-    let text = String::from_utf8_lossy(&bytes[..len.unwrap_or(bytes.len())]);
-    let text = text.trim_end();
-    (!text.is_empty()).then(|| text.to_owned())
+    Some(bytes::text(bytes)).filter(|text| !text.is_empty())
 }
 
 /// A UUID of 16 bytes at `at`; all zeroes is none.
 pub(super) fn uuid(bytes: &[u8], at: usize) -> Option<String> {
-    let uuid = Uuid::from_bytes(array(bytes, at));
+    let uuid = Uuid::from_bytes(std::array::from_fn(|n| bytes[at + n]));
     (!uuid.is_nil()).then(|| uuid.to_string())
 }
 

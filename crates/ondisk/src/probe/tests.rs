@@ -285,6 +285,45 @@ fn raid() {
 }
 
 #[test]
+fn what_has_no_driver() {
+    let found = made(4 * MIB, &["mkfs.minix", "IMAGE"]);
+    let named = found.no_driver.expect("no driver").to_string();
+    assert_eq!(
+        named,
+        "is a Minix filesystem, which this kernel has no driver for; \
+         mount -t minix reads it on a Linux host"
+    );
+    for version in ["-1", "-2", "-3"] {
+        let found = made(4 * MIB, &["mkfs.minix", version, "IMAGE"]);
+        assert_eq!((found.kind, found.driver), ("minix", None));
+    }
+    let found = packed(&["mkfs.cramfs", "TREE", "IMAGE"]);
+    assert_eq!((found.kind, found.driver), ("cramfs", None));
+    // An empty superblock of Minix: not even its size makes sense.
+    let mut image = vec![0; 8192];
+    image[1024 + 16..][..2].copy_from_slice(b"\x7f\x13");
+    assert_eq!(
+        probe(&mut Cursor::new(image)).expect("a cursor reads"),
+        None
+    );
+    for (at, magic, kind) in [
+        (0, &b"-rom1fs-"[..], "romfs"),
+        (0, b"\x85\x19\x03\x20", "jffs2"),
+        (1024, b"\x02\0\0\0\0\0\x34\x34", "nilfs2"),
+        (0x10034, b"ReIsEr2Fs", "reiserfs"),
+        (1024, b"H+\0\x04", "hfsplus"),
+        (32, b"NXSB", "apfs"),
+        (0x4014, b"\0\0\0\x07version\0", "zfs_member"),
+        (3, b"-FVE-FS-", "BitLocker"),
+        (0, b"UBI#\x01", "ubi"),
+    ] {
+        let found = pieces(1 << 20, &[(at, magic)]);
+        assert_eq!((found.kind, found.driver), (kind, None));
+        assert!(found.no_driver.is_some());
+    }
+}
+
+#[test]
 fn nothing() {
     for size in [0, 1, 511, 512, 100_000] {
         let mut zeroes = Cursor::new(vec![0; size]);
