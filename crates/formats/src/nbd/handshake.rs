@@ -175,7 +175,7 @@ fn finish(export: Option<(u64, u16)>, (min, max): (u32, u32)) -> Result<Export> 
     let Some((size, flags)) = export else {
         return Err(nonsense("it does not tell the size"));
     };
-    if size > crate::open::MAX_SIZE {
+    if size > crate::options::MAX_SIZE {
         return Err(nonsense("the size that it states is impossible"));
     }
     if !min.is_power_of_two() || max < min {

@@ -1,13 +1,19 @@
 //! What a disk is to a kernel.
 
+mod faulty;
+mod file;
+mod image_file;
+mod memory;
+mod recording;
+
 use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::Arc;
 
-pub use crate::faulty_disk::{DiskOp, Fault, Faults, FaultyDisk};
-pub use crate::file_disk::FileDisk;
-pub use crate::image_file::{ImageFile, LockHolder, lock_holder};
-pub use crate::memory_disk::MemoryDisk;
-pub use crate::recording_disk::{Loss, Record, RecordingDisk};
+pub use faulty::{DiskOp, Fault, Faults, FaultyDisk};
+pub use file::FileDisk;
+pub use image_file::{ImageFile, LockHolder, lock_holder};
+pub use memory::MemoryDisk;
+pub use recording::{Loss, Record, RecordingDisk};
 
 /// What a disk is, asked once when it is added to a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
