@@ -1,5 +1,6 @@
 //! Reads archives: ustar, GNU and PAX, as streams.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader, Header};
@@ -7,8 +8,14 @@ use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader, Header};
 use super::{BLOCK, Extents, pax};
 use crate::time::Time;
 
-/// Most that a header's records may take: several attributes of 64 KiB.
+/// Bytes of the records of one member, at most: several attributes of 64 KiB, and
+/// as much as libarchive takes.
 const MOST_RECORDS: u64 = 16 << 20;
+/// Bytes of all global records, at most: they are applied to each member.
+const MOST_GLOBAL: u64 = 64 << 10;
+/// Bytes of the names of a member's extended attributes, at most: more of them
+/// Linux does not list (`XATTR_LIST_MAX`).
+const MOST_XATTR_NAMES: usize = 64 << 10;
 /// Longest name that a GNU header may give.
 const MOST_NAME: u64 = 1 << 20;
 /// Most parts of one sparse file.
@@ -56,8 +63,9 @@ pub(super) struct Reader<R> {
     /// Of the member's contents, still to be read; and what pads them.
     left: u64,
     padding: u64,
-    /// Records of a global header.
+    /// Records of global headers, and how many bytes these had.
     global: Vec<(Vec<u8>, Vec<u8>)>,
+    global_bytes: u64,
     begun: bool,
 }
 
@@ -72,6 +80,7 @@ impl<R: Read> Reader<R> {
             left: 0,
             padding: 0,
             global: Vec::new(),
+            global_bytes: 0,
             begun: false,
         }
     }
@@ -111,7 +120,10 @@ impl<R: Read> Reader<R> {
     /// All of the member's contents.
     fn contents(&mut self, most: u64) -> io::Result<Vec<u8>> {
         if self.left > most {
-            return Err(invalid("a header of the archive is too long"));
+            return Err(invalid(format!(
+                "a header of the archive has {} bytes, of at most {most}",
+                self.left
+            )));
         }
         let mut bytes = vec![0; self.left as usize];
         self.read_exact(&mut bytes)?;
@@ -196,18 +208,18 @@ impl<R: Read> Reader<R> {
                     records = owned(&bytes)?;
                 }
                 EntryType::XGlobalHeader => {
-                    let bytes = self.contents(MOST_RECORDS)?;
-                    self.global.extend(owned(&bytes)?);
-                    if self.global.len() > 10_000 {
-                        return Err(invalid("the archive has too many global headers"));
+                    let bytes = self.contents(MOST_GLOBAL)?;
+                    self.global_bytes += bytes.len() as u64;
+                    if self.global_bytes > MOST_GLOBAL {
+                        return Err(invalid(format!(
+                            "the archive's global headers have more than {MOST_GLOBAL} bytes"
+                        )));
                     }
+                    self.global.extend(owned(&bytes)?);
                 }
                 EntryType::GNULongName => path = Some(until_nul(self.contents(MOST_NAME)?)),
                 EntryType::GNULongLink => link = Some(until_nul(self.contents(MOST_NAME)?)),
-                _ => {
-                    let all: Vec<_> = self.global.iter().cloned().chain(records).collect();
-                    return self.member(&header, path, link, &all).map(Some);
-                }
+                _ => return self.member(&header, path, link, &records).map(Some),
             }
         }
     }
@@ -243,6 +255,7 @@ impl<R: Read> Reader<R> {
         } else if let Some(gnu) = header.as_gnu() {
             member.device = (field(&gnu.dev_major) as u32, field(&gnu.dev_minor) as u32);
         }
+        let records = self.global.iter().chain(records);
         let sparse = Sparse::apply(&mut member, records)?;
         if let Some(size) = sparse.stored {
             self.contains(header, Some(size))?;
@@ -396,9 +409,14 @@ struct Sparse {
 
 impl Sparse {
     /// Applies all records to a member; those about sparse files are returned.
-    fn apply(member: &mut Member, records: &[(Vec<u8>, Vec<u8>)]) -> io::Result<Sparse> {
+    fn apply<'a>(
+        member: &mut Member,
+        records: impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)>,
+    ) -> io::Result<Sparse> {
         let mut sparse = Sparse::default();
         let mut name = None;
+        let mut xattrs = BTreeMap::new();
+        let mut xattr_names = 0;
         for (key, value) in records {
             let wrong = || {
                 invalid(format!(
@@ -452,13 +470,25 @@ impl Sparse {
                 }
                 key => {
                     if let Some(name) = pax::xattr_name(key) {
+                        let len = name.len() + 1;
                         // The last one counts.
-                        member.xattrs.retain(|(known, _)| *known != name);
-                        member.xattrs.push((name, value.clone()));
+                        if xattrs.insert(name, value).is_none() {
+                            xattr_names += len;
+                        }
+                        if xattr_names > MOST_XATTR_NAMES {
+                            return Err(invalid(format!(
+                                "the names of a file's extended attributes have more than \
+                                 {MOST_XATTR_NAMES} bytes"
+                            )));
+                        }
                     }
                 }
             }
         }
+        let xattrs = xattrs.into_iter();
+        member
+            .xattrs
+            .extend(xattrs.map(|(name, value)| (name, value.clone())));
         if let Some(name) = name {
             member.path = name;
         }
@@ -536,6 +566,62 @@ mod tests {
         }
         // 2^56 in a field of twelve bytes.
         assert_eq!(number(b"\x80\0\0\0\x01\0\0\0\0\0\0\0"), Some(1 << 56));
+    }
+
+    /// A member of a type with contents, and one that they describe.
+    fn described(kind: EntryType, contents: &[u8]) -> Vec<u8> {
+        let mut archive = Vec::new();
+        for (kind, contents) in [(kind, contents), (EntryType::Regular, b"")] {
+            let mut header = Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_size(contents.len() as u64);
+            header.set_cksum();
+            archive.extend(header.as_bytes());
+            archive.extend(contents);
+            archive.resize(archive.len().next_multiple_of(512), 0);
+        }
+        archive
+    }
+
+    /// As many attributes as fit into a header took minutes for each member.
+    #[test]
+    fn records_are_bounded() {
+        let mut records = Vec::new();
+        for n in 0..200_000 {
+            let key = format!("SCHILY.xattr.user.{n}");
+            pax::append(&mut records, key.as_bytes(), b"");
+        }
+        let read = |archive: &[u8]| Reader::new(archive).next().map_err(|e| e.to_string());
+        let error = read(&described(EntryType::XHeader, &records)).unwrap_err();
+        assert_eq!(
+            error,
+            "the names of a file's extended attributes have more than 65536 bytes"
+        );
+        let error = read(&described(EntryType::XGlobalHeader, &records)).unwrap_err();
+        assert!(error.ends_with("bytes, of at most 65536"), "{error}");
+        // The last one counts, however many there are.
+        let mut records = Vec::new();
+        for n in 0..200_000 {
+            pax::append(
+                &mut records,
+                b"SCHILY.xattr.user.a",
+                n.to_string().as_bytes(),
+            );
+        }
+        let member = read(&described(EntryType::XHeader, &records)).unwrap();
+        let xattrs = member.expect("a member").xattrs;
+        assert_eq!(xattrs, [(b"user.a".to_vec(), b"199999".to_vec())]);
+        // Global headers, all together.
+        let mut records = Vec::new();
+        pax::append(&mut records, b"comment", &[b'x'; 40_000]);
+        let mut archive = described(EntryType::XGlobalHeader, &records);
+        archive.truncate(archive.len() - 512);
+        archive.extend(described(EntryType::XGlobalHeader, &records));
+        let error = read(&archive).unwrap_err();
+        assert_eq!(
+            error,
+            "the archive's global headers have more than 65536 bytes"
+        );
     }
 
     #[test]

@@ -40,6 +40,19 @@ impl Hash {
         })
     }
 
+    /// Rounds that [`Hash::pbkdf2`] takes for `len` bytes: each of its blocks takes
+    /// all iterations.
+    pub(crate) fn work(self, iterations: u32, len: usize) -> u64 {
+        let block = match self {
+            Hash::Sha1 => 20,
+            Hash::Sha224 => 28,
+            Hash::Sha256 => 32,
+            Hash::Sha384 => 48,
+            Hash::Sha512 => 64,
+        };
+        u64::from(iterations).saturating_mul(len.div_ceil(block) as u64)
+    }
+
     /// PBKDF2 with HMAC (RFC 8018).
     pub(crate) fn pbkdf2(self, password: &[u8], salt: &[u8], iterations: u32, out: &mut [u8]) {
         use pbkdf2::pbkdf2_hmac;

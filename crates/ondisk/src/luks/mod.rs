@@ -29,11 +29,18 @@ const MAX_KEY: usize = 512;
 /// Stripes of a split key, at most; cryptsetup makes 4000.
 const MAX_STRIPES: u64 = 1 << 16;
 
-/// Rounds of PBKDF2, at most: about a minute. cryptsetup makes as many as take
-/// two seconds; a damaged or hostile header may ask for hours.
-const MAX_ROUNDS: u32 = 200_000_000;
-/// KiB that Argon2 goes through, all passes together, at most: as long.
-const MAX_FILLED: u64 = 128 << 20;
+/// Key slots and digests, at most: cryptsetup's own limit.
+const MAX_SLOTS: usize = 32;
+/// Bytes of the digest of a key, at most: those of the longest hash.
+const MAX_DIGEST: usize = 64;
+
+/// Work of one key derivation, at most, in rounds of PBKDF2: about a minute.
+/// cryptsetup makes as many as take two seconds; a damaged or hostile header may
+/// ask for hours.
+const MAX_WORK: u64 = 200_000_000;
+/// Work for all key slots that a passphrase is tried on, at most. 32 slots as
+/// cryptsetup makes them are a quarter of that.
+const MAX_WORK_OF_ALL: u64 = 4 * MAX_WORK;
 
 /// The header of an encrypted volume.
 #[derive(Debug, Clone)]
@@ -145,17 +152,26 @@ impl Luks {
     /// device, decrypted with a key; sectors are numbered from its start.
     ///
     /// Takes as long as whoever made the volume has chosen: about two seconds
-    /// for each key slot, and up to 4 GiB of memory.
+    /// for each key slot, and up to 4 GiB of memory. It ends within minutes in
+    /// any case.
     ///
     /// # Errors
     ///
-    /// [`Error::WrongPassphrase`]; those of `decrypt`.
+    /// [`Error::WrongPassphrase`]; [`Error::Damaged`] if the key slots would take
+    /// too long to try; those of `decrypt`.
     pub fn unlock<F, E>(&self, passphrase: &[u8], mut decrypt: F) -> Result<VolumeKey, E>
     where
         F: FnMut(&Area, &[u8]) -> Result<Vec<u8>, E>,
         E: From<Error>,
     {
+        let mut left = MAX_WORK_OF_ALL;
         for slot in &self.slots {
+            let Some(rest) = left.checked_sub(self.work(slot)) else {
+                let id = slot.id;
+                let why = format!("its key slots from {id} on would take hours to try");
+                return Err(damaged(why).into());
+            };
+            left = rest;
             let key = slot.kdf.derive(passphrase, slot.area.key_bytes)?;
             let mut split = Zeroizing::new(decrypt(&slot.area, &key)?);
             let key = slot.merge(&mut split)?;
@@ -165,6 +181,12 @@ impl Luks {
             }
         }
         Err(Error::WrongPassphrase.into())
+    }
+
+    /// What trying a key slot takes, with the digests that the key is compared to.
+    fn work(&self, slot: &Slot) -> u64 {
+        let digests = self.digests.iter().map(|digest| digest.work(slot.id));
+        digests.fold(slot.kdf.work(slot.area.key_bytes), u64::saturating_add)
     }
 
     /// The table of the decrypted volume; `device` is the encrypted one, of
@@ -242,11 +264,18 @@ impl VolumeKey {
 }
 
 impl Kdf {
-    /// Whether it ends within minutes.
-    fn ends(&self) -> bool {
+    /// What deriving `len` bytes takes, in rounds of PBKDF2.
+    fn work(&self, len: usize) -> u64 {
         match self {
-            Kdf::Pbkdf2 { iterations, .. } => *iterations <= MAX_ROUNDS,
-            Kdf::Argon2 { time, memory, .. } => u64::from(*time) * u64::from(*memory) <= MAX_FILLED,
+            Kdf::Pbkdf2 {
+                hash, iterations, ..
+            } => hash.work(*iterations, len),
+            // KiB that all passes together go through; one takes as long as one
+            // and a half rounds.
+            Kdf::Argon2 { time, memory, .. } => {
+                let filled = u64::from(*time) * u64::from(*memory);
+                filled.saturating_mul(3) / 2
+            }
         }
     }
 
@@ -284,7 +313,7 @@ impl Slot {
         } = &self;
         let keys = [self.key_bytes, area.key_bytes];
         let split = (self.key_bytes as u64).checked_mul(*stripes);
-        if !self.kdf.ends() {
+        if self.kdf.work(area.key_bytes) > MAX_WORK {
             let why = format!("the key of slot {id} would take hours to derive");
             return Err(damaged(why));
         }
@@ -324,9 +353,20 @@ impl Slot {
 
 impl Digest {
     fn checked(self) -> Result<Digest> {
-        match self.iterations <= MAX_ROUNDS && !self.digest.is_empty() {
+        let len = self.digest.len();
+        let sane =
+            (1..=MAX_DIGEST).contains(&len) && self.hash.work(self.iterations, len) <= MAX_WORK;
+        match sane {
             true => Ok(self),
             false => Err(damaged("the digest of its key makes no sense")),
+        }
+    }
+
+    /// What comparing the key of a slot takes.
+    fn work(&self, slot: u32) -> u64 {
+        match self.slots.contains(&slot) {
+            true => self.hash.work(self.iterations, self.digest.len()),
+            false => 0,
         }
     }
 
@@ -337,3 +377,6 @@ impl Digest {
         digest == self.digest
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Deserializer};
 
-use super::{Area, Digest, Hash, Kdf, Luks, Segment, Slot, damaged};
+use super::{Area, Digest, Hash, Kdf, Luks, MAX_SLOTS, Segment, Slot, damaged};
 use crate::bytes::{be16, be64, bytes_at, maybe_bytes_at, text};
 use crate::{Error, Result};
 
@@ -182,6 +182,12 @@ fn luks(uuid: String, json: Json) -> Result<Luks> {
     if let Some(needed) = mandatory.unwrap_or_default().first() {
         return Err(Error::Unsupported(format!(
             "the LUKS2 requirement {needed:?}"
+        )));
+    }
+    let most = json.keyslots.len().max(json.digests.len());
+    if most > MAX_SLOTS {
+        return Err(damaged(format!(
+            "it has {most} key slots or digests, of at most {MAX_SLOTS}"
         )));
     }
     // More than one while it is being encrypted anew.

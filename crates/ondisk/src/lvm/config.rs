@@ -13,6 +13,10 @@ use crate::Result;
 /// Sections in sections, at most: a group has three levels.
 const MAX_DEPTH: usize = 8;
 
+/// Values and sections, at most, those in lists included: a group with 10,000
+/// volumes has a fifth of that.
+const MAX_VALUES: usize = 1 << 20;
+
 /// A section: values and sections by their names.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Section {
@@ -88,7 +92,10 @@ impl Value {
 
 /// Parses a whole text.
 pub(super) fn parse(text: &str) -> Result<Section> {
-    let mut parser = Parser { rest: text };
+    let mut parser = Parser {
+        rest: text,
+        left: MAX_VALUES,
+    };
     let section = parser.section(0)?;
     match parser.peek() {
         None => Ok(section),
@@ -98,6 +105,8 @@ pub(super) fn parse(text: &str) -> Result<Section> {
 
 struct Parser<'a> {
     rest: &'a str,
+    /// Values and sections that may come.
+    left: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -124,6 +133,13 @@ impl<'a> Parser<'a> {
         found
     }
 
+    /// Counts a value or a section.
+    fn count(&mut self) -> Result<()> {
+        let left = self.left.checked_sub(1);
+        self.left = left.ok_or_else(|| damaged(format!("it has more than {MAX_VALUES} values")))?;
+        Ok(())
+    }
+
     /// Everything up to the first character that is none of a word.
     fn word(&mut self) -> Result<&'a str> {
         self.peek();
@@ -146,6 +162,7 @@ impl<'a> Parser<'a> {
         }
         let mut section = Section::default();
         while !matches!(self.peek(), None | Some('}')) {
+            self.count()?;
             let name = self.word()?.to_owned();
             if self.take('{') {
                 let inner = self.section(depth + 1)?;
@@ -174,6 +191,7 @@ impl<'a> Parser<'a> {
         }
         let mut list = Vec::new();
         while !self.take(']') {
+            self.count()?;
             list.push(self.value(false)?);
             self.take(',');
         }

@@ -12,16 +12,21 @@
 mod config;
 mod segment;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 
 use crate::bytes::{bytes_at, le32, le64, maybe_bytes_at};
 use crate::{Error, Result, SECTOR};
 use config::Section;
 pub use segment::Part;
+use segment::Snapshot;
 
 /// Bytes of a group's description, at most.
 const MAX_TEXT: u64 = 32 << 20;
+/// Metadata areas of a physical volume, at most: pvcreate(8) makes up to two.
+const MAX_AREAS: usize = 4;
+/// Volumes of a group, at most, hidden ones included.
+const MAX_VOLUMES: usize = 16384;
 /// Where the checksums of this format start.
 const INITIAL_CRC: u32 = 0xf597_a6cf;
 
@@ -48,6 +53,10 @@ pub struct Group {
     /// By the names that the segments use.
     physical: BTreeMap<String, Physical>,
     logical: BTreeMap<String, Section>,
+    /// Snapshots of the old kind, by the names that they go by.
+    snapshots: BTreeMap<String, Snapshot>,
+    /// Volumes that have such snapshots.
+    origins: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -121,7 +130,7 @@ impl PhysicalVolume {
         let (_data, metadata) = (areas(), areas());
         let mut group: Option<Group> = None;
         let mut trouble = None;
-        for (offset, size) in metadata {
+        for (offset, size) in metadata.into_iter().take(MAX_AREAS) {
             match Group::of_area(reader, offset, size) {
                 Ok(Some(found)) if group.as_ref().is_none_or(|old| old.seqno < found.seqno) => {
                     group = Some(found);
@@ -193,7 +202,22 @@ impl Group {
         };
         let logical = group.section("logical_volumes");
         let logical = logical.into_iter().flat_map(Section::sections);
+        let logical: BTreeMap<_, _> = logical
+            .map(|(name, section)| (name.to_owned(), section.clone()))
+            .collect();
+        if logical.len() > MAX_VOLUMES {
+            let count = logical.len();
+            return Err(damaged(format!(
+                "it has {count} volumes, of at most {MAX_VOLUMES}"
+            )));
+        }
+        let snapshots = segment::snapshots(&logical)?;
         Ok(Group {
+            origins: snapshots
+                .values()
+                .map(|found| found.origin.clone())
+                .collect(),
+            snapshots,
             name: name.to_owned(),
             id: group.text("id")?.to_owned(),
             seqno: group.number("seqno")?,
@@ -204,9 +228,7 @@ impl Group {
                 .sections()
                 .map(physical)
                 .collect::<Result<_>>()?,
-            logical: logical
-                .map(|(name, section)| (name.to_owned(), section.clone()))
-                .collect(),
+            logical,
         })
     }
 
@@ -221,11 +243,11 @@ impl Group {
     ///
     /// [`Error::Damaged`].
     pub fn logical_volumes(&self) -> Result<Vec<LogicalVolume>> {
-        let snapshots = self.snapshots()?;
+        let mut sizes = BTreeMap::new();
         let mut volumes = Vec::new();
         for (name, lv) in &self.logical {
             // The store of a snapshot is hidden, and the snapshot goes by its name.
-            let store = snapshots.iter().find(|snapshot| snapshot.store == *name);
+            let store = self.snapshots.get(name);
             if !lv.list("status")?.contains(&"VISIBLE") && store.is_none() {
                 continue;
             }
@@ -237,13 +259,18 @@ impl Group {
                 continue;
             }
             let (source, kind) = match store {
-                Some(snapshot) => (snapshot.origin, "snapshot"),
+                Some(snapshot) => (snapshot.origin.as_str(), "snapshot"),
                 None => (name.as_str(), kind.text("type")?),
+            };
+            // Many snapshots may have the same origin.
+            let size = match sizes.get(source) {
+                Some(&size) => size,
+                None => *sizes.entry(source).or_insert(self.size(source)?),
             };
             volumes.push(LogicalVolume {
                 name: name.clone(),
                 id: lv.text("id")?.to_owned(),
-                size: self.size(source)?,
+                size,
                 kind: kind.to_owned(),
             });
         }
@@ -266,13 +293,18 @@ impl Group {
     fn segments(&self, name: &str) -> Result<Vec<&Section>> {
         let lv = self.logical.get(name);
         let lv = lv.ok_or_else(|| damaged(format!("there is no volume {name}")))?;
-        let mut segments = Vec::new();
-        for (_, segment) in lv.sections() {
-            segments.push((segment.number("start_extent")?, segment));
-        }
-        segments.sort_by_key(|(start, _)| *start);
-        Ok(segments.into_iter().map(|(_, segment)| segment).collect())
+        segments(lv)
     }
+}
+
+/// The segments of a logical volume, in their order.
+fn segments(lv: &Section) -> Result<Vec<&Section>> {
+    let mut segments = Vec::new();
+    for (_, segment) in lv.sections() {
+        segments.push((segment.number("start_extent")?, segment));
+    }
+    segments.sort_by_key(|(start, _)| *start);
+    Ok(segments.into_iter().map(|(_, segment)| segment).collect())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The device mapper tables of logical volumes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::config::{Section, Value};
@@ -22,13 +23,33 @@ pub enum Part<'a> {
 /// Finds the device of a part: "MAJOR:MINOR".
 type Devices<'f> = dyn FnMut(Part<'_>) -> Result<String> + 'f;
 
-/// A snapshot of the old kind.
-pub(super) struct Snapshot<'a> {
-    pub(super) origin: &'a str,
-    /// The volume that keeps what has changed. The snapshot goes by its name.
-    pub(super) store: &'a str,
+/// Devices that one segment is made of, at most: dm-raid takes 253 with metadata
+/// beside each (`drivers/md/dm-raid.c`), lvm2 makes 128 stripes.
+const MAX_PARTS: usize = 2 * 253;
+
+/// A snapshot of the old kind. It goes by the name of the volume that keeps what
+/// has changed.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) origin: String,
     /// Sectors.
     chunk_size: u64,
+}
+
+/// All snapshots of the old kind, by the names that they go by.
+pub(super) fn snapshots(logical: &BTreeMap<String, Section>) -> Result<BTreeMap<String, Snapshot>> {
+    let mut found = BTreeMap::new();
+    for segment in logical.values().flat_map(Section::sections) {
+        let (_, segment) = segment;
+        if segment.text("type")? == "snapshot" {
+            let snapshot = Snapshot {
+                origin: segment.text("origin")?.to_owned(),
+                chunk_size: segment.number("chunk_size")?,
+            };
+            found.insert(segment.text("cow_store")?.to_owned(), snapshot);
+        }
+    }
+    Ok(found)
 }
 
 impl Group {
@@ -43,11 +64,10 @@ impl Group {
     where
         F: FnMut(Part<'_>) -> Result<String>,
     {
-        let snapshots = self.snapshots()?;
-        if let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.store == name) {
-            return self.snapshot(snapshot, writable, &mut devices);
+        if let Some(snapshot) = self.snapshots.get(name) {
+            return self.snapshot(name, snapshot, writable, &mut devices);
         }
-        if writable && snapshots.iter().any(|snapshot| snapshot.origin == name) {
+        if writable && self.origins.contains(name) {
             let what = format!("writing to {}/{name}, which has snapshots,", self.name);
             return Err(Error::Unsupported(what));
         }
@@ -182,44 +202,39 @@ impl Group {
                 .ok_or_else(|| damaged("a segment is nowhere"))?;
             Ok(format!("{} {sector}", devices(part)?))
         };
+        bounded(pairs.len() / 2)?;
         pairs.chunks(2).map(area).collect()
     }
 
     fn snapshot(
         &self,
-        snapshot: &Snapshot<'_>,
+        name: &str,
+        snapshot: &Snapshot,
         writable: bool,
         devices: &mut Devices<'_>,
     ) -> Result<Vec<Target>> {
         if writable {
-            let what = format!("writing to the snapshot {}/{}", self.name, snapshot.store);
+            let what = format!("writing to the snapshot {}/{name}", self.name);
             return Err(Error::Unsupported(what));
         }
-        let origin = devices(Part::Logical(snapshot.origin))?;
-        let store = devices(Part::Store(snapshot.store))?;
+        let origin = devices(Part::Logical(&snapshot.origin))?;
+        let store = devices(Part::Store(name))?;
         Ok(vec![Target {
             start: 0,
-            len: self.size(snapshot.origin)? / crate::SECTOR,
+            len: self.size(&snapshot.origin)? / crate::SECTOR,
             kind: "snapshot",
             params: format!("{origin} {store} P {}", snapshot.chunk_size),
         }])
     }
+}
 
-    /// All snapshots of the old kind.
-    pub(super) fn snapshots(&self) -> Result<Vec<Snapshot<'_>>> {
-        let mut snapshots = Vec::new();
-        for name in self.logical.keys() {
-            for segment in self.segments(name)? {
-                if segment.text("type")? == "snapshot" {
-                    snapshots.push(Snapshot {
-                        origin: segment.text("origin")?,
-                        store: segment.text("cow_store")?,
-                        chunk_size: segment.number("chunk_size")?,
-                    });
-                }
-            }
-        }
-        Ok(snapshots)
+/// Refuses to look for the devices of a segment of too many parts.
+fn bounded(parts: usize) -> Result<()> {
+    match parts <= MAX_PARTS {
+        true => Ok(()),
+        false => Err(damaged(format!(
+            "a segment has {parts} parts, of at most {MAX_PARTS}"
+        ))),
     }
 }
 
@@ -249,6 +264,7 @@ fn raid(
     };
     let mut members = String::new();
     let names = segment.list(lists)?;
+    bounded(names.len())?;
     for name in &names {
         let device = devices(Part::Logical(name))?;
         let _ = match pairs {

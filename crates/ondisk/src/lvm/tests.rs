@@ -105,6 +105,32 @@ fn what_is_wrong_is_named() {
     );
 }
 
+/// What a description may ask for is bounded before work begins.
+#[test]
+fn sizes_are_bounded() {
+    let error = |text: &str| {
+        let group = Group::parse(text);
+        let table = group.and_then(|group| group.table("home", true, |_| Ok("8:1".into())));
+        table.unwrap_err().to_string()
+    };
+    let stripes = format!("stripes = [{}", "\"pv0\", 0, ".repeat(507));
+    assert_eq!(
+        error(&GROUP.replace("stripes = [", &stripes)),
+        "damaged LVM metadata: a segment has 508 parts, of at most 506"
+    );
+    let flags = format!("flags = [{}]", "1,".repeat(1 << 20));
+    assert_eq!(
+        error(&GROUP.replace("flags = []", &flags)),
+        "damaged LVM metadata: it has more than 1048576 values"
+    );
+    let volumes: String = (0..16384).map(|n| format!("v{n}{{}}")).collect();
+    let logical = format!("logical_volumes {{ {volumes}");
+    assert_eq!(
+        error(&GROUP.replace("logical_volumes {", &logical)),
+        "damaged LVM metadata: it has 16385 volumes, of at most 16384"
+    );
+}
+
 /// Any text ends in a group or an error.
 #[test]
 fn texts_cut_and_changed() {
