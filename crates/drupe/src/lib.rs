@@ -30,6 +30,9 @@ mod device;
 mod disk;
 mod error;
 mod fs;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kernel;
 mod mount;
 pub mod net;

@@ -19,6 +19,9 @@ mod cache;
 mod error;
 mod files;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
 mod nbd;
 mod open;

@@ -14,6 +14,9 @@
 
 pub mod bytes;
 mod cut_short;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod luks;
 pub mod lvm;
 pub mod md;

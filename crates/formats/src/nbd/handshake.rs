@@ -119,6 +119,21 @@ pub(super) fn connect(address: &Address, patience: Duration) -> Result<(Socket, 
     Ok((talk.socket, export))
 }
 
+/// For fuzz targets: the handshake over a connection that there is already.
+#[cfg(feature = "fuzzing")]
+pub(super) fn over(
+    socket: std::os::fd::OwnedFd,
+    export: &str,
+    patience: Duration,
+) -> Result<(Socket, Export)> {
+    let talk = Talk {
+        socket: Socket::connected(socket),
+        deadline: Instant::now() + patience,
+    };
+    let export = negotiate(&talk, export)?;
+    Ok((talk.socket, export))
+}
+
 fn negotiate(talk: &Talk, name: &str) -> Result<Export> {
     let hello = talk.receive(18)?;
     if be64(&hello, 0) != MAGIC {

@@ -307,5 +307,36 @@ fn segments(lv: &Section) -> Result<Vec<&Section>> {
     Ok(segments.into_iter().map(|(_, segment)| segment).collect())
 }
 
+/// For fuzz targets: makes checksums right.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn mend(disk: &mut [u8]) {
+    const LEN: usize = SECTOR as usize;
+    let at = |disk: &[u8]| {
+        (0..4).find(|n| {
+            disk.get(n * LEN..)
+                .is_some_and(|rest| rest.starts_with(b"LABELONE"))
+        })
+    };
+    let Some(label) = at(disk).and_then(|n| disk.get_mut(n * LEN..(n + 1) * LEN)) else {
+        return;
+    };
+    let sum = crc(&label[20..]);
+    label[16..20].copy_from_slice(&sum.to_le_bytes());
+    // The metadata area that lvm2 makes first.
+    let Some(area) = disk.get_mut(4096..) else {
+        return;
+    };
+    if area.len() < LEN {
+        return;
+    }
+    let (start, len) = (le64(area, 40) as usize, le64(area, 48) as usize);
+    let text = start.checked_add(len).and_then(|end| area.get(start..end));
+    if let Some(sum) = text.map(crc) {
+        area[56..60].copy_from_slice(&sum.to_le_bytes());
+    }
+    let sum = crc(&area[4..LEN]);
+    area[..4].copy_from_slice(&sum.to_le_bytes());
+}
+
 #[cfg(test)]
 mod tests;
