@@ -88,6 +88,9 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
         Cause::Volume(drupe::VolumeError::ReadOnly(_)) => {
             format!("{}: use --replay", error.cause())
         }
+        Cause::Volume(drupe::VolumeError::Damaged { what: "GPT", .. }) => {
+            format!("{}; testdisk can look for its partitions", error.cause())
+        }
         Cause::Image(ImageError::NotAllowed { role, name }) if *role == "extent" => format!(
             "it looks like a vmdk whose {role} {name:?} is another file, which is only opened \
              with --image-format vmdk (beside the image) or --backing (anywhere): use them if \

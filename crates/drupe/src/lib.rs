@@ -55,7 +55,7 @@ pub use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloa
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
 pub use drupe_machine::{DeathReport, Ram, with_deadline, without_deadline};
 pub use drupe_ondisk::probe;
-pub use drupe_ondisk::table::{Damage as TableDamage, PartitionInfo};
+pub use drupe_ondisk::table::{Damage as TableDamage, Flaw as TableFlaw, PartitionInfo};
 pub use drupe_ondisk::{CutShort, Error as VolumeError};
 pub use error::{Cause, Error, Result};
 pub use fs::{
