@@ -38,7 +38,7 @@ impl AttachedDisk {
     ///
     /// # Errors
     ///
-    /// [`Cause::Volume`](crate::Cause::Volume): both copies of a GPT are damaged.
+    /// [`Cause::Volume`]: both copies of a GPT are damaged.
     pub fn partitions(&self) -> Result<Vec<Partition>> {
         self.table_damage()?;
         self.whole().partitions()
