@@ -9,6 +9,7 @@ mod check;
 mod demo;
 mod fio;
 mod fsx;
+mod fuzz;
 mod kernel;
 mod licences;
 mod mounts;
@@ -79,7 +80,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "tidy",
         arguments: "",
-        help: "check which crate uses which, where unsafe is, module headers, file sizes",
+        help: "check which crate and module uses which, where unsafe is, headers, file sizes",
         run: tidy::run,
     },
     Task {
@@ -99,6 +100,12 @@ const TASKS: &[Task] = &[
         arguments: "[ARGUMENTS]",
         help: "run the long tests, those marked #[ignore], in a release build",
         run: test::soak,
+    },
+    Task {
+        name: "fuzz",
+        arguments: "[TARGET] [--minutes NUMBER]",
+        help: "fuzz the parsers of foreign bytes (needs nightly, cargo-fuzz); 3 minutes each",
+        run: fuzz::run,
     },
     Task {
         name: "pjdfstest",

@@ -14,8 +14,7 @@ pub(crate) use run::*;
 pub(crate) use shell::*;
 pub(crate) use tar::*;
 
-use crate::sandbox::Sandbox;
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::dates;
 use drupe_tree::ModeChange;
@@ -61,6 +60,17 @@ Exit codes:
   130  interrupted; the image is consistent, and a file half copied was removed
 
 Commands that read open images read-only and never change them.";
+
+/// When to confine the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sandbox {
+    /// All commands but shell, script, mount and run, as far as the host can
+    Auto,
+    /// The same; an error where the host cannot
+    Always,
+    /// Never
+    Never,
+}
 
 /// Options of all commands.
 #[derive(Debug, Clone, ClapArgs)]

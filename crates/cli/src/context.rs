@@ -14,8 +14,8 @@ use crate::args::Global;
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
 use crate::location::{ImagePath, Location, Volume};
-use crate::prepared::Prepared;
 use crate::progress::Progress;
+use crate::sandbox::Prepared;
 use crate::session::Session;
 
 /// In a shell: what is in front of a path of the host.

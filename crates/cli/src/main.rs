@@ -16,7 +16,6 @@ mod interrupt;
 mod location;
 mod output;
 mod passphrase;
-mod prepared;
 mod progress;
 mod sandbox;
 mod session;

@@ -9,27 +9,16 @@
 mod calls;
 mod capabilities;
 mod files;
+mod prepared;
 mod uses;
 
 use anyhow::{Context, anyhow};
-use clap::ValueEnum;
 
-pub(crate) use self::uses::Uses;
-use crate::args::{Command, Global};
+pub(crate) use self::prepared::Prepared;
+use self::uses::Uses;
+use crate::args::{Command, Global, Sandbox};
 use crate::exit::{ExitCode, Failure};
 use crate::output;
-use crate::prepared::Prepared;
-
-/// When to confine the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Sandbox {
-    /// All commands but shell, script, mount and run, as far as the host can
-    Auto,
-    /// The same; an error where the host cannot
-    Always,
-    /// Never
-    Never,
-}
 
 /// Opens what a command needs besides images, and gives up all that it does not need.
 /// There must be no other threads yet.

@@ -14,6 +14,7 @@ use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
 use crate::location::Volume;
+use crate::output;
 use crate::passphrase::Passphrase;
 
 /// Bytes of a kernel's memory: enough for images of any size.
@@ -34,6 +35,8 @@ pub(crate) struct Session<'a> {
     /// Network disks that are to be used, by their addresses.
     connected: HashMap<String, Disk>,
     signals: Signals,
+    /// Images whose damage the user has been told of.
+    damaged: HashSet<ImageId>,
     kernel: Kernel,
 }
 
@@ -91,6 +94,9 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
         Cause::Volume(drupe::VolumeError::ReadOnly(_)) => {
             format!("{}: use --replay", error.cause())
         }
+        Cause::Volume(drupe::VolumeError::Damaged { what: "GPT", .. }) => {
+            format!("{}; testdisk can look for its partitions", error.cause())
+        }
         Cause::Image(ImageError::NotAllowed { role, name }) if *role == "extent" => format!(
             "it looks like a vmdk whose {role} {name:?} is another file, which is only opened \
              with --image-format vmdk (beside the image) or --backing (anywhere): use them if \
@@ -108,6 +114,7 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
         | Cause::Host(_)
         | Cause::Image(_)
         | Cause::CutShort(_)
+        | Cause::NoDriver(_)
         | Cause::Volume(_)) => cause.to_string(),
         Cause::NoFilesystem(Some(found)) => format!("holds {found}, not a filesystem"),
         Cause::NoFilesystem(None) => "holds no partition table and no filesystem \
@@ -174,6 +181,7 @@ impl<'a> Session<'a> {
             names: HashMap::new(),
             connected: HashMap::new(),
             signals: Signals::default(),
+            damaged: HashSet::new(),
             kernel,
         };
         if let Some(image) = writable {
@@ -284,6 +292,24 @@ impl<'a> Session<'a> {
         Ok(&self.volumes[&id])
     }
 
+    /// Says what of a disk's partition table is damaged, once.
+    pub(crate) fn warn_of_damage(
+        &mut self,
+        image: &Path,
+        disk: &AttachedDisk,
+    ) -> Result<(), Failure> {
+        let damage = disk.table_damage();
+        let damage = damage.map_err(|error| explain(image, &error))?;
+        if let Some(damage) = damage
+            && self.damaged.insert(ImageId::of(image)?)
+        {
+            let image = image.display();
+            let text = format!("{image}: {damage}; sgdisk -e {image} restores it");
+            output::warning(self.options, &text);
+        }
+        Ok(())
+    }
+
     /// Which part of a disk is meant. The kernel may know nothing of partitions on
     /// a disk that was cut short.
     fn pick(&mut self, disk: &AttachedDisk, volume: &Volume) -> Result<Partition, Failure> {
@@ -292,7 +318,12 @@ impl<'a> Session<'a> {
             Some(cut) => Err(cut),
             None => Err(failure),
         });
-        if let Some(found) = plain? {
+        let plain = plain?;
+        let whole = |found: &Partition| found.number().is_none();
+        if !plain.as_ref().is_some_and(whole) {
+            self.warn_of_damage(&volume.image, disk)?;
+        }
+        if let Some(found) = plain {
             return Ok(found);
         }
         let volumes = self.volumes(&volume.image, true)?;
@@ -336,6 +367,18 @@ impl<'a> Session<'a> {
 pub(crate) fn cut_short(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
     let cut = disk.cut_short().map_err(|error| explain(image, &error))?;
     Ok(cut.map(|cut| failure(image, cut.to_string())))
+}
+
+/// What is on all of a disk, if this kernel has no driver for it.
+pub(crate) fn no_driver(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
+    let explained = |error: drupe::Error| explain(image, &error);
+    // What looks like a signature beside a partition table is none.
+    if !disk.partitions().map_err(explained)?.is_empty() {
+        return Ok(None);
+    }
+    let found = disk.whole().probe().map_err(explained)?;
+    let found = found.and_then(|found| found.no_driver);
+    Ok(found.map(|found| failure(image, found.to_string())))
 }
 
 /// The part that is meant, if it is a partition or the whole with a filesystem

@@ -1,18 +1,22 @@
 //! [`Disk`]: a disk to be plugged into a kernel; [`AttachedDisk`]: one that is.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use drupe_formats::Opened;
 use drupe_host::disk::WithBlockSize;
 use drupe_machine::{DiskId, without_deadline};
+use drupe_ondisk::sector;
+use drupe_ondisk::table::Damage;
 
 use crate::cow::CopyOnWrite;
+use crate::device::{Backing, Device, ReadSeek};
 use crate::error::{Cause, Error, Result};
-use crate::kernel::KernelInner;
-use crate::partition::Partition;
-use crate::{BlockDevice, CutShort, Format, cut_short, sector};
+use crate::kernel::{Kernel, KernelInner};
+use crate::sys;
+use crate::window::Window;
+use crate::{BlockDevice, CutShort, Format};
 
 /// A disk that can be added to a kernel: an image file of any [`Format`], a
 /// block device of the host, a disk of an NBD server, or any [`BlockDevice`].
@@ -121,7 +125,11 @@ impl DiskOptions {
         let own = disk.geometry().block_size;
         let wanted = match self.block_size {
             Some(wanted) => wanted,
-            None => sector::detect(&*disk)?.unwrap_or(own),
+            None if own == 512 => {
+                let detected = sector::detect(&mut Window::whole(&*disk))?;
+                detected.unwrap_or(own)
+            }
+            None => own,
         };
         if wanted < own || wanted > 4096 || !wanted.is_power_of_two() {
             return Err(drupe_formats::Error::BlockSize(own).into());
@@ -168,17 +176,26 @@ pub struct AttachedDisk {
 }
 
 pub(crate) struct DiskInner {
-    pub(crate) kernel: Arc<KernelInner>,
-    pub(crate) backend: Arc<dyn BlockDevice>,
+    kernel: Arc<KernelInner>,
+    backend: Arc<dyn BlockDevice>,
     format: Option<Format>,
     id: DiskId,
     /// "vda" for the first.
-    pub(crate) name: String,
+    name: String,
     removed: AtomicBool,
+    /// What of its partition table is damaged, once that was looked for.
+    pub(crate) damage: Mutex<Option<Option<Damage>>>,
+}
+
+impl Kernel {
+    /// Plugs a disk in. Its partitions have been read on return.
+    pub fn add_disk(&self, disk: Disk) -> Result<AttachedDisk> {
+        AttachedDisk::add(&self.inner, disk)
+    }
 }
 
 impl AttachedDisk {
-    pub(crate) fn add(kernel: &Arc<KernelInner>, disk: Disk) -> Result<AttachedDisk> {
+    fn add(kernel: &Arc<KernelInner>, disk: Disk) -> Result<AttachedDisk> {
         let id = kernel.sys.machine().add_disk(Arc::clone(&disk.backend));
         let id = id.map_err(|e| Error::new("add disk", e))?;
         Ok(AttachedDisk {
@@ -189,6 +206,7 @@ impl AttachedDisk {
                 id,
                 name: id.name(),
                 removed: AtomicBool::new(false),
+                damage: Mutex::default(),
             }),
         })
     }
@@ -211,7 +229,8 @@ impl AttachedDisk {
     /// What of it is not all there: a partition or a filesystem ends behind the
     /// disk's end. It should not be written to.
     pub fn cut_short(&self) -> Result<Option<CutShort>> {
-        cut_short::find(&*self.inner.backend)
+        let mut whole = Window::whole(&*self.inner.backend);
+        CutShort::of_disk(&mut whole, self.block_size().into())
             .map_err(|e| Error::at("read partition table", &self.inner.name, e))
     }
 
@@ -225,32 +244,6 @@ impl AttachedDisk {
         self.inner.backend.geometry().read_only
     }
 
-    /// All of it, for a filesystem without a partition table.
-    pub fn whole(&self) -> Partition {
-        Partition::whole(&self.inner)
-    }
-
-    /// The partitions that the kernel has found, by number.
-    pub fn partitions(&self) -> Result<Vec<Partition>> {
-        self.whole().partitions()
-    }
-
-    /// The partition of this number, counted from 1 as in `/dev/vda1`.
-    pub fn partition(&self, number: u32) -> Result<Partition> {
-        let mut partitions = self.partitions()?;
-        match partitions
-            .iter()
-            .position(|partition| partition.number() == Some(number))
-        {
-            Some(index) => Ok(partitions.swap_remove(index)),
-            None => {
-                let present = partitions.iter().filter_map(Partition::number).collect();
-                let cause = Cause::NoPartition { number, present };
-                Err(Error::new("partition", cause))
-            }
-        }
-    }
-
     /// Removes it from the kernel, whoever else has a handle; they get errors
     /// from then on. EBUSY while it is mounted.
     pub fn remove(self) -> Result<()> {
@@ -260,8 +253,27 @@ impl AttachedDisk {
     }
 }
 
+impl Backing for DiskInner {
+    fn kernel(&self) -> &Arc<KernelInner> {
+        &self.kernel
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.backend.geometry().read_only
+    }
+
+    fn reader<'a>(&'a self, device: &Device) -> sys::Result<Box<dyn ReadSeek + 'a>> {
+        let window = Window::new(&*self.backend, device.start, device.size);
+        Ok(Box::new(window))
+    }
+
+    fn disk(&self) -> Option<&dyn BlockDevice> {
+        Some(&*self.backend)
+    }
+}
+
 impl DiskInner {
-    fn remove(&self) -> crate::sys::Result<()> {
+    fn remove(&self) -> sys::Result<()> {
         self.kernel.sys.machine().remove_disk(self.id)?;
         self.removed.store(true, Ordering::Relaxed);
         Ok(())

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use drupe_abi::Errno;
 use drupe_machine::DeathReport;
-use drupe_volumes::Error as VolumeError;
-
-use crate::CutShort;
+use drupe_ondisk::probe::NoDriver;
+use drupe_ondisk::{CutShort, Error as VolumeError};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -96,12 +95,16 @@ pub enum Cause {
     /// instead, if it is known: "swap", "crypto_LUKS" and so on.
     #[error("{}", no_filesystem(*.0))]
     NoFilesystem(Option<&'static str>),
+    /// It is a filesystem or a volume that no driver of this kernel reads.
+    #[error("{0}")]
+    NoDriver(NoDriver),
     /// It is encrypted, and no passphrase was given.
     #[error("is encrypted, and there is no passphrase for it")]
     Locked,
-    /// A volume (LUKS, LVM, md) cannot be made of what is on the disk.
+    /// What is on the disk cannot be used: a volume (LUKS, LVM, md), a partition
+    /// table.
     #[error("{0}")]
-    Volume(#[from] VolumeError),
+    Volume(VolumeError),
     /// The filesystem was not unmounted cleanly and the disk is read-only, so
     /// its journal cannot be replayed.
     #[error(
@@ -232,6 +235,7 @@ impl Error {
             Cause::TimedOut => io::ErrorKind::TimedOut,
             Cause::NoPartition { .. } => io::ErrorKind::NotFound,
             Cause::NoFilesystem(_) => io::ErrorKind::InvalidData,
+            Cause::NoDriver(_) => io::ErrorKind::Unsupported,
             Cause::JournalReplay { .. } => io::ErrorKind::ReadOnlyFilesystem,
             _ => io::ErrorKind::Other,
         }
@@ -262,6 +266,15 @@ impl From<Errno> for Cause {
 impl From<io::Error> for Cause {
     fn from(error: io::Error) -> Cause {
         Cause::Host(error)
+    }
+}
+
+impl From<VolumeError> for Cause {
+    fn from(error: VolumeError) -> Cause {
+        match error {
+            VolumeError::Io(error) => Cause::Host(error),
+            error => Cause::Volume(error),
+        }
     }
 }
 

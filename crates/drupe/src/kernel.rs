@@ -1,19 +1,17 @@
-//! [`Kernel`]: a running kernel, and [`Builder`], how it is to run.
+//! [`Kernel`]: a running kernel. What is plugged into it, mounted in it or
+//! configured is in the modules of those things, above this one.
 
+#[cfg(feature = "tokio")]
+use std::any::Any;
 use std::ffi::{CStr, CString};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use drupe_host::Host;
-use drupe_host::link::Link;
-use drupe_machine::{Config, Machine, Ram, without_deadline};
+use drupe_machine::{Machine, without_deadline};
 
-use crate::disk::{AttachedDisk, Disk};
 use crate::error::{Error, Result};
-use crate::mount::{MountInner, MountOptions};
 use crate::sys::{self, AT_FDCWD, Sys};
-use crate::{Mount, mount, net};
 
 /// A running Linux kernel.
 ///
@@ -30,11 +28,18 @@ pub(crate) struct KernelInner {
     /// Which of [`Pseudo`] are mounted.
     pseudo: Mutex<[bool; Pseudo::COUNT]>,
     next_mount: AtomicU32,
-    mounts: Mutex<Vec<Weak<MountInner>>>,
+    mounts: Mutex<Vec<Weak<dyn Settle>>>,
+    /// What other modules keep for this kernel, one of each type.
     #[cfg(feature = "tokio")]
-    pub(crate) drivers: crate::net::tokio::Drivers,
+    extensions: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
     /// Who halts it: another one waits until the mounts are settled.
     halting: Mutex<()>,
+}
+
+/// What has something to write before its kernel halts: a mount.
+pub(crate) trait Settle: Send + Sync {
+    /// Writes everything out, and takes nothing more.
+    fn settle(&self) -> Result<()>;
 }
 
 /// The kernel's own filesystems, mounted when first needed.
@@ -57,132 +62,7 @@ impl Pseudo {
     }
 }
 
-/// How a kernel is to run. From [`Kernel::builder`].
-#[must_use = "boot() starts the kernel"]
-pub struct Builder {
-    config: Config,
-    links: Vec<(Arc<dyn Link>, net::Config)>,
-}
-
-impl Default for Builder {
-    fn default() -> Builder {
-        Builder {
-            config: Config {
-                snapshot: drupe_snapshot::snapshot(),
-                ..Config::default()
-            },
-            links: Vec::new(),
-        }
-    }
-}
-
-impl Builder {
-    /// Bytes of memory, everything included. At least 24 MiB, of which the kernel
-    /// itself takes most; 64 MiB do for images of any size and any number of
-    /// files, more cache more of them. Without enough, the kernel dies.
-    pub fn memory(mut self, bytes: usize) -> Builder {
-        self.config.memory = bytes;
-        self
-    }
-
-    /// What that memory is made of: huge pages by default, which is fast; programs
-    /// with many kernels take less memory with [`Ram::SmallPages`].
-    pub fn ram(mut self, ram: Ram) -> Builder {
-        self.config.ram = ram;
-        self
-    }
-
-    /// Gets every piece of the kernel's log as it is printed. It must not call
-    /// the kernel ([`Cause::Reentered`](crate::Cause::Reentered)).
-    pub fn kernel_log(mut self, callback: impl Fn(&[u8]) + Send + Sync + 'static) -> Builder {
-        self.config.console = Some(Box::new(callback));
-        self
-    }
-
-    /// The program's own clock, console and random source, instead of
-    /// [`SystemHost`](crate::SystemHost).
-    pub fn host(mut self, host: impl Host) -> Builder {
-        self.config.host = Arc::new(host);
-        self
-    }
-
-    /// Added to the kernel command line
-    /// (`Documentation/admin-guide/kernel-parameters.txt`).
-    pub fn command_line(mut self, text: &str) -> Builder {
-        self.config.command_line = text.to_owned();
-        self
-    }
-
-    /// Boots the kernel from its image, as a machine that is switched on does.
-    ///
-    /// Otherwise it starts from a snapshot of a kernel that was booted when this
-    /// program was built, unless [`memory`](Builder::memory) or
-    /// [`command_line`](Builder::command_line) ask for another kernel than that
-    /// was. There is no difference but for the time that it takes, and the times
-    /// in the first lines of the log.
-    pub fn cold_boot(mut self) -> Builder {
-        self.config.snapshot = None;
-        self
-    }
-
-    /// Adds a network link and configures its interface, by hand or by DHCP: the
-    /// first one is `eth0`, the next `eth1`. With any link, `lo` is up too.
-    ///
-    /// [`Kernel::add_link`] and [`Network::configure`](net::Network::configure)
-    /// do it later, and tell more of it.
-    pub fn link(mut self, link: impl Link + 'static, config: net::Config) -> Builder {
-        self.links.push((Arc::new(link), config));
-        self
-    }
-
-    /// Boots it. With links, it is up when their interfaces are.
-    pub fn boot(self) -> Result<Kernel> {
-        let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
-        let inner = KernelInner {
-            sys: Arc::new(Sys::new(machine)),
-            pseudo: Mutex::default(),
-            next_mount: AtomicU32::new(0),
-            mounts: Mutex::default(),
-            #[cfg(feature = "tokio")]
-            drivers: Default::default(),
-            halting: Mutex::default(),
-        };
-        inner.prepare().map_err(|e| Error::new("boot", e))?;
-        let kernel = Kernel {
-            inner: Arc::new(inner),
-        };
-        if !self.links.is_empty() {
-            kernel.network()?.link("lo")?.set_up()?;
-        }
-        for (link, config) in self.links {
-            let name = kernel.add_link(link)?.interface()?.name()?;
-            kernel.network()?.configure(&name, &config)?;
-        }
-        Ok(kernel)
-    }
-}
-
 impl Kernel {
-    /// Boots a kernel with the default settings.
-    pub fn boot() -> Result<Kernel> {
-        Kernel::builder().boot()
-    }
-
-    /// Settings to change before booting.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// Plugs a disk in. Its partitions have been read on return.
-    pub fn add_disk(&self, disk: Disk) -> Result<AttachedDisk> {
-        AttachedDisk::add(&self.inner, disk)
-    }
-
-    /// Mounts a filesystem that needs no disk: "tmpfs", "proc" and so on.
-    pub fn mount_virtual(&self, fstype: &str, options: MountOptions) -> Result<Mount> {
-        mount::mount_virtual(&self.inner, fstype, &options)
-    }
-
     /// Memory of the kernel's own, for [`File::read_buffer_at`] and
     /// [`File::write_buffer_at`]. Physically contiguous: up to 4 MiB at a time.
     ///
@@ -271,6 +151,35 @@ impl Interrupter {
 }
 
 impl KernelInner {
+    /// A kernel that has just been booted.
+    pub(crate) fn new(machine: Arc<Machine>) -> sys::Result<KernelInner> {
+        let inner = KernelInner {
+            sys: Arc::new(Sys::new(machine)),
+            pseudo: Mutex::default(),
+            next_mount: AtomicU32::new(0),
+            mounts: Mutex::default(),
+            #[cfg(feature = "tokio")]
+            extensions: Mutex::default(),
+            halting: Mutex::default(),
+        };
+        inner.prepare()?;
+        Ok(inner)
+    }
+
+    /// What another module keeps for this kernel, made when first asked for.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn extension<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let extensions = self.extensions.lock();
+        let mut extensions = extensions.unwrap_or_else(PoisonError::into_inner);
+        let mut known = extensions.iter().map(Arc::clone);
+        if let Some(found) = known.find_map(|extension| extension.downcast().ok()) {
+            return found;
+        }
+        let new = Arc::<T>::default();
+        extensions.push(Arc::<T>::clone(&new));
+        new
+    }
+
     /// Makes a fresh kernel ours: no umask, since modes given to this crate are
     /// meant as they are, and many open files.
     fn prepare(&self) -> sys::Result<()> {
@@ -305,13 +214,13 @@ impl KernelInner {
     }
 
     /// Remembers a mount for [`Kernel::halt`].
-    pub(crate) fn register(&self, mount: &Arc<MountInner>) {
+    pub(crate) fn register(&self, mount: Weak<dyn Settle>) {
         let mut mounts = self.mounts();
         mounts.retain(|mount| mount.strong_count() > 0);
-        mounts.push(Arc::downgrade(mount));
+        mounts.push(mount);
     }
 
-    fn mounts(&self) -> MutexGuard<'_, Vec<Weak<MountInner>>> {
+    fn mounts(&self) -> MutexGuard<'_, Vec<Weak<dyn Settle>>> {
         self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

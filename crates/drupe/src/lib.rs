@@ -24,24 +24,26 @@
 //! `drupe_machine`; the private module `sys` is the one that makes them.
 
 mod attached_link;
+mod builder;
 mod cow;
-mod cut_short;
+mod device;
 mod disk;
 mod error;
 mod fs;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kernel;
 mod mount;
 pub mod net;
 mod partition;
-pub mod probe;
-mod sector;
 mod sys;
-mod table;
+mod sysfs;
 mod volume;
 mod window;
 
 pub use attached_link::AttachedLink;
-pub use cut_short::CutShort;
+pub use builder::Builder;
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
 pub use drupe_formats::{Error as ImageError, Format, files as image_files, is_uri, lock_holder};
@@ -52,14 +54,16 @@ pub use drupe_host::disk::{
 pub use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
 pub use drupe_machine::{DeathReport, Ram, with_deadline, without_deadline};
-pub use drupe_volumes::Error as VolumeError;
+pub use drupe_ondisk::probe;
+pub use drupe_ondisk::table::{Damage as TableDamage, Flaw as TableFlaw, PartitionInfo};
+pub use drupe_ondisk::{CutShort, Error as VolumeError};
 pub use error::{Cause, Error, Result};
 pub use fs::{
     Credentials, Dir, DirEntry, DirStream, File, FileTimes, FileType, Handle, Metadata, Node,
     OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
-pub use kernel::{Buffer, Builder, Interrupter, Kernel};
+pub use kernel::{Buffer, Interrupter, Kernel};
 pub use mount::{Mount, MountOptions};
-pub use partition::{Partition, PartitionInfo};
+pub use partition::Partition;
 pub use sys::nr;
 pub use volume::{Passphrases, Volume, VolumeKind, Volumes};

@@ -4,14 +4,14 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use drupe_abi::Errno;
 use drupe_machine::without_deadline;
 
+use crate::device::Device;
 use crate::error::{Cause, Error, Result};
-use crate::kernel::{KernelInner, Pseudo};
-use crate::partition::Partition;
+use crate::kernel::{Kernel, KernelInner, Pseudo, Settle};
 use crate::sys::{self, AT_FDCWD, OwnedFd, Sys};
 
 /// How to mount a filesystem, as mount(8) has it.
@@ -83,9 +83,9 @@ pub struct Mount {
 
 impl fmt::Debug for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let partition = self.inner.partition.as_ref().map(Partition::name);
+        let device = self.inner.device.as_ref().map(|device| &device.name);
         f.debug_struct("Mount")
-            .field("partition", &partition)
+            .field("device", &device)
             .finish_non_exhaustive()
     }
 }
@@ -96,7 +96,8 @@ pub(crate) struct MountInner {
     /// The root directory, open for reading.
     pub(crate) root: OwnedFd,
     attached: Attached,
-    pub(crate) partition: Option<Partition>,
+    /// What it was mounted from, if there is a device.
+    pub(crate) device: Option<Device>,
     pub(crate) kernel: Arc<KernelInner>,
 }
 
@@ -160,11 +161,6 @@ impl Mount {
         trimmed.map_err(|e| Error::new("trim", e))
     }
 
-    /// The partition it was mounted from, if it has one.
-    pub fn partition(&self) -> Option<&Partition> {
-        self.inner.partition.as_ref()
-    }
-
     /// The kernel that mounts it gives out memory of its own here: see
     /// [`Kernel::buffer`](crate::Kernel::buffer).
     pub fn buffer(&self, len: usize) -> Result<crate::Buffer> {
@@ -173,9 +169,9 @@ impl Mount {
     }
 }
 
-impl MountInner {
+impl Settle for MountInner {
     /// Writes everything out and makes it read-only, for a kernel about to halt.
-    pub(crate) fn settle(&self) -> Result<()> {
+    fn settle(&self) -> Result<()> {
         let sys = self.root.sys();
         let synced = sys.syncfs(self.root.raw());
         let flags = libc::MS_REMOUNT | libc::MS_RDONLY | libc::MS_NODEV | libc::MS_NOSUID;
@@ -185,12 +181,15 @@ impl MountInner {
     }
 }
 
+impl Kernel {
+    /// Mounts a filesystem that needs no disk: "tmpfs", "proc" and so on.
+    pub fn mount_virtual(&self, fstype: &str, options: MountOptions) -> Result<Mount> {
+        mount_virtual(&self.inner, fstype, &options)
+    }
+}
+
 /// Mounts a filesystem without a disk.
-pub(crate) fn mount_virtual(
-    kernel: &Arc<KernelInner>,
-    fstype: &str,
-    options: &MountOptions,
-) -> Result<Mount> {
+fn mount_virtual(kernel: &Arc<KernelInner>, fstype: &str, options: &MountOptions) -> Result<Mount> {
     let failed = |e| Error::at("mount", fstype, e);
     let name = CString::new(fstype).map_err(|_| failed(Cause::Errno(Errno::INVAL)))?;
     let attached = attach(
@@ -203,23 +202,19 @@ pub(crate) fn mount_virtual(
     finish(kernel, attached.map_err(|e| failed(e.into()))?, None).map_err(|e| failed(e.into()))
 }
 
-/// Mounts the filesystem of a partition.
-pub(crate) fn mount_partition(partition: &Partition, options: &MountOptions) -> Result<Mount> {
-    let failed = |cause: Cause| Error::at("mount", partition.name(), cause);
-    let kernel = partition.kernel();
-    let read_only = partition.is_read_only();
-
-    if let Some(cut) = partition.cut_short()? {
-        return Err(failed(Cause::CutShort(cut)));
-    }
-    let candidates = candidates(partition, options)?;
-    let device = kernel.device(partition.name());
-    let device = device.map_err(|e| failed(e.into()))?;
+/// Mounts the filesystem on a device.
+pub(crate) fn mount_device(device: &Device, options: &MountOptions) -> Result<Mount> {
+    let failed = |cause: Cause| Error::at("mount", &device.name, cause);
+    let kernel = device.kernel();
+    let read_only = device.is_read_only();
+    let candidates = candidates(device, options)?;
+    let node = kernel.device(&device.name);
+    let node = node.map_err(|e| failed(e.into()))?;
     let flags = options.flags(read_only);
     let mark = kernel.sys.machine().logged();
-    match attach(kernel, &device, &candidates, flags, options) {
+    match attach(kernel, &node, &candidates, flags, options) {
         Ok(attached) => {
-            finish(kernel, attached, Some(partition.clone())).map_err(|e| failed(e.into()))
+            finish(kernel, attached, Some(device.clone())).map_err(|e| failed(e.into()))
         }
         Err(drupe_machine::Error::Errno(errno)) => Err(failed(match (errno, &candidates[..]) {
             (Errno::ROFS, [fstype]) if read_only => Cause::JournalReplay {
@@ -229,7 +224,7 @@ pub(crate) fn mount_partition(partition: &Partition, options: &MountOptions) -> 
             (_, [] | [_, _, ..]) => Cause::NoFilesystem(None),
             (errno, [_]) => {
                 let log = kernel.sys.machine().log_since(mark);
-                match said_about(partition.name(), &log) {
+                match said_about(&device.name, &log) {
                     Some(log) => Cause::Mount { errno, log },
                     None => Cause::Errno(errno),
                 }
@@ -263,18 +258,19 @@ fn said_about(device: &str, log: &str) -> Option<String> {
 }
 
 /// The types to try: the one given, the one found, or all that the kernel has.
-fn candidates(partition: &Partition, options: &MountOptions) -> Result<Vec<CString>> {
-    let failed = |cause: Cause| Error::at("mount", partition.name(), cause);
+fn candidates(device: &Device, options: &MountOptions) -> Result<Vec<CString>> {
+    let failed = |cause: Cause| Error::at("mount", &device.name, cause);
     if let Some(fstype) = &options.fstype {
         let name = CString::new(&fstype[..]).map_err(|_| failed(Errno::NODEV.into()))?;
         return Ok(vec![name]);
     }
-    match partition.probe()? {
-        Some(found) => match found.driver {
-            Some(driver) => Ok(vec![driver.to_owned()]),
-            None => Err(failed(Cause::NoFilesystem(Some(found.kind)))),
+    match device.probe()? {
+        Some(found) => match (found.driver, found.no_driver) {
+            (Some(driver), _) => Ok(vec![driver.to_owned()]),
+            (None, Some(no_driver)) => Err(failed(Cause::NoDriver(no_driver))),
+            (None, None) => Err(failed(Cause::NoFilesystem(Some(found.kind)))),
         },
-        None => disk_filesystems(partition.kernel()).map_err(|e| failed(e.into())),
+        None => disk_filesystems(device.kernel()).map_err(|e| failed(e.into())),
     }
 }
 
@@ -368,17 +364,18 @@ fn set(kernel: &Arc<KernelInner>, path: &CStr, value: &[u8]) -> sys::Result<()> 
 fn finish(
     kernel: &Arc<KernelInner>,
     attached: Attached,
-    partition: Option<Partition>,
+    device: Option<Device>,
 ) -> sys::Result<Mount> {
     let flags = libc::O_RDONLY | libc::O_DIRECTORY;
     let root = kernel.sys.openat(AT_FDCWD, &attached.target, flags, 0)?;
     let inner = Arc::new(MountInner {
         root,
         attached,
-        partition,
+        device,
         kernel: Arc::clone(kernel),
     });
-    kernel.register(&inner);
+    let settle: Weak<dyn Settle> = Arc::downgrade(&inner) as _;
+    kernel.register(settle);
     Ok(Mount { inner })
 }
 

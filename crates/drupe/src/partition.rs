@@ -1,200 +1,240 @@
-//! [`Partition`]: a part of a disk that can hold a filesystem.
+//! [`Partition`]: a part of a disk that can hold a filesystem: a device, and what
+//! the partition table says of it.
 
-use std::io::{self, Read, Seek};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use crate::disk::DiskInner;
+use drupe_ondisk::SECTOR;
+use drupe_ondisk::probe::Probe;
+use drupe_ondisk::table::{Damage, Entry, PartitionInfo, Table};
+
+use crate::CutShort;
+use crate::device::{Backing, Device};
+use crate::disk::AttachedDisk;
 use crate::error::{Cause, Error, Result};
-use crate::kernel::{KernelInner, Pseudo};
+use crate::kernel::KernelInner;
 use crate::mount::{self, Mount, MountOptions};
-use crate::probe::{self, Probe};
-use crate::sys;
-use crate::volume::{self, Mapped};
+use crate::sys::{self, AT_FDCWD};
+use crate::sysfs;
 use crate::window::Window;
-use crate::{CutShort, cut_short, table};
 
 /// A block device of a kernel: a partition of a disk, the whole of it, or a
 /// volume made of such. Keeps its disk, or what the volume is made of.
 #[derive(Clone)]
-pub struct Partition {
-    device: Device,
-    /// `None`: the whole disk.
-    number: Option<u32>,
-    /// "vda1" for the first of the first disk.
-    name: String,
-    /// Bytes from the start of the disk.
-    start: u64,
-    /// Bytes.
-    size: u64,
+pub struct Partition(pub(crate) Device);
+
+impl AttachedDisk {
+    /// All of it, for a filesystem without a partition table.
+    pub fn whole(&self) -> Partition {
+        Partition(Device::whole(
+            Arc::clone(&self.inner) as _,
+            self.name(),
+            self.size(),
+        ))
+    }
+
+    /// The partitions that the kernel has found, by number. Those of a GPT that it
+    /// does not read, because its first copy or its protective MBR is damaged, are
+    /// added ([`AttachedDisk::table_damage`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::Volume`]: both copies of a GPT are damaged.
+    pub fn partitions(&self) -> Result<Vec<Partition>> {
+        self.table_damage()?;
+        self.whole().partitions()
+    }
+
+    /// The partition of this number, counted from 1 as in `/dev/vda1`.
+    pub fn partition(&self, number: u32) -> Result<Partition> {
+        let mut partitions = self.partitions()?;
+        match partitions
+            .iter()
+            .position(|partition| partition.number() == Some(number))
+        {
+            Some(index) => Ok(partitions.swap_remove(index)),
+            None => {
+                let present = partitions.iter().filter_map(Partition::number).collect();
+                let cause = Cause::NoPartition { number, present };
+                Err(Error::new("partition", cause))
+            }
+        }
+    }
+
+    /// What of its partition table is damaged, so that its partitions are not the
+    /// kernel's own finding but were read from a backup.
+    ///
+    /// # Errors
+    ///
+    /// As for [`AttachedDisk::partitions`].
+    pub fn table_damage(&self) -> Result<Option<Damage>> {
+        let known = &self.inner.damage;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(known.clone());
+        }
+        let failed = |cause: Cause| Error::at("read partition table", self.name(), cause);
+        let damage = match self.missing_partitions().map_err(failed)? {
+            Some((entries, damage)) => {
+                self.add_partitions(&entries)?;
+                Some(damage)
+            }
+            None => None,
+        };
+        Ok(known.insert(damage).clone())
+    }
+
+    /// Partitions of a damaged table, of which the kernel has found none.
+    fn missing_partitions(&self) -> Result<Option<(Vec<Entry>, Damage)>, Cause> {
+        let whole = self.whole();
+        if !scan(&whole.0)?.is_empty() {
+            return Ok(None);
+        }
+        let mut reader = whole.0.reader()?;
+        // A filesystem goes before a table that it may carry, or that is older.
+        if drupe_ondisk::probe::probe(&mut reader)?.is_some() {
+            return Ok(None);
+        }
+        let table = Table::read(&mut reader, self.block_size().into())?;
+        Ok(table.and_then(|table| Some((table.entries, table.damage?))))
+    }
+
+    /// Makes devices of partitions, as partx(8) does.
+    fn add_partitions(&self, entries: &[Entry]) -> Result<()> {
+        let size = self.size();
+        for entry in entries.iter().filter(|entry| entry.end <= size) {
+            let add = || -> sys::Result<()> {
+                let kernel = self.inner.kernel();
+                let node = kernel.device(self.name())?;
+                let disk = kernel.sys.openat(AT_FDCWD, &node, libc::O_RDONLY, 0)?;
+                let len = entry.end - entry.start;
+                kernel
+                    .sys
+                    .add_partition(disk.raw(), entry.number, entry.start, len)
+            };
+            let name = format!("{}{}", self.name(), entry.number);
+            add().map_err(|e| Error::at("add partition", name, e))?;
+        }
+        Ok(())
+    }
 }
 
-/// What a partition is a part of.
-#[derive(Clone)]
-enum Device {
-    Disk(Arc<DiskInner>),
-    Volume(Arc<Mapped>),
-}
-
-/// What the partition table says of a partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PartitionInfo {
-    /// "gpt" or "dos".
-    pub table: &'static str,
-    /// The type: a UUID in a GPT, "0x83" in an MBR.
-    pub kind: String,
-    /// What the type means, if it is one of the common ones.
-    pub kind_name: Option<&'static str>,
-    /// The name in a GPT.
-    pub name: Option<String>,
-    /// The partition's own UUID; for an MBR, disk identifier and number, as
-    /// Linux has it in `PARTUUID`.
-    pub uuid: Option<String>,
+impl Mount {
+    /// The partition it was mounted from, if it has one.
+    pub fn partition(&self) -> Option<Partition> {
+        self.inner.device.clone().map(Partition)
+    }
 }
 
 impl Partition {
-    pub(crate) fn whole(disk: &Arc<DiskInner>) -> Partition {
-        Partition {
-            device: Device::Disk(Arc::clone(disk)),
-            number: None,
-            name: disk.name.clone(),
-            start: 0,
-            size: disk.backend.geometry().size,
-        }
-    }
-
-    pub(crate) fn of_volume(volume: Mapped) -> Partition {
-        Partition {
-            number: None,
-            name: volume.name.clone(),
-            start: 0,
-            size: volume.size,
-            device: Device::Volume(Arc::new(volume)),
-        }
-    }
-
     pub(crate) fn kernel(&self) -> &Arc<KernelInner> {
-        match &self.device {
-            Device::Disk(disk) => &disk.kernel,
-            Device::Volume(volume) => &volume.kernel,
-        }
+        self.0.kernel()
     }
 
     /// Its number, counted from 1; `None` for the whole disk, and for a volume.
     pub fn number(&self) -> Option<u32> {
-        self.number
+        self.0.number
     }
 
     /// The name of its device: "vda1" for the first one of the first disk.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Nothing can be written to it.
     pub fn is_read_only(&self) -> bool {
-        match &self.device {
-            Device::Disk(disk) => disk.backend.geometry().read_only,
-            Device::Volume(volume) => volume.read_only,
-        }
+        self.0.is_read_only()
     }
 
     /// Bytes from the start of the disk or volume.
     pub fn start(&self) -> u64 {
-        self.start
+        self.0.start
     }
 
     /// Size in bytes.
     pub fn size(&self) -> u64 {
-        self.size
+        self.0.size
     }
 
     /// What the partition table says of it. `None` for the whole disk, for
     /// volumes, and for tables other than GPT and MBR.
     pub fn info(&self) -> Result<Option<PartitionInfo>> {
-        let (Some(number), Device::Disk(disk)) = (self.number, &self.device) else {
+        let entry = self.entry().map_err(|e| self.failed(e))?;
+        Ok(entry.map(|entry| entry.info))
+    }
+
+    /// Its entry in the table.
+    fn entry(&self) -> Result<Option<Entry>, Cause> {
+        let (Some(number), Some(disk)) = (self.0.number, self.0.backing.disk()) else {
             return Ok(None);
         };
-        let block_size = disk.backend.geometry().block_size;
-        table::find(&mut window(disk, 0, u64::MAX), block_size.into(), number)
-            .map_err(|e| Error::at("read partition table", &self.name, e))
+        let block_size = disk.geometry().block_size;
+        let table = Table::read(&mut Window::whole(disk), block_size.into())?;
+        Ok(table.and_then(|table| table.find(number).cloned()))
+    }
+
+    fn failed(&self, cause: Cause) -> Error {
+        Error::at("read partition table", self.name(), cause)
     }
 
     /// What is on it: a filesystem, or something else that has a signature.
     pub fn probe(&self) -> Result<Option<Probe>> {
-        let failed = |e: Cause| Error::at("probe", &self.name, e);
-        let mut reader = self.reader().map_err(|e| failed(e.into()))?;
-        probe::probe(&mut reader).map_err(|e| failed(e.into()))
-    }
-
-    /// Its content, from its own start on.
-    pub(crate) fn reader(&self) -> sys::Result<Box<dyn ReadSeek + '_>> {
-        Ok(match &self.device {
-            Device::Disk(disk) => Box::new(window(disk, self.start, self.size)),
-            Device::Volume(volume) => Box::new(volume.reader(&self.name, self.size)?),
-        })
+        self.0.probe()
     }
 
     /// The partitions that the kernel has found on it: on an array, or the whole
     /// of a disk.
     pub(crate) fn partitions(&self) -> Result<Vec<Partition>> {
-        scan(self).map_err(|e| Error::at("list partitions", &self.name, e))
+        let found = scan(&self.0).map_err(|e| Error::at("list partitions", self.name(), e))?;
+        Ok(found.into_iter().map(Partition).collect())
     }
 
     /// What of it is not on the disk, or not in the partition.
-    pub(crate) fn cut_short(&self) -> Result<Option<CutShort>> {
-        let find = || -> io::Result<Option<CutShort>> {
-            let (Some(number), Device::Disk(disk)) = (self.number, &self.device) else {
-                return Ok(None);
-            };
-            let geometry = disk.backend.geometry();
-            let mut all = window(disk, 0, u64::MAX);
-            let table = table::extents(&mut all, geometry.block_size.into())?;
-            let own = table.iter().find(|extent| extent.number == number);
-            let cut = own.filter(|own| own.end > geometry.size);
-            Ok(cut.map(|own| cut_short::of_partition(*own, geometry.size)))
-        };
-        if let Some(cut) = find().map_err(|e| Error::at("probe", &self.name, e))? {
-            return Ok(Some(cut));
+    fn cut_short(&self) -> Result<Option<CutShort>> {
+        if let Some(disk) = self.0.backing.disk() {
+            let entry = self.entry().map_err(|e| self.failed(e))?;
+            let size = disk.geometry().size;
+            if let Some(entry) = entry.filter(|entry| entry.end > size) {
+                return Ok(Some(CutShort::of_partition(&entry, size)));
+            }
         }
         let found = self.probe()?.filter(|found| found.driver.is_some());
-        Ok(found
-            .and_then(|found| cut_short::filesystem(&found, self.size, self.number, self.start)))
+        let Device {
+            number,
+            start,
+            size,
+            ..
+        } = self.0;
+        Ok(found.and_then(|found| CutShort::of_filesystem(&found, size, number, start)))
     }
 
     /// Mounts the filesystem on it.
     pub fn mount(&self, options: MountOptions) -> Result<Mount> {
-        mount::mount_partition(self, &options)
+        match self.cut_short()? {
+            Some(cut) => Err(Error::at("mount", self.name(), Cause::CutShort(cut))),
+            None => mount::mount_device(&self.0, &options),
+        }
     }
 }
 
-/// What reads a partition.
-pub(crate) trait ReadSeek: Read + Seek {}
-impl<T: Read + Seek> ReadSeek for T {}
-
-fn window(disk: &DiskInner, start: u64, size: u64) -> Window<'_> {
-    Window::new(&*disk.backend, start, size)
-}
-
 /// Asks the kernel for the partitions it has found on a device.
-fn scan(whole: &Partition) -> sys::Result<Vec<Partition>> {
+fn scan(whole: &Device) -> sys::Result<Vec<Device>> {
     let kernel = whole.kernel();
-    kernel.need(Pseudo::Sys)?;
     let base = format!("/sys/block/{}", whole.name);
-    let mut partitions = Vec::new();
-    for name in crate::fs::names(&kernel.sys, &base)? {
+    let mut parts = Vec::new();
+    for name in sysfs::names(kernel, &base)? {
         if !name.starts_with(&whole.name) {
             continue;
         }
         // Sectors of 512 bytes, whatever the disk's own are.
-        let value = |file: &str| volume::number(kernel, &format!("{base}/{name}/{file}"));
-        partitions.push(Partition {
-            device: whole.device.clone(),
+        let value = |file: &str| sysfs::number(kernel, &format!("{base}/{name}/{file}"));
+        parts.push(Device {
+            backing: Arc::clone(&whole.backing),
             number: Some(value("partition")? as u32),
-            start: value("start")? * 512,
-            size: value("size")? * 512,
+            start: value("start")? * SECTOR,
+            size: value("size")? * SECTOR,
             name,
         });
     }
-    partitions.sort_by_key(|partition| partition.number);
-    Ok(partitions)
+    parts.sort_by_key(|part| part.number);
+    Ok(parts)
 }

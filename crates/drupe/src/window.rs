@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSliceMut, Read, Seek, SeekFrom};
 
+use drupe_ondisk::part::seek;
+
 use crate::BlockDevice;
 
 /// A part of a disk, read straight from its backend.
@@ -13,6 +15,11 @@ pub(crate) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
+    /// All of a disk.
+    pub(crate) fn whole(backend: &'a dyn BlockDevice) -> Window<'a> {
+        Window::new(backend, 0, u64::MAX)
+    }
+
     /// `size` bytes from `start` on, as far as the disk has them.
     pub(crate) fn new(backend: &'a dyn BlockDevice, start: u64, size: u64) -> Window<'a> {
         let all = backend.geometry().size;
@@ -55,14 +62,4 @@ impl Seek for Window<'_> {
         self.position = seek(to, self.position, self.size)?;
         Ok(self.position)
     }
-}
-
-/// Where `to` is in `size` bytes when one is at `position`.
-pub(crate) fn seek(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
-    let position = match to {
-        SeekFrom::Start(position) => Some(position),
-        SeekFrom::Current(by) => position.checked_add_signed(by),
-        SeekFrom::End(by) => size.checked_add_signed(by),
-    };
-    position.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }

@@ -1,34 +1,11 @@
-//! Numbers in tables, and bounded reads of tables from files.
+//! Bounded reads of tables from files; numbers in them are read as in all of
+//! drupe.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut array = [0; N];
-    array.copy_from_slice(&bytes[at..at + N]);
-    array
-}
-
-macro_rules! readers {
-    ($($name:ident $type:ident $from:ident;)*) => {
-        $(
-            /// The number at `at`, which must be within `bytes`.
-            pub(crate) fn $name(bytes: &[u8], at: usize) -> $type {
-                $type::$from(array(bytes, at))
-            }
-        )*
-    };
-}
-
-readers! {
-    be16 u16 from_be_bytes;
-    be32 u32 from_be_bytes;
-    be64 u64 from_be_bytes;
-    le16 u16 from_le_bytes;
-    le32 u32 from_le_bytes;
-    le64 u64 from_le_bytes;
-}
+pub(crate) use drupe_ondisk::bytes::{be16, be32, be64, le16, le32, le64};
 
 /// Reads a table of an image. `None`: the file ends before it does.
 ///

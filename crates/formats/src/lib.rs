@@ -19,9 +19,13 @@ mod cache;
 mod error;
 mod files;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
 mod nbd;
 mod open;
+mod options;
 mod qcow2;
 mod vhdx;
 mod vmdk;
@@ -31,4 +35,5 @@ pub use error::{Error, Result};
 pub use files::files;
 pub use format::Format;
 pub use nbd::{is_uri, open_uri};
-pub use open::{Opened, Options, open};
+pub use open::{Opened, open};
+pub use options::Options;

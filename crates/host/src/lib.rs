@@ -15,16 +15,11 @@
 
 pub mod clock;
 pub mod disk;
-mod faulty_disk;
-mod file_disk;
 pub mod futex;
 mod host;
-mod image_file;
 pub mod link;
 pub mod log;
 mod manual_clock;
-mod memory_disk;
-mod recording_disk;
 pub mod threads;
 
 pub use host::{Host, SystemHost, TimerWaker};

@@ -14,8 +14,9 @@ use crate::elf;
 use crate::error::{Error, IoContext, Result};
 use crate::extract;
 use crate::flavour::Flavour;
-use crate::make::{Make, Output, VARIABLES};
+use crate::make::VARIABLES;
 use crate::overlay::Overlay;
+use crate::prepared::Prepared;
 use crate::progress::{Progress, Report};
 use crate::requirements;
 use crate::shadow;
@@ -215,50 +216,5 @@ impl Kbuild {
             .iter()
             .for_each(|variable| hasher.field(variable.as_bytes()));
         Ok(self.cache.image(&hasher.finish()))
-    }
-}
-
-/// A configured tree, locked: no other process builds until it is dropped.
-#[derive(Debug)]
-pub struct Prepared {
-    shadow: PathBuf,
-    build: PathBuf,
-    jobs: usize,
-    expected: Option<usize>,
-    lock: Lock,
-}
-
-impl Prepared {
-    /// The source tree, with the overlay in it.
-    pub fn shadow(&self) -> &Path {
-        &self.shadow
-    }
-
-    /// The build directory (`O=`).
-    pub fn build(&self) -> &Path {
-        &self.build
-    }
-
-    pub(crate) fn lock(&self) -> &Lock {
-        &self.lock
-    }
-
-    /// Runs `make` with `arguments` (targets and variables); its output is kept
-    /// as `log` in the build directory too.
-    pub fn make(&self, log: &str, arguments: &[&str], report: Report<'_>) -> Result<Output> {
-        let Prepared {
-            shadow,
-            build,
-            jobs,
-            expected,
-            ..
-        } = self;
-        Make {
-            shadow,
-            build,
-            jobs: *jobs,
-            expected: *expected,
-        }
-        .run(log, arguments, report)
     }
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::build::Prepared;
 use crate::cache::publish;
 use crate::elf;
 use crate::error::{IoContext, Result};
+use crate::prepared::Prepared;
 use crate::progress::{Progress, Report};
 use crate::toolchain;
 

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::build::Prepared;
 use crate::error::{Error, IoContext, Result};
 use crate::flavour::Flavour;
 use crate::overlay::{ARCH, Overlay};
+use crate::prepared::Prepared;
 use crate::progress::Report;
 
 /// What a fragment asks of one symbol.

@@ -22,6 +22,9 @@
 mod checksum;
 mod datagrams;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod inbox;
 #[cfg(all(test, loom))]

@@ -1,6 +1,7 @@
 //! Options of the commands that change files of an image, or tell of them.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 use clap::{ArgAction, Args as ClapArgs};
 
@@ -345,4 +346,21 @@ pub(crate) struct Find {
         allow_hyphen_values = true
     )]
     pub(crate) words: Vec<OsString>,
+}
+
+impl Find {
+    /// The paths among the arguments, and the expression behind them.
+    pub(crate) fn split(&self) -> (&[OsString], &[OsString]) {
+        let is_path = |word: &&OsString| {
+            let bytes = word.as_bytes();
+            !bytes.starts_with(b"-") && !matches!(bytes, b"!" | b"(" | b")")
+        };
+        self.words
+            .split_at(self.words.iter().take_while(is_path).count())
+    }
+
+    /// Whether the expression may delete files.
+    pub(crate) fn deletes(&self) -> bool {
+        self.split().1.iter().any(|word| word == "-delete")
+    }
 }

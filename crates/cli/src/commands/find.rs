@@ -2,7 +2,6 @@
 
 mod expression;
 
-use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
@@ -16,22 +15,8 @@ use crate::exit::{ExitCode, Failure};
 use crate::output::{Names, Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
-/// The paths among the arguments, and the expression behind them.
-pub(crate) fn split(words: &[OsString]) -> (&[OsString], &[OsString]) {
-    let is_path = |word: &&OsString| {
-        let bytes = word.as_bytes();
-        !bytes.starts_with(b"-") && !matches!(bytes, b"!" | b"(" | b")")
-    };
-    words.split_at(words.iter().take_while(is_path).count())
-}
-
-/// Whether an expression may delete files.
-pub(crate) fn deletes(expression: &[OsString]) -> bool {
-    expression.iter().any(|word| word == "-delete")
-}
-
 pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode, Failure> {
-    let (paths, words) = split(&command.words);
+    let (paths, words) = command.split();
     if paths.is_empty() {
         return Err(Failure::usage("find needs a path before the expression"));
     }
@@ -39,7 +24,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
     let mut out = Stdout::buffered();
     for argument in paths {
         let path = context.path(argument)?;
-        let mount = match deletes(words) {
+        let mount = match command.deletes() {
             true => context.mount_for_writing(&context.target(argument)?.volume)?,
             false => context.session.mount(&path.volume)?,
         };

@@ -12,7 +12,7 @@ use crate::args::Info;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output::Stdout;
-use crate::session::{self, Session, cut_short};
+use crate::session::{self, Session, cut_short, no_driver};
 
 /// An image; the JSON output is an array of these. Sizes are in bytes.
 #[derive(Serialize)]
@@ -90,11 +90,12 @@ impl From<Option<Probe>> for Content {
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode, Failure> {
     let mut images = Vec::new();
-    let mut cut = Vec::new();
+    let mut failures = Vec::new();
     for image in &command.images {
         images.push(inspect(&mut context.session, image)?);
         let disk = context.session.disk(image)?;
-        cut.extend(cut_short(image, &disk)?);
+        failures.extend(cut_short(image, &disk)?);
+        failures.extend(no_driver(image, &disk)?);
     }
     let mut stdout = Stdout::lines();
     if context.options.json {
@@ -108,22 +109,23 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode,
             print(&mut stdout, image)?;
         }
     }
-    // What there is was shown; it is not all.
-    for failure in &cut {
+    // What there is was shown; it is not all, or not to be used.
+    for failure in &failures {
         eprintln!("drupe: {:#}", failure.error);
     }
-    Ok(match cut.is_empty() {
+    Ok(match failures.is_empty() {
         true => ExitCode::Success,
         false => ExitCode::Image,
     })
 }
 
 fn inspect(session: &mut Session<'_>, image: &Path) -> Result<Image, Failure> {
+    let disk = session.disk(image)?;
+    session.warn_of_damage(image, &disk)?;
     let (volumes, troubles) = made(session, image)?;
     for trouble in troubles {
         eprintln!("drupe: {trouble}");
     }
-    let disk = session.disk(image)?;
     let failed = |error| Failure::new(ExitCode::Image, error);
     let mut table = None;
     let mut partitions = Vec::new();

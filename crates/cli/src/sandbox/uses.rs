@@ -4,13 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::args::{Command, Global};
-use crate::commands::find;
 use crate::location::{ImagePath, Location, Volume};
 use drupe_tree::paths;
 
 /// What a command does besides reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
+pub(super) enum Profile {
     /// Nothing: it reads images.
     Read,
     /// It writes to an image.
@@ -24,7 +23,7 @@ pub(crate) enum Profile {
 
 /// The files and the network that a command needs.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Uses {
+pub(super) struct Uses {
     pub(super) profile: Profile,
     /// All attributes of files of the host are read: root's `trusted.` ones too.
     pub(super) trusted: bool,
@@ -32,7 +31,7 @@ pub(crate) struct Uses {
     pub(super) read_images: Vec<PathBuf>,
     pub(super) write_images: Vec<PathBuf>,
     /// Addresses of network disks, and whether they are written.
-    pub(crate) network: Vec<(String, bool)>,
+    pub(super) network: Vec<(String, bool)>,
     /// Files and directories of the host, with all that is in them.
     pub(super) read: Vec<PathBuf>,
     /// Directories whose entries, and those below, are listed, not read.
@@ -41,7 +40,7 @@ pub(crate) struct Uses {
     pub(super) write: Vec<PathBuf>,
     /// A file that is written from its beginning to its end, as
     /// [`OutputFile`](drupe_tree::OutputFile) does: it is opened before.
-    pub(crate) output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
 }
 
 impl Uses {
@@ -68,8 +67,8 @@ impl Uses {
             Command::Du(command) => uses.paths(&command.paths, false),
             Command::CheckLog(command) => uses.volumes(&command.images, false),
             Command::Find(command) => {
-                let (paths, expression) = find::split(&command.words);
-                uses.paths(paths, find::deletes(expression));
+                let (paths, expression) = command.split();
+                uses.paths(paths, command.deletes());
                 // Such as the file behind -newer.
                 for word in expression {
                     if let Location::Image(path) = Location::parse(word) {
@@ -140,7 +139,7 @@ impl Uses {
     }
 
     /// All images that are files.
-    pub(crate) fn images(&self) -> impl Iterator<Item = &Path> {
+    pub(super) fn images(&self) -> impl Iterator<Item = &Path> {
         let images = self.read_images.iter().chain(&self.write_images);
         images.map(PathBuf::as_path)
     }

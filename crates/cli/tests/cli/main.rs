@@ -6,6 +6,7 @@
 mod archive;
 mod build;
 mod commands;
+mod damaged_tables;
 mod errors;
 mod formats;
 mod harness;

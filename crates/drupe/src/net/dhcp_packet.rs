@@ -155,6 +155,12 @@ pub(super) fn parse(packet: &[u8], transaction: u32, mac: [u8; 6]) -> Option<Ans
     }
 }
 
+/// For fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse_dhcp(packet: &[u8]) {
+    let _ = parse(packet, 1, [2, 0, 0, 0, 0, 1]);
+}
+
 fn read(options: &[u8], address: Ipv4Addr) -> Option<Offer> {
     if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
         return None;

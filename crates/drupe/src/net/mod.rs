@@ -77,6 +77,8 @@ mod wireguard;
 
 pub use address::{PacketAddress, SocketAddress, UnixAddress};
 pub use config::{Config, Lease};
+#[cfg(feature = "fuzzing")]
+pub(crate) use dhcp_packet::parse_dhcp;
 pub use filter_rule::{FilterHook, FilterRule};
 pub use info::{TcpInfo, TcpState};
 pub use interface::{Address, Interface};

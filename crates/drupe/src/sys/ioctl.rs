@@ -1,4 +1,4 @@
-//! ioctl(2) of the device mapper and of md.
+//! ioctl(2) of block devices, the device mapper and md.
 
 use drupe_abi::Errno;
 use drupe_machine::Error;
@@ -26,7 +26,50 @@ const ADD_NEW_DISK: usize = ioc(1, MD, 0x21, size_of::<DiskInfo>());
 const RUN_ARRAY: usize = ioc(1, MD, 0x30, 12);
 const STOP_ARRAY: usize = ioc(0, MD, 0x32, 0);
 
+/// `struct blkpg_partition`, include/uapi/linux/blkpg.h.
+#[repr(C)]
+struct BlkpgPartition {
+    /// Bytes.
+    start: i64,
+    length: i64,
+    number: i32,
+    names: [u8; 128],
+}
+
+/// `struct blkpg_ioctl_arg`.
+#[repr(C)]
+struct BlkpgArgument {
+    operation: i32,
+    flags: i32,
+    data_len: i32,
+    data: *const BlkpgPartition,
+}
+
+const BLKPG: usize = ioc(0, 0x12, 105, 0);
+const BLKPG_ADD_PARTITION: i32 = 1;
+
 impl Sys {
+    /// Makes a device of a part of a disk, from byte `start` on.
+    pub(crate) fn add_partition(&self, disk: i32, number: u32, start: u64, len: u64) -> Result<()> {
+        let signed = |bytes: u64| i64::try_from(bytes).map_err(|_| Error::Errno(Errno::INVAL));
+        let partition = BlkpgPartition {
+            start: signed(start)?,
+            length: signed(len)?,
+            number: number as i32,
+            names: [0; 128],
+        };
+        let argument = BlkpgArgument {
+            operation: BLKPG_ADD_PARTITION,
+            flags: 0,
+            data_len: size_of::<BlkpgPartition>() as i32,
+            data: &raw const partition,
+        };
+        let args = [fd(disk), BLKPG, &raw const argument as usize];
+        // SAFETY: reads a struct blkpg_ioctl_arg, and the struct blkpg_partition
+        // that it points to.
+        unsafe { self.raw(nr::IOCTL, args) }.map(drop)
+    }
+
     /// Command `number` of the device mapper. `buffer` begins with a header,
     /// whose `data_size` is set here.
     pub(crate) fn dm(&self, control: i32, number: usize, buffer: &mut [u8]) -> Result<()> {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use drupe_volumes::Target;
+use drupe_ondisk::Target;
 use zeroize::Zeroize;
 
 use super::{Mapped, Teardown};
@@ -72,7 +72,7 @@ pub(super) fn create(
     // Without the flag of that name, this resumes.
     ioctl(DEV_SUSPEND, &mut header(&dm_name, flags))?;
     let sectors: u64 = table.iter().map(|target| target.len).sum();
-    mapped.size = sectors * drupe_volumes::SECTOR;
+    mapped.size = sectors * drupe_ondisk::SECTOR;
     Ok(mapped)
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use drupe_volumes::lvm::{Group, Part};
-use drupe_volumes::{Error as VolumeError, Target};
+use drupe_ondisk::lvm::{Group, Part};
+use drupe_ondisk::{Error as VolumeError, Target};
 
 use super::dm;
 use crate::error::Cause;
@@ -77,7 +77,7 @@ impl Activation<'_> {
         &mut self,
         (name, store): (&str, bool),
         depth: usize,
-        table: impl FnOnce(&mut Devices<'_>) -> drupe_volumes::Result<Vec<Target>>,
+        table: impl FnOnce(&mut Devices<'_>) -> drupe_ondisk::Result<Vec<Target>>,
     ) -> Result<Partition, Cause> {
         let key = (name.to_owned(), store);
         if let Some(made) = self.made.get(&key) {
@@ -108,7 +108,7 @@ impl Activation<'_> {
             None => table?,
         };
         let mapped = dm::create(self.kernel, &table, self.read_only, below)?;
-        let made = Partition::of_volume(mapped);
+        let made = mapped.into_partition();
         self.made.insert(key, made.clone());
         Ok(made)
     }
@@ -125,4 +125,4 @@ impl Activation<'_> {
     }
 }
 
-type Devices<'f> = dyn FnMut(Part<'_>) -> drupe_volumes::Result<String> + 'f;
+type Devices<'f> = dyn FnMut(Part<'_>) -> drupe_ondisk::Result<String> + 'f;

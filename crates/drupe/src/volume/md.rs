@@ -4,10 +4,11 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use super::{Mapped, Teardown, dev_number, size_of_device};
+use super::{Mapped, Teardown};
 use crate::kernel::KernelInner;
 use crate::partition::Partition;
 use crate::sys::{self, AT_FDCWD, OwnedFd};
+use crate::sysfs;
 
 /// md's own major number.
 const MAJOR: u32 = 9;
@@ -23,7 +24,7 @@ pub(super) fn assemble(
     // Opening a device that is not there yet makes the array.
     let node = node(&name);
     let mode = libc::S_IFBLK | 0o600;
-    let device = crate::makedev(MAJOR, minor);
+    let device = crate::fs::makedev(MAJOR, minor);
     kernel.sys.mknodat(AT_FDCWD, &node, mode, device)?;
     let opened = kernel.sys.openat(AT_FDCWD, &node, libc::O_RDONLY, 0);
     let array = opened.inspect_err(|_| {
@@ -41,7 +42,7 @@ pub(super) fn assemble(
     };
     start(kernel, &array, version, &mapped._below)?;
     drop(array);
-    mapped.size = size_of_device(kernel, &mapped.name)?;
+    mapped.size = sysfs::size_of_device(kernel, &mapped.name)?;
     Ok(mapped)
 }
 
@@ -53,7 +54,7 @@ fn start(
 ) -> sys::Result<()> {
     kernel.sys.md_set_version(array.raw(), version)?;
     for member in members {
-        let device = dev_number(kernel, member.name())?;
+        let device = sysfs::dev_number(kernel, member.name())?;
         kernel.sys.md_add_disk(array.raw(), device)?;
     }
     kernel.sys.md_run(array.raw())

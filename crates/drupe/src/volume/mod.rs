@@ -6,20 +6,21 @@ mod lvm;
 mod md;
 mod stack;
 
-use std::ffi::CString;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use drupe_abi::Errno;
 use drupe_machine::{Error as MachineError, without_deadline};
-use drupe_volumes::luks::{Area, Luks};
-use drupe_volumes::{Error as VolumeError, Target};
+use drupe_ondisk::luks::{Area, Luks};
+use drupe_ondisk::part::seek;
+use drupe_ondisk::{Error as VolumeError, Target};
 
+use crate::device::{Backing, Device, ReadSeek};
 use crate::error::{Cause, Error, Result};
-use crate::kernel::{KernelInner, Pseudo};
+use crate::kernel::KernelInner;
 use crate::partition::Partition;
 use crate::sys::{self, AT_FDCWD, OwnedFd};
-use crate::window::seek;
+use crate::sysfs;
 pub use stack::{Passphrases, Volume, VolumeKind, Volumes};
 
 /// A device that the kernel made of others.
@@ -45,16 +46,31 @@ enum Teardown {
     Md,
 }
 
-impl Mapped {
-    /// Reads it, or one of its partitions.
-    pub(crate) fn reader(&self, name: &str, size: u64) -> sys::Result<Reader> {
-        let path = self.kernel.device(name)?;
+impl Backing for Mapped {
+    fn kernel(&self) -> &Arc<KernelInner> {
+        &self.kernel
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn reader<'a>(&'a self, device: &Device) -> sys::Result<Box<dyn ReadSeek + 'a>> {
+        let path = self.kernel.device(&device.name)?;
         let file = self.kernel.sys.openat(AT_FDCWD, &path, libc::O_RDONLY, 0)?;
-        Ok(Reader {
+        Ok(Box::new(Reader {
             file,
-            size,
+            size: device.size,
             position: 0,
-        })
+        }))
+    }
+}
+
+impl Mapped {
+    /// The device as something to be mounted.
+    fn into_partition(self) -> Partition {
+        let (name, size) = (self.name.clone(), self.size);
+        Partition(Device::whole(Arc::new(self), &name, size))
     }
 
     fn remove(&self) -> sys::Result<()> {
@@ -74,7 +90,7 @@ impl Drop for Mapped {
 }
 
 /// Reads a device of the kernel.
-pub(crate) struct Reader {
+struct Reader {
     file: OwnedFd,
     size: u64,
     position: u64,
@@ -114,7 +130,7 @@ impl Partition {
     }
 
     fn unlock_as(&self, passphrase: &[u8]) -> Result<Partition, Cause> {
-        let luks = Luks::read(&mut self.reader()?)?;
+        let luks = Luks::read(&mut self.0.reader()?)?;
         let device = self.dev()?;
         let decrypt = |area: &Area, key: &[u8]| self.decrypted(&device, area, key);
         let key = luks.unlock(passphrase, decrypt)?;
@@ -133,7 +149,7 @@ impl Partition {
             error => Cause::from(error),
         })?;
         let mut bytes = vec![0; area.len as usize];
-        mapped.reader()?.read_exact(&mut bytes)?;
+        mapped.0.reader()?.read_exact(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -141,42 +157,12 @@ impl Partition {
     fn mapped(&self, table: &[Target], read_only: bool) -> sys::Result<Partition> {
         let below = vec![self.clone()];
         let mapped = dm::create(self.kernel(), table, read_only, below)?;
-        Ok(Partition::of_volume(mapped))
+        Ok(mapped.into_partition())
     }
 
     /// "254:1": its device number, as tables have it.
     fn dev(&self) -> sys::Result<String> {
-        let (major, minor) = dev_number(self.kernel(), self.name())?;
+        let (major, minor) = sysfs::dev_number(self.kernel(), self.name())?;
         Ok(format!("{major}:{minor}"))
     }
-}
-
-/// Major and minor number of a device.
-fn dev_number(kernel: &Arc<KernelInner>, name: &str) -> sys::Result<(u32, u32)> {
-    let text = sysfs(kernel, &format!("/sys/class/block/{name}/dev"))?;
-    text.split_once(':')
-        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))
-        .ok_or(MachineError::Errno(Errno::INVAL))
-}
-
-/// Bytes of a device.
-fn size_of_device(kernel: &Arc<KernelInner>, name: &str) -> sys::Result<u64> {
-    // Sectors of 512 bytes, whatever the disk's own are.
-    Ok(number(kernel, &format!("/sys/class/block/{name}/size"))? * drupe_volumes::SECTOR)
-}
-
-/// Reads a number from a file of sysfs.
-pub(crate) fn number(kernel: &Arc<KernelInner>, path: &str) -> sys::Result<u64> {
-    let text = sysfs(kernel, path)?;
-    text.parse().map_err(|_| MachineError::Errno(Errno::INVAL))
-}
-
-/// Reads a short file of sysfs.
-fn sysfs(kernel: &Arc<KernelInner>, path: &str) -> sys::Result<String> {
-    kernel.need(Pseudo::Sys)?;
-    let path = CString::new(path).map_err(|_| MachineError::Errno(Errno::INVAL))?;
-    let file = kernel.sys.openat(AT_FDCWD, &path, libc::O_RDONLY, 0)?;
-    let mut text = [0; 64];
-    let len = kernel.sys.read(file.raw(), &mut text)?;
-    Ok(String::from_utf8_lossy(&text[..len]).trim_end().to_owned())
 }

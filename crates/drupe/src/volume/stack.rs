@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use drupe_volumes::Error as VolumeError;
-use drupe_volumes::lvm::PhysicalVolume;
-use drupe_volumes::md::Member;
+use drupe_ondisk::Error as VolumeError;
+use drupe_ondisk::lvm::PhysicalVolume;
+use drupe_ondisk::md::Member;
+use drupe_ondisk::probe::Probe;
 use zeroize::Zeroizing;
 
 use super::{lvm, md};
@@ -13,7 +14,6 @@ use crate::disk::AttachedDisk;
 use crate::error::{Cause, Error, Result};
 use crate::kernel::{Kernel, KernelInner};
 use crate::partition::Partition;
-use crate::probe::Probe;
 
 /// Volumes on top of each other, at most: nobody stacks more, a loop would.
 const MAX_DEPTH: usize = 16;
@@ -256,7 +256,7 @@ impl Scan<'_> {
         }
         let kind = self.kind_found(index);
         let partition = self.volumes[index].partition.clone();
-        let reader = || partition.reader().map_err(Cause::from);
+        let reader = || partition.0.reader().map_err(Cause::from);
         match kind {
             Some("crypto_LUKS") => return self.unlock(index, &partition),
             Some("linux_raid_member") => {
@@ -325,11 +325,11 @@ impl Scan<'_> {
                 .map(|&index| self.volumes[index].partition.clone());
             match md::assemble(self.kernel, newest.version, parts.collect()) {
                 Ok(mapped) => {
-                    let name = match &newest.name[..] {
+                    let name = match newest.name() {
                         "" => format!("md/{}", uuid::Uuid::from_bytes(array)),
                         name => format!("md/{name}"),
                     };
-                    let array = Partition::of_volume(mapped);
+                    let array = mapped.into_partition();
                     let parts = array.partitions()?;
                     let index = self.add_made(name.clone(), VolumeKind::Array, array, indices)?;
                     for part in parts {

@@ -119,6 +119,21 @@ pub(super) fn connect(address: &Address, patience: Duration) -> Result<(Socket, 
     Ok((talk.socket, export))
 }
 
+/// For fuzz targets: the handshake over a connection that there is already.
+#[cfg(feature = "fuzzing")]
+pub(super) fn over(
+    socket: std::os::fd::OwnedFd,
+    export: &str,
+    patience: Duration,
+) -> Result<(Socket, Export)> {
+    let talk = Talk {
+        socket: Socket::connected(socket),
+        deadline: Instant::now() + patience,
+    };
+    let export = negotiate(&talk, export)?;
+    Ok((talk.socket, export))
+}
+
 fn negotiate(talk: &Talk, name: &str) -> Result<Export> {
     let hello = talk.receive(18)?;
     if be64(&hello, 0) != MAGIC {
@@ -175,7 +190,7 @@ fn finish(export: Option<(u64, u16)>, (min, max): (u32, u32)) -> Result<Export> 
     let Some((size, flags)) = export else {
         return Err(nonsense("it does not tell the size"));
     };
-    if size > crate::open::MAX_SIZE {
+    if size > crate::options::MAX_SIZE {
         return Err(nonsense("the size that it states is impossible"));
     }
     if !min.is_power_of_two() || max < min {

@@ -68,6 +68,40 @@ pub fn is_uri(text: &str) -> bool {
     })
 }
 
+/// For fuzz targets: a client of a server that says what it says, whatever it is
+/// asked.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn talk(server: &[u8]) {
+    use std::io::Write;
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
+    let Ok((ours, mut theirs)) = UnixStream::pair() else {
+        return;
+    };
+    // As much as fits into the socket, since nobody else would take it out.
+    let _ = theirs.set_nonblocking(true);
+    let _ = theirs.write(server);
+    let _ = theirs.shutdown(Shutdown::Write);
+    let Ok((socket, export)) = handshake::over(ours.into(), "export", PATIENCE.handshake) else {
+        return;
+    };
+    let disk = Nbd {
+        connection: Connection::new(socket),
+        export,
+        read_only: false,
+    };
+    let geometry = disk.geometry();
+    let mut bytes = vec![0; 4096];
+    for at in [0, geometry.size / 2 / 4096 * 4096] {
+        let _ = disk.read_at(&mut [IoSliceMut::new(&mut bytes)], at);
+        let _ = disk.write_at(&[IoSlice::new(&bytes)], at, true);
+        let _ = disk.discard(at, 4096);
+        let _ = disk.write_zeroes(at, 4096);
+    }
+    let _ = disk.flush();
+}
+
 /// What a server exports.
 struct Nbd {
     connection: Connection,

@@ -33,6 +33,12 @@ pub(super) struct Socket {
 }
 
 impl Socket {
+    /// For fuzz targets.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn connected(socket: OwnedFd) -> Socket {
+        Socket(socket)
+    }
+
     /// Connects to a TCP server, by its first address that answers.
     pub(super) fn tcp(host: &str, port: u16, patience: Duration) -> io::Result<Socket> {
         let deadline = Instant::now() + patience;

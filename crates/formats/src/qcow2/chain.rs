@@ -12,7 +12,7 @@ use imago::{DenyImplicitOpenGate, FormatAccess, FormatDriverBuilder, StorageOpen
 use super::Access;
 use super::guard::catch;
 use super::header::Header;
-use crate::open::open_file;
+use crate::options::open_file;
 use crate::{Error, Format, Options, Result};
 
 /// Backing files behind backing files: more make a loop.

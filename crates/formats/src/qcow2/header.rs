@@ -120,8 +120,9 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
     let within = |offset: u64, len: u64| offset.checked_add(len).is_some_and(|end| end <= size);
 
     let (entries, offset) = (u64::from(be32(head, 36)), be64(head, 40));
-    let covered = entries * (cluster / 8) * cluster;
-    if entries * 8 > MAX_TABLE || u128::from(be64(head, 24)) > u128::from(covered) {
+    // At most 2^32 entries for 2^18 clusters of 2^21 bytes.
+    let covered = u128::from(entries) * u128::from(cluster / 8) * u128::from(cluster);
+    if entries * 8 > MAX_TABLE || u128::from(be64(head, 24)) > covered {
         return Err(damaged("the size of its L1 table is wrong"));
     }
     if offset % cluster != 0 || !within(offset, entries * 8) {
@@ -192,9 +193,10 @@ fn last_counted(
     };
     let per_block = (cluster * 8) >> refcount_order;
     let last = counts.iter().rposition(|&byte| byte != 0);
+    // One that no file can have is beyond the end of this one, too.
     Ok(last.map(|byte| {
         let within = ((byte as u64) * 8) >> refcount_order;
-        (number as u64 * per_block + within) * cluster
+        (number as u64 * per_block + within).saturating_mul(cluster)
     }))
 }
 

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use crate::bytes::{read_head, read_table};
 use crate::image::{Image, ImageDisk};
-use crate::open::open_file;
+use crate::options::open_file;
 use crate::{Error, Format, Options, Result};
 use descriptor::{Descriptor, Kind, Line};
 use sparse::Sparse;

@@ -101,7 +101,7 @@ fn qcow2(writes: bool) -> Outcome {
     let options = Options {
         read_only: !writes,
         format: Some(Format::Qcow2),
-        backing: false,
+        ..Options::default()
     };
     // The header; the refcounts; the L1 table; L2 tables and data.
     let tables = [8..112, 4096..4608, 8192..8704, 12288..12320, 16384..size];
@@ -170,4 +170,81 @@ fn vhdx() -> Outcome {
         }
         Ok(())
     })
+}
+
+/// A header of version 3 with clusters of 2 MiB; all else is zero.
+fn qcow2_header(l1_entries: u32, refcount_clusters: u32) -> Vec<u8> {
+    let mut header = vec![0; 112];
+    header[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    header[20..24].copy_from_slice(&21_u32.to_be_bytes());
+    header[36..40].copy_from_slice(&l1_entries.to_be_bytes());
+    header[40..48].copy_from_slice(&(2_u64 << 21).to_be_bytes());
+    header[48..56].copy_from_slice(&(1_u64 << 21).to_be_bytes());
+    header[56..60].copy_from_slice(&refcount_clusters.to_be_bytes());
+    header[100..104].copy_from_slice(&112_u32.to_be_bytes());
+    header
+}
+
+/// Products of what a header says panicked in debug builds: they have more than
+/// 64 bits.
+#[test]
+fn sizes_of_qcow2_that_overflow() -> Outcome {
+    let lab = Lab::new()?;
+    let path = lab.path("disk");
+    let said = |header: &[u8], tables: &[(u64, &[u8])]| -> Outcome<String> {
+        fs::write(&path, header)?;
+        let file = File::options().write(true).open(&path)?;
+        file.set_len(16 << 20)?;
+        for (at, bytes) in tables {
+            file.write_all_at(bytes, *at)?;
+        }
+        let opened = open(&path, &read_only());
+        let error = opened.err().ok_or("a damaged image was opened")?;
+        Ok(error.to_string())
+    };
+    let line = said(&qcow2_header(u32::MAX, 1), &[])?;
+    assert!(line.contains("the size of its L1 table is wrong"), "{line}");
+    // Refcounts of one bit, and the last entry of the largest table.
+    let block = (6_u64 << 20).to_be_bytes();
+    let tables = [((2 << 20) + (8 << 20) - 8, &block[..]), (6 << 20, &[1])];
+    let line = said(&qcow2_header(1, 4), &tables)?;
+    assert!(line.contains("it is cut short"), "{line}");
+    Ok(())
+}
+
+/// Tables in holes are not read: a file may have more holes than any disk has
+/// bytes.
+#[test]
+fn qcow2_with_huge_holes_is_written_soon() -> Outcome {
+    let lab = Lab::new()?;
+    let path = lab.path("disk");
+    const ENTRIES: u64 = 500_000;
+    let mut header = qcow2_header(ENTRIES as u32, 1);
+    header[24..32].copy_from_slice(&(1_u64 << 40).to_be_bytes());
+    header[96..100].copy_from_slice(&4_u32.to_be_bytes());
+    fs::write(&path, &header)?;
+    let file = File::options().read(true).write(true).open(&path)?;
+    // Everything is counted, by blocks that are holes; tables begin behind them.
+    let cluster = 1_u64 << 21;
+    let blocks = 4096_u64;
+    let first = 16;
+    let tables = first + blocks;
+    let entries = |from: u64, count: u64| -> Vec<u8> {
+        let offsets = (from..from + count).map(|n| n * cluster);
+        offsets.flat_map(u64::to_be_bytes).collect()
+    };
+    file.write_all_at(&entries(first, blocks), cluster)?;
+    file.write_all_at(&entries(tables, ENTRIES), 2 * cluster)?;
+    if file.set_len((tables + ENTRIES) * cluster).is_err() {
+        eprintln!("skipped: the filesystem has no files of a terabyte");
+        return Ok(());
+    }
+    let options = Options {
+        read_only: false,
+        ..read_only()
+    };
+    // A terabyte of tables would take minutes to read.
+    let opened = open(&path, &options);
+    assert!(opened.is_ok(), "{:?}", opened.err());
+    Ok(())
 }

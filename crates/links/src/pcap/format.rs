@@ -140,6 +140,18 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// For fuzz targets: all frames of a file.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_all(file: &[u8]) {
+    let Ok(mut reader) = Reader::new(file) else {
+        return;
+    };
+    let mut frame = Vec::new();
+    while let Ok(Some(_)) = reader.next(&mut frame) {
+        assert!(frame.len() <= MAX_FRAME);
+    }
+}
+
 fn word(bytes: &[u8], at: usize, swapped: bool) -> u32 {
     let word = u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
     if swapped { word.swap_bytes() } else { word }

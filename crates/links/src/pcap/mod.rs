@@ -15,6 +15,8 @@ use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker};
 
 use crate::complete_checksum;
 use crate::{Error, Result};
+#[cfg(feature = "fuzzing")]
+pub(crate) use format::read_all;
 pub use replay::{Pace, Replay};
 use writer::Writer;
 

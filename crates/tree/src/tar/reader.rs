@@ -1,5 +1,6 @@
 //! Reads archives: ustar, GNU and PAX, as streams.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader, Header};
@@ -7,8 +8,14 @@ use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader, Header};
 use super::{BLOCK, Extents, pax};
 use crate::time::Time;
 
-/// Most that a header's records may take: several attributes of 64 KiB.
+/// Bytes of the records of one member, at most: several attributes of 64 KiB, and
+/// as much as libarchive takes.
 const MOST_RECORDS: u64 = 16 << 20;
+/// Bytes of all global records, at most: they are applied to each member.
+const MOST_GLOBAL: u64 = 64 << 10;
+/// Bytes of the names of a member's extended attributes, at most: more of them
+/// Linux does not list (`XATTR_LIST_MAX`).
+const MOST_XATTR_NAMES: usize = 64 << 10;
 /// Longest name that a GNU header may give.
 const MOST_NAME: u64 = 1 << 20;
 /// Most parts of one sparse file.
@@ -56,8 +63,9 @@ pub(super) struct Reader<R> {
     /// Of the member's contents, still to be read; and what pads them.
     left: u64,
     padding: u64,
-    /// Records of a global header.
+    /// Records of global headers, and how many bytes these had.
     global: Vec<(Vec<u8>, Vec<u8>)>,
+    global_bytes: u64,
     begun: bool,
 }
 
@@ -72,6 +80,7 @@ impl<R: Read> Reader<R> {
             left: 0,
             padding: 0,
             global: Vec::new(),
+            global_bytes: 0,
             begun: false,
         }
     }
@@ -111,7 +120,10 @@ impl<R: Read> Reader<R> {
     /// All of the member's contents.
     fn contents(&mut self, most: u64) -> io::Result<Vec<u8>> {
         if self.left > most {
-            return Err(invalid("a header of the archive is too long"));
+            return Err(invalid(format!(
+                "a header of the archive has {} bytes, of at most {most}",
+                self.left
+            )));
         }
         let mut bytes = vec![0; self.left as usize];
         self.read_exact(&mut bytes)?;
@@ -196,18 +208,18 @@ impl<R: Read> Reader<R> {
                     records = owned(&bytes)?;
                 }
                 EntryType::XGlobalHeader => {
-                    let bytes = self.contents(MOST_RECORDS)?;
-                    self.global.extend(owned(&bytes)?);
-                    if self.global.len() > 10_000 {
-                        return Err(invalid("the archive has too many global headers"));
+                    let bytes = self.contents(MOST_GLOBAL)?;
+                    self.global_bytes += bytes.len() as u64;
+                    if self.global_bytes > MOST_GLOBAL {
+                        return Err(invalid(format!(
+                            "the archive's global headers have more than {MOST_GLOBAL} bytes"
+                        )));
                     }
+                    self.global.extend(owned(&bytes)?);
                 }
                 EntryType::GNULongName => path = Some(until_nul(self.contents(MOST_NAME)?)),
                 EntryType::GNULongLink => link = Some(until_nul(self.contents(MOST_NAME)?)),
-                _ => {
-                    let all: Vec<_> = self.global.iter().cloned().chain(records).collect();
-                    return self.member(&header, path, link, &all).map(Some);
-                }
+                _ => return self.member(&header, path, link, &records).map(Some),
             }
         }
     }
@@ -243,6 +255,7 @@ impl<R: Read> Reader<R> {
         } else if let Some(gnu) = header.as_gnu() {
             member.device = (field(&gnu.dev_major) as u32, field(&gnu.dev_minor) as u32);
         }
+        let records = self.global.iter().chain(records);
         let sparse = Sparse::apply(&mut member, records)?;
         if let Some(size) = sparse.stored {
             self.contains(header, Some(size))?;
@@ -396,9 +409,14 @@ struct Sparse {
 
 impl Sparse {
     /// Applies all records to a member; those about sparse files are returned.
-    fn apply(member: &mut Member, records: &[(Vec<u8>, Vec<u8>)]) -> io::Result<Sparse> {
+    fn apply<'a>(
+        member: &mut Member,
+        records: impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)>,
+    ) -> io::Result<Sparse> {
         let mut sparse = Sparse::default();
         let mut name = None;
+        let mut xattrs = BTreeMap::new();
+        let mut xattr_names = 0;
         for (key, value) in records {
             let wrong = || {
                 invalid(format!(
@@ -452,13 +470,25 @@ impl Sparse {
                 }
                 key => {
                     if let Some(name) = pax::xattr_name(key) {
+                        let len = name.len() + 1;
                         // The last one counts.
-                        member.xattrs.retain(|(known, _)| *known != name);
-                        member.xattrs.push((name, value.clone()));
+                        if xattrs.insert(name, value).is_none() {
+                            xattr_names += len;
+                        }
+                        if xattr_names > MOST_XATTR_NAMES {
+                            return Err(invalid(format!(
+                                "the names of a file's extended attributes have more than \
+                                 {MOST_XATTR_NAMES} bytes"
+                            )));
+                        }
                     }
                 }
             }
         }
+        let xattrs = xattrs.into_iter();
+        member
+            .xattrs
+            .extend(xattrs.map(|(name, value)| (name, value.clone())));
         if let Some(name) = name {
             member.path = name;
         }
@@ -516,38 +546,5 @@ fn number(field: &[u8]) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers() {
-        for (field, value) in [
-            (&b"0000644\0"[..], Some(0o644)),
-            (b"  12 \0\0\0", Some(0o12)),
-            (b"\0\0\0", Some(0)),
-            (b"12345670", Some(0o12345670)),
-            (b"9\0", None),
-            (b"-1\0", None),
-            (b"\x80\0\0\0\0\0\0\x05", Some(5)),
-            (b"\xff\xff\xff\xff\xff\xff\xff\xfe", Some(-2)),
-            (b"\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", None),
-        ] {
-            assert_eq!(number(field), value, "{field:?}");
-        }
-        // 2^56 in a field of twelve bytes.
-        assert_eq!(number(b"\x80\0\0\0\x01\0\0\0\0\0\0\0"), Some(1 << 56));
-    }
-
-    #[test]
-    fn what_is_no_archive() {
-        for bytes in [&b""[..], b"text", &[b'x'; 1024]] {
-            assert!(Reader::new(bytes).next().is_err());
-        }
-        assert!(
-            Reader::new(&[0; 1024][..])
-                .next()
-                .expect("an end")
-                .is_none()
-        );
-    }
-}
+#[path = "reader_tests.rs"]
+mod tests;

@@ -29,7 +29,7 @@ use crate::net::{Events, Interest, Poll, Socket, Token};
 
 /// The drivers of one kernel, by their runtimes.
 #[derive(Default)]
-pub(crate) struct Drivers(Mutex<HashMap<Id, Weak<Driver>>>);
+struct Drivers(Mutex<HashMap<Id, Weak<Driver>>>);
 
 /// See above.
 pub(super) struct Driver {
@@ -55,8 +55,8 @@ impl Driver {
     pub(super) fn current(kernel: &Arc<KernelInner>) -> Result<Arc<Driver>> {
         let failed = |error| Error::new("tokio", Cause::Host(error));
         let runtime = Handle::try_current().map_err(|e| failed(std::io::Error::other(e)))?;
-        let drivers = &kernel.drivers.0;
-        let mut drivers = drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = kernel.extension::<Drivers>();
+        let mut drivers = all.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A number may be that of an earlier runtime, which has ended.
         drivers.retain(|_, driver| {
             driver

@@ -34,7 +34,6 @@ mod registered;
 mod tcp;
 mod udp;
 
-pub(crate) use driver::Drivers;
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 

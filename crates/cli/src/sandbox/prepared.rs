@@ -1,0 +1,57 @@
+//! [`Prepared`]: what a command opens before the process is confined.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use drupe::Disk;
+use std::os::unix::fs::MetadataExt;
+
+use super::uses::Uses;
+use crate::args::{Command, Global};
+use crate::exit::Failure;
+use crate::interrupt::Signals;
+use crate::session;
+use drupe_tree::OutputFile;
+
+/// What is open already, for the command to take.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    pub(crate) signals: Signals,
+    /// The file that the command writes.
+    pub(crate) output: Option<OutputFile>,
+    /// Network disks, by their addresses.
+    pub(crate) disks: HashMap<String, Disk>,
+}
+
+impl Prepared {
+    pub(super) fn new(
+        options: &Global,
+        command: &Command,
+        uses: &Uses,
+    ) -> Result<Prepared, Failure> {
+        let mut prepared = Prepared::default();
+        for (uri, write) in &uses.network {
+            let image = Path::new(uri);
+            let disk = session::open(
+                options,
+                image,
+                *write && !options.read_only,
+                &prepared.signals,
+            )?;
+            prepared.disks.insert(uri.clone(), disk);
+        }
+        if let (Some(path), Command::Tar(command)) = (&uses.output, command) {
+            let images = uses.images().filter_map(|image| image.metadata().ok());
+            let images: Vec<_> = images.map(|image| (image.dev(), image.ino())).collect();
+            // It is removed when a signal comes.
+            prepared.signals.install()?;
+            prepared.output = Some(OutputFile::create(
+                path,
+                command.force,
+                &images,
+                prepared.signals.interrupt(),
+            )?);
+        }
+        Ok(prepared)
+    }
+}

@@ -1,0 +1,193 @@
+//! Partition tables that are damaged, and what this kernel has no driver for.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::harness::{Outcome, Place, check_ext4, strings, tool};
+
+const SECTOR: u64 = 512;
+const SIZE: u64 = 64 << 20;
+/// Where the partition begins, and how large it is.
+const START: u64 = 1 << 20;
+const LEN: u64 = 16 << 20;
+
+/// A disk with a GPT and an ext4 in its second partition.
+fn disk(place: &Place, name: &str) -> Outcome<PathBuf> {
+    let image = place.path(name);
+    File::create(&image)?.set_len(SIZE)?;
+    let (start, len) = (START / SECTOR, LEN / SECTOR);
+    let table = format!("label: gpt\n2: start={start}, size={len}, type=L, name=root\n");
+    place.write("table", table)?;
+    tool("sh", |sh| {
+        let script = r#"/sbin/sfdisk -q "$0" < table"#;
+        sh.arg("-c")
+            .arg(script)
+            .arg(&image)
+            .current_dir(place.path(""))
+    })?;
+    tool("mkfs.ext4", |mkfs| {
+        let offset = format!("offset={START}");
+        mkfs.args(["-q", "-E", &offset]).arg(&image).arg("16384k")
+    })?;
+    Ok(image)
+}
+
+/// Overwrites bytes of an image with zeroes.
+fn clear(image: &Path, from: u64, to: u64) -> Outcome {
+    let file = OpenOptions::new().write(true).open(image)?;
+    Ok(file.write_all_at(&vec![0; (to - from) as usize], from)?)
+}
+
+/// Issue 13: "no partition table", where every other tool reads the backup.
+#[test]
+fn a_gpt_is_read_from_its_backup() -> Outcome {
+    let place = Place::new()?;
+    let image = disk(&place, "disk.img")?;
+    clear(&image, SECTOR, 34 * SECTOR)?;
+    let warning = "drupe: warning: disk.img: the GPT at the start of the disk is damaged \
+                   (there is no header); its backup at the end of the disk is used; \
+                   sgdisk -e disk.img restores it\n";
+
+    let run = place.drupe(&strings(&["info", "--json", "disk.img"]))?;
+    assert_eq!((run.code, &run.stderr[..]), (Some(0), warning));
+    let images: Vec<Value> = serde_json::from_str(&run.stdout)?;
+    assert_eq!(images[0]["partition_table"], "gpt");
+    let part = &images[0]["partitions"][0];
+    assert_eq!(part["number"], 2);
+    assert_eq!(part["start"], START);
+    assert_eq!(part["size"], LEN);
+    assert_eq!(part["name"], "root");
+    assert_eq!(part["filesystem"], "ext4");
+
+    // It can be written to, by its number too.
+    place.write("a", "A")?;
+    let run = place.drupe(&strings(&["cp", "a", "disk.img@2:/b"]))?;
+    assert_eq!((run.code, &run.stderr[..]), (Some(0), warning));
+    assert_eq!(
+        place.ok(&strings(&["-q", "cat", "disk.img:/b"]))?,
+        "A",
+        "without the warning"
+    );
+    tool("dd", |dd| {
+        dd.args(["bs=1M", "skip=1", "count=16"])
+            .arg(format!("if={}", image.display()))
+            .arg(format!("of={}", place.path("part.img").display()))
+    })?;
+    check_ext4(&place.path("part.img"))?;
+
+    // The remedy is one.
+    tool("/sbin/sgdisk", |sgdisk| sgdisk.arg("-e").arg(&image))?;
+    assert_eq!(place.ok(&strings(&["cat", "disk.img:/b"]))?, "A");
+    Ok(())
+}
+
+/// One wrong byte of the header, or of the entries, by their checksums.
+#[test]
+fn checksums_tell_what_is_damaged() -> Outcome {
+    let place = Place::new()?;
+    for (at, what) in [
+        (SECTOR + 40, "the checksum of its header is wrong"),
+        (
+            2 * SECTOR + 128 + 57,
+            "the checksum of its entries is wrong",
+        ),
+    ] {
+        let image = disk(&place, "disk.img")?;
+        let file = OpenOptions::new().read(true).write(true).open(&image)?;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at)?;
+        file.write_all_at(&[byte[0] ^ 1], at)?;
+        let run = place.drupe(&strings(&["ls", "disk.img:/"]))?;
+        assert_eq!((run.code, &run.stdout[..]), (Some(0), "lost+found\n"));
+        assert!(run.stderr.contains(what), "{run:?}");
+    }
+    Ok(())
+}
+
+/// `dd` over the start of a disk takes the MBR, too.
+#[test]
+fn a_gpt_is_read_without_its_mbr() -> Outcome {
+    let place = Place::new()?;
+    for (sectors, what) in [
+        (1, "the protective MBR of the GPT"),
+        (34, "the GPT at the start of the disk is damaged"),
+    ] {
+        let image = disk(&place, "disk.img")?;
+        clear(&image, 0, sectors * SECTOR)?;
+        let run = place.drupe(&strings(&["ls", "disk.img:/"]))?;
+        assert_eq!((run.code, &run.stdout[..]), (Some(0), "lost+found\n"));
+        assert!(run.stderr.contains(what), "{run:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn two_damaged_copies_are_an_error() -> Outcome {
+    let place = Place::new()?;
+    let image = disk(&place, "disk.img")?;
+    clear(&image, SECTOR, 34 * SECTOR)?;
+    clear(&image, SIZE - SECTOR, SIZE)?;
+    for command in [&["info", "disk.img"][..], &["ls", "disk.img:/"]] {
+        let line = place.fails(3, &strings(command))?;
+        assert_eq!(
+            line,
+            "drupe: disk.img: damaged GPT: at the start of the disk: there is no header; \
+             its backup at the end: there is no header; \
+             testdisk can look for its partitions\n"
+        );
+    }
+    Ok(())
+}
+
+/// A filesystem on all of a disk goes before a backup that an earlier table has
+/// left there.
+#[test]
+fn a_filesystem_goes_before_an_old_backup() -> Outcome {
+    let place = Place::new()?;
+    let image = disk(&place, "disk.img")?;
+    clear(&image, 0, 34 * SECTOR)?;
+    tool("mkfs.ext4", |mkfs| {
+        mkfs.args(["-q", "-F"]).arg(&image).arg("32768k")
+    })?;
+    place.write("a", "A")?;
+    place.ok(&strings(&["cp", "a", "disk.img:/"]))?;
+    assert_eq!(place.ok(&strings(&["ls", "disk.img"]))?, "a\nlost+found\n");
+    Ok(())
+}
+
+/// Issue 13: "nothing known on it", exit code 0.
+#[test]
+fn what_has_no_driver_is_named() -> Outcome {
+    let place = Place::new()?;
+    let image = place.path("minix.img");
+    File::create(&image)?.set_len(4 << 20)?;
+    tool("/sbin/mkfs.minix", |mkfs| mkfs.arg(&image))?;
+    let romfs = [&b"-rom1fs-"[..], &[0; 65528]].concat();
+    place.write("romfs.img", romfs)?;
+    for (name, kind, message) in [
+        (
+            "minix.img",
+            "minix",
+            "is a Minix filesystem, which this kernel has no driver for; \
+             mount -t minix reads it on a Linux host",
+        ),
+        (
+            "romfs.img",
+            "romfs",
+            "is a romfs filesystem, which this kernel has no driver for; \
+             mount -o loop,ro reads it on a Linux host",
+        ),
+    ] {
+        let expected = format!("drupe: {name}: {message}\n");
+        let run = place.drupe(&strings(&["info", "--json", name]))?;
+        assert_eq!((run.code, &run.stderr), (Some(3), &expected));
+        let images: Vec<Value> = serde_json::from_str(&run.stdout)?;
+        assert_eq!(images[0]["filesystem"], kind);
+        let path = format!("{name}:/");
+        assert_eq!(place.fails(3, &strings(&["ls", &path]))?, expected);
+    }
+    Ok(())
+}

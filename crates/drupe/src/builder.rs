@@ -1,0 +1,119 @@
+//! [`Builder`]: how a kernel is to run, and its start.
+
+use std::sync::Arc;
+
+use drupe_host::Host;
+use drupe_host::link::Link;
+use drupe_machine::{Config, Machine, Ram};
+
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, KernelInner};
+use crate::net;
+
+impl Kernel {
+    /// Boots a kernel with the default settings.
+    pub fn boot() -> Result<Kernel> {
+        Kernel::builder().boot()
+    }
+
+    /// Settings to change before booting.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
+/// How a kernel is to run. From [`Kernel::builder`].
+#[must_use = "boot() starts the kernel"]
+pub struct Builder {
+    config: Config,
+    links: Vec<(Arc<dyn Link>, net::Config)>,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            config: Config {
+                snapshot: drupe_snapshot::snapshot(),
+                ..Config::default()
+            },
+            links: Vec::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// Bytes of memory, everything included. At least 24 MiB, of which the kernel
+    /// itself takes most; 64 MiB do for images of any size and any number of
+    /// files, more cache more of them. Without enough, the kernel dies.
+    pub fn memory(mut self, bytes: usize) -> Builder {
+        self.config.memory = bytes;
+        self
+    }
+
+    /// What that memory is made of: huge pages by default, which is fast; programs
+    /// with many kernels take less memory with [`Ram::SmallPages`].
+    pub fn ram(mut self, ram: Ram) -> Builder {
+        self.config.ram = ram;
+        self
+    }
+
+    /// Gets every piece of the kernel's log as it is printed. It must not call
+    /// the kernel ([`Cause::Reentered`](crate::Cause::Reentered)).
+    pub fn kernel_log(mut self, callback: impl Fn(&[u8]) + Send + Sync + 'static) -> Builder {
+        self.config.console = Some(Box::new(callback));
+        self
+    }
+
+    /// The program's own clock, console and random source, instead of
+    /// [`SystemHost`](crate::SystemHost).
+    pub fn host(mut self, host: impl Host) -> Builder {
+        self.config.host = Arc::new(host);
+        self
+    }
+
+    /// Added to the kernel command line
+    /// (`Documentation/admin-guide/kernel-parameters.txt`).
+    pub fn command_line(mut self, text: &str) -> Builder {
+        self.config.command_line = text.to_owned();
+        self
+    }
+
+    /// Boots the kernel from its image, as a machine that is switched on does.
+    ///
+    /// Otherwise it starts from a snapshot of a kernel that was booted when this
+    /// program was built, unless [`memory`](Builder::memory) or
+    /// [`command_line`](Builder::command_line) ask for another kernel than that
+    /// was. There is no difference but for the time that it takes, and the times
+    /// in the first lines of the log.
+    pub fn cold_boot(mut self) -> Builder {
+        self.config.snapshot = None;
+        self
+    }
+
+    /// Adds a network link and configures its interface, by hand or by DHCP: the
+    /// first one is `eth0`, the next `eth1`. With any link, `lo` is up too.
+    ///
+    /// [`Kernel::add_link`] and [`Network::configure`](net::Network::configure)
+    /// do it later, and tell more of it.
+    pub fn link(mut self, link: impl Link + 'static, config: net::Config) -> Builder {
+        self.links.push((Arc::new(link), config));
+        self
+    }
+
+    /// Boots it. With links, it is up when their interfaces are.
+    pub fn boot(self) -> Result<Kernel> {
+        let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
+        let inner = KernelInner::new(machine).map_err(|e| Error::new("boot", e))?;
+        let kernel = Kernel {
+            inner: Arc::new(inner),
+        };
+        if !self.links.is_empty() {
+            kernel.network()?.link("lo")?.set_up()?;
+        }
+        for (link, config) in self.links {
+            let name = kernel.add_link(link)?.interface()?.name()?;
+            kernel.network()?.configure(&name, &config)?;
+        }
+        Ok(kernel)
+    }
+}

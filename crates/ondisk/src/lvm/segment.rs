@@ -1,0 +1,287 @@
+//! The device mapper tables of logical volumes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::config::{Section, Value};
+use super::{Group, damaged};
+use crate::{Error, Result, Target};
+
+/// What a table refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// A physical volume, by its UUID without dashes.
+    Physical(&'a str),
+    /// Another logical volume of the group, by its name. It may be one that
+    /// users do not see.
+    Logical(&'a str),
+    /// What keeps the changes of the snapshot of this name:
+    /// [`Group::store_table`].
+    Store(&'a str),
+}
+
+/// Finds the device of a part: "MAJOR:MINOR".
+type Devices<'f> = dyn FnMut(Part<'_>) -> Result<String> + 'f;
+
+/// Devices that one segment is made of, at most: dm-raid takes 253 with metadata
+/// beside each (`drivers/md/dm-raid.c`), lvm2 makes 128 stripes.
+const MAX_PARTS: usize = 2 * 253;
+
+/// A snapshot of the old kind. It goes by the name of the volume that keeps what
+/// has changed.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) origin: String,
+    /// Sectors.
+    chunk_size: u64,
+}
+
+/// All snapshots of the old kind, by the names that they go by.
+pub(super) fn snapshots(logical: &BTreeMap<String, Section>) -> Result<BTreeMap<String, Snapshot>> {
+    let mut found = BTreeMap::new();
+    for segment in logical.values().flat_map(Section::sections) {
+        let (_, segment) = segment;
+        if segment.text("type")? == "snapshot" {
+            let snapshot = Snapshot {
+                origin: segment.text("origin")?.to_owned(),
+                chunk_size: segment.number("chunk_size")?,
+            };
+            found.insert(segment.text("cow_store")?.to_owned(), snapshot);
+        }
+    }
+    Ok(found)
+}
+
+impl Group {
+    /// The table of a volume. `devices` is asked for each part of it, which may
+    /// mean another table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for caches, VDO and the like, and for writing
+    /// where there are snapshots of the old kind; those of `devices`.
+    pub fn table<F>(&self, name: &str, writable: bool, mut devices: F) -> Result<Vec<Target>>
+    where
+        F: FnMut(Part<'_>) -> Result<String>,
+    {
+        if let Some(snapshot) = self.snapshots.get(name) {
+            return self.snapshot(name, snapshot, writable, &mut devices);
+        }
+        if writable && self.origins.contains(name) {
+            let what = format!("writing to {}/{name}, which has snapshots,", self.name);
+            return Err(Error::Unsupported(what));
+        }
+        self.plain(name, writable, &mut devices)
+    }
+
+    /// The table of what keeps a snapshot's changes: not that of the snapshot.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Group::table`].
+    pub fn store_table<F>(&self, name: &str, mut devices: F) -> Result<Vec<Target>>
+    where
+        F: FnMut(Part<'_>) -> Result<String>,
+    {
+        self.plain(name, false, &mut devices)
+    }
+
+    fn plain(&self, name: &str, writable: bool, devices: &mut Devices<'_>) -> Result<Vec<Target>> {
+        let mut table = Vec::new();
+        let mut end = 0;
+        for segment in self.segments(name)? {
+            let sectors = |field| {
+                let extents: u64 = segment.number(field)?;
+                let sectors = extents.checked_mul(self.extent_size);
+                sectors.ok_or_else(|| damaged(format!("{name}: {field} is too large")))
+            };
+            let (start, len) = (sectors("start_extent")?, sectors("extent_count")?);
+            if start != end || len == 0 {
+                return Err(damaged(format!("{name} has a gap")));
+            }
+            end = start.saturating_add(len);
+            let (kind, params) = self.target(name, segment, writable, devices)?;
+            table.push(Target {
+                start,
+                len,
+                kind,
+                params,
+            });
+        }
+        match table.is_empty() {
+            true => Err(damaged(format!("{name} is empty"))),
+            false => Ok(table),
+        }
+    }
+
+    fn target(
+        &self,
+        name: &str,
+        segment: &Section,
+        writable: bool,
+        devices: &mut Devices<'_>,
+    ) -> Result<(&'static str, String)> {
+        let mut logical = |field: &str| devices(Part::Logical(segment.text(field)?));
+        let kind = segment.text("type")?;
+        // These write to their own metadata as soon as they are there.
+        if !writable && (kind == "thin-pool" || kind.starts_with("raid")) {
+            let group = &self.name;
+            return Err(Error::ReadOnly(format!("{group}/{name}, of type {kind},")));
+        }
+        match kind {
+            "striped" => self.striped(segment, devices),
+            "mirror" => {
+                let areas = self.areas(segment.values("mirrors"), devices)?;
+                let region = segment.number("region_size")?;
+                let count = areas.len();
+                // The copies are taken to be in sync, as they are unless the
+                // machine went down while the volume was written.
+                let params = format!("core 2 {region} nosync {count}{}", joined(&areas));
+                Ok(("mirror", params))
+            }
+            "thin-pool" => {
+                let (metadata, data) = (logical("metadata")?, logical("pool")?);
+                let zero = segment.has("zero_new_blocks");
+                let features = match zero && segment.number("zero_new_blocks")? != 0 {
+                    true => "0",
+                    false => "1 skip_block_zeroing",
+                };
+                let chunk = segment.number("chunk_size")?;
+                let params = format!("{metadata} {data} {chunk} 0 {features}");
+                Ok(("thin-pool", params))
+            }
+            "thin" => {
+                let id = segment.number("device_id")?;
+                let mut params = format!("{} {id}", logical("thin_pool")?);
+                if segment.has("external_origin") {
+                    params += &format!(" {}", logical("external_origin")?);
+                }
+                Ok(("thin", params))
+            }
+            "zero" => Ok(("zero", String::new())),
+            "error" => Ok(("error", String::new())),
+            kind if kind.starts_with("raid") => raid(kind, segment, devices),
+            kind => {
+                let what = format!("{}/{name}, an LVM volume of type {kind:?},", self.name);
+                Err(Error::Unsupported(what))
+            }
+        }
+    }
+
+    fn striped(
+        &self,
+        segment: &Section,
+        devices: &mut Devices<'_>,
+    ) -> Result<(&'static str, String)> {
+        let areas = self.areas(segment.values("stripes"), devices)?;
+        match &areas[..] {
+            [] => Err(damaged("a segment has no stripes")),
+            [only] => Ok(("linear", only.clone())),
+            several => {
+                let size = segment.number("stripe_size")?;
+                let params = format!("{} {size}{}", several.len(), joined(several));
+                Ok(("striped", params))
+            }
+        }
+    }
+
+    /// "DEVICE SECTOR" for each pair of a name and an extent.
+    fn areas(&self, pairs: &[Value], devices: &mut Devices<'_>) -> Result<Vec<String>> {
+        let area = |pair: &[Value]| {
+            let [Value::Text(name), Value::Number(extent)] = pair else {
+                return Err(damaged("a segment's parts make no sense"));
+            };
+            let (part, start) = match self.physical.get(name) {
+                Some(pv) => (Part::Physical(&pv.id), pv.start),
+                None => (Part::Logical(name), 0),
+            };
+            let sector = u64::try_from(*extent)
+                .ok()
+                .and_then(|extent| extent.checked_mul(self.extent_size))
+                .and_then(|sector| sector.checked_add(start))
+                .ok_or_else(|| damaged("a segment is nowhere"))?;
+            Ok(format!("{} {sector}", devices(part)?))
+        };
+        bounded(pairs.len() / 2)?;
+        pairs.chunks(2).map(area).collect()
+    }
+
+    fn snapshot(
+        &self,
+        name: &str,
+        snapshot: &Snapshot,
+        writable: bool,
+        devices: &mut Devices<'_>,
+    ) -> Result<Vec<Target>> {
+        if writable {
+            let what = format!("writing to the snapshot {}/{name}", self.name);
+            return Err(Error::Unsupported(what));
+        }
+        let origin = devices(Part::Logical(&snapshot.origin))?;
+        let store = devices(Part::Store(name))?;
+        Ok(vec![Target {
+            start: 0,
+            len: self.size(&snapshot.origin)? / crate::SECTOR,
+            kind: "snapshot",
+            params: format!("{origin} {store} P {}", snapshot.chunk_size),
+        }])
+    }
+}
+
+/// Refuses to look for the devices of a segment of too many parts.
+fn bounded(parts: usize) -> Result<()> {
+    match parts <= MAX_PARTS {
+        true => Ok(()),
+        false => Err(damaged(format!(
+            "a segment has {parts} parts, of at most {MAX_PARTS}"
+        ))),
+    }
+}
+
+fn joined(areas: &[String]) -> String {
+    areas.iter().map(|area| format!(" {area}")).collect()
+}
+
+/// Documentation/admin-guide/device-mapper/dm-raid.rst
+fn raid(
+    kind: &str,
+    segment: &Section,
+    devices: &mut Devices<'_>,
+) -> Result<(&'static str, String)> {
+    let optional = |field: &str| match segment.has(field) {
+        true => segment.number(field),
+        false => Ok(0),
+    };
+    let mut options = vec![optional("stripe_size")?.to_string()];
+    let region = optional("region_size")?;
+    if region > 0 && kind != "raid0" {
+        options.extend(["region_size".to_owned(), region.to_string()]);
+    }
+    // Pairs of metadata and data; raid0 has data only.
+    let (lists, pairs) = match kind {
+        "raid0" => ("raid0_lvs", false),
+        _ => ("raids", true),
+    };
+    let mut members = String::new();
+    let names = segment.list(lists)?;
+    bounded(names.len())?;
+    for name in &names {
+        let device = devices(Part::Logical(name))?;
+        let _ = match pairs {
+            true => write!(members, " {device}"),
+            false => write!(members, " - {device}"),
+        };
+    }
+    let count = if pairs { names.len() / 2 } else { names.len() };
+    if count == 0 {
+        return Err(damaged("a RAID volume has no members"));
+    }
+    // lvm2 says raid0_meta for a raid0 whose members have metadata.
+    let kind = kind.strip_suffix("_meta").unwrap_or(kind);
+    let params = format!(
+        "{kind} {} {} {count}{members}",
+        options.len(),
+        options.join(" ")
+    );
+    Ok(("raid", params))
+}

@@ -1,0 +1,177 @@
+//! Partition tables: GPT, also from its backup, and MBR.
+//!
+//! The kernel reads them too, and decides which partitions there are. This tells
+//! what it does not: types, names and UUIDs; where partitions would be on a disk
+//! that is all there; and what a GPT says whose first copy is damaged, of which
+//! the kernel reads the other one only if its command line has `gpt`.
+//!
+//! It is our own because the readers on crates.io allocate what a header asks for
+//! and follow a looping chain of extended boot records for ever, and images here
+//! may be hostile.
+
+mod dos;
+mod gpt;
+mod types;
+
+use std::io::{Read, Seek};
+
+use crate::bytes::maybe_bytes_at;
+use crate::probe::probe;
+use crate::{Error, Result};
+pub use gpt::Flaw;
+
+/// Bytes of an MBR, whatever the disk's sectors are.
+const MBR: usize = 512;
+
+/// What the partition table says of a partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionInfo {
+    /// "gpt" or "dos".
+    pub table: &'static str,
+    /// The type: a UUID in a GPT, "0x83" in an MBR.
+    pub kind: String,
+    /// What the type means, if it is one of the common ones.
+    pub kind_name: Option<&'static str>,
+    /// The name in a GPT.
+    pub name: Option<String>,
+    /// The partition's own UUID; for an MBR, disk identifier and number, as
+    /// Linux has it in `PARTUUID`.
+    pub uuid: Option<String>,
+}
+
+/// A partition, as its table has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Counted from 1.
+    pub number: u32,
+    /// Bytes from the start of the disk.
+    pub start: u64,
+    /// Where it ends; it may be beyond the end of the disk.
+    pub end: u64,
+    /// It only contains others: an extended partition of an MBR.
+    pub is_container: bool,
+    /// Everything else.
+    pub info: PartitionInfo,
+}
+
+/// A partition table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The partitions, by number.
+    pub entries: Vec<Entry>,
+    /// Why the kernel does not find it, if that is so.
+    pub damage: Option<Damage>,
+}
+
+/// What of a GPT is damaged that can still be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The first copy, near the start of the disk; the table is that of the
+    /// backup, at the end.
+    Primary(Flaw),
+    /// The MBR that protects the table from programs that do not know GPT.
+    ProtectiveMbr,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Damage::Primary(flaw) => write!(
+                f,
+                "the GPT at the start of the disk is damaged ({flaw}); \
+                 its backup at the end of the disk is used"
+            ),
+            Damage::ProtectiveMbr => f.write_str(
+                "the protective MBR of the GPT, in the first sector of the disk, is damaged; \
+                 the GPT is used",
+            ),
+        }
+    }
+}
+
+impl Table {
+    /// Reads the table of a disk with blocks of `block_size` bytes. `None`: it
+    /// has no table, or one of another kind.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`]: there is a GPT, and neither copy of it is sound.
+    pub fn read<R: Read + Seek>(disk: &mut R, block_size: u64) -> Result<Option<Table>> {
+        let mbr = maybe_bytes_at(disk, 0, MBR)?;
+        let Some(mbr) = mbr.filter(|mbr| mbr[510..] == [0x55, 0xaa]) else {
+            return without_mbr(disk, block_size);
+        };
+        // The kernel takes it for a GPT's, or for none.
+        if let Some(protective) = dos::protective(&mbr) {
+            return with_backup(disk, block_size, protective.last).map(Some);
+        }
+        Ok(Some(Table {
+            entries: dos::entries(disk, block_size, &mbr)?,
+            damage: None,
+        }))
+    }
+
+    /// The partition of this number.
+    pub fn find(&self, number: u32) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.number == number)
+    }
+
+    /// The first partition that is not all on a disk of `size` bytes.
+    pub fn beyond(&self, size: u64) -> Option<&Entry> {
+        // Type 0 is that of no partition; the kernel makes one all the same.
+        let counts = |entry: &&Entry| !entry.is_container && entry.info.kind != "0x00";
+        self.entries
+            .iter()
+            .filter(counts)
+            .find(|entry| entry.end > size)
+    }
+}
+
+/// The GPT of a disk with a protective MBR, which says that `last` is the disk's
+/// last block.
+fn with_backup<R: Read + Seek>(disk: &mut R, block_size: u64, last: u64) -> Result<Table> {
+    let primary = match gpt::read(disk, block_size, 1)? {
+        Ok(entries) => return Ok(Table::sound(entries)),
+        Err(flaw) => flaw,
+    };
+    match gpt::backup(disk, block_size, Some(last))? {
+        Ok(entries) => Ok(Table {
+            entries,
+            damage: Some(Damage::Primary(primary)),
+        }),
+        Err(backup) => Err(Error::Damaged {
+            what: "GPT",
+            why: format!("at the start of the disk: {primary}; its backup at the end: {backup}"),
+        }),
+    }
+}
+
+/// A GPT whose protective MBR is gone, unless something else is on the disk.
+fn without_mbr<R: Read + Seek>(disk: &mut R, block_size: u64) -> Result<Option<Table>> {
+    if probe(disk)?.is_some() {
+        return Ok(None);
+    }
+    let (entries, damage) = match gpt::read(disk, block_size, 1)? {
+        Ok(entries) => (entries, Damage::ProtectiveMbr),
+        Err(flaw) => match gpt::backup(disk, block_size, None)? {
+            Ok(entries) => (entries, Damage::Primary(flaw)),
+            Err(_) => return Ok(None),
+        },
+    };
+    let damage = Some(damage);
+    Ok(Some(Table { entries, damage }))
+}
+
+impl Table {
+    fn sound(entries: Vec<Entry>) -> Table {
+        Table {
+            entries,
+            damage: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! What an NBD server says: its half of a handshake, then replies.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|server: &[u8]| {
+    drupe_formats::fuzzing::nbd(server);
+});

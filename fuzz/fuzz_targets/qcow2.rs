@@ -1,0 +1,42 @@
+//! qcow2 images, read and written.
+#![no_main]
+
+use std::io::{IoSlice, IoSliceMut};
+use std::sync::LazyLock;
+
+use drupe_formats::{Format, Options, open};
+use drupe_fuzz::{Image, ImageFile};
+use libfuzzer_sys::fuzz_target;
+
+static FILE: LazyLock<ImageFile> = LazyLock::new(ImageFile::default);
+
+fuzz_target!(|input: &[u8]| {
+    drupe_fuzz::allow_panics_of_imago();
+    let image = Image::new(input, 1 << 20);
+    for read_only in [true, false] {
+        let options = Options {
+            read_only,
+            format: Some(Format::Qcow2),
+            ..Options::default()
+        };
+        let Ok(opened) = open(&FILE.write(&image), &options) else {
+            continue;
+        };
+        let disk = opened.disk;
+        let size = disk.geometry().size;
+        let mut bytes = vec![0; 8192];
+        for at in [
+            0,
+            64 << 10,
+            size / 2 / 512 * 512,
+            size.saturating_sub(8192) / 512 * 512,
+        ] {
+            let _ = disk.read_at(&mut [IoSliceMut::new(&mut bytes)], at);
+            if !read_only {
+                let _ = disk.write_at(&[IoSlice::new(&bytes)], at, false);
+                let _ = disk.discard(at, 64 << 10);
+            }
+        }
+        let _ = disk.flush();
+    }
+});
