@@ -153,6 +153,26 @@ impl Mount {
         synced.map_err(|e| Error::new("sync", e))
     }
 
+    /// Forgets what the kernel keeps in memory of files, of all its filesystems, and
+    /// could read again: pages that are written out, names and inodes
+    /// (`drop_caches` in `Documentation/admin-guide/sysctl/vm.rst`).
+    pub fn drop_caches(&self) -> Result<()> {
+        let dropped = set(&self.inner.kernel, c"/proc/sys/vm/drop_caches", b"3");
+        dropped.map_err(|e| Error::new("drop caches", e))
+    }
+
+    /// Lets writers of the kernel, on all its filesystems, have much that is not written
+    /// out before the kernel begins to: nine tenths of its memory. Then it is written
+    /// when [`Mount::sync`] says so, not when a thread of the kernel finds time
+    /// (`dirty_ratio` and `dirty_background_ratio` in
+    /// `Documentation/admin-guide/sysctl/vm.rst`).
+    pub fn write_back_late(&self) -> Result<()> {
+        let kernel = &self.inner.kernel;
+        let done = set(kernel, c"/proc/sys/vm/dirty_background_ratio", b"80")
+            .and_then(|()| set(kernel, c"/proc/sys/vm/dirty_ratio", b"90"));
+        done.map_err(|e| Error::new("write back late", e))
+    }
+
     /// Discards what is free (fstrim(8)): it becomes holes of an image file. How
     /// many bytes is returned. EOPNOTSUPP where the filesystem or the disk can't.
     pub fn trim(&self) -> Result<u64> {

@@ -389,6 +389,10 @@ impl TargetDir for HostDir {
         Ok(plain.then_some((uid, gid)))
     }
 
+    fn write_back_late(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn settle(&self) -> Result<()> {
         Ok(())
     }

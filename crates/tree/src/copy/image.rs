@@ -228,8 +228,16 @@ impl TargetDir for ImageDir {
         Ok((!set_group_id && default_acl.is_none()).then_some((0, 0)))
     }
 
+    fn write_back_late(&self) -> Result<()> {
+        Ok(self.dir.mount().write_back_late()?)
+    }
+
     fn settle(&self) -> Result<()> {
-        Ok(self.dir.mount().sync()?)
+        let mount = self.dir.mount();
+        mount.sync()?;
+        // Otherwise the kernel does when memory is short, and what it can forget then
+        // depends on how fast the disk is.
+        Ok(mount.drop_caches()?)
     }
 
     fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()> {

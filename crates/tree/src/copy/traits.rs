@@ -81,7 +81,9 @@ pub(crate) trait TargetDir: SourceDir<File: TargetFile> + Settable {
     /// `None`: who knows, because of a set-group-ID bit or a default ACL.
     fn owners_of_new(&self) -> Result<Option<(u32, u32)>>;
 
-    /// Writes out what is still to be written.
+    /// What is written from now on is only written out by [`TargetDir::settle`].
+    fn write_back_late(&self) -> Result<()>;
+    /// Writes out what is still to be written, and forgets what could be read again.
     fn settle(&self) -> Result<()>;
 
     fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()>;

@@ -53,6 +53,9 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         shown: &'a Path,
         source: World,
     ) -> Result<Self> {
+        if job.keep.overrides.epoch.is_some() {
+            base.write_back_late()?;
+        }
         Ok(Writer {
             owners_of_new: base.owners_of_new()?,
             job,

@@ -71,6 +71,10 @@ pub fn extract(
         epoch: options.epoch,
         ..Overrides::default()
     };
+    if options.epoch.is_some() {
+        let late = dest.mount.write_back_late();
+        late.map_err(|error| Error::from(error).at(dest.shown()))?;
+    }
     let mut extractor = Extractor {
         base,
         mount: &dest.mount,
