@@ -13,6 +13,9 @@
 mod copy;
 pub mod disk_image;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod glob;
 mod interrupt;
 mod location;

@@ -138,3 +138,16 @@ fn guess(text: &[u8]) -> Format {
         _ => Format::Mtree,
     }
 }
+
+/// Parses a manifest.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(manifest: &[u8], format: Format) {
+    let known = Known {
+        users: Names::default(),
+        groups: Names::default(),
+    };
+    let _ = match format {
+        Format::Mtree => mtree::parse(manifest, &known),
+        Format::Composefs => composefs::parse(manifest),
+    };
+}

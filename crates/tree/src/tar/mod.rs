@@ -22,3 +22,17 @@ const BLOCK: u64 = 512;
 
 /// Parts of a file that are not holes: offset and length.
 type Extents = Vec<(u64, u64)>;
+
+/// Reads an archive to its end.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(archive: &[u8]) {
+    let names = crate::users::Names::default();
+    let mut reader = reader::Reader::new(archive);
+    let mut piece = vec![0; 4096];
+    while let Ok(Some(member)) = reader.next() {
+        for (_, text) in &member.acls {
+            let _ = acl::from_text(text, &names, &names);
+        }
+        while matches!(reader.read(&mut piece), Ok(1..)) {}
+    }
+}

@@ -1,0 +1,8 @@
+//! Manifests in the format of mtree(5).
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    drupe_tree::fuzzing::mtree(bytes);
+});

@@ -1,0 +1,8 @@
+//! Archives: ustar, GNU and PAX.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    drupe_tree::fuzzing::tar(bytes);
+});
