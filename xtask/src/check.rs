@@ -12,6 +12,21 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             .args(["clippy", "--workspace", "--all-targets", "--locked", "--"])
             .args(["--deny", "warnings"]),
     )?;
+    // What only fuzz targets use.
+    let fuzzed = [
+        "drupe",
+        "drupe-formats",
+        "drupe-links",
+        "drupe-ondisk",
+        "drupe-tree",
+    ];
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--lib", "--locked"]);
+    for package in fuzzed {
+        let feature = format!("{package}/fuzzing");
+        clippy.args(["--package", package, "--features", &feature]);
+    }
+    run_command(clippy.args(["--", "--deny", "warnings"]))?;
     run_command(
         cargo()
             .args([

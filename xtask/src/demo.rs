@@ -5,6 +5,7 @@
 mod compare;
 mod steps;
 mod tree;
+mod turns;
 
 use std::fs;
 use std::path::Path;
@@ -16,11 +17,8 @@ use drupe_kbuild::Flavour;
 use crate::test::build_release;
 use crate::{kernel, setup};
 use steps::Steps;
+use turns::Turns;
 
-/// Size of the image, in bytes; most of it stays a hole.
-const IMAGE_SIZE: u64 = 1 << 30;
-/// The directory of debugfs, which copies out too.
-const PEER_OUT: &str = "peer-out";
 /// The listing's lines that are shown.
 const LISTED: usize = 6;
 
@@ -37,8 +35,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 fn demonstrate(drupe: &Path, directory: &Path) -> Result<()> {
     let drupe = || Command::new(drupe);
     let (tree, image) = (directory.join("tree"), directory.join("disk.img"));
-    let (out, peer_out) = (directory.join("out"), directory.join(PEER_OUT));
-    let peer_image = directory.join("peer.img");
+    let out = directory.join("out");
     // Where the tree is in the image: `image:/tree`.
     let [to, from] = ["/", "/tree"].map(|path| {
         let mut inside = image.clone().into_os_string();
@@ -47,53 +44,36 @@ fn demonstrate(drupe: &Path, directory: &Path) -> Result<()> {
         inside
     });
     fs::create_dir(&out)?;
-    fs::create_dir(&peer_out)?;
 
     let mut steps = Steps::new();
     let made = steps.time("make a tree of files", || Ok(tree::make(&tree)?))?;
     steps.note(&made.to_string());
 
-    let new = |path: &Path| -> Result<()> { Ok(fs::File::create(path)?.set_len(IMAGE_SIZE)?) };
-    new(&image)?;
-    let mkfs = steps.run(tool("mkfs.ext4").arg("-q").arg(&image))?;
-    let copy_in = steps.run(drupe().args(["--quiet", "cp", "-a"]).arg(&tree).arg(&to))?;
+    turns::new_image(&image)?;
+    steps.run(tool("mkfs.ext4").arg("-q").arg(&image))?;
+    steps.run(drupe().args(["--quiet", "cp", "-a"]).arg(&tree).arg(&to))?;
     let listing = steps.output(drupe().args(["ls", "-lR"]).arg(&from))?;
     let lines: Vec<_> = listing.lines().collect();
     steps.note(&format!("{} lines, the last of them:", lines.len()));
     let shown = lines.len().saturating_sub(LISTED);
     lines[shown..].iter().for_each(|line| steps.note(line));
-    let copy_out = steps.run(drupe().args(["--quiet", "cp", "-a"]).arg(&from).arg(&out))?;
+    steps.run(drupe().args(["--quiet", "cp", "-a"]).arg(&from).arg(&out))?;
     steps.time("compare what came out with what went in", || {
         compare::compare(&tree, &out.join("tree"))
     })?;
     steps.note("equal: contents, types, modes, owners, times, links, xattrs, holes");
     steps.run(tool("e2fsck").arg("-fn").arg(&image))?;
 
-    steps.heading("the same by the host's own tools");
-    new(&peer_image)?;
-    let peer_in = steps.run(
-        tool("mke2fs")
-            .args(["-q", "-t", "ext4", "-d"])
-            .arg(&tree)
-            .arg(&peer_image),
-    )?;
-    // By relative names: its requests end at spaces, which a path may have. It
-    // succeeds whatever becomes of them.
-    let rdump = format!("rdump / {PEER_OUT}");
-    let mut debugfs = tool("debugfs");
-    debugfs.arg("-R").arg(rdump).arg(&peer_image);
-    let peer_time = steps.run(debugfs.current_dir(directory))?;
-    if !peer_out.join("big").exists() {
-        bail!("debugfs has copied nothing to {}", peer_out.display());
-    }
-
-    steps.heading("ratios, less than 1 is faster than the host's tools");
-    steps.ratio(
-        "in:  (mkfs.ext4 + drupe cp) / mke2fs -d",
-        mkfs + copy_in,
-        peer_in,
-    );
-    steps.ratio("out: drupe cp / debugfs rdump", copy_out, peer_time);
+    steps.heading("the same and the host's own tools, in turns");
+    let turns = Turns {
+        drupe,
+        directory,
+        tree: &tree,
+    };
+    let (copies_in, copies_out) = turns.run()?;
+    steps.ratios("in:  (mkfs.ext4 + drupe cp) / mke2fs -d", &copies_in);
+    steps.ratios("out: drupe cp / debugfs rdump", &copies_out);
+    steps.note("the middle of the ratios, and all: less than 1 is faster than the host's tools");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 
@@ -35,13 +35,9 @@ impl Steps {
         result
     }
 
-    /// Runs a command; how long it took is returned.
-    pub(crate) fn run(&mut self, command: &mut Command) -> Result<Duration> {
-        self.time(&shown(command), || {
-            let start = Instant::now();
-            quietly(command)?;
-            Ok(start.elapsed())
-        })
+    /// Runs a command.
+    pub(crate) fn run(&mut self, command: &mut Command) -> Result<()> {
+        self.time(&shown(command), || quietly(command).map(drop))
     }
 
     /// Runs a command; what it printed is returned.
@@ -59,10 +55,13 @@ impl Steps {
         println!("\n{text}");
     }
 
-    /// Shows how two times compare.
-    pub(crate) fn ratio(&self, what: &str, ours: Duration, theirs: Duration) {
-        let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-        println!("{what:WIDTH$}{ratio:>8.2}");
+    /// Shows how times compare: the middle of several ratios, and all of them.
+    pub(crate) fn ratios(&self, what: &str, ratios: &[f64]) {
+        let mut sorted = ratios.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let all: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+        let middle = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
+        println!("{what:WIDTH$}{middle:>8.2}   ({})", all.join(" "));
     }
 }
 
