@@ -132,9 +132,13 @@ pub(crate) struct Global {
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
-    /// Machine-readable output, of commands that tell something
+    /// Print an array of JSON objects instead of text
     #[arg(long, global = true)]
     pub(crate) json: bool,
+
+    /// Print a JSON object on each line instead of text
+    #[arg(long, global = true, overrides_with = "json")]
+    pub(crate) json_lines: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -216,6 +220,14 @@ pub(crate) struct Ls {
     /// Show type, permissions, links, owner, group, size and time
     #[arg(short = 'l')]
     pub(crate) long: bool,
+
+    /// Like -l, with numbers of owners and groups instead of names
+    #[arg(short = 'n', long = "numeric-uid-gid")]
+    pub(crate) numeric: bool,
+
+    /// Show the inode number of each file
+    #[arg(short, long)]
+    pub(crate) inode: bool,
 
     /// List directories in directories too
     #[arg(short = 'R', long)]

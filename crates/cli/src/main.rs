@@ -13,6 +13,7 @@ mod describe;
 mod epoch;
 mod exit;
 mod interrupt;
+mod json_list;
 mod location;
 mod output;
 mod passphrase;

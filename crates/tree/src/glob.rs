@@ -1,6 +1,7 @@
 //! Patterns as fnmatch(3) has them, on bytes.
 
-/// Whether a pattern of `*`, `?`, `[a-z]`, `[!a-z]` and `\` matches all of a name.
+/// Whether a pattern of `*`, `?`, `[a-z]`, `[!a-z]`, `[[:alpha:]]` and `\` matches all of
+/// a name.
 /// A star matches slashes and leading dots too, as find(1) has it.
 pub fn matches(pattern: &[u8], name: &[u8], fold: bool) -> bool {
     let (mut p, mut n) = (0, 0);
@@ -60,6 +61,10 @@ fn set(rest: &[u8], byte: u8, fold: bool) -> Option<(bool, usize)> {
         match *rest.get(at..)? {
             [] => return None,
             [b']', ..] if at > start => return Some((found != negated, at + 1)),
+            [b'[', b':', ref class @ ..] if let Some((name, len)) = class_name(class) => {
+                found |= is_of_class(name, byte, fold);
+                at += len + 4;
+            }
             [low, b'-', high, ..] if high != b']' => {
                 found |= among(low, high);
                 at += 3;
@@ -69,6 +74,35 @@ fn set(rest: &[u8], byte: u8, fold: bool) -> Option<(bool, usize)> {
                 at += 1;
             }
         }
+    }
+}
+
+/// The name of a class, in front of its `:]`, and its length.
+fn class_name(rest: &[u8]) -> Option<(&[u8], usize)> {
+    let len = rest.windows(2).position(|pair| pair == b":]")?;
+    let name = &rest[..len];
+    name.iter()
+        .all(u8::is_ascii_lowercase)
+        .then_some((name, len))
+}
+
+/// Whether a byte is of a class of the C locale; none is of a class that there is not.
+fn is_of_class(name: &[u8], byte: u8, fold: bool) -> bool {
+    match name {
+        b"alnum" => byte.is_ascii_alphanumeric(),
+        b"alpha" => byte.is_ascii_alphabetic(),
+        b"blank" => matches!(byte, b' ' | b'\t'),
+        b"cntrl" => byte.is_ascii_control(),
+        b"digit" => byte.is_ascii_digit(),
+        b"graph" => byte.is_ascii_graphic(),
+        b"lower" | b"upper" if fold => byte.is_ascii_alphabetic(),
+        b"lower" => byte.is_ascii_lowercase(),
+        b"print" => byte.is_ascii_graphic() || byte == b' ',
+        b"punct" => byte.is_ascii_punctuation(),
+        b"space" => byte.is_ascii_whitespace() || byte == 0x0b,
+        b"upper" => byte.is_ascii_uppercase(),
+        b"xdigit" => byte.is_ascii_hexdigit(),
+        _ => false,
     }
 }
 
@@ -96,6 +130,14 @@ mod tests {
             ("", "", true),
             ("", "x", false),
             ("**", "ab", true),
+            ("[[:alpha:]]x", "bx", true),
+            ("[[:alpha:]]x", "1x", false),
+            ("[![:digit:]_]", "1", false),
+            ("[![:digit:]_]", "a", true),
+            ("[a[:upper:]z]", "Q", true),
+            ("[[:nosuch:]a]", "a", true),
+            ("[[:nosuch:]]", "n", false),
+            ("[[:]", ":", true),
         ] {
             let found = matches(pattern.as_bytes(), name.as_bytes(), false);
             assert_eq!(found, expected, "{pattern} {name}");

@@ -52,9 +52,13 @@ pub(crate) struct Man {
 #[derive(Debug, Parser)]
 #[command(name = "", no_binary_name = true, disable_version_flag = true)]
 pub(crate) struct Line {
-    /// Machine-readable output, of commands that tell something
+    /// Print an array of JSON objects instead of text
     #[arg(long, global = true)]
     pub(crate) json: bool,
+
+    /// Print a JSON object on each line instead of text
+    #[arg(long, global = true, overrides_with = "json")]
+    pub(crate) json_lines: bool,
 
     /// No progress bar and no warnings; errors are still shown
     #[arg(short, long, global = true)]

@@ -1,6 +1,6 @@
 //! `drupe check-log`: what the kernel complains of when all of an image is read.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use crate::args::CheckLog;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
+use crate::json_list::JsonList;
 use crate::location::ImagePath;
 use crate::output::{Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
@@ -28,14 +29,14 @@ struct Json {
 pub(crate) fn run(context: &mut Context<'_>, command: &CheckLog) -> Result<ExitCode, Failure> {
     let mut log = KernelLog::open(context.session.kernel())?;
     let mut code = ExitCode::Success;
-    let mut images = Vec::new();
+    let mut json = JsonList::new(&context.options);
     let mut out = Stdout::lines();
     for image in &command.images {
         let path = context.path(image)?;
         let read = read_all(context, &path, command);
         let complaints = log.complaints();
         let label = path.volume.label();
-        if !context.options.json {
+        if json.is_none() {
             for Line { level, text } in &complaints {
                 writeln!(out, "{label}: {level}: {text}")?;
             }
@@ -44,15 +45,17 @@ pub(crate) fn run(context: &mut Context<'_>, command: &CheckLog) -> Result<ExitC
         if !readable || !complaints.is_empty() {
             code = ExitCode::Failed;
         }
-        images.push(Json {
-            image: label,
-            readable,
-            complaints,
-        });
+        if let Some(json) = &mut json {
+            let object = Json {
+                image: label,
+                readable,
+                complaints,
+            };
+            json.push(&mut out, &object)?;
+        }
     }
-    if context.options.json {
-        serde_json::to_writer_pretty(&mut out, &images).map_err(io::Error::from)?;
-        writeln!(out)?;
+    if let Some(json) = json {
+        json.finish(&mut out)?;
     }
     Ok(code)
 }

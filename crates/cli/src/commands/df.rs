@@ -1,6 +1,6 @@
 //! `drupe df`: room in filesystems.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use drupe::StatFs;
 use serde::Serialize;
@@ -9,6 +9,7 @@ use crate::args::Df;
 use crate::context::Context;
 use crate::describe::human;
 use crate::exit::{ExitCode, Failure};
+use crate::json_list::JsonList;
 use crate::output::Stdout;
 
 /// A filesystem; the JSON output is an array of these. Sizes are in bytes.
@@ -31,10 +32,11 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Df) -> Result<ExitCode, F
         rows.push((volume.label(), room));
     }
     let mut out = Stdout::lines();
-    if context.options.json {
-        let rows: Vec<Json> = rows.into_iter().map(json).collect();
-        serde_json::to_writer_pretty(&mut out, &rows).map_err(io::Error::from)?;
-        writeln!(out)?;
+    if let Some(mut list) = JsonList::new(&context.options) {
+        for row in rows {
+            list.push(&mut out, &json(row))?;
+        }
+        list.finish(&mut out)?;
         return Ok(ExitCode::Success);
     }
     let head = match (command.inodes, command.human) {

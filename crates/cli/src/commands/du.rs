@@ -11,6 +11,7 @@ use crate::args::Du;
 use crate::context::Context;
 use crate::describe::human;
 use crate::exit::{ExitCode, Failure};
+use crate::json_list::JsonList;
 use crate::output::{Names, Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
@@ -23,7 +24,7 @@ struct Json {
 
 struct Adder<'a> {
     command: &'a Du,
-    json: bool,
+    json: Option<JsonList>,
     out: Stdout,
     names: Names,
     /// Of the directories we are in, in bytes.
@@ -37,7 +38,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
     let mut report = Report::default();
     let mut adder = Adder {
         command,
-        json: context.options.json,
+        json: JsonList::new(&context.options),
         out: Stdout::lines(),
         names: Names::for_stdout(),
         sums: Vec::new(),
@@ -54,6 +55,9 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
     if command.total {
         let total = adder.total;
         adder.line(Path::new("total"), total)?;
+    }
+    if let Some(json) = adder.json.take() {
+        json.finish(&mut adder.out)?;
     }
     Ok(report.code())
 }
@@ -83,10 +87,9 @@ impl Adder<'_> {
     }
 
     fn line(&mut self, path: &Path, bytes: u64) -> io::Result<()> {
-        if self.json {
+        if let Some(json) = &mut self.json {
             let path = path.to_string_lossy().into_owned();
-            serde_json::to_writer(&mut self.out, &Json { path, bytes })?;
-            return writeln!(self.out);
+            return json.push(&mut self.out, &Json { path, bytes });
         }
         let size = match (self.command.human, self.command.bytes) {
             (true, _) => human(bytes),

@@ -2,7 +2,7 @@
 
 mod expression;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use drupe::Mount;
@@ -12,6 +12,7 @@ use crate::args::Find;
 use crate::context::Context;
 use crate::describe::Json;
 use crate::exit::{ExitCode, Failure};
+use crate::json_list::JsonList;
 use crate::output::{Names, Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
@@ -22,6 +23,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
     }
     let mut report = Report::default();
     let mut out = Stdout::buffered();
+    let mut json = JsonList::new(&context.options);
     for argument in paths {
         let path = context.path(argument)?;
         let mount = match command.deletes() {
@@ -39,7 +41,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
         )?;
         let mut finder = Finder {
             expression: &expression,
-            json: context.options.json,
+            json: json.as_mut(),
             names: Names::for_stdout(),
             out: &mut out,
         };
@@ -47,13 +49,16 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
             .nofollow()
             .run(&mut finder)?;
     }
+    if let Some(json) = json {
+        json.finish(&mut out)?;
+    }
     out.flush()?;
     Ok(report.code())
 }
 
 struct Finder<'a> {
     expression: &'a Expression,
-    json: bool,
+    json: Option<&'a mut JsonList>,
     names: Names,
     out: &'a mut BufWriter<Stdout>,
 }
@@ -80,10 +85,9 @@ impl Finder<'_> {
 
     fn print(&mut self, node: &Node<'_>, end: &[u8]) -> Result<(), Stop> {
         let path = node.path.as_os_str();
-        if self.json {
+        if let Some(json) = &mut self.json {
             let object = Json::new(node.path, node.metadata, node.mount);
-            serde_json::to_writer(&mut self.out, &object).map_err(io::Error::from)?;
-            return Ok(writeln!(self.out)?);
+            return Ok(json.push(&mut self.out, &object)?);
         }
         match end {
             b"\0" => self.out.write_all(path.as_bytes())?,

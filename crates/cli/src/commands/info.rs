@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::args::Info;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
+use crate::json_list::JsonList;
 use crate::output::Stdout;
 use crate::session::{self, Session, cut_short, no_driver};
 
@@ -98,9 +99,11 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode,
         failures.extend(no_driver(image, &disk)?);
     }
     let mut stdout = Stdout::lines();
-    if context.options.json {
-        serde_json::to_writer_pretty(&mut stdout, &images).map_err(io::Error::from)?;
-        writeln!(stdout)?;
+    if let Some(mut json) = JsonList::new(&context.options) {
+        for image in &images {
+            json.push(&mut stdout, image)?;
+        }
+        json.finish(&mut stdout)?;
     } else {
         for (n, image) in images.iter().enumerate() {
             if n > 0 {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use drupe::{Metadata, Mount};
+use drupe_tree::Names as Users;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -15,13 +16,16 @@ use crate::context::Context;
 use crate::describe::{Json, device, human, mode_string};
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
+use crate::json_list::JsonList;
 use crate::output::{Names, Report, Stdout};
 
 struct Lister<'a, W: Write> {
     mount: Mount,
     label: String,
+    /// Names of users and groups; `None`: numbers are shown.
+    owners: Option<(Users, Users)>,
     command: &'a Ls,
-    json: bool,
+    json: Option<&'a mut JsonList>,
     names: Names,
     /// Found when first needed: that reads a directory of hundreds of files.
     zone: Option<TimeZone>,
@@ -36,17 +40,20 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Ls) -> Result<ExitCode, F
     let mut report = Report::default();
     let mut out = Stdout::buffered();
     let mut begun = false;
-    let json = context.options.json;
-    if json {
-        out.write_all(b"[")?;
-    }
+    let mut json = JsonList::new(&context.options);
     for argument in &command.paths {
         let location = context.path(argument)?;
+        let mount = context.session.mount(&location.volume)?;
+        let owners = match command.long && !command.numeric && json.is_none() {
+            true => Some((Users::users(&mount)?, Users::groups(&mount)?)),
+            false => None,
+        };
         let mut lister = Lister {
-            mount: context.session.mount(&location.volume)?,
+            mount,
+            owners,
             label: location.volume.label(),
             command,
-            json,
+            json: json.as_mut(),
             names: Names::for_stdout(),
             zone: None,
             out: &mut out,
@@ -57,8 +64,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Ls) -> Result<ExitCode, F
         lister.argument(&location.path)?;
         begun = lister.begun;
     }
-    if json {
-        out.write_all(if begun { b"\n]\n" } else { b"]\n" })?;
+    if let Some(json) = json {
+        json.finish(&mut out)?;
     }
     out.flush()?;
     context.check()?;
@@ -71,7 +78,7 @@ impl<W: Write> Lister<'_, W> {
     fn argument(&mut self, path: &Path) -> io::Result<()> {
         let metadata = match self.mount.symlink_metadata(path) {
             // A link to a directory is listed as that, unless -l asks about links.
-            Ok(link) if link.is_symlink() && !self.command.long && !self.command.directory => {
+            Ok(link) if link.is_symlink() && !self.is_long() && !self.command.directory => {
                 self.mount.metadata(path).or(Ok(link))
             }
             result => result,
@@ -106,7 +113,7 @@ impl<W: Write> Lister<'_, W> {
                 }
             };
             entries.sort();
-            if heads && !self.json {
+            if heads && self.json.is_none() {
                 if self.begun {
                     writeln!(self.out)?;
                 }
@@ -142,8 +149,17 @@ impl<W: Write> Lister<'_, W> {
             .collect()
     }
 
+    fn is_long(&self) -> bool {
+        self.command.long || self.command.numeric
+    }
+
+    /// Only names are shown.
+    fn is_brief(&self) -> bool {
+        !self.is_long() && !self.command.inode && self.json.is_none()
+    }
+
     fn entry(&mut self, path: &Path, name: &OsStr) -> io::Result<()> {
-        if !self.command.long && !self.json {
+        if self.is_brief() {
             return self.file(path, name, None);
         }
         match self.mount.symlink_metadata(path) {
@@ -157,19 +173,23 @@ impl<W: Write> Lister<'_, W> {
 
     /// One line, or one object.
     fn file(&mut self, path: &Path, name: &OsStr, metadata: Option<&Metadata>) -> io::Result<()> {
-        if let (Some(metadata), true) = (metadata, self.json) {
-            return self.object(path, metadata);
+        if let (Some(metadata), Some(json)) = (metadata, &mut self.json) {
+            return json.push(&mut self.out, &Json::new(path, metadata, &self.mount));
         }
         let target = match metadata {
             Some(metadata) if metadata.is_symlink() => self.mount.read_link(path).ok(),
             _ => None,
         };
-        match metadata {
-            Some(metadata) if self.command.long => self.details(metadata)?,
-            _ => {}
+        if let Some(metadata) = metadata {
+            if self.command.inode {
+                write!(self.out, "{:>7} ", metadata.ino())?;
+            }
+            if self.is_long() {
+                self.details(metadata)?;
+            }
         }
         self.out.write_all(&self.names.show(name))?;
-        if let Some(target) = target.filter(|_| self.command.long) {
+        if let Some(target) = target.filter(|_| self.is_long()) {
             self.out.write_all(b" -> ")?;
             self.out.write_all(&self.names.show(target.as_os_str()))?;
         }
@@ -184,13 +204,15 @@ impl<W: Write> Lister<'_, W> {
             None => metadata.len().to_string(),
         };
         let time = metadata.modified().ok().and_then(|time| self.time(time));
+        let (user, group) = match &self.owners {
+            Some((users, groups)) => (users.name(metadata.uid()), groups.name(metadata.gid())),
+            None => (metadata.uid().to_string(), metadata.gid().to_string()),
+        };
         write!(
             self.out,
-            "{} {:>3} {:>5} {:>5} {size:>10} {} ",
+            "{} {:>3} {user:<8} {group:<8} {size:>10} {} ",
             mode_string(metadata),
             metadata.nlink(),
-            metadata.uid(),
-            metadata.gid(),
             time.as_deref().unwrap_or("?               "),
         )
     }
@@ -199,13 +221,5 @@ impl<W: Write> Lister<'_, W> {
         let zone = self.zone.get_or_insert_with(TimeZone::system).clone();
         let time = Timestamp::try_from(time).ok()?.to_zoned(zone);
         Some(time.strftime("%Y-%m-%d %H:%M").to_string())
-    }
-
-    fn object(&mut self, path: &Path, metadata: &Metadata) -> io::Result<()> {
-        let object = Json::new(path, metadata, &self.mount);
-        self.out
-            .write_all(if self.begun { b",\n" } else { b"\n" })?;
-        self.begun = true;
-        serde_json::to_writer(&mut self.out, &object).map_err(io::Error::from)
     }
 }

@@ -14,6 +14,7 @@ use crate::args::Stat;
 use crate::context::Context;
 use crate::describe::{Json, device, kind_name, mode_string, seconds};
 use crate::exit::{ExitCode, Failure};
+use crate::json_list::JsonList;
 use crate::output::{Names, Report, Stdout};
 use drupe_tree as users;
 
@@ -60,7 +61,7 @@ struct Printer<'a> {
 pub(crate) fn run(context: &mut Context<'_>, command: &Stat) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
     let mut out = Stdout::buffered();
-    let mut all = Vec::new();
+    let mut json = JsonList::new(&context.options);
     let format = match (&command.format, &command.printf) {
         (Some(format), _) => format!("{format}\n"),
         (None, Some(format)) => unescape(format),
@@ -81,9 +82,11 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Stat) -> Result<ExitCode,
         let Some(metadata) = report.accept(path.label(), found.map_err(Into::into)) else {
             continue;
         };
-        if context.options.json {
+        if let Some(json) = &mut json {
             let full = full(&mount, &path.path, &metadata);
-            all.extend(report.accept(path.label(), full.map_err(Into::into)));
+            if let Some(full) = report.accept(path.label(), full.map_err(Into::into)) {
+                json.push(&mut out, &full)?;
+            }
             continue;
         }
         let printer = Printer {
@@ -98,9 +101,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Stat) -> Result<ExitCode,
             printer.print(&mut out, item)?;
         }
     }
-    if context.options.json {
-        serde_json::to_writer_pretty(&mut out, &all).map_err(io::Error::from)?;
-        writeln!(out)?;
+    if let Some(json) = json {
+        json.finish(&mut out)?;
     }
     out.flush()?;
     Ok(report.code())

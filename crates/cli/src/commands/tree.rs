@@ -1,6 +1,6 @@
 //! `drupe tree`: files as a tree.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use drupe::DirEntry;
@@ -9,12 +9,13 @@ use crate::args::Tree;
 use crate::context::Context;
 use crate::describe::Json;
 use crate::exit::{ExitCode, Failure};
+use crate::json_list::JsonList;
 use crate::output::{Names, Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
 struct Painter<'a> {
     command: &'a Tree,
-    json: bool,
+    json: Option<JsonList>,
     out: BufWriter<Stdout>,
     names: Names,
     /// Of each directory we are in, whether more comes beside it.
@@ -27,7 +28,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode,
     let mut report = Report::default();
     let mut painter = Painter {
         command,
-        json: context.options.json,
+        json: JsonList::new(&context.options),
         out: Stdout::buffered(),
         names: Names::for_stdout(),
         more: Vec::new(),
@@ -39,7 +40,9 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode,
         let mount = context.session.mount(&path.volume)?;
         Walk::new(&mount, &path, &context.signals, &mut report).run(&mut painter)?;
     }
-    if !painter.json && !context.options.quiet {
+    if let Some(json) = painter.json.take() {
+        json.finish(&mut painter.out)?;
+    } else if !context.options.quiet {
         let (dirs, files) = (painter.dirs, painter.files);
         match command.directories {
             true => writeln!(painter.out, "\n{dirs} directories")?,
@@ -62,10 +65,9 @@ impl Visitor for Painter<'_> {
                 &mut self.files
             }) += 1;
         }
-        if self.json {
+        if let Some(json) = &mut self.json {
             let object = Json::new(node.path, node.metadata, node.mount);
-            serde_json::to_writer(&mut self.out, &object).map_err(io::Error::from)?;
-            writeln!(self.out)?;
+            json.push(&mut self.out, &object)?;
         } else {
             self.line(node)?;
         }

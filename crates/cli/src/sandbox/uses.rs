@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::args::{Command, Global};
-use crate::location::{ImagePath, Location, Volume};
+use crate::location::{ImagePath, Location};
 use drupe_tree::paths;
 
 /// What a command does besides reading.
@@ -63,9 +63,9 @@ impl Uses {
             Command::Cat(command) => uses.paths(&command.paths, false),
             Command::Tree(command) => uses.paths(&command.paths, false),
             Command::Stat(command) => uses.paths(&command.paths, false),
-            Command::Df(command) => uses.volumes(&command.images, false),
+            Command::Df(command) => uses.paths(&command.images, false),
             Command::Du(command) => uses.paths(&command.paths, false),
-            Command::CheckLog(command) => uses.volumes(&command.images, false),
+            Command::CheckLog(command) => uses.paths(&command.images, false),
             Command::Find(command) => {
                 let (paths, expression) = command.split();
                 uses.paths(paths, command.deletes());
@@ -109,7 +109,7 @@ impl Uses {
             }
             Command::Truncate(command) => uses.paths(&command.paths, true),
             Command::Write(command) => uses.paths(std::slice::from_ref(&command.path), true),
-            Command::Fstrim(command) => uses.volumes(&command.images, true),
+            Command::Fstrim(command) => uses.paths(&command.images, true),
             Command::Untar(command) => {
                 uses.paths(std::slice::from_ref(&command.path), true);
                 uses.read.extend(command.file.clone());
@@ -165,13 +165,6 @@ impl Uses {
     fn files(&mut self, images: &[PathBuf], write: bool) {
         for image in images {
             self.image(image, write);
-        }
-    }
-
-    /// Arguments that are `IMAGE[@PART]`.
-    fn volumes(&mut self, arguments: &[OsString], write: bool) {
-        for argument in arguments {
-            self.image(&Volume::parse(argument).image, write);
         }
     }
 

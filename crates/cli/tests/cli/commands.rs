@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::Stdio;
 
+use serde_json::Value;
+
 use super::harness::{Outcome, Place, check_ext4, noise, strings};
 
 const SIZE: u64 = 16 << 20;
@@ -417,5 +419,85 @@ fn what_the_kernel_says() -> Outcome {
     let run = place.drupe(&strings(&["check-log", "--json", "d.img"]))?;
     let json: serde_json::Value = serde_json::from_str(&run.stdout)?;
     assert_eq!((run.code, &json[0]["readable"]), (Some(1), &false.into()));
+    Ok(())
+}
+
+/// `--json` is an array, `--json-lines` a line for each object, whatever the command.
+#[test]
+fn json_has_one_shape() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 32 << 20, &[])?;
+    place.write("f", "contents")?;
+    place.ok(&strings(&["cp", "f", "d.img:/f"]))?;
+    for words in [
+        &["info", "d.img"][..],
+        &["ls", "d.img"],
+        &["ls", "-lR", "d.img:/"],
+        &["tree", "d.img"],
+        &["stat", "d.img:/f", "d.img:/"],
+        &["df", "d.img"],
+        &["du", "-a", "d.img"],
+        &["find", "d.img", "-type", "f"],
+        &["check-log", "d.img"],
+        &["find", "d.img", "-name", "nothing"],
+    ] {
+        let with = |option: &str| -> Outcome<String> {
+            let words = [&[option], words].concat();
+            place.ok(&strings(&words))
+        };
+        let array: Value = serde_json::from_str(&with("--json")?)?;
+        let array = array.as_array().ok_or("no array")?;
+        let lines = with("--json-lines")?;
+        let lines = lines.lines().map(serde_json::from_str);
+        let lines: Vec<Value> = lines.collect::<Result<_, _>>()?;
+        assert_eq!(array, &lines, "{words:?}");
+        assert!(array.iter().all(Value::is_object), "{words:?}");
+        assert_eq!(array.is_empty(), words.contains(&"nothing"), "{words:?}");
+    }
+    Ok(())
+}
+
+/// `ls -l` shows names of owners, which are the image's, `-n` numbers; `-i` inodes.
+#[test]
+fn ls_shows_owners_and_inodes() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 32 << 20, &[])?;
+    place.write("etc/passwd", "ann:x:1000:100::/:\n")?;
+    place.write("etc/group", "users:x:100:\n")?;
+    place.ok(&strings(&["cp", "-r", "etc", "d.img:/"]))?;
+    place.ok(&strings(&["chown", "ann:users", "d.img:/etc/passwd"]))?;
+    place.ok(&strings(&["chown", "7:8", "d.img:/etc/group"]))?;
+    let fields = |options: &str, file: &str| -> Outcome<Vec<String>> {
+        let line = place.ok(&strings(&["ls", options, &format!("d.img:/etc/{file}")]))?;
+        Ok(line.split_whitespace().map(str::to_owned).collect())
+    };
+    assert_eq!(fields("-l", "passwd")?[2..4], ["ann", "users"]);
+    assert_eq!(fields("-l", "group")?[2..4], ["7", "8"]);
+    assert_eq!(fields("-n", "passwd")?[2..4], ["1000", "100"]);
+    let inode = place.ok(&strings(&["stat", "-c", "%i", "d.img:/etc/group"]))?;
+    assert_eq!(fields("-i", "group")?, [inode.trim(), "/etc/group"]);
+    assert_eq!(fields("-li", "group")?[0], inode.trim());
+    Ok(())
+}
+
+/// `cp -v`, `tar -v` and `untar -v` name what they do.
+#[test]
+fn verbose_names_files() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 32 << 20, &[])?;
+    place.write("tree/a", "A")?;
+    let told = |words: &[&str]| -> Outcome<Vec<String>> {
+        let run = place.drupe(&strings(words))?;
+        assert_eq!(run.code, Some(0), "{run:?}");
+        Ok(run.stderr.lines().map(str::to_owned).collect())
+    };
+    let copied = told(&["cp", "-rv", "tree", "d.img:/"])?;
+    assert_eq!(copied, ["d.img:/tree", "d.img:/tree/a"]);
+    let archived = told(&["tar", "-vf", "a.tar", "d.img:/tree"])?;
+    assert_eq!(archived, ["./", "./a"]);
+    assert_eq!(
+        told(&["untar", "-vf", "a.tar", "d.img:/"])?.last(),
+        Some(&"a".to_owned())
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use super::harness::{Outcome, Place, check_ext4, strings};
+use super::harness::{Outcome, Place, check_ext4, strings, succeeds};
 
 /// What seccomp is doing to a process that waits for its standard input.
 fn seccomp(mut command: Command) -> Outcome<String> {
@@ -67,6 +67,28 @@ fn what_is_confined_works() -> Outcome {
         "{listed}"
     );
     assert!(run(&["info", "disk.img"])?.contains("ext4"));
+    // However an image is spelled.
+    for command in ["ls", "tree", "du", "find", "df", "check-log", "fstrim"] {
+        for image in [
+            "disk.img",
+            "disk.img:/",
+            "disk.img@0",
+            "disk.img@0:/",
+            "./disk.img:",
+        ] {
+            run(&[command, image])?;
+        }
+    }
+    // What has no name of its own.
+    let script = "\"$DRUPE\" --sandbox=always tar -f /dev/stdout disk.img:/tree | cat > x.tar; \
+                  cat x.tar | \"$DRUPE\" --sandbox=always untar -f /dev/stdin disk.img:/lost+found";
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-ec", script])
+        .env("DRUPE", env!("CARGO_BIN_EXE_drupe"))
+        .current_dir(place.path("."));
+    succeeds(&mut shell)?;
+    run(&["cat", "disk.img:/lost+found/large"])?;
     assert_eq!(std::fs::read(place.path("out/large"))?, vec![7; 3 << 20]);
     check_ext4(&image)
 }

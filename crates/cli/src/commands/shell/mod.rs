@@ -82,6 +82,7 @@ fn run_line(context: &mut Context<'_>, line: &[u8]) -> Result<Done, Failure> {
     };
     let mut options = context.options.clone();
     options.json |= line.json;
+    options.json_lines |= line.json_lines;
     options.quiet |= line.quiet;
     let before = std::mem::replace(&mut context.options, options);
     let done = verb(context, &line.verb);

@@ -1,0 +1,47 @@
+//! [`JsonList`]: what `--json` and `--json-lines` print, in one shape for all commands:
+//! an array of objects, or an object on each line.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::args::Global;
+
+/// Objects that are printed as they come.
+#[derive(Debug)]
+pub(crate) struct JsonList {
+    is_array: bool,
+    begun: bool,
+}
+
+impl JsonList {
+    /// `None`: text was asked for.
+    pub(crate) fn new(options: &Global) -> Option<JsonList> {
+        (options.json || options.json_lines).then_some(JsonList {
+            is_array: !options.json_lines,
+            begun: false,
+        })
+    }
+
+    /// Prints one more.
+    pub(crate) fn push(&mut self, mut out: impl Write, object: &impl Serialize) -> io::Result<()> {
+        if self.is_array {
+            out.write_all(if self.begun { b",\n" } else { b"[\n" })?;
+        }
+        self.begun = true;
+        serde_json::to_writer(&mut out, object)?;
+        match self.is_array {
+            true => Ok(()),
+            false => out.write_all(b"\n"),
+        }
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn finish(self, mut out: impl Write) -> io::Result<()> {
+        match (self.is_array, self.begun) {
+            (true, true) => out.write_all(b"\n]\n"),
+            (true, false) => out.write_all(b"[]\n"),
+            (false, _) => Ok(()),
+        }
+    }
+}
