@@ -145,8 +145,14 @@ impl Mount {
     /// Discards what is free (fstrim(8)): it becomes holes of an image file. How
     /// many bytes is returned. EOPNOTSUPP where the filesystem or the disk can't.
     pub fn trim(&self) -> Result<u64> {
+        self.trim_range([0, u64::MAX, 0])
+    }
+
+    /// The same for a part of it: where it starts, its length, and the least length
+    /// of what is discarded, in bytes (ioctl_fitrim(2)).
+    pub fn trim_range(&self, range: [u64; 3]) -> Result<u64> {
         let root = &self.inner.root;
-        let trimmed = root.sys().trim(root.raw());
+        let trimmed = root.sys().trim(root.raw(), range);
         trimmed.map_err(|e| Error::new("trim", e))
     }
 
