@@ -33,9 +33,11 @@ mod run;
 mod sandbox;
 mod session;
 mod shell;
+mod syslog;
 mod tar;
 mod time;
 mod umask;
+mod umount;
 mod users;
 mod visit;
 
@@ -57,6 +59,7 @@ fn main() -> std::process::ExitCode {
         Command::Man(command) => generate::man(command),
         Command::Mount(command) => sandbox::confine(&args.global, &args.command)
             .and_then(|()| mount::run(&args.global, command)),
+        Command::Umount(command) => umount::run(command),
         command => sandbox::confine(&args.global, command)
             .and_then(|()| Context::new(&args.global))
             .and_then(|mut context| {
@@ -111,6 +114,7 @@ fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fai
         Command::Mount(_) => Err(Failure::usage(
             "mount needs a kernel of its own: not in a shell or script",
         )),
+        Command::Umount(command) => umount::run(command),
         Command::Run(_) => Err(Failure::usage(
             "run needs a kernel of its own: not in a shell or script",
         )),

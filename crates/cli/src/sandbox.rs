@@ -86,7 +86,9 @@ pub(crate) fn confine(options: &Global, command: &Command) -> Result<(), Failure
         Command::Mount(_) if when == Sandbox::Always => {
             return Err(Failure::usage("a mount can't be confined"));
         }
-        Command::Shell(_) | Command::Script(_) | Command::Mount(_) => return Ok(()),
+        Command::Shell(_) | Command::Script(_) | Command::Mount(_) | Command::Umount(_) => {
+            return Ok(());
+        }
         Command::Info(_)
         | Command::Ls(_)
         | Command::Cat(_)

@@ -12,6 +12,7 @@ use crate::cow::CopyOnWrite;
 use crate::error::{Cause, Error, Result};
 use crate::kernel::KernelInner;
 use crate::partition::Partition;
+use crate::watched_disk::WatchedDisk;
 use crate::{BlockDevice, CutShort, Format, cut_short, sector};
 
 /// A disk that can be added to a kernel: an image file of any [`Format`], a
@@ -169,7 +170,8 @@ pub(crate) struct DiskInner {
 
 impl AttachedDisk {
     pub(crate) fn add(kernel: &Arc<KernelInner>, disk: Disk) -> Result<AttachedDisk> {
-        let id = kernel.sys.machine().add_disk(Arc::clone(&disk.backend));
+        let watched = WatchedDisk::new(Arc::clone(&disk.backend), &kernel.write_error);
+        let id = kernel.sys.machine().add_disk(Arc::new(watched));
         let id = id.map_err(|e| Error::new("add disk", e))?;
         Ok(AttachedDisk {
             inner: Arc::new(DiskInner {

@@ -13,6 +13,7 @@ use crate::disk::{AttachedDisk, Disk};
 use crate::error::{Error, Result};
 use crate::mount::{MountInner, MountOptions};
 use crate::sys::{self, AT_FDCWD, Sys};
+use crate::watched_disk::WriteError;
 use crate::{Mount, mount, net};
 
 /// A running Linux kernel.
@@ -31,6 +32,8 @@ pub(crate) struct KernelInner {
     pseudo: Mutex<[bool; Pseudo::COUNT]>,
     next_mount: AtomicU32,
     mounts: Mutex<Vec<Weak<MountInner>>>,
+    /// Of all its disks.
+    pub(crate) write_error: Arc<WriteError>,
     #[cfg(feature = "tokio")]
     pub(crate) drivers: crate::net::tokio::Drivers,
     /// Who halts it: another one waits until the mounts are settled.
@@ -142,6 +145,7 @@ impl Builder {
             sys: Arc::new(Sys::new(machine)),
             pseudo: Mutex::default(),
             next_mount: AtomicU32::new(0),
+            write_error: Arc::default(),
             mounts: Mutex::default(),
             #[cfg(feature = "tokio")]
             drivers: Default::default(),

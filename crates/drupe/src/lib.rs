@@ -38,6 +38,7 @@ mod sector;
 mod sys;
 mod table;
 mod volume;
+mod watched_disk;
 mod window;
 
 pub use attached_link::AttachedLink;
@@ -59,7 +60,7 @@ pub use fs::{
     OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
 pub use kernel::{Buffer, Builder, Interrupter, Kernel};
-pub use mount::{Mount, MountOptions};
+pub use mount::{AccessTimes, Mount, MountOptions};
 pub use partition::{Partition, PartitionInfo};
 pub use sys::nr;
 pub use volume::{Passphrases, Volume, VolumeKind, Volumes};

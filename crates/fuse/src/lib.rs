@@ -20,6 +20,7 @@
 //! - `handles`: files and directories that are open.
 //! - `caller`: in whose name a request is done.
 //! - `workers`: threads for what takes long.
+//! - [`Waiting`] (`waiting`): who wants to know how a mount ends.
 //!
 //! **The host's kernel checks permissions** (`default_permissions`, POSIX ACLs):
 //! it knows the caller's groups and capabilities, we don't. The drupe kernel does
@@ -38,7 +39,7 @@
 //!
 //! **Nothing here blocks on the host's filesystem under DIR**: the drupe kernel
 //! never calls back, and the image must not lie below DIR.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod attr;
 mod caller;
@@ -52,7 +53,9 @@ mod server;
 mod session;
 mod state;
 mod table;
+mod waiting;
 mod wire;
 mod workers;
 
 pub use server::{Error, Event, Options, Server};
+pub use waiting::{Ended, Waiting, wait_for_end};

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use drupe::Mount;
+use drupe::{AccessTimes, Errno, Mount};
 use drupe_host::threads::SignalsBlocked;
 use rustix::fs::{Mode, OFlags};
 
@@ -28,6 +28,7 @@ use crate::prune;
 use crate::requests::Served;
 use crate::session::Session;
 use crate::state::{Shared, State};
+use crate::waiting::Waiting;
 use crate::workers::Workers;
 
 /// How to mount on the host.
@@ -38,8 +39,8 @@ pub struct Options {
     pub source: String,
     /// Nothing can be changed.
     pub read_only: bool,
-    /// The host is told not to renew times of access.
-    pub no_atime: bool,
+    /// When the mount renews times of access.
+    pub access_times: AccessTimes,
     /// Other users may use it too, as far as its permissions let them. Always so
     /// when root mounts; else `/etc/fuse.conf` has to allow it.
     pub allow_other: bool,
@@ -56,7 +57,7 @@ impl Default for Options {
         Options {
             source: "drupe".into(),
             read_only: false,
-            no_atime: false,
+            access_times: AccessTimes::default(),
             allow_other: false,
             writeback: false,
             threads: 16,
@@ -105,6 +106,8 @@ pub enum Event {
     Stop,
     /// The drupe kernel died.
     Died(String),
+    /// The host has refused to write to the image; changes are refused from now on.
+    WriteError(Errno),
 }
 
 /// A drupe filesystem mounted on the host.
@@ -189,7 +192,7 @@ impl Server {
         let host = HostOptions {
             source: &options.source,
             read_only: options.read_only,
-            no_atime: options.no_atime,
+            no_atime: options.access_times == AccessTimes::Never,
             allow_other: options.allow_other || rustix::process::geteuid().is_root(),
         };
         let device = host_mount::attach(&dir, host).map_err(failed)?;
@@ -235,22 +238,35 @@ impl Server {
         self.sender.clone()
     }
 
+    /// Who waits for its end, by `drupe umount`.
+    pub fn waiting(&self) -> Waiting {
+        self.shared.waiting.clone()
+    }
+
     /// Serves until it is unmounted or told to stop. On return it is unmounted,
-    /// and no file of the drupe kernel's is open any more.
+    /// and no file of the drupe kernel's is open any more. `tell` is called when the
+    /// image cannot be written to any more, and the mount goes on.
     ///
     /// # Errors
     /// [`Error::Died`].
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(self, mut tell: impl FnMut(Errno)) -> Result<(), Error> {
         // There is a sender: in this server.
-        let event = self.events.recv().unwrap_or(Event::Stop);
-        if !matches!(event, Event::Unmounted) {
-            self.detach();
+        while let Ok(event) = self.events.recv() {
+            match event {
+                Event::WriteError(errno) => {
+                    tell(errno);
+                    continue;
+                }
+                Event::Unmounted => {}
+                Event::Stop | Event::Died(_) => self.detach(),
+            }
+            self.shared.end();
+            return match event {
+                Event::Died(message) => Err(Error::Died(message)),
+                _ => Ok(()),
+            };
         }
-        self.shared.end();
-        match event {
-            Event::Died(message) => Err(Error::Died(message)),
-            Event::Unmounted | Event::Stop => Ok(()),
-        }
+        Ok(())
     }
 
     /// Has the host write out what it has, and takes DIR from its tree.

@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::{Duration, SystemTime};
 
 use drupe::{
-    Cause, Credentials, DirStream, Errno, File, Handle, Metadata, Mount, Node,
+    AccessTimes, Cause, Credentials, DirStream, Errno, File, Handle, Metadata, Mount, Node,
     Result as DrupeResult,
 };
 
@@ -15,6 +16,7 @@ use crate::handles::Handles;
 use crate::prune::Named;
 use crate::server::{Event, Options};
 use crate::table::{Inode, Key, ROOT, Table, lock};
+use crate::waiting::Waiting;
 use crate::wire::{Attributes, Entry, Request};
 
 /// The result of a request.
@@ -82,6 +84,7 @@ pub(crate) struct State {
     attributes: Duration,
     writeback: bool,
     read_only: bool,
+    access_times: AccessTimes,
     prune: Mutex<mpsc::Sender<Named>>,
 }
 
@@ -117,6 +120,7 @@ impl State {
             },
             writeback: options.writeback,
             read_only: options.read_only,
+            access_times: options.access_times,
             prune: Mutex::new(prune),
         })
     }
@@ -272,8 +276,19 @@ impl State {
         }
     }
 
+    /// Whether anything can still be changed. When the host has once refused to write
+    /// to the image, such as for want of room, what was written may be lost already:
+    /// every change after that is refused, so that whoever makes one is told.
+    pub(crate) fn check_image(&self) -> Result<(), Errno> {
+        match self.mount.write_error() {
+            None => Ok(()),
+            Some(errno) => Err(errno),
+        }
+    }
+
     /// The directory `parent`, entered in somebody's name to make something.
     pub(crate) fn directory(&self, parent: u64, who: &Credentials) -> Answer<Arc<Node>> {
+        self.check_image()?;
         self.mount.act_as(who)?;
         self.node(parent)
     }
@@ -281,6 +296,11 @@ impl State {
     /// Whether reading the file would renew its time of last access, so that the
     /// host must read it from us, not from its cache.
     pub(crate) fn renews_access(&self, metadata: &Metadata) -> bool {
+        match self.access_times {
+            AccessTimes::Never => return false,
+            AccessTimes::Always => return !self.read_only,
+            AccessTimes::Relative => {}
+        }
         let settled = || {
             let accessed = metadata.accessed().ok()?;
             let fresh = accessed >= metadata.modified().ok()?
@@ -293,6 +313,7 @@ impl State {
 
     /// Changes attributes, in the order in which they do not undo each other.
     pub(crate) fn change(&self, number: u64, change: &Change, file: Option<&File>) -> Answer<()> {
+        self.check_image()?;
         let node = self.node(number)?;
         if let Some(mode) = change.mode {
             node.set_permissions(Permissions::from_mode(mode))?;
@@ -331,6 +352,10 @@ pub(crate) struct Change {
 pub(crate) struct Shared {
     state: RwLock<Option<State>>,
     pub(crate) events: mpsc::Sender<Event>,
+    /// Who waits for the end.
+    pub(crate) waiting: Waiting,
+    /// A write error was told.
+    told: AtomicBool,
 }
 
 impl Shared {
@@ -338,6 +363,8 @@ impl Shared {
         Shared {
             state: RwLock::new(Some(state)),
             events,
+            waiting: Waiting::default(),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -347,9 +374,17 @@ impl Shared {
         let Some(state) = &*state else {
             return Err(Errno::NOTCONN);
         };
-        work(state).map_err(|failure| match failure {
-            Failure::Errno(errno) => errno,
-            Failure::Drupe(error) => self.errno(&error),
+        work(state).map_err(|failure| {
+            if let Some(errno) = state.mount.write_error()
+                && !self.told.swap(true, Ordering::Relaxed)
+            {
+                // Nobody listens any more: it ends.
+                let _ = self.events.send(Event::WriteError(errno));
+            }
+            match failure {
+                Failure::Errno(errno) => errno,
+                Failure::Drupe(error) => self.errno(&error),
+            }
         })
     }
 

@@ -9,6 +9,8 @@ mod harness;
 mod data;
 mod ends;
 mod errors;
+mod inodes;
 mod mounted;
 mod names;
+mod umount;
 mod users;

@@ -309,6 +309,11 @@ impl StatFs {
         self.0.f_namelen as u64
     }
 
+    /// It is mounted read-only.
+    pub fn is_read_only(&self) -> bool {
+        self.0.f_flags as u64 & libc::ST_RDONLY != 0
+    }
+
     /// The type's magic number (`linux/magic.h`).
     pub fn magic(&self) -> u64 {
         self.0.f_type as u64

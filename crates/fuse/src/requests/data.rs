@@ -94,17 +94,19 @@ impl Served {
         let handle = call.arguments.u64()?;
         let data_only = call.arguments.u32()? & opcode::FSYNC_FDATASYNC != 0;
         self.offload(call.request, move |shared, _| {
-            with_file(shared, handle, |file| match data_only {
-                true => file.sync_data(),
-                false => file.sync_all(),
+            shared.serve(|state| {
+                let file = &state.files.get(handle)?.file;
+                match data_only {
+                    true => file.sync_data()?,
+                    false => file.sync_all()?,
+                }
+                Ok(state.check_image()?)
             })
         })
     }
 
     pub(super) fn syncfs(&self, call: &mut Call<'_>) -> Result<Outcome, Errno> {
-        self.offload(call.request, |shared, _| {
-            shared.serve(|state| Ok(state.mount.sync()?))
-        })
+        self.offload(call.request, |shared, _| sync(shared))
     }
 
     pub(super) fn fallocate(&self, call: &mut Call<'_>) -> Result<Outcome, Errno> {
@@ -114,6 +116,7 @@ impl Served {
         let who = killing(&call.request);
         self.offload(call.request, move |shared, _| {
             shared.serve_as(&who, |state| {
+                state.check_image()?;
                 let open = state.files.get(handle)?;
                 Ok(open.file.fallocate(mode, offset, length)?)
             })
@@ -139,6 +142,7 @@ impl Served {
         let who = killing(&call.request);
         self.offload(call.request, move |shared, answer| {
             let copied = shared.serve_as(&who, |state| {
+                state.check_image()?;
                 let (from, to) = (state.files.get(from)?, state.files.get(to)?);
                 // The answer has 32 bits.
                 let len = len.min(1 << 30) as usize;
@@ -149,6 +153,14 @@ impl Served {
             Ok(())
         })
     }
+}
+
+/// Makes everything durable, and tells whether anything could not be.
+fn sync(shared: &Shared) -> Result<(), Errno> {
+    shared.serve(|state| {
+        state.mount.sync()?;
+        Ok(state.check_image()?)
+    })
 }
 
 /// Does something with an open file.
@@ -169,6 +181,7 @@ fn write(
     bytes: &[u8],
 ) -> Result<(), Errno> {
     let written = shared.serve_as(who, |state| {
+        state.check_image()?;
         let open = state.files.get(handle)?;
         Ok(write_fully(&open.file, bytes, offset)?)
     })?;

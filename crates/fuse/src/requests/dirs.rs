@@ -15,14 +15,17 @@ impl Served {
     pub(super) fn opendir(&self, call: &mut Call<'_>) -> Result<(), Errno> {
         self.shared.serve(|state| {
             let inode = state.inode(call.request.node)?;
-            let stream = Mutex::new(state.table.node(&inode)?.open_stream()?);
-            let handle = state.dirs.insert(OpenDir { inode, stream });
+            let node = state.table.node(&inode)?;
+            let stream = Mutex::new(node.open_stream()?);
             // The host forgets what it keeps when it changes the directory, and
-            // nobody else does.
-            let flags = match state.names.is_zero() {
-                true => 0,
-                false => fopen::CACHE_DIR | fopen::KEEP_CACHE,
+            // nobody else does. If reading it is to be noted, it has to be read here.
+            let keep = !state.names.is_zero() && !state.renews_access(&node.metadata()?);
+            let flags = if keep {
+                fopen::CACHE_DIR | fopen::KEEP_CACHE
+            } else {
+                0
             };
+            let handle = state.dirs.insert(OpenDir { inode, stream });
             call.answer.open(handle, flags);
             Ok(())
         })
@@ -75,7 +78,8 @@ impl Served {
         self.offload(call.request, move |shared, _| {
             shared.serve(|state| {
                 let dir = state.dirs.get(handle)?;
-                Ok(lock(&dir.stream).sync_all()?)
+                lock(&dir.stream).sync_all()?;
+                Ok(state.check_image()?)
             })
         })
     }

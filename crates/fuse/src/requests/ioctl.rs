@@ -1,4 +1,5 @@
-//! What ioctl(2) is passed on: chattr(1), lsattr(1), project IDs, fstrim(8).
+//! What ioctl(2) is passed on: chattr(1), lsattr(1), project IDs, fstrim(8), and what
+//! `drupe umount` asks ([`waiting`]).
 //!
 //! The host has checked that the caller may change flags; it passes on whatever else
 //! a program asks a file for, so only what is listed here reaches the image.
@@ -8,7 +9,8 @@ use drupe::{Errno, File};
 use super::{Call, Outcome, Served};
 use crate::caller::caller;
 use crate::state::{Answer as StateAnswer, State};
-use crate::wire::{Answer, opcode};
+use crate::waiting;
+use crate::wire::{Answer, notice, opcode};
 
 /// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS`: a long in the number, an int in fact.
 const GETFLAGS: u32 = 0x8008_6601;
@@ -34,13 +36,23 @@ impl Served {
         let given = arguments.bytes(len)?;
         let shared = &self.shared;
         match command {
+            waiting::TELL_OF_END => {
+                let fd = u32::from_ne_bytes(*given.first_chunk().ok_or(Errno::INVAL)?);
+                let request = call.request;
+                shared.waiting.add(request.uid, request.pid, fd)?;
+                results(call.answer, &[]);
+            }
             GETFLAGS => {
                 let flags = shared.serve(|state| Ok(place.file(state)?.flags()?))?;
                 results(call.answer, &flags.to_ne_bytes());
             }
             SETFLAGS => {
                 let flags = u32::from_ne_bytes(*given.first_chunk().ok_or(Errno::INVAL)?);
-                shared.serve_as(&who, |state| Ok(place.file(state)?.set_flags(flags)?))?;
+                shared.serve_as(&who, |state| {
+                    state.check_image()?;
+                    Ok(place.file(state)?.set_flags(flags)?)
+                })?;
+                self.changed(call.request.node);
                 results(call.answer, &[]);
             }
             FSGETXATTR => {
@@ -50,8 +62,10 @@ impl Served {
             FSSETXATTR => {
                 let attributes = given.first_chunk().ok_or(Errno::INVAL)?;
                 shared.serve_as(&who, |state| {
+                    state.check_image()?;
                     Ok(place.file(state)?.set_fsxattr(attributes)?)
                 })?;
+                self.changed(call.request.node);
                 results(call.answer, &[]);
             }
             // The host passes it on for anybody.
@@ -71,6 +85,11 @@ impl Served {
             _ => return Err(Errno::NOTTY),
         }
         Ok(Outcome::Done(Ok(())))
+    }
+
+    /// The host does not know that this has changed attributes.
+    fn changed(&self, node: u64) {
+        self.channel.send(&notice::forget_attributes(node));
     }
 }
 

@@ -122,6 +122,7 @@ impl Served {
     ) -> Result<(), Errno> {
         let name = call.arguments.text()?;
         self.shared.serve(|state| {
+            state.check_image()?;
             let dir = state.node(call.request.node)?;
             state.pin(&dir, name);
             Ok(remove(&dir, name)?)
@@ -143,6 +144,7 @@ impl Served {
         let (name, new) = (call.arguments.text()?, call.arguments.text()?);
         // A whiteout is made in the caller's name.
         self.shared.serve_as(&caller(&call.request), |state| {
+            state.check_image()?;
             let (from, dir) = (state.node(call.request.node)?, state.node(to)?);
             if flags & libc::RENAME_EXCHANGE == 0 {
                 state.pin(&dir, new);

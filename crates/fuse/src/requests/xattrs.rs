@@ -13,6 +13,7 @@ impl Served {
         let value = call.arguments.bytes(size as usize)?;
         let (request, number) = (call.request, call.request.node);
         self.shared.serve(|state| {
+            state.check_image()?;
             let mut who = caller(&request);
             // Whoever is not in the group cannot keep set-group-ID by way of an ACL.
             let access = who.uid != 0 && name == "system.posix_acl_access";
@@ -51,6 +52,7 @@ impl Served {
     pub(super) fn removexattr(&self, call: &mut Call<'_>) -> Result<(), Errno> {
         let name = call.arguments.text()?;
         self.shared.serve_as(&caller(&call.request), |state| {
+            state.check_image()?;
             let inode = state.inode(call.request.node)?;
             inode.was_written();
             Ok(state.table.node(&inode)?.remove_xattr(name)?)

@@ -5,6 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::Answer;
 
+/// `FUSE_NOTIFY_INVAL_INODE`.
+const INVAL_INODE: i32 = 2;
+
 /// `FUSE_NOTIFY_INVAL_ENTRY`.
 const INVAL_ENTRY: i32 = 3;
 
@@ -18,6 +21,18 @@ pub(crate) fn forget_name(parent: u64, name: &OsStr) -> Vec<u8> {
     message.bytes(name.as_bytes());
     message.bytes(&[0]);
     message.notice(INVAL_ENTRY).to_vec()
+}
+
+/// The message by which the host forgets the attributes of a file, and keeps what it has
+/// of its contents.
+pub(crate) fn forget_attributes(node: u64) -> Vec<u8> {
+    let mut message = Answer::default();
+    message.clear();
+    message.u64(node);
+    // From where on contents are forgotten: a negative number means nowhere.
+    message.u64(u64::MAX);
+    message.u64(0);
+    message.notice(INVAL_INODE).to_vec()
 }
 
 #[cfg(test)]
