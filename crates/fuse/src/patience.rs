@@ -10,11 +10,17 @@
 //!              found while looking: +1, up to FULL
 //!          ┌──────────────────────────────────────────┐
 //!          ▼                                          │
-//!   trust 0 ‥ FULL ── trust > 0, or once in a while ──▶ looks
+//!   trust 0 ‥ FULL ── trust > 0, or after a pause ────▶ looks
 //!          ▲                                          │
+//!          ├──────────────────────────────────────────┤
+//!          │ nothing for as long as LONGEST: −COST    │
 //!          └──────────────────────────────────────────┘
-//!           nothing for as long as LONGEST, or others needed the processor: −COST
+//!           others needed the processor: 0, and a longer pause
 //! ```
+//!
+//! Letting others run is dear where they want to: the scheduler lets them run for
+//! ms, and does not prefer a thread that comes back from it, as it does one that is
+//! woken. So each time that happens the pause grows.
 //!
 //! A mount that is not used costs nothing: the thread sleeps.
 
@@ -32,15 +38,22 @@ const FULL: u32 = 16;
 /// What it loses of it when looking was in vain.
 const COST: u32 = 4;
 
-/// Without trust it looks after every so many requests nevertheless.
-const PROBE: u32 = 32;
+/// The pause without trust, in requests: the shortest and the longest.
+const PAUSE: u32 = 32;
+const LONG_PAUSE: u32 = 1 << 13;
+
+/// The pause is halved when looking was of use so often.
+const RELIEF: u32 = 64;
 
 /// Whether to look once more.
 #[derive(Debug)]
 pub(crate) struct Patience {
     trust: u32,
+    pause: u32,
     /// Requests since it last looked.
     slept: u32,
+    /// Requests that were found by looking, since the pause changed.
+    finds: u32,
     looking: Option<Looking>,
 }
 
@@ -54,43 +67,52 @@ impl Patience {
     pub(crate) fn new() -> Patience {
         Patience {
             trust: FULL,
+            pause: PAUSE,
             slept: 0,
+            finds: 0,
             looking: None,
         }
     }
 
     /// A request was there.
     pub(crate) fn found(&mut self) {
-        if self.looking.take().is_some() {
-            self.trust = (self.trust + 1).min(FULL);
-            self.slept = 0;
+        if self.looking.take().is_none() {
+            return;
+        }
+        self.trust = (self.trust + 1).min(FULL);
+        self.slept = 0;
+        self.finds += 1;
+        if self.finds == RELIEF {
+            self.finds = 0;
+            self.pause = (self.pause / 2).max(PAUSE);
         }
     }
 
     /// There was none at `now`. `false`: sleep until there is one.
     pub(crate) fn lasts(&mut self, now: Instant) -> bool {
         let Some(looking) = &mut self.looking else {
-            let looks = self.trust > 0 || self.slept >= PROBE;
-            match looks {
-                true => {
-                    self.looking = Some(Looking {
-                        since: now,
-                        last: now,
-                    });
-                }
-                false => self.slept += 1,
+            let looks = self.trust > 0 || self.slept >= self.pause;
+            if looks {
+                let (since, last) = (now, now);
+                self.looking = Some(Looking { since, last });
+            } else {
+                self.slept += 1;
             }
             return looks;
         };
-        let crowded = now - looking.last > CROWDED;
-        if crowded || now - looking.since > LONGEST {
+        if now - looking.last > CROWDED {
+            self.trust = 0;
+            self.pause = (4 * self.pause).min(LONG_PAUSE);
+            self.finds = 0;
+        } else if now - looking.since > LONGEST {
             self.trust = self.trust.saturating_sub(COST);
-            self.slept = 0;
-            self.looking = None;
-            return false;
+        } else {
+            looking.last = now;
+            return true;
         }
-        looking.last = now;
-        true
+        self.slept = 0;
+        self.looking = None;
+        false
     }
 }
 
@@ -122,7 +144,7 @@ mod tests {
         for _ in 0..FULL / COST {
             assert!(in_vain(&mut patience, &mut now) > 0);
         }
-        for _ in 0..PROBE {
+        for _ in 0..PAUSE {
             assert_eq!(in_vain(&mut patience, &mut now), 0);
             patience.found();
         }
@@ -133,9 +155,18 @@ mod tests {
 
     #[test]
     fn it_leaves_the_processor_to_those_who_need_it() {
-        let (mut patience, now) = (Patience::new(), Instant::now());
+        let (mut patience, mut now) = (Patience::new(), Instant::now());
         assert!(patience.lasts(now));
-        assert!(!patience.lasts(now + CROWDED + STEP));
-        assert_eq!(patience.trust, FULL - COST);
+        now += CROWDED + STEP;
+        for _ in 0..=4 * PAUSE {
+            assert!(!patience.lasts(now));
+            patience.found();
+        }
+        assert!(patience.lasts(now), "a probe");
+        for _ in 0..2 * RELIEF {
+            patience.found();
+            assert!(patience.lasts(now));
+        }
+        assert_eq!(patience.pause, PAUSE);
     }
 }
