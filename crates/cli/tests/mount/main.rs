@@ -7,6 +7,7 @@
 mod harness;
 
 mod data;
+mod direct;
 mod ends;
 mod errors;
 mod inodes;
