@@ -29,7 +29,7 @@ fn one(dir: &Path) -> Result<(), Failure> {
     let dir = std::path::absolute(dir).with_context(named)?;
     let ended = wait_for_end(&dir, || take_away(&dir)).map_err(|failed| {
         let why = match failed.0.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOTTY | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            Some(Errno::NODATA | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 anyhow!("nothing that drupe has mounted is mounted there")
             }
             Some(Errno::BUSY) => anyhow!("is in use: end the programs that have files in it open"),

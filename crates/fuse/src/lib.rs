@@ -39,7 +39,7 @@
 //!
 //! **Nothing here blocks on the host's filesystem under DIR**: the drupe kernel
 //! never calls back, and the image must not lie below DIR.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod attr;
 mod caller;

@@ -217,10 +217,13 @@ impl Server {
         thread::Builder::new()
             .name("fuse".into())
             .spawn(move || {
-                // How it ended is of no use: the host has let go of it.
-                let _ = session.run();
+                let event = match session.run() {
+                    Ok(()) => Event::Unmounted,
+                    // Nothing is served any more.
+                    Err(_) => Event::Stop,
+                };
                 // Nobody listens any more: it was closed before.
-                let _ = ended.send(Event::Unmounted);
+                let _ = ended.send(event);
             })
             .map_err(failed)?;
         let dev = device_of(&dir).map_err(failed)?;

@@ -48,6 +48,9 @@ const PASSING: &[u64] = &[0x4d44, 0x2011_bab0];
 /// `linux/magic.h` for ext2 to ext4, XFS, btrfs, f2fs.
 const CASE_SENSITIVE: &[u64] = &[0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
 
+/// Those of them in which that is so for each directory by itself: ext4, f2fs.
+const FOLDING: &[u64] = &[0xef53, 0xf2f5_2010];
+
 /// How long the host may believe a name, that there is none, or attributes, without
 /// asking. Nobody else changes the filesystem.
 const LONG: Duration = Duration::from_secs(3600);
@@ -79,7 +82,9 @@ pub(crate) struct State {
     pub(crate) files: Handles<OpenFile>,
     pub(crate) dirs: Handles<OpenDir>,
     /// How long names hold, and that there are none.
-    pub(crate) names: Duration,
+    names: Duration,
+    /// Directories may be [`CASEFOLD`](crate::table::CASEFOLD).
+    folding: bool,
     /// How long attributes hold.
     attributes: Duration,
     writeback: bool,
@@ -114,6 +119,7 @@ impl State {
             files: Handles::new(),
             dirs: Handles::new(),
             names,
+            folding: FOLDING.contains(&magic),
             attributes: match names.is_zero() {
                 true => SHORT,
                 false => LONG,
@@ -220,12 +226,24 @@ impl State {
         }
     }
 
-    /// An entry, for the host.
-    pub(crate) fn entry<'a>(&self, found: &'a Found) -> Entry<'a> {
+    /// How long names in a directory hold, and that there are none.
+    pub(crate) fn names_in(&self, dir: u64) -> Duration {
+        let folds = || match self.table.get(dir) {
+            Some(dir) => self.table.folds(&dir),
+            None => true,
+        };
+        match self.folding && folds() {
+            true => Duration::ZERO,
+            false => self.names,
+        }
+    }
+
+    /// An entry of the directory `parent`, for the host.
+    pub(crate) fn entry<'a>(&self, parent: u64, found: &'a Found) -> Entry<'a> {
         Entry {
             node: found.inode.number,
             generation: found.inode.generation(),
-            valid: self.names,
+            valid: self.names_in(parent),
             attributes: self.attributes(&found.inode, &found.metadata),
         }
     }

@@ -23,7 +23,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use drupe::{File, Handle, Metadata, Mount, Node, Result};
 
@@ -66,6 +66,8 @@ pub(crate) struct Inode {
     pinned: AtomicBool,
     /// What becomes of it later, such as room for what was written, is not yet known.
     unsettled: AtomicBool,
+    /// Whether it is a directory with [`CASEFOLD`], once somebody wanted to know.
+    folds: OnceLock<bool>,
 }
 
 impl Inode {
@@ -112,6 +114,10 @@ impl Inode {
         self.key.dev
     }
 }
+
+/// `FS_CASEFOLD_FL` (include/uapi/linux/fs.h): in this directory, names that differ in
+/// case are one.
+pub(crate) const CASEFOLD: u32 = 0x4000_0000;
 
 /// An inode, and how often the host has been told its number.
 struct Known {
@@ -174,6 +180,7 @@ impl Table {
                 open: Mutex::new(Some(Arc::new(node))),
                 pinned: AtomicBool::new(true),
                 unsettled: AtomicBool::new(false),
+                folds: OnceLock::new(),
             }),
             known: Mutex::default(),
             devices: Mutex::new(vec![key.dev]),
@@ -280,6 +287,7 @@ impl Table {
                 open: Mutex::new(open),
                 pinned: AtomicBool::new(pinned),
                 unsettled: AtomicBool::new(false),
+                folds: OnceLock::new(),
             }),
             lookups: 0,
         });
@@ -354,6 +362,15 @@ impl Table {
             }
             _ => self.node(inode)?.open(flags),
         }
+    }
+
+    /// Whether names in a directory that differ in case are one.
+    pub(crate) fn folds(&self, dir: &Arc<Inode>) -> bool {
+        *dir.folds.get_or_init(|| {
+            let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+            let flags = self.open(dir, flags).and_then(|dir| dir.flags());
+            flags.is_ok_and(|flags| flags & CASEFOLD != 0)
+        })
     }
 
     /// Lets the least recent one rest.

@@ -4,13 +4,18 @@
 //!  drupe umount DIR                        the process that serves DIR
 //!  ────────────────                        ───────────────────────────
 //!  pipe
-//!  ioctl(DIR, TELL_OF_END, write end) ───▶ opens /proc/PID/fd/N, keeps it
+//!  getxattr(DIR, "drupe.tell-of-end.N") ──▶ opens /proc/PID/fd/N, keeps it
 //!  umount(DIR) ───────────────────────────▶ writes out, unmounts, closes the image
 //!  reads the pipe  ◀── code, message ───── writes how that went, and ends
 //! ```
 //!
+//! N is the pipe's write end. An attribute, because reading one is what FUSE passes on
+//! to whoever serves, whatever its name, from a mount that is read-only too; and what is
+//! mounted by others has none of that name.
+//!
 //! A pipe that is closed without a word: the process has died.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -19,15 +24,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use drupe::Errno;
-use rustix::fs::{Mode, OFlags};
-use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
 
 use crate::table::lock;
 
-/// Asks the process that serves a mount to write to a pipe of the caller's how it ends.
-/// `_IOW('D', 0xd2, int)`: the descriptor.
-pub(crate) const TELL_OF_END: u32 = TELL as u32;
-const TELL: Opcode = opcode::write::<u32>(b'D', 0xd2);
+/// Reading this attribute of the root asks the process that serves a mount to write to
+/// a pipe of the caller's how it ends; its descriptor follows.
+const TELL_OF_END: &str = "drupe.tell-of-end.";
+
+/// The descriptor in an attribute's name, if it is [`TELL_OF_END`].
+pub(crate) fn pipe_of(name: &OsStr) -> Option<u32> {
+    name.to_str()?.strip_prefix(TELL_OF_END)?.parse().ok()
+}
 
 /// Who waits for the end of a mount.
 #[derive(Debug, Clone, Default)]
@@ -76,7 +83,7 @@ fn open_pipe(path: &str) -> io::Result<File> {
 /// end. `None`: it has died.
 ///
 /// # Errors
-/// Those of asking, such as ENOTTY: what is mounted there is none of ours, or EACCES: it
+/// Those of asking, such as ENODATA: what is mounted there is none of ours, or EACCES: it
 /// is somebody else's; then it is still mounted. Those of `unmount`.
 pub fn wait_for_end<E: From<io::Error>>(
     dir: &Path,
@@ -95,14 +102,10 @@ pub fn wait_for_end<E: From<io::Error>>(
 }
 
 /// Hands the pipe over.
-#[allow(unsafe_code, reason = "ioctl(2) of our own")]
 fn ask(dir: &Path, pipe: &io::PipeWriter) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = rustix::fs::open(dir, flags, Mode::empty())?;
-    let descriptor = pipe.as_raw_fd() as u32;
-    // SAFETY: takes a pointer to a number, which is read while it is called.
-    unsafe { ioctl(&dir, Setter::<TELL, u32>::new(descriptor)) }?;
-    Ok(())
+    let name = format!("{TELL_OF_END}{}", pipe.as_raw_fd());
+    let mut nothing = [0u8; 1];
+    Ok(rustix::fs::getxattr(dir, name, &mut nothing).map(drop)?)
 }
 
 #[cfg(test)]
@@ -125,6 +128,14 @@ mod tests {
         let mut said = Vec::new();
         reading.read_to_end(&mut said).expect("readable");
         assert_eq!(said, b"\x03full");
+    }
+
+    #[test]
+    fn the_attribute() {
+        let pipe = |name: &str| pipe_of(OsStr::new(name));
+        assert_eq!(pipe("drupe.tell-of-end.17"), Some(17));
+        assert_eq!(pipe("drupe.tell-of-end."), None);
+        assert_eq!(pipe("user.drupe.tell-of-end.17"), None);
     }
 
     #[test]

@@ -19,7 +19,8 @@ impl Served {
             let stream = Mutex::new(node.open_stream()?);
             // The host forgets what it keeps when it changes the directory, and
             // nobody else does. If reading it is to be noted, it has to be read here.
-            let keep = !state.names.is_zero() && !state.renews_access(&node.metadata()?);
+            let lasting = !state.names_in(call.request.node).is_zero();
+            let keep = lasting && !state.renews_access(&node.metadata()?);
             let flags = if keep {
                 fopen::CACHE_DIR | fopen::KEEP_CACHE
             } else {
@@ -53,7 +54,8 @@ impl Served {
                 // Removed meanwhile, or damaged: it is listed all the same, and
                 // whoever asks about it is told.
                 let found = state.enter(parent, node, entry.name).ok();
-                let told: Option<Entry<'_>> = found.as_ref().map(|found| state.entry(found));
+                let told: Option<Entry<'_>> =
+                    found.as_ref().map(|found| state.entry(parent, found));
                 let added = call.answer.dir_entry_plus(listed, told, most);
                 if let Some(found) = found
                     && !added

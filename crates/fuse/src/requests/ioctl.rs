@@ -1,5 +1,4 @@
-//! What ioctl(2) is passed on: chattr(1), lsattr(1), project IDs, fstrim(8), and what
-//! `drupe umount` asks ([`waiting`]).
+//! What ioctl(2) is passed on: chattr(1), lsattr(1), project IDs, fstrim(8).
 //!
 //! The host has checked that the caller may change flags; it passes on whatever else
 //! a program asks a file for, so only what is listed here reaches the image.
@@ -9,7 +8,7 @@ use drupe::{Errno, File};
 use super::{Call, Outcome, Served};
 use crate::caller::caller;
 use crate::state::{Answer as StateAnswer, State};
-use crate::waiting;
+use crate::table::CASEFOLD;
 use crate::wire::{Answer, notice, opcode};
 
 /// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS`: a long in the number, an int in fact.
@@ -36,12 +35,6 @@ impl Served {
         let given = arguments.bytes(len)?;
         let shared = &self.shared;
         match command {
-            waiting::TELL_OF_END => {
-                let fd = u32::from_ne_bytes(*given.first_chunk().ok_or(Errno::INVAL)?);
-                let request = call.request;
-                shared.waiting.add(request.uid, request.pid, fd)?;
-                results(call.answer, &[]);
-            }
             GETFLAGS => {
                 let flags = shared.serve(|state| Ok(place.file(state)?.flags()?))?;
                 results(call.answer, &flags.to_ne_bytes());
@@ -50,7 +43,12 @@ impl Served {
                 let flags = u32::from_ne_bytes(*given.first_chunk().ok_or(Errno::INVAL)?);
                 shared.serve_as(&who, |state| {
                     state.check_image()?;
-                    Ok(place.file(state)?.set_flags(flags)?)
+                    let file = place.file(state)?;
+                    // The host may know names as not there that this would make there.
+                    if (file.flags()? ^ flags) & CASEFOLD != 0 {
+                        return Err(Errno::OPNOTSUPP.into());
+                    }
+                    Ok(file.set_flags(flags)?)
                 })?;
                 self.changed(call.request.node);
                 results(call.answer, &[]);

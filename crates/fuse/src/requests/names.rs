@@ -22,14 +22,14 @@ impl Served {
                     match state.enter(parent, &dir, name) {
                         Err(Failure::Drupe(error)) if error.errno() == Some(Errno::NOENT) => {
                             // Nobody but this host makes one.
-                            call.answer.no_entry(state.names);
+                            call.answer.no_entry(state.names_in(parent));
                             return Ok(());
                         }
                         found => found?,
                     }
                 }
             };
-            call.answer.entry(state.entry(&found));
+            call.answer.entry(state.entry(parent, &found));
             Ok(())
         })
     }
@@ -72,7 +72,7 @@ impl Served {
             let dir = state.directory(parent, &who)?;
             make(state, &dir, name)?;
             let found = state.enter(parent, &dir, name)?;
-            call.answer.entry(state.entry(&found));
+            call.answer.entry(state.entry(parent, &found));
             Ok(())
         })
     }
@@ -198,7 +198,7 @@ impl Served {
 /// Answers with a file that was made and is open.
 fn answer_open(call: &mut Call<'_>, state: &State, found: Found, file: drupe::File) {
     found.inode.was_written();
-    call.answer.entry(state.entry(&found));
+    call.answer.entry(state.entry(call.request.node, &found));
     let handle = state.files.insert(OpenFile {
         file,
         _inode: Arc::clone(&found.inode),
