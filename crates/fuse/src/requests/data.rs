@@ -57,7 +57,7 @@ impl Served {
         match self.workers.is_slow() {
             true => self.offload(call.request, work),
             false => {
-                let result = self.workers.timed(|| work(&self.shared, call.answer));
+                let result = self.workers.timed(size, || work(&self.shared, call.answer));
                 Ok(result.into())
             }
         }
@@ -82,9 +82,9 @@ impl Served {
             }
             false => {
                 let place = (handle, offset);
-                let result = self
-                    .workers
-                    .timed(|| write(&self.shared, call.answer, &who, place, data));
+                let result = self.workers.timed(data.len(), || {
+                    write(&self.shared, call.answer, &who, place, data)
+                });
                 Ok(result.into())
             }
         }
