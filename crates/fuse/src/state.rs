@@ -83,7 +83,8 @@ pub(crate) struct State {
     pub(crate) dirs: Handles<OpenDir>,
     /// How long names hold, and that there are none.
     names: Duration,
-    /// Directories may be [`CASEFOLD`](crate::table::CASEFOLD).
+    /// ext4 or f2fs: directories may be [`CASEFOLD`](crate::table::CASEFOLD), and files
+    /// are found by their numbers.
     folding: bool,
     /// How long attributes hold.
     attributes: Duration,
@@ -159,7 +160,13 @@ impl State {
         let node = match self.table.get(number) {
             Some(inode) => self.table.node(&inode)?,
             None => {
-                let handle = self.table.forgotten(number).ok_or(Errno::STALE)?;
+                // Of an earlier mount, perhaps: the host compares generations.
+                let by_number = || match u32::try_from(number) {
+                    Ok(number) if self.folding => Some(Handle::of_inode(number)),
+                    _ => None,
+                };
+                let handle = self.table.forgotten(number).or_else(by_number);
+                let handle = handle.ok_or(Errno::STALE)?;
                 Arc::new(self.mount.node(&handle)?)
             }
         };

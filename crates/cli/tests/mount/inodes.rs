@@ -217,6 +217,32 @@ fn handles_of_the_host_last() -> Outcome {
 }
 
 #[test]
+fn handles_of_the_host_outlive_the_mount() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    let mounted = Mounted::new(&place, &image, &[])?;
+    fs::write(mounted.path("file"), "found")?;
+    fs::write(mounted.path("gone"), "")?;
+    let mut handle = handle_of(&mounted.path("file"))?;
+    let mut gone = handle_of(&mounted.path("gone"))?;
+    fs::remove_file(mounted.path("gone"))?;
+    mounted.unmount()?;
+    let mounted = Mounted::new(&place, &image, &[])?;
+    // Perhaps with the number of the one that is gone.
+    fs::write(mounted.path("new"), "")?;
+    forget()?;
+    let mut text = String::new();
+    open_handle(&mounted, &mut handle)?.read_to_string(&mut text)?;
+    assert_eq!(text, "found");
+    let error = open_handle(&mounted, &mut gone).expect_err("it was removed");
+    assert_eq!(error.raw_os_error(), Some(libc::ESTALE));
+    mounted.unmount()
+}
+
+#[test]
 fn damaged_entries_are_listed() -> Outcome {
     if left_out() {
         return Ok(());

@@ -61,6 +61,12 @@ impl Mount {
 }
 
 impl Handle {
+    /// A handle of whatever file has that inode number. ext2 to ext4 and f2fs take it
+    /// for that; on others it leads nowhere (ESTALE).
+    pub fn of_inode(ino: u32) -> Handle {
+        Handle(RawHandle::of_inode(ino))
+    }
+
     fn get(sys: &Sys, dir: i32, name: &CStr, flags: i32) -> sys::Result<Option<Handle>> {
         match sys.handle_of(dir, name, flags) {
             Err(MachineError::Errno(Errno::OPNOTSUPP | Errno::OVERFLOW)) => Ok(None),
