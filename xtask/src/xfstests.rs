@@ -16,7 +16,7 @@ use crate::run::root;
 
 /// The suite mounts with `mount -t fuse.drupe`, which starts this as
 /// `mount.fuse.drupe IMAGE DIR -o OPTIONS`. An image is in use until it is clean, which
-/// umount(8) does not wait for.
+/// umount(8) does not wait for; one that is mounted elsewhere stays in use.
 fn wrapper(drupe: &Path) -> String {
     let own = "rw|ro|noatime|strictatime|relatime|sync|dirsync|lazytime|nodiratime";
     format!(
@@ -27,7 +27,7 @@ case ,$4, in *,remount,*) exec /bin/mount -i -o \"$4\" \"$dir\" ;; esac
 for option in $(echo \"$4\" | tr , ' '); do
     case $option in {own}) options=$options,$option ;; esac
 done
-flock \"$image\" true
+flock -w 60 \"$image\" true
 exec {} mount -o \"$options\" \"$image\" \"$dir\"
 ",
         drupe.display()
