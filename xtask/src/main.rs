@@ -19,6 +19,7 @@ mod run;
 mod setup;
 mod test;
 mod tidy;
+mod xfstests;
 
 use std::env;
 use std::process::ExitCode;
@@ -112,6 +113,12 @@ const TASKS: &[Task] = &[
         arguments: "[--fs ext4|xfs|btrfs]",
         help: "that suite over drupe mount and over a loop mount, compared (as root)",
         run: pjdfstest::run,
+    },
+    Task {
+        name: "xfstests",
+        arguments: "PATH [TEST…]",
+        help: "the generic quick group of that suite, built at PATH, over drupe mount (as root)",
+        run: xfstests::run,
     },
     Task {
         name: "fsx",

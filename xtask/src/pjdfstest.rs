@@ -31,7 +31,7 @@ entries = [[\"nobody\", \"nogroup\"], [\"daemon\", \"daemon\"]]
 ";
 
 /// What became of each test that is not `ok`.
-type Outcomes = BTreeMap<String, String>;
+pub(crate) type Outcomes = BTreeMap<String, String>;
 
 /// The filesystems that there are lists for.
 const KINDS: [&str; 3] = ["ext4", "xfs", "btrfs"];
@@ -119,7 +119,7 @@ fn parse(text: &str) -> Result<(Outcomes, usize)> {
 }
 
 /// A list: a line for each test, its outcome and its name; `#` begins a comment.
-fn expectations(text: &str) -> Outcomes {
+pub(crate) fn expectations(text: &str) -> Outcomes {
     let lines = text
         .lines()
         .map(|line| line.split('#').next().unwrap_or(""));
@@ -130,7 +130,7 @@ fn expectations(text: &str) -> Outcomes {
 }
 
 /// Fails if a test failed that did not fail there.
-fn compare(ours: &Outcomes, theirs: &Outcomes, there: &str) -> Result<()> {
+pub(crate) fn compare(ours: &Outcomes, theirs: &Outcomes, there: &str) -> Result<()> {
     let failures = |outcomes: &Outcomes| -> Vec<String> {
         let failed = outcomes.iter().filter(|(_, outcome)| *outcome == "FAILED");
         failed.map(|(name, _)| name.clone()).collect()

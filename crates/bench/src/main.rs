@@ -14,7 +14,7 @@
 //! - `network`: TCP and UDP inside a kernel, between two, and to the host.
 //! - `programs`: iperf3 whose network is a kernel's.
 //! - `images`: whole processes that copy files into and out of an ext4 image.
-//! - `mounts`: fio in a mounted ext4 image.
+//! - `mounts`: fio, and Python's wheels, in a mounted ext4 image.
 //!
 //! What they share: `system` (the two that are compared), `measure`,
 //! `histogram`, `table` (how rows are printed).
@@ -117,7 +117,7 @@ const GROUPS: &[Group] = &[
     ),
     group(
         "mounts",
-        "a file in a mounted ext4 image: drupe mount, fuse2fs, loop (--command)",
+        "a file, and wheels, in a mounted ext4 image: drupe mount, fuse2fs, loop (--command)",
         Run::Command(mounts::run),
     ),
 ];

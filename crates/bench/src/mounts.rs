@@ -1,5 +1,6 @@
-//! A file in an ext4 image that is mounted: by `drupe mount`, by fuse2fs, and by
-//! the host on a loop device. fio does the same jobs on each, in turns.
+//! An ext4 image that is mounted: by `drupe mount`, by fuse2fs, and by the host on a
+//! loop device. On each, in turns, fio does the same jobs with a file, and Python
+//! wheels are unpacked, walked and imported ([`wheels`]).
 
 use crate::copies::{scratch, time};
 use crate::table::{Row, Table};
@@ -9,6 +10,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+mod wheels;
 
 /// Rounds; the best of each counts.
 const ROUNDS: usize = 3;
@@ -25,8 +28,8 @@ const JOBS: [(&str, &str, &str); 4] = [
 ];
 
 /// Who mounts.
-#[derive(Clone, Copy)]
-enum Who {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
     Drupe,
     /// With `--writeback`.
     Gathering,
@@ -35,9 +38,9 @@ enum Who {
 }
 
 impl Who {
-    const ALL: [Who; 4] = [Who::Drupe, Who::Gathering, Who::Fuse2fs, Who::Loop];
+    pub(crate) const ALL: [Who; 4] = [Who::Drupe, Who::Gathering, Who::Fuse2fs, Who::Loop];
 
-    fn mount(self, drupe: &Path, image: &Path, dir: &Path) -> Command {
+    pub(crate) fn mount(self, drupe: &Path, image: &Path, dir: &Path) -> Command {
         let mut command = match self {
             Who::Drupe | Who::Gathering => Command::new(drupe),
             Who::Fuse2fs => Command::new("fuse2fs"),
@@ -74,31 +77,40 @@ fn jobs(dir: &Path) -> Result<Vec<Duration>> {
     JOBS.iter().map(job).collect()
 }
 
-/// Mounts a fresh image, runs the jobs, unmounts.
-fn round(who: Who, drupe: &Path, place: &Path) -> Result<Vec<Duration>> {
+/// Mounts a fresh image, does `work` in it, unmounts.
+pub(crate) fn mounted<T>(
+    who: Who,
+    drupe: &Path,
+    place: &Path,
+    work: impl FnOnce(&Path) -> Result<T>,
+) -> Result<T> {
     let (image, dir) = (place.join("image.ext4"), place.join("mnt"));
     let _ = fs::remove_file(&image);
-    File::create(&image)?.set_len(600 << 20)?;
+    File::create(&image)?.set_len(1500 << 20)?;
     time(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image))?;
     fs::create_dir_all(&dir)?;
     time(&mut who.mount(drupe, &image, &dir))?;
-    let times = jobs(&dir);
+    let done = work(&dir);
     time(Command::new("umount").arg(&dir))?;
     // In use until it is written out.
     time(Command::new("flock").arg(&image).arg("true"))?;
-    times
+    done
 }
 
-fn is_there(program: &str) -> bool {
+pub(crate) fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
 /// The best times of each who could be measured.
-fn best(drupe: &Path, place: &Path) -> Result<Vec<Option<Vec<Duration>>>> {
+pub(crate) fn best(
+    drupe: &Path,
+    place: &Path,
+    work: impl Fn(&Path) -> Result<Vec<Duration>>,
+) -> Result<Vec<Option<Vec<Duration>>>> {
     let mut best: Vec<Option<Vec<Duration>>> = vec![None; Who::ALL.len()];
     for _ in 0..ROUNDS {
         for (who, best) in Who::ALL.into_iter().zip(&mut best) {
-            let times = match (who, round(who, drupe, place)) {
+            let times = match (who, mounted(who, drupe, place, &work)) {
                 (Who::Drupe | Who::Gathering, times) => times?,
                 (_, Ok(times)) => times,
                 // Not installed, or not allowed here.
@@ -113,27 +125,16 @@ fn best(drupe: &Path, place: &Path) -> Result<Vec<Option<Vec<Duration>>>> {
     Ok(best)
 }
 
-/// Measures with the `drupe` at `command`.
-pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
-    let lacking = match () {
-        () if !is_there("fio") => Some("there is no fio here"),
-        () if !Path::new("/dev/fuse").exists() => Some("there is no /dev/fuse here"),
-        () => None,
-    };
-    if let Some(why) = lacking {
-        for (what, ..) in JOBS {
-            table.push(Row::missing(what, why));
-        }
-        return Ok(());
-    }
-    let drupe: PathBuf =
-        fs::canonicalize(command).with_context(|| format!("no {}", command.display()))?;
-    let place = scratch()?;
-    let best = best(&drupe, place.path())?;
-    for (index, (what, ..)) in JOBS.iter().enumerate() {
+/// Adds a row for each name.
+pub(crate) fn rows<'a>(
+    table: &mut Table,
+    names: impl IntoIterator<Item = &'a str>,
+    best: &[Option<Vec<Duration>>],
+) -> Result<()> {
+    for (index, what) in names.into_iter().enumerate() {
         let of = |who: Who| best[who as usize].as_ref().map(|times| times[index]);
         let ours = of(Who::Drupe).context("drupe was measured")?;
-        let mut row = Row::new(*what, ours);
+        let mut row = Row::new(what, ours);
         for (who, name) in [
             (Who::Fuse2fs, "fuse2fs"),
             (Who::Loop, "loop mount"),
@@ -147,4 +148,30 @@ pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
         table.push(row);
     }
     Ok(())
+}
+
+/// Measures with the `drupe` at `command`.
+pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
+    let drupe: PathBuf =
+        fs::canonicalize(command).with_context(|| format!("no {}", command.display()))?;
+    if !Path::new("/dev/fuse").exists() {
+        let names = JOBS.iter().map(|job| job.0);
+        for what in names.chain(wheels::NAMES) {
+            table.push(Row::missing(what, "there is no /dev/fuse here"));
+        }
+        return Ok(());
+    }
+    let place = scratch()?;
+    match is_there("fio") {
+        true => {
+            let best = best(&drupe, place.path(), jobs)?;
+            rows(table, JOBS.iter().map(|job| job.0), &best)?;
+        }
+        false => {
+            for (what, ..) in JOBS {
+                table.push(Row::missing(what, "there is no fio here"));
+            }
+        }
+    }
+    wheels::run(table, &drupe, place.path())
 }

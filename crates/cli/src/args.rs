@@ -120,6 +120,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "BYTES", value_parser = block_size)]
     pub(crate) block_size: Option<u32>,
 
+    /// Mount options for filesystems in images, as mount(8) takes them, separated
+    /// by commas
+    #[arg(long, global = true, value_name = "OPTIONS")]
+    pub(crate) mount_options: Vec<String>,
+
     /// Memory of the kernel, in bytes or with K, M or G: 64M, and 256M for run
     #[arg(long, global = true, value_name = "SIZE", value_parser = size::memory)]
     pub(crate) memory: Option<usize>,
@@ -202,6 +207,9 @@ pub(crate) enum Command {
     /// Mount a filesystem of an image on a directory, through FUSE
     #[command(long_about = MOUNT, after_long_help = MOUNT_NOTES)]
     Mount(Mount),
+    /// Unmount what `mount` has mounted, and wait until the image is clean
+    #[command(long_about = UMOUNT)]
+    Umount(Umount),
     /// Run a program whose network is a kernel's in this process
     #[command(long_about = RUN, after_long_help = RUN_NOTES)]
     Run(Run),
@@ -328,14 +336,17 @@ const MOUNT: &str = "\
 Mount a filesystem of an image on a directory, through FUSE
 
 Any program can use its files then. The real filesystem does the work; the \
-host's kernel checks permissions and caches. Unmount with fusermount3 -u DIR (or \
-umount, as root).";
+host's kernel checks permissions and caches. Unmount with drupe umount DIR.";
 
 const MOUNT_NOTES: &str = "\
 SIGTERM, SIGINT and SIGHUP unmount too; files that are still open give ENOTCONN
-then. After `fusermount3 -u`, the image is in use until it is clean: wait for
-that with `flock IMAGE true`. What fsync has acknowledged survives a crash of
-anything.
+then. `fusermount3 -u DIR` (or `umount DIR`, as root) returns before the image is
+clean, and cannot tell what failed. What fsync has acknowledged survives a crash
+of anything.
+
+When the host refuses to write to the image, for want of room for example, every
+change from then on is refused with that error, `drupe umount` fails, and the
+system's log says why.
 
 Files keep their owners: as an ordinary user, you can change what belongs to you
 in the image. Other users, root included, see nothing without --allow-other.
@@ -358,6 +369,12 @@ pub(crate) struct Mount {
     #[arg(long)]
     pub(crate) writeback: bool,
 
+    /// Mount options, as mount(8) takes them, separated by commas: those of the
+    /// filesystem (discard, data=journal) and ro, noatime, strictatime, sync and
+    /// the like
+    #[arg(short = 'o', long = "options", value_name = "OPTIONS")]
+    pub(crate) options: Vec<String>,
+
     /// What to mount: IMAGE[@PARTITION]
     #[arg(value_name = "IMAGE")]
     pub(crate) image: OsString,
@@ -365,6 +382,19 @@ pub(crate) struct Mount {
     /// Where: an empty directory
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
+}
+
+const UMOUNT: &str = "\
+Unmount what `mount` has mounted, and wait until the image is clean
+
+Fails if something of what was written did not reach the image, and says why. A \
+directory that is in use stays mounted.";
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Umount {
+    /// Where it is mounted
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
 }
 
 /// Parses "4096".

@@ -20,6 +20,7 @@ mod passphrase;
 mod progress;
 mod sandbox;
 mod session;
+mod syslog;
 mod visit;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -43,6 +44,7 @@ fn main() -> std::process::ExitCode {
         Command::Man(command) => commands::generate::man(command),
         Command::Mount(command) => sandbox::confine(&args.global, &args.command)
             .and_then(|_| commands::mount::run(&args.global, command)),
+        Command::Umount(command) => commands::umount::run(command),
         command => sandbox::confine(&args.global, command)
             .and_then(|prepared| Context::new(&args.global, prepared))
             .and_then(|mut context| {
@@ -115,6 +117,7 @@ fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fai
         Command::Mount(_) => Err(Failure::usage(
             "mount needs a kernel of its own: not in a shell or script",
         )),
+        Command::Umount(command) => commands::umount::run(command),
         Command::Run(_) => Err(Failure::usage(
             "run needs a kernel of its own: not in a shell or script",
         )),

@@ -116,6 +116,14 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
         | Cause::CutShort(_)
         | Cause::NoDriver(_)
         | Cause::Volume(_)) => cause.to_string(),
+        // What read-only filesystems of a kind that could be writable say.
+        Cause::Mount {
+            errno: drupe::Errno::ACCESS | drupe::Errno::ROFS,
+            ..
+        }
+        | Cause::Errno(drupe::Errno::ACCESS | drupe::Errno::ROFS) => {
+            "its filesystem is read-only: use --read-only".into()
+        }
         Cause::NoFilesystem(Some(found)) => format!("holds {found}, not a filesystem"),
         Cause::NoFilesystem(None) => "holds no partition table and no filesystem \
                                       that this kernel knows: is it a disk image?"
@@ -254,9 +262,13 @@ impl<'a> Session<'a> {
             return Ok(mount.clone());
         }
         let read_only = !self.writable.contains(&id);
-        let options = MountOptions::new().read_only(read_only);
+        let mut options = MountOptions::new();
+        for list in &self.options.mount_options {
+            options = options.options(list);
+        }
+        let read_only = read_only || options.is_read_only();
         let mount = partition
-            .mount(options)
+            .mount(options.read_only(read_only))
             .map_err(|error| explain(image, &error))?;
         self.mounts.insert(key, mount.clone());
         Ok(mount)

@@ -15,6 +15,7 @@ use crate::device::{Backing, Device, ReadSeek};
 use crate::error::{Cause, Error, Result};
 use crate::kernel::{Kernel, KernelInner};
 use crate::sys;
+use crate::watched_disk::WatchedDisk;
 use crate::window::Window;
 use crate::{BlockDevice, CutShort, Format};
 
@@ -196,7 +197,8 @@ impl Kernel {
 
 impl AttachedDisk {
     fn add(kernel: &Arc<KernelInner>, disk: Disk) -> Result<AttachedDisk> {
-        let id = kernel.sys.machine().add_disk(Arc::clone(&disk.backend));
+        let watched = WatchedDisk::new(Arc::clone(&disk.backend), &kernel.write_error);
+        let id = kernel.sys.machine().add_disk(Arc::new(watched));
         let id = id.map_err(|e| Error::new("add disk", e))?;
         Ok(AttachedDisk {
             inner: Arc::new(DiskInner {

@@ -12,6 +12,7 @@ use drupe_machine::{Machine, without_deadline};
 
 use crate::error::{Error, Result};
 use crate::sys::{self, AT_FDCWD, Sys};
+use crate::watched_disk::WriteError;
 
 /// A running Linux kernel.
 ///
@@ -28,6 +29,8 @@ pub(crate) struct KernelInner {
     /// Which of [`Pseudo`] are mounted.
     pseudo: Mutex<[bool; Pseudo::COUNT]>,
     next_mount: AtomicU32,
+    /// Of all its disks.
+    pub(crate) write_error: Arc<WriteError>,
     mounts: Mutex<Vec<Weak<dyn Settle>>>,
     /// What other modules keep for this kernel, one of each type.
     #[cfg(feature = "tokio")]
@@ -157,6 +160,7 @@ impl KernelInner {
             sys: Arc::new(Sys::new(machine)),
             pseudo: Mutex::default(),
             next_mount: AtomicU32::new(0),
+            write_error: Arc::default(),
             mounts: Mutex::default(),
             #[cfg(feature = "tokio")]
             extensions: Mutex::default(),

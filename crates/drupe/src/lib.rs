@@ -40,6 +40,7 @@ mod partition;
 mod sys;
 mod sysfs;
 mod volume;
+mod watched_disk;
 mod window;
 
 pub use attached_link::AttachedLink;
@@ -63,7 +64,7 @@ pub use fs::{
     OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
 pub use kernel::{Buffer, Interrupter, Kernel};
-pub use mount::{Mount, MountOptions};
+pub use mount::{AccessTimes, Mount, MountOptions};
 pub use partition::Partition;
 pub use sys::nr;
 pub use volume::{Passphrases, Volume, VolumeKind, Volumes};

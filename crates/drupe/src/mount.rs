@@ -22,6 +22,8 @@ use crate::sys::{self, AT_FDCWD, OwnedFd, Sys};
 pub struct MountOptions {
     read_only: bool,
     no_atime: bool,
+    /// Further ones of mount(2).
+    flags: u64,
     fstype: Option<String>,
     data: String,
 }
@@ -57,8 +59,46 @@ impl MountOptions {
         self
     }
 
+    /// Options as mount(8) takes them, separated by commas: "ro", "noatime" and its
+    /// like, "sync", "dirsync", "lazytime"; anything else is the filesystem's own, in
+    /// addition to [`MountOptions::data`]. Device nodes, set-user-ID bits and programs
+    /// do nothing in any case: "nodev", "nosuid" and "noexec" are no news, and their
+    /// opposites are left out.
+    pub fn options(mut self, options: &str) -> MountOptions {
+        for option in options.split(',').filter(|option| !option.is_empty()) {
+            match option {
+                "ro" => self.read_only = true,
+                "rw" => self.read_only = false,
+                "atime" => self.no_atime = false,
+                "noatime" => self.no_atime = true,
+                "defaults" | "async" | "dev" | "nodev" | "suid" | "nosuid" | "exec" | "noexec" => {}
+                _ => match flag(option) {
+                    Some((flag, true)) => self.flags |= flag,
+                    Some((flag, false)) => self.flags &= !flag,
+                    None if self.data.is_empty() => option.clone_into(&mut self.data),
+                    None => self.data = format!("{},{option}", self.data),
+                },
+            }
+        }
+        self
+    }
+
+    /// Nothing is to be written.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// When times of access are renewed.
+    pub fn access_times(&self) -> AccessTimes {
+        match () {
+            () if self.no_atime => AccessTimes::Never,
+            () if self.flags & libc::MS_STRICTATIME != 0 => AccessTimes::Always,
+            () => AccessTimes::Relative,
+        }
+    }
+
     fn flags(&self, disk_read_only: bool) -> u64 {
-        let mut flags = libc::MS_NODEV | libc::MS_NOSUID;
+        let mut flags = libc::MS_NODEV | libc::MS_NOSUID | self.flags;
         if self.read_only || disk_read_only {
             flags |= libc::MS_RDONLY;
         }
@@ -68,6 +108,36 @@ impl MountOptions {
         flags
     }
 }
+
+/// When reading a file renews its time of last access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessTimes {
+    /// Never (noatime).
+    Never,
+    /// When it is older than a day, or than the last change (relatime).
+    #[default]
+    Relative,
+    /// Always (strictatime).
+    Always,
+}
+
+/// A flag of mount(2), and whether it is set, by the option's name.
+fn flag(option: &str) -> Option<(u64, bool)> {
+    Some(match option {
+        "sync" => (libc::MS_SYNCHRONOUS, true),
+        "dirsync" => (libc::MS_DIRSYNC, true),
+        "nodiratime" => (libc::MS_NODIRATIME, true),
+        "diratime" => (libc::MS_NODIRATIME, false),
+        "strictatime" => (libc::MS_STRICTATIME, true),
+        "nostrictatime" | "relatime" => (libc::MS_STRICTATIME, false),
+        "lazytime" => (MS_LAZYTIME, true),
+        "nolazytime" => (MS_LAZYTIME, false),
+        _ => return None,
+    })
+}
+
+/// `MS_LAZYTIME`, include/uapi/linux/mount.h.
+const MS_LAZYTIME: u64 = 1 << 25;
 
 /// A mounted filesystem. Its methods are those of [`std::fs`]; paths start at
 /// its root, with or without a slash, and never leave it.
@@ -176,9 +246,28 @@ impl Mount {
     /// Discards what is free (fstrim(8)): it becomes holes of an image file. How
     /// many bytes is returned. EOPNOTSUPP where the filesystem or the disk can't.
     pub fn trim(&self) -> Result<u64> {
+        self.trim_range([0, u64::MAX, 0])
+    }
+
+    /// The same for a part of it: where it starts, its length, and the least length
+    /// of what is discarded, in bytes (ioctl_fitrim(2)).
+    pub fn trim_range(&self, range: [u64; 3]) -> Result<u64> {
         let root = &self.inner.root;
-        let trimmed = root.sys().trim(root.raw());
+        let trimmed = root.sys().trim(root.raw(), range);
         trimmed.map_err(|e| Error::new("trim", e))
+    }
+
+    /// The first error of a write to one of the kernel's disks, or of a flush. What was
+    /// written since then, and some of before, may be lost; syncing a file tells of
+    /// that file's data only.
+    pub fn write_error(&self) -> Option<Errno> {
+        self.inner.kernel.write_error.get()
+    }
+
+    /// Whether it is mounted read-only: asked for, or because the filesystem cannot be
+    /// written to.
+    pub fn is_read_only(&self) -> Result<bool> {
+        Ok(self.statfs()?.is_read_only())
     }
 
     /// The kernel that mounts it gives out memory of its own here: see
@@ -410,6 +499,20 @@ impl MountInner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_of_mount() {
+        let options = MountOptions::new()
+            .data("a=1")
+            .options("ro,noatime,discard,sync,data=journal,,nodev,lazytime,nolazytime");
+        assert_eq!(options.data, "a=1,discard,data=journal");
+        assert!(options.is_read_only());
+        assert_eq!(options.access_times(), AccessTimes::Never);
+        assert_eq!(options.flags, libc::MS_SYNCHRONOUS);
+        let options = options.options("rw,atime,strictatime");
+        assert!(!options.is_read_only());
+        assert_eq!(options.access_times(), AccessTimes::Always);
+    }
 
     #[test]
     fn the_kernels_words_are_one_line() {

@@ -1,7 +1,8 @@
 //! In whose name a request is done.
 
 use drupe::{Credentials, capability};
-use fuser::Request;
+
+use crate::wire::Request;
 
 /// What an ordinary user's request cannot do, though its permissions have been
 /// checked: use what is reserved for root, or `trusted.*` attributes.
@@ -11,10 +12,10 @@ const ORDINARY: u64 = capability::SYS_RESOURCE | capability::SYS_ADMIN;
 /// is root is taken to have all capabilities, and nobody else any.
 pub(crate) fn caller(request: &Request) -> Credentials {
     Credentials {
-        uid: request.uid(),
-        gid: request.gid(),
+        uid: request.uid,
+        gid: request.gid,
         umask: 0,
-        without: match request.uid() {
+        without: match request.uid {
             0 => 0,
             _ => ORDINARY,
         },
@@ -24,7 +25,7 @@ pub(crate) fn caller(request: &Request) -> Credentials {
 /// The same, for what takes set-user-ID and set-group-ID bits away from the file
 /// of another: writing and truncating, unless root does it.
 pub(crate) fn killing(request: &Request) -> Credentials {
-    match request.uid() {
+    match request.uid {
         0 => caller(request),
         _ => without_fsetid(caller(request)),
     }
@@ -39,8 +40,8 @@ pub(crate) fn without_fsetid(mut credentials: Credentials) -> Credentials {
 /// Whether the thread that makes a request is in a group, by what its host's
 /// `/proc` says; FUSE does not tell. `false` where it cannot be known.
 pub(crate) fn is_in_group(request: &Request, gid: u32) -> bool {
-    request.gid() == gid
-        || std::fs::read_to_string(format!("/proc/{}/status", request.pid()))
+    request.gid == gid
+        || std::fs::read_to_string(format!("/proc/{}/status", request.pid))
             .is_ok_and(|status| groups(&status).any(|group| group == gid))
 }
 

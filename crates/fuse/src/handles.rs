@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use fuser::{Errno, FileHandle};
+use drupe::Errno;
 
 /// Open files, or open directories.
 pub(crate) struct Handles<T> {
@@ -21,21 +21,21 @@ impl<T> Handles<T> {
     }
 
     /// Keeps `opened` until it is removed.
-    pub(crate) fn insert(&self, opened: T) -> FileHandle {
+    pub(crate) fn insert(&self, opened: T) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.write().insert(number, Arc::new(opened));
-        FileHandle(number)
+        number
     }
 
     /// EBADF if it is not open.
-    pub(crate) fn get(&self, handle: FileHandle) -> Result<Arc<T>, Errno> {
-        let found = self.read().get(&handle.0).cloned();
-        found.ok_or(Errno::EBADF)
+    pub(crate) fn get(&self, handle: u64) -> Result<Arc<T>, Errno> {
+        let found = self.read().get(&handle).cloned();
+        found.ok_or(Errno::BADF)
     }
 
     /// Lets go of it; it is closed when those who use it just now have finished.
-    pub(crate) fn remove(&self, handle: FileHandle) {
-        let removed = self.write().remove(&handle.0);
+    pub(crate) fn remove(&self, handle: u64) {
+        let removed = self.write().remove(&handle);
         // Closing is a system call: not under the lock.
         drop(removed);
     }

@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::sync::mpsc::Receiver;
 
-use fuser::{INodeNo, Notifier};
-
+use crate::channel::Channel;
 use crate::state::Shared;
 use crate::table::{Table, Use};
+use crate::wire::notice;
 
 /// Files that stay open for the host's sake, before the first of them are to go:
 /// with some 2 KiB each, an eighth of a kernel of 64 MiB.
@@ -34,7 +34,7 @@ pub(crate) struct Named {
 }
 
 /// Takes in names until serving ends.
-pub(crate) fn serve(names: &Receiver<Named>, notifier: &Notifier, shared: &Shared) {
+pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared) {
     let mut known = Names::default();
     while let Ok(name) = names.recv() {
         known.add(name);
@@ -44,7 +44,7 @@ pub(crate) fn serve(names: &Receiver<Named>, notifier: &Notifier, shared: &Share
         };
         for Named { parent, name, .. } in going {
             // It may have forgotten this one just now, or renamed it.
-            let _ = notifier.inval_entry(INodeNo(parent), &name);
+            channel.send(&notice::forget_name(parent, &name));
         }
     }
 }

@@ -11,27 +11,25 @@
 //! then on. In any case all that was written is with the drupe kernel when the
 //! server has ended, and the caller unmounts there.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use drupe::Mount;
+use drupe::{AccessTimes, Errno, Mount};
 use drupe_host::threads::SignalsBlocked;
-use fuser::{Config, MountOption, Session, SessionACL};
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{UnmountFlags, unmount};
 
+use crate::channel::Channel;
+use crate::host_mount::{self, DEVICE, HostOptions};
 use crate::prune;
-use crate::served::Served;
+use crate::requests::Served;
+use crate::session::Session;
 use crate::state::{Shared, State};
+use crate::waiting::Waiting;
 use crate::workers::Workers;
-
-/// Where the host's kernel is asked to serve a filesystem.
-const DEVICE: &str = "/dev/fuse";
 
 /// How to mount on the host.
 #[derive(Debug, Clone)]
@@ -41,6 +39,8 @@ pub struct Options {
     pub source: String,
     /// Nothing can be changed.
     pub read_only: bool,
+    /// When the mount renews times of access.
+    pub access_times: AccessTimes,
     /// Other users may use it too, as far as its permissions let them. Always so
     /// when root mounts; else `/etc/fuse.conf` has to allow it.
     pub allow_other: bool,
@@ -57,6 +57,7 @@ impl Default for Options {
         Options {
             source: "drupe".into(),
             read_only: false,
+            access_times: AccessTimes::default(),
             allow_other: false,
             writeback: false,
             threads: 16,
@@ -105,6 +106,8 @@ pub enum Event {
     Stop,
     /// The drupe kernel died.
     Died(String),
+    /// The host has refused to write to the image; changes are refused from now on.
+    WriteError(Errno),
 }
 
 /// A drupe filesystem mounted on the host.
@@ -136,7 +139,7 @@ fn check_directory(dir: &Path) -> Result<PathBuf, Error> {
 
 /// Checks that the host has FUSE, for us.
 fn check_device() -> Result<(), Error> {
-    match OpenOptions::new().read(true).write(true).open(DEVICE) {
+    match host_mount::open_device() {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::Device(match error.kind() {
             io::ErrorKind::NotFound => "is not there: load the module fuse (modprobe fuse), or \
@@ -182,31 +185,45 @@ impl Server {
         let (prune, names) = mpsc::channel();
         let state = State::new(mount, options, prune)?;
         let shared = Arc::new(Shared::new(state, sender.clone()));
-        let served = Served {
-            shared: Arc::clone(&shared),
-            workers: Workers::new(options.threads.max(1)),
-        };
         let failed = |error: io::Error| Error::Mount {
             dir: given.to_owned(),
             why: one_line(&describe(&error)),
         };
-        let session = Session::new(served, &dir, &config(options)).map_err(failed)?;
+        let host = HostOptions {
+            source: &options.source,
+            read_only: options.read_only,
+            no_atime: options.access_times == AccessTimes::Never,
+            allow_other: options.allow_other || rustix::process::geteuid().is_root(),
+        };
+        let device = host_mount::attach(&dir, host).map_err(failed)?;
+        let channel = Arc::new(Channel::new(device).map_err(failed)?);
+        let served = Served {
+            shared: Arc::clone(&shared),
+            workers: Workers::new(options.threads.max(1)),
+            channel: Arc::clone(&channel),
+        };
+        let session = Session::new(served, options.writeback).map_err(|error| {
+            host_mount::detach(&dir);
+            failed(error)
+        })?;
         // For the threads that are started from here on.
         let _blocked = SignalsBlocked::new();
-        let session = session.spawn().map_err(failed)?;
-        let (notifier, pruned) = (session.notifier(), Arc::clone(&shared));
+        let pruned = Arc::clone(&shared);
         thread::Builder::new()
             .name("fuse-prune".into())
-            .spawn(move || prune::serve(&names, &notifier, &pruned))
+            .spawn(move || prune::serve(&names, &channel, &pruned))
             .map_err(failed)?;
         let ended = sender.clone();
         thread::Builder::new()
-            .name("fuse-end".into())
+            .name("fuse".into())
             .spawn(move || {
-                // How it ended is of no use: the host has let go of it.
-                let _ = session.join();
+                let event = match session.run() {
+                    Ok(()) => Event::Unmounted,
+                    // Nothing is served any more.
+                    Err(_) => Event::Stop,
+                };
                 // Nobody listens any more: it was closed before.
-                let _ = ended.send(Event::Unmounted);
+                let _ = ended.send(event);
             })
             .map_err(failed)?;
         let dev = device_of(&dir).map_err(failed)?;
@@ -224,22 +241,35 @@ impl Server {
         self.sender.clone()
     }
 
+    /// Who waits for its end, by `drupe umount`.
+    pub fn waiting(&self) -> Waiting {
+        self.shared.waiting.clone()
+    }
+
     /// Serves until it is unmounted or told to stop. On return it is unmounted,
-    /// and no file of the drupe kernel's is open any more.
+    /// and no file of the drupe kernel's is open any more. `tell` is called when the
+    /// image cannot be written to any more, and the mount goes on.
     ///
     /// # Errors
     /// [`Error::Died`].
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(self, mut tell: impl FnMut(Errno)) -> Result<(), Error> {
         // There is a sender: in this server.
-        let event = self.events.recv().unwrap_or(Event::Stop);
-        if !matches!(event, Event::Unmounted) {
-            self.detach();
+        while let Ok(event) = self.events.recv() {
+            match event {
+                Event::WriteError(errno) => {
+                    tell(errno);
+                    continue;
+                }
+                Event::Unmounted => {}
+                Event::Stop | Event::Died(_) => self.detach(),
+            }
+            self.shared.end();
+            return match event {
+                Event::Died(message) => Err(Error::Died(message)),
+                _ => Ok(()),
+            };
         }
-        self.shared.end();
-        match event {
-            Event::Died(message) => Err(Error::Died(message)),
-            Event::Unmounted | Event::Stop => Ok(()),
-        }
+        Ok(())
     }
 
     /// Has the host write out what it has, and takes DIR from its tree.
@@ -253,13 +283,7 @@ impl Server {
         if device_of(&self.dir).is_ok_and(|dev| dev != self.dev) {
             return;
         }
-        if unmount(&self.dir, UnmountFlags::DETACH).is_err() {
-            let mut command = Command::new("fusermount3");
-            command.args(["-u", "-z", "-q", "--"]).arg(&self.dir);
-            command.stdin(Stdio::null()).stderr(Stdio::null());
-            // What the host keeps then is of no use: it gives ENOTCONN.
-            let _ = command.status();
-        }
+        host_mount::detach(&self.dir);
     }
 
     fn write_out(&self, dir: OwnedFd) {
@@ -272,28 +296,6 @@ impl Server {
 fn device_of(path: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     Ok(path.metadata()?.dev())
-}
-
-fn config(options: &Options) -> Config {
-    let root = rustix::process::geteuid().is_root();
-    let mut config = Config::default();
-    config.mount_options = vec![
-        // fusermount3 separates options with commas, and unescapes.
-        MountOption::FSName(options.source.replace('\\', "\\\\").replace(',', "\\,")),
-        MountOption::Subtype("drupe".into()),
-        MountOption::DefaultPermissions,
-        match options.read_only {
-            true => MountOption::RO,
-            false => MountOption::RW,
-        },
-    ];
-    config.acl = match options.allow_other || root {
-        true => SessionACL::All,
-        false => SessionACL::Owner,
-    };
-    // The one that reads requests; the others are workers.
-    config.n_threads = Some(1);
-    config
 }
 
 /// Messages of other programs end with a newline, and may have several.

@@ -23,13 +23,17 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use drupe::{Handle, Metadata, Mount, Node, Result};
+use drupe::{File, Handle, Metadata, Mount, Node, Result};
 
 /// Inodes that are kept open because they were used last. Each takes some 2 KiB
 /// of the drupe kernel's memory.
 const RECENT: usize = 512;
+
+/// Handles of files that the host has forgotten last: somebody may have a handle of
+/// the host's (`name_to_handle_at(2)`), which leads to the number only.
+const REMEMBERED: usize = 1 << 16;
 
 /// The number of the root (`FUSE_ROOT_ID`).
 pub(crate) const ROOT: u64 = 1;
@@ -60,9 +64,36 @@ pub(crate) struct Inode {
     open: Mutex<Option<Arc<Node>>>,
     /// `open` is not to be closed.
     pinned: AtomicBool,
+    /// What becomes of it later, such as room for what was written, is not yet known.
+    unsettled: AtomicBool,
+    /// Whether it is a directory with [`CASEFOLD`], once somebody wanted to know.
+    folds: OnceLock<bool>,
 }
 
 impl Inode {
+    /// Tells files apart that have the same number one after the other.
+    pub(crate) fn generation(&self) -> u64 {
+        let Some(handle) = &self.handle else {
+            return 0;
+        };
+        // The handle has the filesystem's own generation, wherever in it. The host
+        // keeps 32 bits, and takes 0 for any.
+        let mut hasher = DefaultHasher::new();
+        handle.hash(&mut hasher);
+        (hasher.finish() >> 32).max(1)
+    }
+
+    /// Its contents or extended attributes change, or may do.
+    pub(crate) fn was_written(&self) {
+        self.unsettled.store(true, Ordering::Relaxed);
+    }
+
+    /// Attributes of it change without being asked to: blocks are counted when they
+    /// are allocated, which may be later.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Relaxed)
+    }
+
     /// Closes it if it can be opened again.
     fn rest(&self) {
         let mut open = lock(&self.open);
@@ -84,6 +115,10 @@ impl Inode {
     }
 }
 
+/// `FS_CASEFOLD_FL` (include/uapi/linux/fs.h): in this directory, names that differ in
+/// case are one.
+pub(crate) const CASEFOLD: u32 = 0x4000_0000;
+
 /// An inode, and how often the host has been told its number.
 struct Known {
     inode: Arc<Inode>,
@@ -96,6 +131,10 @@ struct KnownInodes {
     inodes: HashMap<u64, Known>,
     /// Their numbers, where those are made from names.
     numbers: HashMap<Key, u64>,
+    /// What the host has forgotten, the last [`REMEMBERED`] of them.
+    forgotten: HashMap<u64, Handle>,
+    /// Their numbers, in the order in which they were forgotten first.
+    order: VecDeque<u64>,
 }
 
 /// What the host does with a file.
@@ -140,6 +179,8 @@ impl Table {
                 handle: None,
                 open: Mutex::new(Some(Arc::new(node))),
                 pinned: AtomicBool::new(true),
+                unsettled: AtomicBool::new(false),
+                folds: OnceLock::new(),
             }),
             known: Mutex::default(),
             devices: Mutex::new(vec![key.dev]),
@@ -216,24 +257,22 @@ impl Table {
     }
 
     /// Takes in a file that has a name in a directory; the host will be told of it.
-    /// `None` if its number is that of another one: with more than 2^48 inodes on
-    /// several devices.
+    /// `node` opens it, if it has to stay open. `None` if its number is that of
+    /// another one: with more than 2^48 inodes on several devices.
     pub(crate) fn insert(
         &self,
         (dir, name): (u64, &OsStr),
-        node: Node,
         metadata: &Metadata,
+        handle: Option<Handle>,
+        node: impl FnOnce() -> Result<Node>,
     ) -> Result<Option<Arc<Inode>>> {
         let key = Key::of(metadata);
-        let handle = match self.lasting {
-            true => node.handle()?,
+        let pinned = handle.is_none() || metadata.nlink() == 0;
+        // Usually its attributes are all that is wanted.
+        let open = match pinned {
+            true => Some(Arc::new(node()?)),
             false => None,
         };
-        let pinned = handle.is_none() || metadata.nlink() == 0;
-        // Usually its attributes are all that is wanted. Closing is a system call:
-        // after the lock.
-        let node = Arc::new(node);
-        let open = pinned.then(|| Arc::clone(&node));
         let number = match self.by_name {
             true => None,
             false => self.number(key),
@@ -247,6 +286,8 @@ impl Table {
                 handle,
                 open: Mutex::new(open),
                 pinned: AtomicBool::new(pinned),
+                unsettled: AtomicBool::new(false),
+                folds: OnceLock::new(),
             }),
             lookups: 0,
         });
@@ -264,15 +305,24 @@ impl Table {
             return;
         };
         known.lookups = known.lookups.saturating_sub(lookups);
-        if known.lookups == 0 {
-            let gone = table.inodes.remove(&number);
-            if let Some(gone) = &gone {
-                table.numbers.remove(&gone.inode.key);
-            }
-            drop(table);
-            // Closing is a system call: not under the lock.
-            drop(gone);
+        if known.lookups > 0 {
+            return;
         }
+        let gone = table.inodes.remove(&number);
+        if let Some(gone) = &gone {
+            table.numbers.remove(&gone.inode.key);
+            if let Some(handle) = &gone.inode.handle {
+                table.note_forgotten(number, handle);
+            }
+        }
+        drop(table);
+        // Closing is a system call: not under the lock.
+        drop(gone);
+    }
+
+    /// The handle of a file that the host has forgotten not long ago.
+    pub(crate) fn forgotten(&self, number: u64) -> Option<Handle> {
+        lock(&self.known).forgotten.get(&number).cloned()
     }
 
     /// What the host does with a number.
@@ -302,6 +352,25 @@ impl Table {
         drop(open);
         self.touch(inode);
         Ok(node)
+    }
+
+    /// Opens an inode, with flags of open(2) that create nothing; ESTALE if it is gone.
+    pub(crate) fn open(&self, inode: &Arc<Inode>, flags: i32) -> Result<File> {
+        match &inode.handle {
+            Some(handle) if !inode.pinned.load(Ordering::Relaxed) => {
+                self.mount.open_handle(handle, flags)
+            }
+            _ => self.node(inode)?.open(flags),
+        }
+    }
+
+    /// Whether names in a directory that differ in case are one.
+    pub(crate) fn folds(&self, dir: &Arc<Inode>) -> bool {
+        *dir.folds.get_or_init(|| {
+            let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+            let flags = self.open(dir, flags).and_then(|dir| dir.flags());
+            flags.is_ok_and(|flags| flags & CASEFOLD != 0)
+        })
     }
 
     /// Lets the least recent one rest.
@@ -336,6 +405,17 @@ impl Table {
 }
 
 impl KnownInodes {
+    fn note_forgotten(&mut self, number: u64, handle: &Handle) {
+        if self.forgotten.insert(number, handle.clone()).is_none() {
+            self.order.push_back(number);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.forgotten.remove(&oldest);
+        }
+    }
+
     /// The number of a file whose number is made from its name: the one it has, or
     /// a new one.
     fn number_by_name(&mut self, key: Key, dir: u64, name: &OsStr) -> u64 {

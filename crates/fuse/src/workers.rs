@@ -16,8 +16,11 @@ use drupe_host::threads;
 
 use crate::table::lock;
 
-/// What takes longer has waited for something, or moved much.
+/// What takes longer has waited for something.
 const LONG: Duration = Duration::from_micros(200);
+
+/// Moving a KiB may take so much more, without waiting for anything.
+const MOVING_A_KIB: Duration = Duration::from_nanos(500);
 
 /// So many reads and writes after a long one go to workers.
 const AFTER_A_LONG_ONE: u32 = 32;
@@ -104,11 +107,12 @@ impl Workers {
         left > 0
     }
 
-    /// Does it, and notes whether it took long.
-    pub(crate) fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Does it, and notes whether it took long for so many bytes.
+    pub(crate) fn timed<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
-        if start.elapsed() > LONG {
+        let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        if start.elapsed() > LONG + MOVING_A_KIB * kib {
             self.slow.store(AFTER_A_LONG_ONE, Ordering::Relaxed);
         }
         result
@@ -154,12 +158,16 @@ mod tests {
     #[test]
     fn slow_for_a_while_after_a_long_one() {
         let workers = Workers::new(1);
-        workers.timed(|| ());
+        workers.timed(0, || ());
         let before = workers.is_slow();
         workers.slow.store(2, Ordering::Relaxed);
         let after = [(); 3].map(|()| workers.is_slow());
         assert_eq!((before, after), (false, [true, true, false]));
-        workers.timed(|| std::thread::sleep(2 * LONG));
+        let takes_two = || std::thread::sleep(2 * LONG);
+        // Much may take longer; how long a sleep takes at most, nobody knows.
+        workers.timed(usize::MAX, takes_two);
+        assert!(!workers.is_slow());
+        workers.timed(0, takes_two);
         assert!(workers.is_slow());
     }
 }

@@ -27,3 +27,4 @@ pub(crate) mod stat;
 pub(crate) mod tar;
 pub(crate) mod touch;
 pub(crate) mod tree;
+pub(crate) mod umount;

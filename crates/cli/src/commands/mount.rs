@@ -13,13 +13,15 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, anyhow};
-use drupe_fuse::{Event, Options, Server};
+use drupe::MountOptions;
+use drupe_fuse::{Ended, Event, Options, Server};
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::args::{Global, Mount};
 use crate::exit::{ExitCode, Failure};
 use crate::location::Volume;
 use crate::session::Session;
+use crate::{output, syslog};
 
 /// Set for the one in the background.
 const BACKGROUND: &str = "DRUPE_MOUNT_BACKGROUND";
@@ -28,7 +30,9 @@ const BACKGROUND: &str = "DRUPE_MOUNT_BACKGROUND";
 const READY: &[u8] = b"ready\n";
 
 pub(crate) fn run(options: &Global, command: &Mount) -> Result<ExitCode, Failure> {
-    if std::env::var_os(BACKGROUND).is_some() {
+    // The name of the program that started it would be that of a link to it.
+    let _ = rustix::thread::set_name(c"drupe-mount");
+    if is_background() {
         return in_background(options, command);
     }
     match command.foreground {
@@ -108,14 +112,20 @@ fn serve(
 
     Server::check(&command.dir)?;
     let volume = Volume::parse(&command.image);
+    let mut options = options.clone();
+    options
+        .mount_options
+        .extend(command.options.iter().cloned());
+    let inner = inner_options(&options);
+    options.read_only |= inner.is_read_only();
     let writable = (!options.read_only).then_some(&*volume.image);
-    let mut session = Session::new(options, writable)?;
+    let mut session = Session::new(&options, writable)?;
     let mount = session.mount(&volume)?;
-    let server = Server::new(
-        mount,
-        &command.dir,
-        &server_options(options, command, &volume),
-    )?;
+    let mut told = server_options(&options, command, &volume);
+    told.access_times = inner.access_times();
+    told.read_only |= mount.is_read_only()?;
+    let server = Server::new(mount, &command.dir, &told)?;
+    let waiting = server.waiting();
     let sender = server.sender();
     thread::Builder::new()
         .name("signals".into())
@@ -129,16 +139,62 @@ fn serve(
         })
         .context("cannot start a thread")?;
     // Whoever waited for us may have gone: then nobody wants this mount.
-    if let Err(error) = ready() {
+    let ready = ready();
+    if ready.is_err() {
         // Nobody has the other end but this server.
         let _ = server.sender().send(Event::Stop);
-        server.run()?;
-        session.close()?;
-        return Err(error.into());
     }
-    server.run()?;
-    session.close()?;
-    Ok(ExitCode::Success)
+    let image = volume.image.display().to_string();
+    let outcome = end(server, session, &image);
+    let ended = match &outcome {
+        Ok(code) => Ended {
+            code: *code as u8,
+            message: String::new(),
+        },
+        Err(Failure { code, error }) => Ended {
+            code: *code as u8,
+            message: format!("{error:#}"),
+        },
+    };
+    if outcome.is_err() && is_background() {
+        syslog::error(&ended.message);
+    }
+    waiting.tell(&ended);
+    ready?;
+    outcome
+}
+
+/// Serves until the end, and unmounts in the image.
+fn end(server: Server, session: Session<'_>, image: &str) -> Result<ExitCode, Failure> {
+    let mut failed = None;
+    let served = server.run(|errno| {
+        let message = format!(
+            "{image}: cannot be written any more, and what was written last may be lost: {}",
+            drupe::Cause::Errno(errno)
+        );
+        match is_background() {
+            true => syslog::error(&message),
+            false => output::error(&message),
+        }
+        failed = Some(message);
+    });
+    let closed = session.close();
+    served?;
+    match (closed, failed) {
+        // It says why.
+        (_, Some(message)) => Err(Failure::new(ExitCode::Image, anyhow!(message))),
+        (closed, None) => closed.map(|()| ExitCode::Success),
+    }
+}
+
+fn is_background() -> bool {
+    std::env::var_os(BACKGROUND).is_some()
+}
+
+/// The options of the mount in the image.
+fn inner_options(options: &Global) -> MountOptions {
+    let lists = options.mount_options.iter();
+    lists.fold(MountOptions::new(), |all, list| all.options(list))
 }
 
 fn server_options(options: &Global, command: &Mount, volume: &Volume) -> Options {

@@ -121,7 +121,11 @@ impl Uses {
             }
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
-            Command::Mount(_) | Command::Run(_) | Command::Completions(_) | Command::Man(_) => {
+            Command::Mount(_)
+            | Command::Umount(_)
+            | Command::Run(_)
+            | Command::Completions(_)
+            | Command::Man(_) => {
                 return None;
             }
         }

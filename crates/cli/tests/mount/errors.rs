@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::{Outcome, Place, command_for_anyone};
+use crate::harness::{Outcome, Place, command_for_anyone, tool};
 use crate::mounted::{EXT4, Mounted, left_out};
 
 #[test]
@@ -89,4 +89,29 @@ fn no_device() -> Outcome {
         "{forbidden}"
     );
     Ok(())
+}
+
+#[test]
+fn a_filesystem_of_a_kind_that_is_only_read() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = place.path("udf.img");
+    fs::File::create(&image)?.set_len(64 << 20)?;
+    tool("mkudffs", |udf| udf.arg("--media-type=dvd").arg(&image))?;
+    fs::create_dir(place.path("dir"))?;
+    let line = place.fails(3, &["mount", "udf.img", "dir"])?;
+    assert!(line.contains("its filesystem is read-only: use --read-only"));
+    Mounted::new(&place, &image, &["--read-only"])?.unmount()?;
+    // One that has no other kind needs no word; the host knows it then.
+    fs::create_dir(place.path("tree"))?;
+    let squashed = place.path("squash.img");
+    tool("mksquashfs", |squash| {
+        squash.arg(place.path("tree")).arg(&squashed).arg("-quiet")
+    })?;
+    let mounted = Mounted::new(&place, &squashed, &[])?;
+    let error = fs::write(mounted.path("file"), "").expect_err("read-only");
+    assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    mounted.unmount()
 }

@@ -7,8 +7,11 @@
 mod harness;
 
 mod data;
+mod direct;
 mod ends;
 mod errors;
+mod inodes;
 mod mounted;
 mod names;
+mod umount;
 mod users;

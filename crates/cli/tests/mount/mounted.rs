@@ -139,6 +139,12 @@ impl Mounted {
         Ok(Pid::from_raw(self.child.id().try_into()?).ok_or("no pid")?)
     }
 
+    /// What ps(1) shows as the name of its process.
+    pub(crate) fn process_name(&self) -> Outcome<String> {
+        let name = fs::read_to_string(format!("/proc/{}/comm", self.child.id()))?;
+        Ok(name.trim().to_owned())
+    }
+
     /// Waits for the end, which must be a success, without a mount left behind.
     pub(crate) fn ended(mut self) -> Outcome {
         let status = self.child.wait()?;

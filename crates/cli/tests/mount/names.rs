@@ -349,3 +349,30 @@ fn what_is_unlinked_stays_for_those_who_have_it() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn names_that_differ_in_case_only() -> Outcome {
+    if crate::mounted::left_out() {
+        return Ok(());
+    }
+    let place = crate::harness::Place::new()?;
+    let image = place.ext4("folds.img", 64 << 20, &["-O", "casefold"])?;
+    let mounted = Mounted::new(&place, &image, &[])?;
+    fs::create_dir(mounted.path("dir"))?;
+    let fold = crate::harness::tool("chattr", |chattr| chattr.arg("+F").arg(mounted.path("dir")));
+    assert!(fold.is_err(), "names that the host knows would change");
+    mounted.unmount()?;
+    crate::harness::tool("debugfs", |debugfs| {
+        let flags = "set_inode_field dir flags 0x40080000";
+        debugfs.args(["-w", "-R", flags]).arg(&image)
+    })?;
+    let mounted = Mounted::new(&place, &image, &[])?;
+    let at = |name: &str| mounted.path("dir").join(name);
+    assert!(!at("name").exists());
+    fs::write(at("NAME"), "one")?;
+    assert_eq!(fs::read(at("name"))?, b"one");
+    fs::remove_file(at("NAME"))?;
+    assert!(!at("name").exists());
+    mounted.unmount()?;
+    EXT4.check(&image)
+}

@@ -210,6 +210,31 @@ impl File {
     }
 }
 
+/// Flags of the inode; what chattr(1), xfs_io(8) and project quotas use. EOPNOTSUPP
+/// or ENOTTY where the filesystem has none.
+impl File {
+    /// `FS_*_FL` (ioctl_iflags(2)).
+    pub fn flags(&self) -> Result<u32> {
+        named("get flags", self.sys().flags(self.fd.raw()))
+    }
+
+    /// Sets `FS_*_FL`.
+    pub fn set_flags(&self, flags: u32) -> Result<()> {
+        named("set flags", self.sys().set_flags(self.fd.raw(), flags))
+    }
+
+    /// A `struct fsxattr`, as it is (ioctl_fsgetxattr(2)).
+    pub fn fsxattr(&self) -> Result<[u8; 28]> {
+        named("get fsxattr", self.sys().fsxattr(self.fd.raw()))
+    }
+
+    /// Sets a `struct fsxattr`.
+    pub fn set_fsxattr(&self, attributes: &[u8; 28]) -> Result<()> {
+        let set = self.sys().set_fsxattr(self.fd.raw(), attributes);
+        named("set fsxattr", set)
+    }
+}
+
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "File({:?})", self.fd)

@@ -113,6 +113,21 @@ impl Metadata {
         self.0.stx_mtime.tv_nsec
     }
 
+    /// Seconds since 1970 of [`Metadata::changed`]; negative before.
+    pub fn ctime(&self) -> i64 {
+        self.0.stx_ctime.tv_sec
+    }
+
+    /// Nanoseconds after [`Metadata::ctime`].
+    pub fn ctime_nsec(&self) -> u32 {
+        self.0.stx_ctime.tv_nsec
+    }
+
+    /// All that statx(2) said, with times before 1970 put right.
+    pub fn as_statx(&self) -> &libc::statx {
+        &self.0
+    }
+
     /// Owner.
     pub fn uid(&self) -> u32 {
         self.0.stx_uid
@@ -292,6 +307,11 @@ impl StatFs {
     /// Bytes of the longest name.
     pub fn name_max(&self) -> u64 {
         self.0.f_namelen as u64
+    }
+
+    /// It is mounted read-only.
+    pub fn is_read_only(&self) -> bool {
+        self.0.f_flags as u64 & libc::ST_RDONLY != 0
     }
 
     /// The type's magic number (`linux/magic.h`).

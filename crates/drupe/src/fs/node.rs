@@ -43,12 +43,54 @@ impl Mount {
         Ok(Node::new(named("open root", fd)?, &self.inner))
     }
 
+    /// Opens the file of a handle, with flags of open(2) that create nothing; ESTALE
+    /// if it is gone.
+    pub fn open_handle(&self, handle: &Handle, flags: i32) -> Result<File> {
+        let root = &self.inner.root;
+        let fd = root.sys().open_by_handle(root.raw(), &handle.0, flags);
+        Ok(File::new(named("open handle", fd)?, &self.inner))
+    }
+
     /// The file of a handle; ESTALE if it is gone.
     pub fn node(&self, handle: &Handle) -> Result<Node> {
         let root = &self.inner.root;
         let flags = libc::O_PATH | libc::O_NOFOLLOW;
         let fd = root.sys().open_by_handle(root.raw(), &handle.0, flags);
         Ok(Node::new(named("open handle", fd)?, &self.inner))
+    }
+}
+
+impl Handle {
+    /// A handle of whatever file has that inode number. ext2 to ext4 and f2fs take it
+    /// for that; on others it leads nowhere (ESTALE).
+    pub fn of_inode(ino: u32) -> Handle {
+        Handle(RawHandle::of_inode(ino))
+    }
+
+    fn get(sys: &Sys, dir: i32, name: &CStr, flags: i32) -> sys::Result<Option<Handle>> {
+        match sys.handle_of(dir, name, flags) {
+            Err(MachineError::Errno(Errno::OPNOTSUPP | Errno::OVERFLOW)) => Ok(None),
+            handle => Ok(Some(Handle(handle?))),
+        }
+    }
+}
+
+impl File {
+    /// A handle; `None` where the filesystem has none.
+    pub fn handle(&self) -> Result<Option<Handle>> {
+        let handle = Handle::get(self.sys(), self.raw_fd(), c"", libc::AT_EMPTY_PATH);
+        named("get handle", handle)
+    }
+
+    /// The file as a [`Node`].
+    pub fn node(&self) -> Result<Node> {
+        let reach = || {
+            self.mount.kernel.need(Pseudo::Proc)?;
+            let path = CString::new(format!("/proc/self/fd/{}", self.raw_fd()));
+            let path = path.unwrap_or_default();
+            self.sys().openat(sys::AT_FDCWD, &path, libc::O_PATH, 0)
+        };
+        Ok(Node::new(named("pin", reach())?, &self.mount))
     }
 }
 
@@ -106,15 +148,26 @@ impl Node {
         Ok(Node::new(fd, &self.mount))
     }
 
+    /// The directory that it is in, if it is a directory; the root is in itself.
+    pub fn parent(&self) -> Result<Node> {
+        let fd = self.own("open parent", |sys, dir| {
+            sys.openat(dir, c"..", libc::O_PATH | libc::O_NOFOLLOW, 0)
+        })?;
+        Ok(Node::new(fd, &self.mount))
+    }
+
     /// A handle; `None` where the filesystem has none.
     pub fn handle(&self) -> Result<Option<Handle>> {
-        let handle = self.own("get handle", |sys, fd| {
-            match sys.handle_of(fd, c"", libc::AT_EMPTY_PATH) {
-                Err(MachineError::Errno(Errno::OPNOTSUPP | Errno::OVERFLOW)) => Ok(None),
-                handle => handle.map(Some),
-            }
-        })?;
-        Ok(handle.map(Handle))
+        self.own("get handle", |sys, fd| {
+            Handle::get(sys, fd, c"", libc::AT_EMPTY_PATH)
+        })
+    }
+
+    /// A handle of an entry; `None` where the filesystem has none.
+    pub fn handle_of(&self, name: impl AsRef<OsStr>) -> Result<Option<Handle>> {
+        self.entry("get handle", name.as_ref(), |sys, dir, name| {
+            Handle::get(sys, dir, name, 0)
+        })
     }
 
     /// What is known of it.
@@ -151,6 +204,16 @@ impl Node {
         let flags = flags | libc::O_CREAT | libc::O_NOFOLLOW;
         let fd = self.entry("create", name.as_ref(), |sys, dir, name| {
             sys.openat(dir, name, flags, mode)
+        })?;
+        Ok(File::new(fd, &self.mount))
+    }
+
+    /// Creates a file without a name in this directory (`O_TMPFILE`), which
+    /// [`Node::hard_link`] can give one, unless `flags` has `O_EXCL`.
+    pub fn create_unnamed(&self, flags: i32, mode: u32) -> Result<File> {
+        let flags = flags | libc::O_TMPFILE;
+        let fd = self.own("create unnamed", |sys, dir| {
+            sys.openat(dir, c".", flags, mode)
         })?;
         Ok(File::new(fd, &self.mount))
     }

@@ -35,6 +35,17 @@ impl fmt::Debug for RawHandle {
     }
 }
 
+impl RawHandle {
+    /// `FILEID_INO32_GEN` (include/linux/exportfs.h) with generation 0.
+    pub(crate) fn of_inode(ino: u32) -> RawHandle {
+        let [inode, generation] = [ino, 0].map(u32::to_ne_bytes);
+        RawHandle {
+            kind: 1,
+            bytes: [inode, generation].concat().into(),
+        }
+    }
+}
+
 impl Sys {
     /// name_to_handle_at(2).
     pub(crate) fn handle_of(&self, dir: i32, name: &CStr, flags: i32) -> Result<RawHandle> {

@@ -1,4 +1,4 @@
-//! ioctl(2) of block devices, the device mapper and md.
+//! ioctl(2) of block devices, the device mapper, md, and files (chattr(1)).
 
 use drupe_abi::Errno;
 use drupe_machine::Error;
@@ -7,7 +7,7 @@ use super::call::{Result, Sys, fd};
 use super::nr;
 
 /// `_IOC()` of include/uapi/asm-generic/ioctl.h; `direction`: 0 none, 1 write,
-/// 3 both.
+/// 2 read, 3 both.
 const fn ioc(direction: usize, group: usize, number: usize, size: usize) -> usize {
     direction << 30 | size << 16 | group << 8 | number
 }
@@ -48,6 +48,16 @@ struct BlkpgArgument {
 const BLKPG: usize = ioc(0, 0x12, 105, 0);
 const BLKPG_ADD_PARTITION: i32 = 1;
 
+/// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS` have a long in their numbers and are given
+/// an int (include/uapi/linux/fs.h).
+const GETFLAGS: usize = ioc(2, b'f' as usize, 1, 8);
+const SETFLAGS: usize = ioc(1, b'f' as usize, 2, 8);
+
+/// `struct fsxattr`, include/uapi/linux/fs.h.
+pub(crate) type RawFsxattr = [u8; 28];
+const FSGETXATTR: usize = ioc(2, b'X' as usize, 31, size_of::<RawFsxattr>());
+const FSSETXATTR: usize = ioc(1, b'X' as usize, 32, size_of::<RawFsxattr>());
+
 impl Sys {
     /// Makes a device of a part of a disk, from byte `start` on.
     pub(crate) fn add_partition(&self, disk: i32, number: u32, start: u64, len: u64) -> Result<()> {
@@ -67,6 +77,34 @@ impl Sys {
         let args = [fd(disk), BLKPG, &raw const argument as usize];
         // SAFETY: reads a struct blkpg_ioctl_arg, and the struct blkpg_partition
         // that it points to.
+        unsafe { self.raw(nr::IOCTL, args) }.map(drop)
+    }
+
+    pub(crate) fn flags(&self, file: i32) -> Result<u32> {
+        let mut flags = 0u32;
+        let args = [fd(file), GETFLAGS, &raw mut flags as usize];
+        // SAFETY: writes an int.
+        unsafe { self.raw(nr::IOCTL, args) }?;
+        Ok(flags)
+    }
+
+    pub(crate) fn set_flags(&self, file: i32, flags: u32) -> Result<()> {
+        let args = [fd(file), SETFLAGS, &raw const flags as usize];
+        // SAFETY: reads an int.
+        unsafe { self.raw(nr::IOCTL, args) }.map(drop)
+    }
+
+    pub(crate) fn fsxattr(&self, file: i32) -> Result<RawFsxattr> {
+        let mut attributes = [0; _];
+        let args = [fd(file), FSGETXATTR, &raw mut attributes as usize];
+        // SAFETY: writes a struct fsxattr, all of whose bit patterns are values.
+        unsafe { self.raw(nr::IOCTL, args) }?;
+        Ok(attributes)
+    }
+
+    pub(crate) fn set_fsxattr(&self, file: i32, attributes: &RawFsxattr) -> Result<()> {
+        let args = [fd(file), FSSETXATTR, attributes.as_ptr() as usize];
+        // SAFETY: reads a struct fsxattr.
         unsafe { self.raw(nr::IOCTL, args) }.map(drop)
     }
 

@@ -40,12 +40,11 @@ impl Sys {
         unsafe { self.raw(nr::UMOUNT2, [text(target), flags as usize]) }.map(drop)
     }
 
-    /// FITRIM of ioctl_fitrim(2): discards what is free; how much is returned.
-    pub(crate) fn trim(&self, dir: i32) -> Result<u64> {
+    /// FITRIM of ioctl_fitrim(2): discards what is free; how much is returned. The
+    /// range: start, length, least length of what is discarded.
+    pub(crate) fn trim(&self, dir: i32, mut range: [u64; 3]) -> Result<u64> {
         /// `_IOWR('X', 121, struct fstrim_range)`.
         const FITRIM: usize = 0xc018_5879;
-        // Start, length, least length of what is discarded.
-        let mut range = [0, u64::MAX, 0];
         let args = [fd(dir), FITRIM, range.as_mut_ptr() as usize];
         // SAFETY: reads and writes a struct fstrim_range: three u64.
         unsafe { self.raw(nr::IOCTL, args) }?;

@@ -1,0 +1,153 @@
+//! `drupe umount`: returns when the image is clean, or says what was lost.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::harness::{Outcome, Place, noise, tool};
+use crate::mounted::{EXT4, Mounted, left_out};
+
+#[test]
+fn the_image_is_clean_on_return() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    for options in [&["mount"][..], &["mount", "--writeback"]] {
+        let place = Place::new()?;
+        let image = EXT4.image(&place)?;
+        fs::create_dir(place.path("dir"))?;
+        place.ok(&[options, &["ext4.img", "dir"]].concat())?;
+        fs::write(place.path("dir/file"), noise(20 << 20))?;
+        assert_eq!(place.ok(&["umount", "dir"])?, "");
+        // Nobody is waited for here.
+        EXT4.check(&image)?;
+        assert_eq!(fs::read_dir(place.path("dir"))?.count(), 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_in_use_stays() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    let mounted = Mounted::new(&place, &image, &[])?;
+    let mut file = File::create(mounted.path("file"))?;
+    let line = place.fails(1, &["umount", "mnt-ext4"])?;
+    assert!(line.contains("mnt-ext4: is in use"), "{line}");
+    file.write_all(b"still mounted")?;
+    drop(file);
+    place.ok(&["umount", "mnt-ext4"])?;
+    mounted.ended()?;
+    EXT4.check(&image)
+}
+
+#[test]
+fn what_is_not_ours() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    fs::create_dir(place.path("dir"))?;
+    let line = place.fails(1, &["umount", "dir"])?;
+    assert!(line.contains("dir: nothing that drupe"), "{line}");
+    let line = place.fails(1, &["umount", "none"])?;
+    assert!(line.contains("none: No such file"), "{line}");
+    Ok(())
+}
+
+#[test]
+fn a_process_that_has_died() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    let mut mounted = Mounted::new(&place, &image, &[])?;
+    mounted.kill()?;
+    let line = place.fails(1, &["umount", "mnt-ext4"])?;
+    assert!(line.contains("has died"), "{line}");
+    Ok(())
+}
+
+/// A sparse image on a host's filesystem that has not the room for all of it.
+#[test]
+fn a_full_host_is_told_of() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    fs::create_dir(place.path("small"))?;
+    fs::create_dir(place.path("dir"))?;
+    File::create(place.path("log"))?;
+    // In a mount namespace of its own, which goes with the shell, and with a log
+    // that this test reads.
+    let log = std::os::unix::net::UnixDatagram::bind(place.path("socket"))?;
+    let script = r#"set -e
+        mount -t tmpfs -o size=30M small small
+        truncate -s 256M small/disk.img
+        mkfs.ext4 -q -F small/disk.img
+        touch /dev/log 2> /dev/null || true
+        mount --bind socket /dev/log
+        "$0" mount small/disk.img dir
+        ! dd if=/dev/urandom of=dir/file bs=1M count=100 2> said
+        grep -q 'No space left' said
+        ! touch dir/another 2> /dev/null
+        set +e
+        "$0" umount dir 2> ended
+        test $? = 3 && grep -q 'cannot be written any more' ended"#;
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation=private", "sh", "-c", script])
+        .arg(place.command().get_program())
+        .current_dir(place.path(""))
+        .stdin(Stdio::null())
+        .output()?;
+    let ended = fs::read_to_string(place.path("ended"));
+    assert!(output.status.success(), "{output:?} {ended:?}");
+    let mut line = [0; 1000];
+    log.set_nonblocking(true)?;
+    let len = log.recv(&mut line)?;
+    let line = String::from_utf8_lossy(&line[..len]);
+    assert!(
+        line.starts_with("<27>drupe[") && line.contains("small/disk.img"),
+        "{line}"
+    );
+    Ok(())
+}
+
+#[test]
+fn options_of_the_mount_in_the_image() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    // Reading renews times of access always, or never.
+    for (options, renewed) in [("strictatime", true), ("noatime", false)] {
+        let mounted = Mounted::new(&place, &image, &["-o", options])?;
+        let path = mounted.path("file");
+        fs::write(&path, "x")?;
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        let times = fs::FileTimes::new().set_accessed(long_ago);
+        // The second time the host has it in its cache.
+        for round in 0..2 {
+            File::options().write(true).open(&path)?.set_times(times)?;
+            fs::read(&path)?;
+            let accessed = path.metadata()?.accessed()?;
+            assert_eq!(accessed > long_ago, renewed, "{options}, {round}");
+        }
+        mounted.unmount()?;
+    }
+    let mounted = Mounted::new(&place, &image, &["-o", "ro"])?;
+    let error = fs::write(mounted.path("file"), "y").expect_err("read-only");
+    assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    mounted.unmount()?;
+    let line = place.fails(3, &["mount", "-o", "nonsense=1", "ext4.img", "mnt-ext4"])?;
+    assert!(line.contains("nonsense"), "{line}");
+    // Of other commands.
+    let line = place.fails(3, &["--mount-options", "nonsense", "ls", "ext4.img:/"])?;
+    assert!(line.contains("nonsense"), "{line}");
+    tool("e2fsck", |fsck| fsck.arg("-fn").arg(&image)).map(drop)
+}

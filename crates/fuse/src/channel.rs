@@ -1,0 +1,72 @@
+//! [`Channel`]: `/dev/fuse`, open for one mount. Whole messages are read from it and
+//! written to it, by any thread.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+
+/// The device of one mount.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    device: OwnedFd,
+}
+
+/// What a [`Channel`] has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// A message of so many bytes.
+    Message(usize),
+    /// None just now.
+    Nothing,
+    /// There will be no more: it was unmounted.
+    Unmounted,
+}
+
+impl Channel {
+    /// Takes over a device that a mount was made with.
+    pub(crate) fn new(device: OwnedFd) -> io::Result<Channel> {
+        let flags = fcntl_getfl(&device)?;
+        fcntl_setfl(&device, flags | OFlags::NONBLOCK)?;
+        Ok(Channel { device })
+    }
+
+    /// Takes the next message, without waiting for one.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        loop {
+            match rustix::io::read(&self.device, &mut *buffer) {
+                Ok(0) => return Ok(Received::Unmounted),
+                Ok(len) => return Ok(Received::Message(len)),
+                // ENOENT: whoever asked has gone meanwhile.
+                Err(Errno::INTR | Errno::NOENT) => {}
+                Err(Errno::AGAIN) => return Ok(Received::Nothing),
+                Err(Errno::NODEV) => return Ok(Received::Unmounted),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sleeps until there is a message, or no mount any more.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        loop {
+            match poll(&mut [PollFd::new(&self.device, PollFlags::IN)], None) {
+                Err(Errno::INTR) => {}
+                result => return Ok(result.map(drop)?),
+            }
+        }
+    }
+
+    /// Sends a message. An error is of no use to anybody: whoever waited for it has
+    /// gone, or the host does not know what it is about any more.
+    pub(crate) fn send(&self, message: &[u8]) {
+        while rustix::io::write(&self.device, message) == Err(Errno::INTR) {}
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+}
