@@ -14,7 +14,7 @@ pub(crate) use run::*;
 pub(crate) use shell::*;
 pub(crate) use tar::*;
 
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::dates;
 use drupe_tree::ModeChange;
@@ -64,42 +64,82 @@ Commands that read open images read-only and never change them.";
 /// When to confine the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sandbox {
-    /// All commands but shell, script, mount and run, as far as the host can
+    /// All commands but shell, script, mount and run, as far as the host has the means
     Auto,
-    /// The same; an error where the host cannot
+    /// Like auto, but fail where the host lacks the means
     Always,
-    /// Never
+    /// No command
     Never,
+}
+
+/// The heading of options that say how images are opened.
+const IMAGES: &str = "Image options";
+/// The heading of options that say what is printed.
+const OUTPUT: &str = "Output options";
+
+/// The command line, with the options of images only where there are images.
+pub(crate) fn definition() -> clap::Command {
+    let mut command = Args::command();
+    // Only now do the commands have the options of all.
+    command.build();
+    let none: &[&str] = &[];
+    for (name, kept) in [
+        ("completions", none),
+        ("man", none),
+        ("umount", none),
+        ("run", &["memory", "kernel_log"]),
+    ] {
+        command = command.mut_subcommand(name, |command| {
+            command.mut_args(|option| {
+                let of_images = option.get_help_heading() == Some(IMAGES);
+                let hidden = of_images && !kept.contains(&option.get_id().as_str());
+                match hidden {
+                    true => option.hide(true),
+                    false => option,
+                }
+            })
+        });
+    }
+    command
 }
 
 /// Options of all commands.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Global {
-    /// Never write to an image, whatever the command
-    #[arg(long, global = true)]
+    /// Never write to an image
+    ///
+    /// Commands that would write are an error.
+    #[arg(long, global = true, help_heading = IMAGES)]
     pub(crate) read_only: bool,
 
-    /// Replay the journal of an image that is only read in memory; the image
-    /// itself stays as it is
-    #[arg(long, global = true)]
+    /// Replay the journal of a dirty image in memory
+    ///
+    /// For images that are only read, which stay as they are. Without it, an image that
+    /// was not unmounted cleanly is an error.
+    #[arg(long, global = true, help_heading = IMAGES)]
     pub(crate) replay: bool,
 
-    /// More images that volumes lie on: LVM groups and RAID arrays of several
-    /// disks
-    #[arg(long, global = true, value_name = "IMAGE")]
+    /// Additional image that holds part of an LVM group, RAID array or btrfs (can be
+    /// repeated)
+    #[arg(long, global = true, help_heading = IMAGES, value_name = "IMAGE")]
     pub(crate) with: Vec<PathBuf>,
 
-    /// The passphrase of encrypted volumes is what this file holds, every byte
-    /// of it; "-" is the first line of standard input. Without it, the variable
-    /// DRUPE_PASSPHRASE counts, then whoever sits at the terminal
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Read the passphrase of encrypted volumes from FILE
+    ///
+    /// Every byte of FILE counts, also a newline at its end. `-` reads the first line
+    /// of standard input. Without this option, the passphrase is the value of
+    /// DRUPE_PASSPHRASE, or the terminal is asked for it.
+    #[arg(long, global = true, help_heading = IMAGES, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// Confine the process before it looks into an image: to the files that the
-    /// command names, the system calls it needs, and no network
+    /// Confine the process before it reads an image
+    ///
+    /// A confined process keeps the files that the command names and the system calls
+    /// that it needs. It cannot start programs or open network connections.
     #[arg(
         long,
         global = true,
+        help_heading = IMAGES,
         value_name = "WHEN",
         default_value = "auto",
         env = "DRUPE_SANDBOX",
@@ -107,42 +147,52 @@ pub(crate) struct Global {
     )]
     pub(crate) sandbox: Sandbox,
 
-    /// What the images are, instead of detection: raw, qcow2, vmdk or vhdx
-    #[arg(long, global = true, value_name = "FORMAT")]
+    /// Treat images as FORMAT: raw, qcow2, vmdk or vhdx
+    ///
+    /// Defaults to what the first bytes of the image say. A vmdk that consists of
+    /// several files needs `--image-format vmdk`.
+    #[arg(long, global = true, help_heading = IMAGES, value_name = "FORMAT")]
     pub(crate) image_format: Option<drupe::Format>,
 
-    /// Open other files that an image names, such as backing files: only for
-    /// images that you trust
-    #[arg(long, global = true)]
+    /// Open other files that an image names, such as backing files
+    ///
+    /// Only for images that you trust: who made the image chooses the files.
+    #[arg(long, global = true, help_heading = IMAGES)]
     pub(crate) backing: bool,
 
-    /// Bytes of a disk's blocks, 512 or 4096, instead of detection
-    #[arg(long, global = true, value_name = "BYTES", value_parser = block_size)]
+    /// Use disk sectors of BYTES, 512 or 4096
+    ///
+    /// Defaults to what the partition table and the format say.
+    #[arg(long, global = true, help_heading = IMAGES, value_name = "BYTES", value_parser = block_size)]
     pub(crate) block_size: Option<u32>,
 
-    /// Mount options for filesystems in images, as mount(8) takes them, separated
-    /// by commas
-    #[arg(long, global = true, value_name = "OPTIONS")]
+    /// Mount filesystems with OPTIONS, separated by commas
+    ///
+    /// As mount(8) takes them: `noatime`, or options of the filesystem such as
+    /// `subvol=home`.
+    #[arg(long, global = true, help_heading = IMAGES, value_name = "OPTIONS")]
     pub(crate) mount_options: Vec<String>,
 
-    /// Memory of the kernel, in bytes or with K, M or G: 64M, and 256M for run
-    #[arg(long, global = true, value_name = "SIZE", value_parser = size::memory)]
+    /// Give the kernel SIZE of memory
+    ///
+    /// In bytes, or with K, M or G. Defaults to 64M, and to 256M for `run`.
+    #[arg(long, global = true, help_heading = IMAGES, value_name = "SIZE", value_parser = size::memory)]
     pub(crate) memory: Option<usize>,
 
     /// Show the kernel's log on standard error
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = IMAGES)]
     pub(crate) kernel_log: bool,
 
-    /// No progress bar and no warnings; errors are still shown
-    #[arg(short, long, global = true)]
+    /// Show no progress bar and no warnings
+    #[arg(short, long, global = true, help_heading = OUTPUT)]
     pub(crate) quiet: bool,
 
     /// Print an array of JSON objects instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = OUTPUT)]
     pub(crate) json: bool,
 
     /// Print a JSON object on each line instead of text
-    #[arg(long, global = true, overrides_with = "json")]
+    #[arg(long, global = true, help_heading = OUTPUT, overrides_with = "json")]
     pub(crate) json_lines: bool,
 }
 
@@ -158,7 +208,7 @@ pub(crate) enum Command {
     Cp(Cp),
     /// Show files as a tree
     Tree(Tree),
-    /// Show all that is known of files
+    /// Show the status of files: type, size, owner, times, attributes
     Stat(Stat),
     /// Rename files
     Mv(Mv),
@@ -184,33 +234,33 @@ pub(crate) enum Command {
     Tar(Tar),
     /// Extract an archive into a directory
     Untar(Untar),
-    /// Make files as a manifest describes them: owners, modes, devices, labels
+    /// Make the files that a manifest describes: owners, modes, devices, labels
     Build(Build),
-    /// Show how much room there is
+    /// Show used and free space of filesystems
     Df(Df),
-    /// Show how much room files take
+    /// Show how much space files use
     Du(Du),
-    /// Find files by what is known of them
+    /// Find files by name, type, size, time, owner and more
     Find(Find),
-    /// Give back room that is not in use: make it holes of the image
+    /// Discard unused blocks, which become holes of the image file
     Fstrim(Fstrim),
-    /// Mount an image, read all of it, and show what the kernel complains of
+    /// Read all of an image, and show the kernel's complaints about it
     CheckLog(CheckLog),
-    /// Run many of these commands, typed in, with the image kept open
+    /// Type several of these commands, with the image kept open
     Shell(Shell),
-    /// Run many of these commands from a file, with one kernel for all
+    /// Run several of these commands from a file, with one kernel
     Script(Script),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions(Completions),
     /// Print or write manual pages
     Man(Man),
-    /// Mount a filesystem of an image on a directory, through FUSE
+    /// Mount a filesystem of an image on a directory of the host, through FUSE
     #[command(long_about = MOUNT, after_long_help = MOUNT_NOTES)]
     Mount(Mount),
     /// Unmount what `mount` has mounted, and wait until the image is clean
     #[command(long_about = UMOUNT)]
     Umount(Umount),
-    /// Run a program whose network is a kernel's in this process
+    /// Run a program on a network of its own, by a kernel in this process
     #[command(long_about = RUN, after_long_help = RUN_NOTES)]
     Run(Run),
 }
@@ -237,15 +287,15 @@ pub(crate) struct Ls {
     #[arg(short, long)]
     pub(crate) inode: bool,
 
-    /// List directories in directories too
+    /// List subdirectories recursively
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
 
-    /// List directories themselves, not what is in them
+    /// List directories themselves, not their contents
     #[arg(short, long)]
     pub(crate) directory: bool,
 
-    /// With -l, sizes like 1.5K and 12M
+    /// With -l, show sizes like 1.5K and 12M
     #[arg(short = 'h', long = "human-readable")]
     pub(crate) human: bool,
 
@@ -261,52 +311,55 @@ pub(crate) struct Ls {
     #[arg(short, long)]
     pub(crate) all: bool,
 
-    /// What to list: IMAGE[@PART][:/PATH]
+    /// File or directory to list: IMAGE[@PART][:/PATH]
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Cat {
-    /// What to print: IMAGE[@PART]:/PATH
+    /// File to print: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, Default, ClapArgs)]
 pub(crate) struct Cp {
-    /// Copy directories with all that is in them; symbolic links stay links
+    /// Copy directories recursively, and symbolic links as links
     #[arg(short, long, visible_short_alias = 'R')]
     pub(crate) recursive: bool,
 
-    /// Like -r, and keep owners, permissions, times, hard links, extended
-    /// attributes and ACLs; owners that an ordinary user can't set on the host
-    /// are not an error
+    /// Like -r, and keep all attributes
+    ///
+    /// These are owners, permissions, times, hard links, extended attributes and ACLs.
+    /// Owners that an ordinary user cannot set on the host are not an error.
     #[arg(short, long)]
     pub(crate) archive: bool,
 
-    /// Leave alone what exists in the destination
+    /// Do not replace existing files
     #[arg(short, long, overrides_with = "interactive")]
     pub(crate) no_clobber: bool,
 
-    /// Ask before something in the destination is replaced
+    /// Ask before replacing an existing file
     #[arg(short, long, overrides_with = "no_clobber")]
     pub(crate) interactive: bool,
 
-    /// Replace also a file of the host that is a disk image
+    /// Replace a file of the host even if it is a disk image
     #[arg(short, long)]
     pub(crate) force: bool,
 
-    /// Keep what is replaced as NAME~, as --backup=existing does
+    /// Like --backup=existing
     #[arg(short)]
     pub(crate) b: bool,
 
-    /// Keep what is replaced: simple (NAME~), numbered (NAME.~1~), existing
-    /// (numbered where there are such backups, else simple) or none
+    /// Keep a backup of each replaced file
+    ///
+    /// CONTROL is `simple` (NAME~), `numbered` (NAME.~1~), `existing` (numbered if
+    /// there are numbered backups, else simple) or `none`.
     #[arg(long, value_name = "CONTROL", num_args = 0..=1, require_equals = true, default_missing_value = "existing")]
     pub(crate) backup: Option<String>,
 
-    /// In place of the ~ of simple backups
+    /// Use SUFFIX instead of ~ for simple backups
     #[arg(short = 'S', long, value_name = "SUFFIX", default_value = "~")]
     pub(crate) suffix: OsString,
 
@@ -314,20 +367,25 @@ pub(crate) struct Cp {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// Owner and group of all that is copied, as chown takes them
+    /// Set the owner and group of everything copied
+    ///
+    /// Names are those of the image; see `drupe chown --help`.
     #[arg(long, value_name = "USER:GROUP", visible_alias = "owner", value_parser = Owners::parse)]
     pub(crate) chown: Option<Owners>,
 
-    /// Permissions of all that is copied, as chmod takes them
+    /// Set the permissions of everything copied, as chmod takes them
     #[arg(long, value_parser = ModeChange::parse)]
     pub(crate) mode: Option<ModeChange>,
 
-    /// When all that is copied was last changed: a date, as touch takes it
+    /// Set the modification time of everything copied
+    ///
+    /// DATE is one that `drupe touch --date` takes.
     #[arg(long, value_name = "DATE", value_parser = dates::parse)]
     pub(crate) mtime: Option<Time>,
 
-    /// What to copy, then where to: IMAGE[@PART]:/PATH, or a path of the
-    /// host; at least one of them is in an image
+    /// Sources, then the destination: IMAGE[@PART]:/PATH, or a path of the host
+    ///
+    /// At least one side is in an image.
     #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,
 }
@@ -355,31 +413,36 @@ Needs /dev/fuse, and fusermount3 (Debian: fuse3) unless you are root.";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Mount {
-    /// Stay in the foreground; otherwise the command returns when it is mounted
+    /// Stay in the foreground
+    ///
+    /// Otherwise the command returns as soon as the filesystem is mounted.
     #[arg(short, long)]
     pub(crate) foreground: bool,
 
-    /// Let other users in, as far as permissions allow; always so for root, else
-    /// it needs user_allow_other in /etc/fuse.conf
+    /// Let other users use the mount, as far as permissions allow
+    ///
+    /// Always on for root. For others, /etc/fuse.conf must contain `user_allow_other`.
     #[arg(long)]
     pub(crate) allow_other: bool,
 
-    /// Let the host gather small writes in its page cache: faster, but times of
-    /// modification are then the host's, and a full disk shows late
+    /// Let the host's page cache gather small writes
+    ///
+    /// Faster, but modification times are then the host's, and a full disk shows late.
     #[arg(long)]
     pub(crate) writeback: bool,
 
-    /// Mount options, as mount(8) takes them, separated by commas: those of the
-    /// filesystem (discard, data=journal) and ro, noatime, strictatime, sync and
-    /// the like
+    /// Mount with OPTIONS, separated by commas
+    ///
+    /// Options of the filesystem, such as `discard` and `data=journal`, and `ro`,
+    /// `noatime`, `strictatime`, `sync` and the like, as mount(8) takes them.
     #[arg(short = 'o', long = "options", value_name = "OPTIONS")]
     pub(crate) options: Vec<String>,
 
-    /// What to mount: IMAGE[@PARTITION]
+    /// Filesystem to mount: IMAGE[@PART]
     #[arg(value_name = "IMAGE")]
     pub(crate) image: OsString,
 
-    /// Where: an empty directory
+    /// Empty directory to mount it on
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
 }
@@ -392,7 +455,7 @@ directory that is in use stays mounted.";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Umount {
-    /// Where it is mounted
+    /// Directory that it is mounted on
     #[arg(required = true, value_name = "DIR")]
     pub(crate) dirs: Vec<PathBuf>,
 }
@@ -408,12 +471,42 @@ fn block_size(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn definitions_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    /// What the first line of a help text is, on a terminal of 80 columns: STYLE is that
+    /// it is a phrase of its own.
+    #[test]
+    fn help_begins_with_a_phrase() {
+        let definition = definition();
+        for command in definition.get_subcommands() {
+            for option in command.get_arguments() {
+                let Some(help) = option.get_help().map(ToString::to_string) else {
+                    continue;
+                };
+                let name = format!("{} {}", command.get_name(), option.get_id());
+                assert!(!help.ends_with('.'), "{name}: {help}");
+                assert!(help.len() <= 90, "{name}: {help}");
+            }
+        }
+    }
+
+    #[test]
+    fn options_of_images_are_where_images_are() {
+        let definition = definition();
+        let shown = |command: &str| {
+            let command = definition.find_subcommand(command).expect("a command");
+            let shown = command.get_arguments().filter(|option| {
+                option.get_help_heading() == Some(IMAGES) && !option.is_hide_set()
+            });
+            shown.count()
+        };
+        assert!(shown("ls") > 8);
+        assert_eq!(shown("run"), 2);
+        assert_eq!(shown("umount") + shown("man") + shown("completions"), 0);
     }
 }

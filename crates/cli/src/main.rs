@@ -23,7 +23,7 @@ mod session;
 mod syslog;
 mod visit;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 use args::{Args, Command};
 use context::Context;
@@ -31,7 +31,7 @@ use exit::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
     // Not Args::parse(): the order of some options matters, and matches know it.
-    let matches = match Args::command().try_get_matches() {
+    let matches = match args::definition().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return help(&error).into(),
     };

@@ -88,6 +88,9 @@ fn explain(image: &Path, error: &drupe::Error) -> Failure {
             "the {fstype} journal must be replayed first: it was not unmounted cleanly, \
              and reading does not change an image; use --replay to replay it in memory"
         ),
+        Cause::MissingDevice { .. } => {
+            format!("{}: give the other images with --with", error.cause())
+        }
         Cause::Locked => "is encrypted: give the passphrase with --key-file FILE or \
                           DRUPE_PASSPHRASE, or at a terminal"
             .into(),
@@ -267,11 +270,42 @@ impl<'a> Session<'a> {
             options = options.options(list);
         }
         let read_only = read_only || options.is_read_only();
+        for name in self.other_devices(image, &id, &partition)? {
+            options = options.device(&name);
+        }
         let mount = partition
             .mount(options.read_only(read_only))
             .map_err(|error| explain(image, &error))?;
         self.mounts.insert(key, mount.clone());
         Ok(mount)
+    }
+
+    /// Names of the devices that a filesystem is on besides its own: whole images among
+    /// those of `--with`.
+    fn other_devices(
+        &mut self,
+        image: &Path,
+        id: &ImageId,
+        partition: &Partition,
+    ) -> Result<Vec<String>, Failure> {
+        let probed = |partition: &Partition| {
+            let found = partition.probe().map_err(|error| explain(image, &error))?;
+            Ok::<_, Failure>(found.filter(|found| found.kind == "btrfs"))
+        };
+        let mut names = Vec::new();
+        if self.options.with.is_empty() || probed(partition)?.is_none() {
+            return Ok(names);
+        }
+        for other in &self.options.with {
+            if self.writable.contains(id) {
+                self.writable.insert(ImageId::of(other)?);
+            }
+            let whole = self.disk(other)?.whole();
+            if probed(&whole)?.is_some() {
+                names.push(whole.name().to_owned());
+            }
+        }
+        Ok(names)
     }
 
     /// The images that go with any other.

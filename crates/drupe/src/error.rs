@@ -69,6 +69,13 @@ pub enum Cause {
         /// What it has logged about it, on one line.
         log: String,
     },
+    /// The filesystem is on several devices, and the kernel has not been given all
+    /// ([`MountOptions::device`](crate::MountOptions::device)).
+    #[error("the {fstype} is on several devices, and one is missing")]
+    MissingDevice {
+        /// "btrfs".
+        fstype: String,
+    },
     /// The kernel refuses a netlink request, and says why.
     #[error("{}: {message}", describe(*.errno))]
     Netlink {

@@ -26,6 +26,8 @@ pub struct MountOptions {
     flags: u64,
     fstype: Option<String>,
     data: String,
+    /// Names of further devices.
+    devices: Vec<String>,
 }
 
 impl MountOptions {
@@ -56,6 +58,14 @@ impl MountOptions {
     /// Options of the filesystem's own, separated by commas: "compress=zstd".
     pub fn data(mut self, options: &str) -> MountOptions {
         self.data = options.to_owned();
+        self
+    }
+
+    /// The name of another device of a btrfs that is on several
+    /// ([`Partition::name`](crate::Partition::name)), on the same kernel. All of them
+    /// must be given.
+    pub fn device(mut self, name: &str) -> MountOptions {
+        self.devices.push(name.to_owned());
         self
     }
 
@@ -320,6 +330,12 @@ pub(crate) fn mount_device(device: &Device, options: &MountOptions) -> Result<Mo
     let node = kernel.device(&device.name);
     let node = node.map_err(|e| failed(e.into()))?;
     let flags = options.flags(read_only);
+    let mut options = options.clone();
+    for name in &options.devices {
+        let separator = if options.data.is_empty() { "" } else { "," };
+        options.data = format!("{}{separator}device=/dev/{name}", options.data);
+    }
+    let options = &options;
     let mark = kernel.sys.machine().logged();
     match attach(kernel, &node, &candidates, flags, options) {
         Ok(attached) => {
@@ -331,15 +347,32 @@ pub(crate) fn mount_device(device: &Device, options: &MountOptions) -> Result<Mo
             },
             // None of all that were tried.
             (_, [] | [_, _, ..]) => Cause::NoFilesystem(None),
-            (errno, [_]) => {
+            (errno, [fstype]) => {
                 let log = kernel.sys.machine().log_since(mark);
-                match said_about(&device.name, &log) {
-                    Some(log) => Cause::Mount { errno, log },
-                    None => Cause::Errno(errno),
-                }
+                let fstype = fstype.to_string_lossy().into_owned();
+                refusal(&device.name, errno, fstype, &log)
             }
         })),
         Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// Why a filesystem is not mounted, by what the kernel has logged about it.
+fn refusal(device: &str, errno: Errno, fstype: String, log: &str) -> Cause {
+    // fs/btrfs/disk-io.c, and volumes.c.
+    if log.contains("log replay required on RO media") {
+        return Cause::JournalReplay { fstype };
+    }
+    let is_missing = |line: &str| {
+        line.contains("devid") && line.contains("is missing")
+            || line.contains("failed to read the system array: -2")
+    };
+    if fstype == "btrfs" && log.lines().any(is_missing) {
+        return Cause::MissingDevice { fstype };
+    }
+    match said_about(device, log) {
+        Some(log) => Cause::Mount { errno, log },
+        None => Cause::Errno(errno),
     }
 }
 

@@ -13,37 +13,39 @@ use drupe_tree::Time;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Mkdir {
-    /// Make directories above as needed; it is no error if one exists
+    /// Make parent directories as needed; an existing directory is no error
     #[arg(short, long)]
     pub(crate) parents: bool,
 
-    /// Permissions, as chmod takes them, instead of rwxrwxrwx less the umask
+    /// Set permissions, as chmod takes them
+    ///
+    /// Defaults to rwxrwxrwx less the umask.
     #[arg(short, long, value_parser = ModeChange::parse)]
     pub(crate) mode: Option<ModeChange>,
 
-    /// What to make: IMAGE[@PART]:/PATH
+    /// Directory to make: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Rmdir {
-    /// Remove the directories above too, as long as they are empty
+    /// Remove parent directories too, as long as they are empty
     #[arg(short, long)]
     pub(crate) parents: bool,
 
-    /// Empty directories: IMAGE[@PART]:/PATH
+    /// Empty directory to remove: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Rm {
-    /// Remove directories with all that is in them
+    /// Remove directories and their contents
     #[arg(short, long, visible_short_alias = 'R')]
     pub(crate) recursive: bool,
 
-    /// What does not exist is no error
+    /// Ignore files that do not exist
     #[arg(short, long)]
     pub(crate) force: bool,
 
@@ -51,57 +53,58 @@ pub(crate) struct Rm {
     #[arg(short, long)]
     pub(crate) dir: bool,
 
-    /// What to remove: IMAGE[@PART]:/PATH
+    /// File to remove: IMAGE[@PART]:/PATH
     #[arg(value_name = "PATH", required_unless_present = "force")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Mv {
-    /// Replace what has the new name, which is done anyway
+    /// Replace existing files, which is the default
     #[arg(short, long)]
     force: bool,
 
-    /// Leave alone what has the new name
+    /// Do not replace existing files
     #[arg(short, long)]
     pub(crate) no_clobber: bool,
 
-    /// The last argument is the new name, even if it is a directory
+    /// Treat the last argument as the new name, even if it is a directory
     #[arg(short = 'T', long)]
     pub(crate) no_target_directory: bool,
 
-    /// What to rename, then its new name or a directory, on the same filesystem
+    /// Files to rename, then the new name or a directory of the same filesystem
     #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Ln {
-    /// Make symbolic links; TARGET is stored as it is
+    /// Make symbolic links, which store TARGET as it is
     #[arg(short, long)]
     pub(crate) symbolic: bool,
 
-    /// Remove what has the new name
+    /// Replace existing files
     #[arg(short, long)]
     pub(crate) force: bool,
 
-    /// A new name that is a symbolic link to a directory is that link
+    /// Treat a new name that is a symbolic link to a directory as that link
     #[arg(short, long)]
     pub(crate) no_dereference: bool,
 
-    /// The last argument is the new name, even if it is a directory
+    /// Treat the last argument as the new name, even if it is a directory
     #[arg(short = 'T', long)]
     pub(crate) no_target_directory: bool,
 
-    /// Files, then the new name or a directory, all on the same filesystem; with
-    /// -s, contents of symbolic links, then their name or a directory
+    /// Targets, then the new name or a directory of the same filesystem
+    ///
+    /// With -s, targets are texts; otherwise they are existing files.
     #[arg(required = true, num_args = 2.., value_names = ["TARGET", "LINK"])]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Chmod {
-    /// Also all that is in directories; symbolic links there are left alone
+    /// Change directories recursively; symbolic links in them are left alone
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
 
@@ -109,7 +112,7 @@ pub(crate) struct Chmod {
     #[arg(allow_hyphen_values = true, value_parser = ModeChange::parse)]
     pub(crate) mode: ModeChange,
 
-    /// What to change: IMAGE[@PART]:/PATH
+    /// File to change: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
@@ -117,11 +120,11 @@ pub(crate) struct Chmod {
 #[derive(Debug, ClapArgs)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Chown {
-    /// Also all that is in directories; symbolic links are not followed
+    /// Change directories recursively, without following symbolic links
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
 
-    /// Symbolic links themselves, not what they lead to
+    /// Change symbolic links themselves, not their targets
     #[arg(short = 'h', long)]
     pub(crate) no_dereference: bool,
 
@@ -129,12 +132,14 @@ pub(crate) struct Chown {
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
 
-    /// USER, USER:GROUP, USER: (with the user's own group) or :GROUP. Names are
-    /// those of the image's /etc/passwd and /etc/group; +NUMBER is never a name
+    /// USER, USER:GROUP, USER: (with the user's login group) or :GROUP
+    ///
+    /// Names are those of the image's /etc/passwd and /etc/group. +NUMBER is never a
+    /// name.
     #[arg(value_parser = Owners::parse)]
     pub(crate) owners: Owners,
 
-    /// What to change: IMAGE[@PART]:/PATH
+    /// File to change: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
@@ -142,19 +147,19 @@ pub(crate) struct Chown {
 #[derive(Debug, ClapArgs)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Touch {
-    /// Only when it was last read
+    /// Change only the access time
     #[arg(short = 'a')]
     pub(crate) accessed: bool,
 
-    /// Only when it last changed
+    /// Change only the modification time
     #[arg(short = 'm')]
     pub(crate) modified: bool,
 
-    /// Make no files
+    /// Do not create files
     #[arg(short = 'c', long)]
     pub(crate) no_create: bool,
 
-    /// Symbolic links themselves, not what they lead to
+    /// Change symbolic links themselves, not their targets
     #[arg(short = 'h', long)]
     pub(crate) no_dereference: bool,
 
@@ -162,76 +167,79 @@ pub(crate) struct Touch {
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
 
-    /// The time: 2001-02-03 04:05:06, with Z or +01:00 if you like, or @SECONDS
+    /// Use DATE instead of the current time
+    ///
+    /// Like 2001-02-03 04:05:06, optionally with Z or +01:00, or @SECONDS since 1970.
     #[arg(short, long, value_parser = dates::parse)]
     pub(crate) date: Option<Time>,
 
-    /// The time as [[CC]YY]MMDDhhmm[.ss]
+    /// Use STAMP instead of the current time: [[CC]YY]MMDDhhmm[.ss]
     #[arg(short = 't', value_name = "STAMP", value_parser = dates::parse_stamp, conflicts_with = "date")]
     pub(crate) stamp: Option<Time>,
 
-    /// The times of this file of an image
+    /// Use the times of the file PATH of an image
     #[arg(short, long, value_name = "PATH", conflicts_with_all = ["date", "stamp"])]
     pub(crate) reference: Option<OsString>,
 
-    /// What to change or make: IMAGE[@PART]:/PATH
+    /// File to change or create: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Truncate {
-    /// New size in bytes or with K, M, G, T; + and - change the old one by it,
-    /// < and > only make larger or smaller files that size, / and % round down
-    /// and up to a multiple of it
+    /// Set the size to SIZE, in bytes or with K, M, G or T
+    ///
+    /// With a prefix, SIZE changes the old size: + and - add and subtract, < and >
+    /// limit it from above and below, / and % round it down and up to a multiple.
     #[arg(short, long, allow_hyphen_values = true, value_parser = size::Resize::parse)]
     pub(crate) size: size::Resize,
 
-    /// Make no files
+    /// Do not create files
     #[arg(short = 'c', long)]
     pub(crate) no_create: bool,
 
-    /// What to change or make: IMAGE[@PART]:/PATH
+    /// File to change or create: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Write {
-    /// Add to the end
+    /// Append to the file instead of replacing it
     #[arg(short, long)]
     pub(crate) append: bool,
 
-    /// Permissions, as chmod takes them
+    /// Set permissions, as chmod takes them
     #[arg(short, long, value_parser = ModeChange::parse)]
     pub(crate) mode: Option<ModeChange>,
 
-    /// Owner and group, as chown takes them
+    /// Set the owner and group, as chown takes them
     #[arg(long, value_name = "USER:GROUP", visible_alias = "owner", value_parser = Owners::parse)]
     pub(crate) chown: Option<Owners>,
 
-    /// What standard input becomes: IMAGE[@PART]:/PATH
+    /// File that standard input is written to: IMAGE[@PART]:/PATH
     pub(crate) path: OsString,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Fstrim {
-    /// Say how much
+    /// Print how many bytes were discarded
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// Images: IMAGE[@PART]
+    /// Filesystem to trim: IMAGE[@PART]
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CheckLog {
-    /// Don't read the contents of files
+    /// Do not read the contents of files
     #[arg(long)]
     pub(crate) metadata_only: bool,
 
-    /// Images: IMAGE[@PART]
+    /// Filesystem to read: IMAGE[@PART]
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<OsString>,
 }
@@ -242,30 +250,32 @@ pub(crate) struct Tree {
     #[arg(short, long)]
     pub(crate) all: bool,
 
-    /// Directories only
+    /// Show directories only
     #[arg(short, long)]
     pub(crate) directories: bool,
 
-    /// How deep to go
+    /// Descend at most N levels
     #[arg(short = 'L', long, value_name = "N")]
     pub(crate) level: Option<usize>,
 
-    /// What to show: IMAGE[@PART][:/PATH]
+    /// Directory to show: IMAGE[@PART][:/PATH]
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Stat {
-    /// What to print, with a newline: %n name, %N with link target, %s size,
-    /// %b blocks of %B bytes, %o best transfer size, %a mode in octal, %A as in
-    /// ls, %f raw in hex, %F type, %u %U owner, %g %G group, %i inode, %h links,
-    /// %t %T device numbers in hex, %x %y %z %w times (read, modified, changed,
-    /// made), %X %Y %Z %W in seconds, %C SELinux context, %m mount point
+    /// Print FORMAT for each file, and a newline
+    ///
+    /// %n name, %N name with link target, %s size, %b blocks of %B bytes, %o best
+    /// transfer size, %a mode in octal, %A as in ls, %f raw in hex, %F type, %u %U
+    /// owner, %g %G group, %i inode, %h links, %t %T device numbers in hex, %x %y %z %w
+    /// access, modification, change and birth time, %X %Y %Z %W in seconds, %C SELinux
+    /// context, %m mount point.
     #[arg(short = 'c', long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 
-    /// The same with escapes like \n, and no newline
+    /// Like --format, but interpret escapes like \\n, and print no newline
     #[arg(long, value_name = "FORMAT", conflicts_with = "format")]
     pub(crate) printf: Option<String>,
 
@@ -273,7 +283,7 @@ pub(crate) struct Stat {
     #[arg(short = 'L', long)]
     pub(crate) dereference: bool,
 
-    /// What to tell of: IMAGE[@PART][:/PATH]
+    /// File to show: IMAGE[@PART][:/PATH]
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
@@ -281,11 +291,11 @@ pub(crate) struct Stat {
 #[derive(Debug, ClapArgs)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Df {
-    /// Sizes like 1.5K and 12M instead of blocks of 1024 bytes
+    /// Show sizes like 1.5K and 12M instead of blocks of 1024 bytes
     #[arg(short = 'h', long = "human-readable")]
     pub(crate) human: bool,
 
-    /// Inodes instead of bytes
+    /// Show inodes instead of bytes
     #[arg(short, long)]
     pub(crate) inodes: bool,
 
@@ -293,7 +303,7 @@ pub(crate) struct Df {
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
 
-    /// Images: IMAGE[@PART]
+    /// Filesystem to show: IMAGE[@PART]
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<OsString>,
 }
@@ -301,27 +311,27 @@ pub(crate) struct Df {
 #[derive(Debug, ClapArgs)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Du {
-    /// Only the total of each argument
+    /// Show only a total for each argument
     #[arg(short, long, conflicts_with_all = ["all", "max_depth"])]
     pub(crate) summarize: bool,
 
-    /// Files too, not just directories
+    /// Show files too, not just directories
     #[arg(short, long)]
     pub(crate) all: bool,
 
-    /// Sizes like 1.5K and 12M instead of blocks of 1024 bytes
+    /// Show sizes like 1.5K and 12M instead of blocks of 1024 bytes
     #[arg(short = 'h', long = "human-readable")]
     pub(crate) human: bool,
 
-    /// Bytes, and those of the contents, not those occupied
+    /// Print apparent sizes in bytes, not disk usage
     #[arg(short, long)]
     pub(crate) bytes: bool,
 
-    /// A total of all arguments
+    /// Print a grand total
     #[arg(short = 'c', long)]
     pub(crate) total: bool,
 
-    /// Only directories down to this depth
+    /// Show directories at most N levels below an argument
     #[arg(short = 'd', long, value_name = "N")]
     pub(crate) max_depth: Option<usize>,
 
@@ -329,16 +339,18 @@ pub(crate) struct Du {
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
 
-    /// What to add up: IMAGE[@PART][:/PATH]
+    /// File or directory to measure: IMAGE[@PART][:/PATH]
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Find {
-    /// Paths, IMAGE[@PART][:/PATH], then an expression: -name -iname -path
-    /// -type -size -mtime -newer -perm -user -group -uid -gid -links -inum -empty
-    /// -maxdepth -mindepth -prune -print -print0 -delete, with ! -a -o ( )
+    /// Paths, IMAGE[@PART][:/PATH], then an expression
+    ///
+    /// Tests: -name -iname -path -type -size -mtime -newer -perm -user -group -uid -gid
+    /// -links -inum -empty. Options: -maxdepth -mindepth. Actions: -prune -print
+    /// -print0 -delete. Operators: ! -a -o ( ).
     #[arg(
         required = true,
         value_name = "PATH... [EXPRESSION]",

@@ -37,26 +37,29 @@ Names are resolved as /etc/resolv.conf says, over this network.";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Run {
-    /// An interface to the outside, eth0 and so on: tap[:NAME], passt[:SOCKET],
-    /// packet:INTERFACE, fd:NUMBER, switch[:NAME], pcap:FILE; and +pcap=FILE
-    /// behind it records what goes over it
+    /// Add a network interface, eth0 and so on, that LINK connects (can be repeated)
+    ///
+    /// LINK is tap[:NAME], passt[:SOCKET], packet:INTERFACE, fd:NUMBER, switch[:NAME]
+    /// or pcap:FILE. With +pcap=FILE behind it, all that goes over the link is
+    /// recorded.
     #[arg(long, value_name = "LINK")]
     pub(crate) link: Vec<LinkSpec>,
 
-    /// An address of the link before it: ADDRESS/LENGTH, or dhcp, which also says
-    /// where packets to elsewhere go
+    /// Give the preceding link ADDRESS (can be repeated)
+    ///
+    /// ADDRESS/LENGTH, or `dhcp`, which also sets the gateway.
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) ip: Vec<String>,
 
-    /// Where packets to elsewhere go
+    /// Send packets for other networks to ADDRESS
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) gateway: Vec<IpAddr>,
 
-    /// A setting of the kernel's: net.ipv4.tcp_congestion_control=bbr
+    /// Set a sysctl of the kernel, such as net.ipv4.tcp_congestion_control=bbr
     #[arg(long, value_name = "KEY=VALUE", value_parser = sysctl)]
     pub(crate) sysctl: Vec<(String, String)>,
 
-    /// The program, and its arguments
+    /// Program to run, and its arguments
     #[arg(
         required = true,
         trailing_var_arg = true,

@@ -9,39 +9,40 @@ use super::Command;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Shell {
-    /// The image to begin in: IMAGE[@PARTITION][:/DIRECTORY]
+    /// Image to begin in: IMAGE[@PART][:/DIRECTORY]
     pub(crate) image: OsString,
 
-    /// Not on a terminal: go on after an error
+    /// Continue after an error, if standard input is not a terminal
     #[arg(short, long)]
     pub(crate) keep_going: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Script {
-    /// Go on after an error; the exit code is that of the first one
+    /// Continue after an error; the exit code is the first error's
     #[arg(short, long)]
     pub(crate) keep_going: bool,
 
-    /// The image that paths without one are of: IMAGE[@PARTITION][:/DIRECTORY]
+    /// Resolve paths without an image in IMAGE[@PART][:/DIRECTORY]
     #[arg(short, long)]
     pub(crate) image: Option<OsString>,
 
-    /// Commands as in the shell, one a line, instead of standard input
+    /// File of commands, one on each line, instead of standard input
     pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Completions {
-    /// For which shell
+    /// Shell to print completions for
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Man {
-    /// Write a page for each command into this directory, instead of the first
-    /// page to standard output
+    /// Write a page for each command into DIR
+    ///
+    /// Without it, the first page is printed.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }

@@ -17,25 +17,26 @@ enum Compress {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Tar {
-    /// Where to write the archive, a file of the host, instead of standard
-    /// output; a suffix such as .gz compresses it. A file of that name is replaced when
-    /// the archive is complete
+    /// Write the archive to FILE of the host instead of standard output
+    ///
+    /// A suffix such as .gz compresses it. An existing file is replaced when the
+    /// archive is complete.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Replace FILE also if it is a disk image
+    /// Replace FILE even if it is a disk image
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// Compress with gzip
+    /// Compress the archive with gzip
     #[arg(short = 'z', long, conflicts_with_all = ["zstd", "xz", "compress"])]
     gzip: bool,
 
-    /// Compress with zstd
+    /// Compress the archive with zstd
     #[arg(long, conflicts_with_all = ["xz", "compress"])]
     zstd: bool,
 
-    /// Compress with xz
+    /// Compress the archive with xz
     #[arg(short = 'J', long, conflicts_with = "compress")]
     xz: bool,
 
@@ -45,11 +46,14 @@ pub(crate) struct Tar {
     #[arg(long, value_name = "FORMAT", value_enum)]
     compress: Option<Compress>,
 
-    /// Numbers of owners only, no names. Names are those of the image
+    /// Store owners as numbers only, without names
+    ///
+    /// Names are those of the image.
     #[arg(long)]
     pub(crate) numeric_owner: bool,
 
-    /// Leave out what matches, by its name or its path in the archive
+    /// Exclude files whose name or path in the archive matches PATTERN (can be
+    /// repeated)
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<OsString>,
 
@@ -57,10 +61,10 @@ pub(crate) struct Tar {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// The directory: IMAGE[@PART]:/PATH
+    /// Directory to archive: IMAGE[@PART]:/PATH
     pub(crate) path: OsString,
 
-    /// What of it, instead of all
+    /// Files of the directory to archive, instead of all
     #[arg(value_name = "MEMBER")]
     pub(crate) members: Vec<OsString>,
 }
@@ -84,12 +88,13 @@ impl Tar {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Untar {
-    /// The archive, a file of the host, instead of standard input. How it is
-    /// compressed (gzip, zstd, xz, not at all) is found out
+    /// Read the archive from FILE of the host instead of standard input
+    ///
+    /// The compression (gzip, zstd, xz or none) is detected.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Owners by name, where the image's /etc/passwd and /etc/group have it
+    /// Set owners by name, where the image's /etc/passwd and /etc/group have it
     #[arg(long)]
     pub(crate) names: bool,
 
@@ -97,23 +102,24 @@ pub(crate) struct Untar {
     #[arg(long, conflicts_with = "names")]
     numeric_owner: bool,
 
-    /// Leave out so many names at the beginning of paths
+    /// Strip N leading components from file names
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) strip_components: usize,
 
-    /// Leave out what matches, by its name or its path in the archive
+    /// Exclude files whose name or path in the archive matches PATTERN (can be
+    /// repeated)
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<OsString>,
 
-    /// A symbolic link where a directory comes stays, if it leads to one
+    /// Keep an existing symbolic link to a directory where a directory is extracted
     #[arg(long)]
     pub(crate) keep_directory_symlink: bool,
 
-    /// Show names as they are extracted
+    /// List the members on standard error as they are extracted
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// The directory to extract into: IMAGE[@PART]:/PATH
+    /// Directory to extract into: IMAGE[@PART]:/PATH
     pub(crate) path: OsString,
 }
 
@@ -126,20 +132,25 @@ pub(crate) enum Format {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Build {
-    /// The manifest: mtree(5), or a dump file of composefs. - is standard input
+    /// Read the manifest from FILE: mtree(5), or a dump of composefs
+    ///
+    /// `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) manifest: PathBuf,
 
-    /// What the manifest is, if that is not clear from its first line
+    /// Treat the manifest as FORMAT
+    ///
+    /// Defaults to what its first line looks like.
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
 
-    /// The directory of the host that contents are found in, by the paths of
-    /// contents= or of the files themselves
+    /// Find the contents of files in DIR of the host
+    ///
+    /// By the paths of contents=, or of the files themselves.
     #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
     pub(crate) source: PathBuf,
 
-    /// The directory to build in: IMAGE[@PARTITION]:/PATH
+    /// Directory to build in: IMAGE[@PART]:/PATH
     pub(crate) path: OsString,
 }
 

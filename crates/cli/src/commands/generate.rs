@@ -6,11 +6,10 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use clap::CommandFactory;
 use clap_mangen::Man as Page;
 use jiff::Timestamp;
 
-use crate::args::{Args, Completions, Man};
+use crate::args::{self, Completions, Man};
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
 use crate::output::Stdout;
@@ -19,14 +18,13 @@ use drupe_tree::{Interrupt, OutputFile};
 
 pub(crate) fn completions(command: &Completions) -> Result<ExitCode, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(command.shell, &mut Args::command(), "drupe", &mut text);
+    clap_complete::generate(command.shell, &mut args::definition(), "drupe", &mut text);
     Stdout::lines().write_all(&text)?;
     Ok(ExitCode::Success)
 }
 
 pub(crate) fn man(command: &Man) -> Result<ExitCode, Failure> {
-    let mut all = Args::command();
-    all.build();
+    let all = args::definition();
     let Some(dir) = &command.out else {
         Stdout::lines().write_all(render(all)?.as_bytes())?;
         return Ok(ExitCode::Success);
