@@ -82,6 +82,16 @@ impl Kernel {
         Ok(Interrupter(interrupter))
     }
 
+    /// Fills `bytes` from the kernel's generator of random numbers (getrandom(2)),
+    /// which [`Host::random`](crate::Host::random) has seeded.
+    pub fn random(&self, mut bytes: &mut [u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let filled = self.inner.sys.random(bytes);
+            bytes = &mut bytes[filled.map_err(|e| Error::new("random", e))?..];
+        }
+        Ok(())
+    }
+
     /// What the kernel has logged so far.
     pub fn log(&self) -> String {
         self.inner.sys.machine().log()

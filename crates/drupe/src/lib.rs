@@ -34,6 +34,7 @@ mod fs;
 #[doc(hidden)]
 pub mod fuzzing;
 mod kernel;
+mod kernel_file;
 mod mount;
 pub mod net;
 mod partition;
@@ -63,6 +64,7 @@ pub use fs::{
     OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
 pub use kernel::{Buffer, Interrupter, Kernel};
+pub use kernel_file::KernelFile;
 pub use mount::{Mount, MountOptions};
 pub use partition::Partition;
 pub use sys::nr;

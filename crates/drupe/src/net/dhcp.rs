@@ -170,8 +170,7 @@ impl Client {
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     let left = until.saturating_duration_since(Instant::now());
-                    let ready = self.socket.wait(libc::POLLIN, left);
-                    if !ready.map_err(|e| Error::new("dhcp", e))? {
+                    if !self.socket.wait(libc::POLLIN, left)? {
                         return Ok(None);
                     }
                 }
@@ -185,7 +184,6 @@ impl Client {
 /// that a program that supplies that has the same one each time.
 fn transaction(kernel: &crate::Kernel) -> Result<u32> {
     let mut bytes = [0; 4];
-    let filled = kernel.inner.sys.random(&mut bytes);
-    filled.map_err(|e| Error::new("dhcp", e))?;
+    kernel.random(&mut bytes)?;
     Ok(u32::from_ne_bytes(bytes))
 }

@@ -118,7 +118,7 @@ impl Interface {
     pub fn set_namespace(&self, namespace: &Namespace) -> Result<Interface> {
         let name = self.name()?;
         self.set("set namespace", |body| {
-            body.put_u32(libc::IFLA_NET_NS_FD, namespace.fd.raw() as u32);
+            body.put_u32(libc::IFLA_NET_NS_FD, namespace.raw_fd() as u32);
         })?;
         namespace.network()?.link(&name)
     }

@@ -90,7 +90,7 @@ pub use netem::Netem;
 pub use netlink::Netlink;
 pub use network::Network;
 pub use new_link::{BondMode, NewLink};
-pub use poll::{Event, Events, Interest, Poll, Source, Token};
+pub use poll::{Descriptor, Event, Events, Interest, Poll, Source, Token};
 pub use prefix::Prefix;
 pub use qdisc::{HtbClass, Qdisc};
 pub use route::{Route, RouteKind};

@@ -66,6 +66,11 @@ impl Namespace {
         Ok(f())
     }
 
+    /// Its descriptor in the kernel, for [`Kernel::syscall`] and netlink.
+    pub fn raw_fd(&self) -> i32 {
+        self.fd.raw()
+    }
+
     /// What arranges it.
     pub fn network(&self) -> Result<Network> {
         Network::of(self)

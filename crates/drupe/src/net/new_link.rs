@@ -139,7 +139,7 @@ impl NewLink<'_> {
                 let mut inner = Body::new(&[0; 16]);
                 inner.put_str(libc::IFLA_IFNAME, peer);
                 if let Some(namespace) = namespace {
-                    inner.put_u32(libc::IFLA_NET_NS_FD, namespace.fd.raw() as u32);
+                    inner.put_u32(libc::IFLA_NET_NS_FD, namespace.raw_fd() as u32);
                 }
                 data.put_body(VETH_PEER, &inner);
             }

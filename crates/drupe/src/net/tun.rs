@@ -1,18 +1,14 @@
 //! [`Tun`]: an interface whose packets the program reads and writes.
 
-use std::ffi::CString;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 
 use drupe_abi::Errno;
-use drupe_machine::Error as MachineError;
 
-use super::socket::io_error;
-use super::{Interface, Network, named};
+use super::poll::{Descriptor, Source};
+use super::{Interface, Network};
+use crate::KernelFile;
 use crate::error::{Error, Result};
-use crate::kernel::{KernelInner, Pseudo};
-use crate::sys::{AT_FDCWD, OwnedFd};
 
 /// What the packets of a [`Tun`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +25,7 @@ pub enum TunMode {
 ///
 /// The interface is gone when this is dropped.
 pub struct Tun {
-    // Closed before the kernel is let go.
-    pub(super) fd: OwnedFd,
-    kernel: Arc<KernelInner>,
+    file: KernelFile,
     interface: Interface,
 }
 
@@ -39,26 +33,54 @@ impl Network {
     /// Makes a tun or tap of this name, which is down; EINVAL for a name of more
     /// than 15 bytes. "tun%d" is the first free one of these.
     pub fn tun(&self, name: &str, mode: TunMode) -> Result<Tun> {
-        let failed = |e: MachineError| Error::at("tun", name, e);
-        let kernel = &self.namespace.kernel;
         let open = || {
-            let wanted = CString::new(name).map_err(|_| MachineError::Errno(Errno::INVAL))?;
-            kernel.need(Pseudo::Dev)?;
-            let sys = &kernel.sys;
-            let fd = sys.openat(AT_FDCWD, c"/dev/net/tun", libc::O_RDWR, 0)?;
-            let name = sys.tun_set(fd.raw(), &wanted, mode == TunMode::Ethernet)?;
-            Ok((fd, name))
+            let kernel = self.namespace.kernel();
+            let file = kernel.open("/dev/net/tun", libc::O_RDWR)?;
+            let name = attach(&file, name, mode)?;
+            Ok((file, name))
         };
-        let (fd, name) = self
-            .namespace
-            .enter(open)
-            .and_then(|opened| opened)
-            .map_err(failed)?;
+        let opened = self.namespace.run(open).and_then(|opened| opened);
+        let failed = |e: Error| e.with_operation("tun").with_path(name);
+        let (file, name) = opened.map_err(failed)?;
         Ok(Tun {
-            fd,
-            kernel: Arc::clone(kernel),
-            interface: self.link(&name.to_string_lossy())?,
+            file,
+            interface: self.link(&name)?,
         })
+    }
+}
+
+/// Makes of an open /dev/net/tun an interface, without packet headers: its name
+/// is returned.
+fn attach(file: &KernelFile, name: &str, mode: TunMode) -> Result<String> {
+    const TUNSETIFF: usize = 0x4004_54ca;
+    /// `struct ifreq`: the name, the flags, room for other uses.
+    const REQUEST: usize = 40;
+    let mut request = [0; REQUEST];
+    let invalid = || Error::new("tun", Errno::INVAL);
+    let room = request[..15].get_mut(..name.len()).ok_or_else(invalid)?;
+    room.copy_from_slice(name.as_bytes());
+    if room.contains(&0) {
+        return Err(invalid());
+    }
+    let kind = match mode {
+        TunMode::Ip => libc::IFF_TUN,
+        TunMode::Ethernet => libc::IFF_TAP,
+    };
+    let flags = (kind | libc::IFF_NO_PI) as u16;
+    request[16..18].copy_from_slice(&flags.to_ne_bytes());
+    let (raw, pointer) = (file.raw_fd() as usize, request.as_mut_ptr() as usize);
+    // SAFETY: the call reads and writes a struct ifreq, and closes nothing.
+    unsafe {
+        let args = [raw, TUNSETIFF, pointer, 0, 0, 0];
+        file.kernel().syscall(crate::nr::IOCTL, args)?;
+    }
+    let name = request[..16].split(|&byte| byte == 0).next();
+    Ok(String::from_utf8_lossy(name.unwrap_or_default()).into_owned())
+}
+
+impl Source for Tun {
+    fn descriptor(&self) -> Descriptor<'_> {
+        Source::descriptor(&self.file)
     }
 }
 
@@ -70,32 +92,29 @@ impl Tun {
 
     /// Reads one packet; what does not fit is lost.
     pub fn recv(&self, bytes: &mut [u8]) -> Result<usize> {
-        named("read", self.kernel.sys.read(self.fd.raw(), bytes))
+        self.file.read(bytes)
     }
 
     /// Writes one packet. EIO while the interface is down.
     pub fn send(&self, bytes: &[u8]) -> Result<usize> {
-        named("write", self.kernel.sys.write(self.fd.raw(), bytes))
+        self.file.write(bytes)
     }
 
     /// Whether reads fail with `WouldBlock` rather than block.
     pub fn set_nonblocking(&self, yes: bool) -> Result<()> {
-        let set = self.kernel.sys.set_nonblocking(self.fd.raw(), yes);
-        named("set non-blocking", set)
+        self.file.set_nonblocking(yes)
     }
 }
 
 impl Read for &Tun {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.kernel.sys.read(self.fd.raw(), bytes);
-        read.map_err(|e| io_error("read", e))
+        Read::read(&mut &self.file, bytes)
     }
 }
 
 impl Write for &Tun {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.kernel.sys.write(self.fd.raw(), bytes);
-        written.map_err(|e| io_error("write", e))
+        Write::write(&mut &self.file, bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -105,6 +124,6 @@ impl Write for &Tun {
 
 impl fmt::Debug for Tun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tun({:?}, {:?})", self.fd, self.interface)
+        write!(f, "Tun({:?}, {:?})", self.file, self.interface)
     }
 }

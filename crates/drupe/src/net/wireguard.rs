@@ -12,7 +12,6 @@ use super::netlink::Netlink;
 use super::prefix::{address, octets};
 use super::{Interface, Prefix, SocketAddress};
 use crate::error::{Error, Result};
-use crate::sys::RawAddress;
 
 /// A key of 32 bytes: private, public or preshared. Wiped from memory when
 /// dropped, and never shown.
@@ -137,9 +136,9 @@ impl WireGuardPeer {
         }
         if let Some(endpoint) = self.endpoint
             // It fits.
-            && let Ok(raw) = SocketAddress::Ip(endpoint).encode()
+            && let Ok(bytes) = SocketAddress::Ip(endpoint).to_bytes()
         {
-            peer.put(PEER_ENDPOINT, raw.as_bytes());
+            peer.put(PEER_ENDPOINT, &bytes);
         }
         let seconds = u16::try_from(self.keepalive.as_secs()).unwrap_or(u16::MAX);
         peer.put_u16(PEER_KEEPALIVE, seconds);
@@ -319,10 +318,7 @@ fn allowed(attribute: Attribute<'_>) -> Option<Prefix> {
 }
 
 fn endpoint(bytes: &[u8]) -> Option<SocketAddr> {
-    let mut raw = RawAddress::empty();
-    raw.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-    raw.len = bytes.len();
-    SocketAddress::decode(&raw).as_ip()
+    SocketAddress::from_bytes(bytes).as_ip()
 }
 
 /// `struct __kernel_timespec`; zero: never.
