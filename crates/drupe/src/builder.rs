@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use drupe_host::Host;
-use drupe_host::link::Link;
 use drupe_machine::{Config, Machine, Ram};
 
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelInner};
-use crate::net;
 
 impl Kernel {
     /// Boots a kernel with the default settings.
@@ -91,20 +89,6 @@ impl Builder {
     pub fn cold_boot(mut self) -> Builder {
         self.config.snapshot = None;
         self
-    }
-
-    /// Adds a network link and configures its interface, by hand or by DHCP: the
-    /// first one is `eth0`, the next `eth1`. With any link, `lo` is up too.
-    ///
-    /// [`Kernel::add_link`] and [`Network::configure`](net::Network::configure)
-    /// do it later, and tell more of it.
-    pub fn link(self, link: impl Link + 'static, config: net::Config) -> Builder {
-        self.on_boot(move |kernel| {
-            let network = kernel.network()?;
-            network.link("lo")?.set_up()?;
-            let name = kernel.add_link(link)?.interface()?.name()?;
-            network.configure(&name, &config).map(drop)
-        })
     }
 
     /// Does this with the kernel that has booted, before [`Builder::boot`]

@@ -55,6 +55,7 @@ impl Kernel {
 }
 
 impl KernelFile {
+    #[cfg(feature = "net")]
     pub(crate) fn descriptor(&self) -> &OwnedFd {
         &self.fd
     }

@@ -30,12 +30,10 @@ mod device;
 mod disk;
 mod error;
 mod fs;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
 mod kernel;
 mod kernel_file;
 mod mount;
+#[cfg(feature = "net")]
 pub mod net;
 mod partition;
 mod sys;

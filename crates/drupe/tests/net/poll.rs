@@ -8,10 +8,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use drupe::net::{
-    Domain, Events, Interest, Namespace, Netlink, Network, Poll, Socket, SocketAddress,
-    TcpListener, TcpStream, Token, Tun, TunMode, Type, UdpSocket,
+    Domain, Events, Interest, Namespace, Poll, Socket, SocketAddress, TcpListener, TcpStream,
+    Token, Type, UdpSocket,
 };
 use drupe::{Cause, Errno, Kernel};
+use drupe_netadmin::{Netlink, Network, NetworkExt, Tun, TunMode};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::lab::{Outcome, bounded, kernel, together};
