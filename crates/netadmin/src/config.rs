@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use drupe::{Errno, Result};
+
 use crate::dhcp::{self, Offer};
 use crate::{Interface, Network, Prefix, Route};
-use drupe::{Errno, Result};
 
 /// How an interface is to be configured. For [`Network::configure`].
 ///

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
-use crate::netlink::{Attributes, Body};
-use crate::network::address_of;
-use crate::prefix::{family, octets};
+use drupe::Result;
+
+use crate::Network;
+use crate::netlink::{Attributes, Body, CREATE, REPLACE};
+use crate::prefix::{address_of, family, octets};
 
 /// An entry of the neighbour table, as ip-neighbour(8) has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Neighbour {
         }
     }
 
-    pub(super) fn body(&self) -> Body {
+    fn body(&self) -> Body {
         // struct ndmsg: family, padding, index, state, flags, type.
         let mut header = [0; 12];
         header[0] = family(self.address);
@@ -44,7 +46,7 @@ impl Neighbour {
         body
     }
 
-    pub(super) fn parse(payload: &[u8]) -> Option<Neighbour> {
+    fn parse(payload: &[u8]) -> Option<Neighbour> {
         let header: &[u8; 12] = payload.first_chunk()?;
         let attributes = Attributes::behind(12, payload);
         let mac = attributes.clone().find(libc::NDA_LLADDR);
@@ -54,5 +56,29 @@ impl Neighbour {
             mac: mac.map(|mac| mac.value.to_vec()),
             state: u16::from_ne_bytes([header[8], header[9]]),
         })
+    }
+}
+
+impl Network {
+    /// Neighbours: which hardware address an IP address has.
+    pub fn neighbours(&self) -> Result<Vec<Neighbour>> {
+        let all = self.all("neighbours", libc::RTM_GETNEIGH, &Body::new(&[0; 12]))?;
+        Ok(all
+            .iter()
+            .filter_map(|message| Neighbour::parse(&message.payload))
+            .collect())
+    }
+
+    /// Adds or changes a neighbour.
+    pub fn set_neighbour(&self, neighbour: &Neighbour) -> Result<()> {
+        let flags = CREATE | REPLACE;
+        let body = neighbour.body();
+        self.change("set neighbour", libc::RTM_NEWNEIGH, flags, &body)
+    }
+
+    /// Removes a neighbour; ENOENT if there is none.
+    pub fn remove_neighbour(&self, neighbour: &Neighbour) -> Result<()> {
+        let body = neighbour.body();
+        self.change("remove neighbour", libc::RTM_DELNEIGH, 0, &body)
     }
 }

@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
-use crate::Interface;
-use crate::netlink::Body;
-use crate::prefix::octets;
+use drupe::Result;
 use drupe::net::Namespace;
+
+use crate::netlink::{Body, CREATE, EXCLUSIVE};
+use crate::network::ifinfomsg;
+use crate::prefix::octets;
+use crate::{Interface, Network};
 
 /// An interface to be made by [`Network::create`](crate::Network::create), as ip-link(8) has it.
 #[derive(Debug, Clone)]
@@ -123,7 +126,7 @@ impl NewLink<'_> {
     }
 
     /// Adds what an `RTM_NEWLINK` says of it.
-    pub(super) fn put(&self, body: &mut Body) {
+    fn put(&self, body: &mut Body) {
         if let NewLink::Vlan { parent, .. } | NewLink::Macvlan { parent } = self {
             body.put_u32(libc::IFLA_LINK, parent.index());
         }
@@ -186,5 +189,19 @@ impl NewLink<'_> {
             }
             NewLink::Dummy | NewLink::WireGuard | NewLink::Ifb | NewLink::Other(_) => {}
         }
+    }
+}
+
+impl Network {
+    /// Makes an interface, which is down. EEXIST when there is one of that name;
+    /// EINVAL for a name of more than 15 bytes.
+    pub fn create(&self, name: &str, kind: &NewLink<'_>) -> Result<Interface> {
+        let mut body = ifinfomsg(0, 0, 0);
+        body.put_str(libc::IFLA_IFNAME, name);
+        kind.put(&mut body);
+        let flags = CREATE | EXCLUSIVE;
+        self.change("create link", libc::RTM_NEWLINK, flags, &body)
+            .map_err(|e| e.with_path(name))?;
+        self.link(name)
     }
 }

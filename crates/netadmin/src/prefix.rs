@@ -1,9 +1,12 @@
 //! [`Prefix`]: an address and how much of it is the network's.
 
-use drupe::{Errno, Error, Result};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+
+use drupe::{Errno, Error, Result};
+
+use crate::netlink::Attributes;
 
 /// An IP address with a length: "10.0.0.1/24", "fd00::/8". Without a length, all
 /// of its bits count.
@@ -42,6 +45,11 @@ pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
         return Some(octets.into());
     }
     <[u8; 16]>::try_from(octets).ok().map(IpAddr::from)
+}
+
+/// The value of an attribute as an address.
+pub(crate) fn address_of(attributes: &Attributes<'_>, kind: u16) -> Option<IpAddr> {
+    address(attributes.clone().find(kind)?.value)
 }
 
 fn bits(address: IpAddr) -> u8 {

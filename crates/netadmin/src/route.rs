@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use crate::netlink::{Attributes, Body};
-use crate::network::address_of;
-use crate::prefix::{family, octets};
-use crate::{Interface, Prefix};
+use drupe::{Errno, Error, Result};
+
+use crate::netlink::{Attributes, Body, CREATE, EXCLUSIVE, REPLACE};
+use crate::prefix::{address_of, family, octets};
+use crate::{Interface, Network, Prefix};
 
 /// What happens to packets that take a route (`RTN_*`, rtnetlink(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,7 +146,7 @@ impl Route {
     }
 
     /// For a request of type `request`.
-    pub(super) fn body(&self, request: u16) -> Body {
+    fn body(&self, request: u16) -> Body {
         let (protocol, scope) = match request {
             libc::RTM_NEWROUTE => (
                 libc::RTPROT_STATIC,
@@ -212,7 +213,7 @@ impl Route {
     }
 
     /// Behind a `struct rtmsg`; `None` if it is not of IP.
-    pub(super) fn parse(payload: &[u8]) -> Option<Route> {
+    fn parse(payload: &[u8]) -> Option<Route> {
         let header: &[u8; 12] = payload.first_chunk()?;
         let attributes = Attributes::behind(12, payload);
         let find = |kind| attributes.clone().find(kind);
@@ -265,5 +266,52 @@ impl RouteKind {
             libc::RTN_PROHIBIT => RouteKind::Prohibit,
             number => RouteKind::Other(number),
         }
+    }
+}
+
+impl Network {
+    /// Adds a route; EEXIST if it is there.
+    pub fn add_route(&self, route: &Route) -> Result<()> {
+        self.route("add route", libc::RTM_NEWROUTE, CREATE | EXCLUSIVE, route)
+    }
+
+    /// Adds a route, or changes the one to the same destination, of the same
+    /// table and metric.
+    pub fn replace_route(&self, route: &Route) -> Result<()> {
+        self.route("replace route", libc::RTM_NEWROUTE, CREATE | REPLACE, route)
+    }
+
+    /// Removes a route; ESRCH if there is none.
+    pub fn remove_route(&self, route: &Route) -> Result<()> {
+        self.route("remove route", libc::RTM_DELROUTE, 0, route)
+    }
+
+    fn route(&self, operation: &'static str, kind: u16, flags: u16, route: &Route) -> Result<()> {
+        self.change(operation, kind, flags, &route.body(kind))
+            .map_err(|e| e.with_path(route.destination.to_string()))
+    }
+
+    /// The routes of all tables, those of the kernel's own making too.
+    pub fn routes(&self) -> Result<Vec<Route>> {
+        let all = self.all("routes", libc::RTM_GETROUTE, &Body::new(&[0; 12]))?;
+        Ok(all
+            .iter()
+            .filter_map(|message| Route::parse(&message.payload))
+            .collect())
+    }
+
+    /// The route that a packet to this address takes; ENETUNREACH and the like
+    /// without one.
+    pub fn route_to(&self, address: impl Into<IpAddr>) -> Result<Route> {
+        let address = address.into();
+        let lookup = Route::to(address.into());
+        let body = lookup.body(libc::RTM_GETROUTE);
+        let found = self.netlink.request(libc::RTM_GETROUTE, 0, &body);
+        let failed = |e: Error| e.with_operation("route to").with_path(address.to_string());
+        found
+            .map_err(failed)?
+            .iter()
+            .find_map(|message| Route::parse(&message.payload))
+            .ok_or_else(|| Error::at("route to", address.to_string(), Errno::NETUNREACH))
     }
 }

@@ -1,8 +1,10 @@
 //! [`Rule`]: which routing table packets look at.
 
-use crate::Prefix;
-use crate::netlink::{Attributes, Body};
+use drupe::Result;
+
+use crate::netlink::{Attributes, Body, CREATE, EXCLUSIVE};
 use crate::prefix::{address, octets};
+use crate::{Network, Prefix};
 
 /// A rule of the routing policy, as ip-rule(8) has it: packets for which all of
 /// it is true look at its table. Rules are asked by their priorities, the lowest
@@ -99,7 +101,7 @@ impl Rule {
         self
     }
 
-    pub(super) fn body(&self) -> Body {
+    fn body(&self) -> Body {
         let family = if self.v6 {
             libc::AF_INET6
         } else {
@@ -135,7 +137,7 @@ impl Rule {
         body
     }
 
-    pub(super) fn parse(payload: &[u8]) -> Option<Rule> {
+    fn parse(payload: &[u8]) -> Option<Rule> {
         let header: &[u8; 12] = payload.first_chunk()?;
         let attributes = Attributes::behind(12, payload);
         let find = |kind| attributes.clone().find(kind);
@@ -157,5 +159,33 @@ impl Rule {
             }),
             table: find(TABLE).map_or(header[4].into(), |table| table.u32()),
         })
+    }
+}
+
+impl Network {
+    /// Adds a rule that says which table is looked at; EEXIST if it is there.
+    pub fn add_rule(&self, rule: &Rule) -> Result<()> {
+        let flags = CREATE | EXCLUSIVE;
+        self.change("add rule", libc::RTM_NEWRULE, flags, &rule.body())
+    }
+
+    /// Removes a rule; ENOENT if there is none.
+    pub fn remove_rule(&self, rule: &Rule) -> Result<()> {
+        self.change("remove rule", libc::RTM_DELRULE, 0, &rule.body())
+    }
+
+    /// The rules of IPv4 and IPv6.
+    pub fn rules(&self) -> Result<Vec<Rule>> {
+        let mut rules = Vec::new();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let mut header = [0; 12];
+            header[0] = family as u8;
+            let all = self.all("rules", libc::RTM_GETRULE, &Body::new(&header))?;
+            let parsed = all
+                .iter()
+                .filter_map(|message| Rule::parse(&message.payload));
+            rules.extend(parsed);
+        }
+        Ok(rules)
     }
 }

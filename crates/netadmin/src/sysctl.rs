@@ -1,7 +1,8 @@
 //! sysctl(8) of a namespace's network, and of the kernel.
 
-use crate::Network;
 use drupe::{Errno, Error, KernelFile, Result};
+
+use crate::Network;
 
 impl Network {
     /// The value of a sysctl, without the newline at its end:

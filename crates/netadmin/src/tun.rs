@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
-use crate::{Interface, Network};
 use drupe::net::{Descriptor, Source};
 use drupe::{Errno, Error, KernelFile, Result};
+
+use crate::{Interface, Network};
 
 /// What the packets of a [`Tun`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

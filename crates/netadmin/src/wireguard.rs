@@ -4,14 +4,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use drupe::net::SocketAddress;
+use drupe::{Errno, Error, Result};
 use zeroize::Zeroizing;
 
 use crate::netlink::Netlink;
 use crate::netlink::{Attribute, Attributes, Body};
 use crate::prefix::{address, octets};
 use crate::{Interface, Prefix};
-use drupe::net::SocketAddress;
-use drupe::{Errno, Error, Result};
 
 /// A key of 32 bytes: private, public or preshared. Wiped from memory when
 /// dropped, and never shown.

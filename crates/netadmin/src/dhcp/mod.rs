@@ -6,14 +6,16 @@
 
 mod packet;
 
+#[cfg(feature = "fuzzing")]
+pub use packet::parse_packet;
+
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::{Interface, Prefix, Route};
 use drupe::net::{Domain, PacketAddress, Protocol, Socket, Type};
 use drupe::{Cause, Errno, Error, Kernel, Result};
-#[cfg(feature = "fuzzing")]
-pub use packet::parse_packet;
+
+use crate::{Interface, Prefix, Route};
 use packet::{Answer, Kind, Request};
 
 const ETHERTYPE: u16 = libc::ETH_P_IP as u16;

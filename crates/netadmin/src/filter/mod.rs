@@ -5,9 +5,10 @@ mod rule;
 
 pub use rule::{FilterHook, FilterRule};
 
+use drupe::{Error, Result};
+
 use crate::Network;
 use crate::netlink::{APPEND, Body, CREATE, Netlink};
-use drupe::{Error, Result};
 
 /// `NFNL_SUBSYS_NFTABLES`, include/uapi/linux/netfilter/nfnetlink.h.
 const NFTABLES: u16 = 10;

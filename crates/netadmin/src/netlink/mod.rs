@@ -2,10 +2,11 @@
 
 mod body;
 
+pub use body::{Attribute, Attributes, Body};
+
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-pub use body::{Attribute, Attributes, Body};
 use drupe::net::{Domain, Protocol, Socket, SocketAddress, Type};
 use drupe::{Cause, Errno, Error, Kernel, Result};
 

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use drupe::net::Namespace;
+use drupe::{Errno, Error, Result};
+
 use super::{InterfaceInfo, Network, ifinfomsg};
 use crate::Prefix;
 use crate::netlink::{Attributes, Body};
 use crate::netlink::{CREATE, EXCLUSIVE, REPLACE};
 use crate::prefix::{address, octets};
-use drupe::net::Namespace;
-use drupe::{Errno, Error, Result};
 
 /// An interface of a [`Network`], by its index. From [`Network::link`] and
 /// [`Network::create`]. A handle: dropping it does nothing to the interface.

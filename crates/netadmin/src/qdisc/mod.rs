@@ -6,9 +6,10 @@ pub use netem::Netem;
 
 use std::time::Duration;
 
+use drupe::{Errno, Error, Result};
+
 use crate::Interface;
 use crate::netlink::{Attributes, Body, CREATE, REPLACE};
-use drupe::{Errno, Error, Result};
 
 /// A queueing discipline, as tc(8) has it. Values that are `None` are the
 /// kernel's defaults.
