@@ -64,7 +64,7 @@ impl FilterHook {
 /// or translated. For [`Network::set_filter`](crate::Network::set_filter).
 ///
 /// ```no_run
-/// # use drupe::net::{FilterHook, FilterRule, Network};
+/// # use drupe_netadmin::{FilterHook, FilterRule, Network};
 /// # fn f(network: &Network) -> drupe::Result<()> {
 /// network.set_filter("router", &[
 ///     FilterRule::at(FilterHook::Input).established().accept(),

@@ -8,7 +8,7 @@ use crate::netlink::Body;
 /// or out of order. Nothing at first.
 ///
 /// ```
-/// # use drupe::net::Netem;
+/// # use drupe_netadmin::Netem;
 /// # use std::time::Duration;
 /// let satellite = Netem::new().delay(Duration::from_millis(300)).loss(0.01);
 /// ```
