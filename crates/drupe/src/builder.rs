@@ -1,5 +1,6 @@
 //! [`Builder`]: how a kernel is to run, and its start.
 
+use std::fmt;
 use std::sync::Arc;
 
 use drupe_host::Host;
@@ -39,6 +40,14 @@ impl Default for Builder {
             },
             first: Vec::new(),
         }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 

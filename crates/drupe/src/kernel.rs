@@ -4,6 +4,7 @@
 #[cfg(feature = "tokio")]
 use std::any::Any;
 use std::ffi::{CStr, CString};
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,6 +21,12 @@ use crate::sys::{self, AT_FDCWD, Sys};
 #[derive(Clone)]
 pub struct Kernel {
     pub(crate) inner: Arc<KernelInner>,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kernel").field(&self.inner.sys.id()).finish()
+    }
 }
 
 /// A kernel and what is arranged inside it.
@@ -252,6 +259,12 @@ fn ignore_exists(result: sys::Result<()>) -> sys::Result<()> {
 /// Memory of a kernel's own: what direct I/O reads into and writes from. The
 /// program sees it as a slice. From [`Kernel::buffer`].
 pub struct Buffer(pub(crate) drupe_machine::Buffer);
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer").field("len", &self.len()).finish()
+    }
+}
 
 impl Deref for Buffer {
     type Target = [u8];

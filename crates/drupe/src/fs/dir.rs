@@ -1,6 +1,7 @@
 //! [`Dir`]: an open directory, whose entries are reached by name.
 
 use std::ffi::{CStr, OsStr, OsString};
+use std::fmt;
 use std::fs::Permissions;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
@@ -23,6 +24,12 @@ pub struct Dir {
     // Closed before the mount is let go.
     fd: OwnedFd,
     mount: Arc<MountInner>,
+}
+
+impl fmt::Debug for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dir({:?})", self.fd)
+    }
 }
 
 impl Dir {

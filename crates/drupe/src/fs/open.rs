@@ -9,7 +9,7 @@ use crate::{File, Mount};
 
 /// How to open a file, as [`std::fs::OpenOptions`]. From [`Mount::options`] for
 /// paths, or [`OpenOptions::new`] for [`Dir::open`](crate::Dir::open).
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct OpenOptions {
     mount: Option<Mount>,
     read: bool,
