@@ -67,8 +67,13 @@ impl Dir {
         Ok(ReadDir::new(again, Path::new(""), &self.mount))
     }
 
-    /// Opens a file. ELOOP if it is a symbolic link.
-    pub fn open(&self, name: impl AsRef<OsStr>, options: &OpenOptions) -> Result<File> {
+    /// Opens a file for reading. ELOOP if it is a symbolic link.
+    pub fn open(&self, name: impl AsRef<OsStr>) -> Result<File> {
+        self.open_with(name, OpenOptions::new().read(true))
+    }
+
+    /// Opens a file as the options say. ELOOP if it is a symbolic link.
+    pub fn open_with(&self, name: impl AsRef<OsStr>, options: &OpenOptions) -> Result<File> {
         let name = name.as_ref();
         let flags = options.flags();
         let (flags, mode) = flags.map_err(|e| Error::at("open", name, e))?;
