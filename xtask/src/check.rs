@@ -21,6 +21,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
                 .args(["--deny", "warnings"]),
         )?;
     }
+    // The fuzz targets are a workspace of their own, which a nightly toolchain builds.
+    let mut fuzzed = cargo();
+    fuzzed.args(["clippy", "--lib", "--locked"]);
+    for package in ["formats", "links", "netadmin", "ondisk"] {
+        let feature = format!("drupe-{package}/fuzzing");
+        fuzzed.args(["--package", &format!("drupe-{package}")]);
+        fuzzed.args(["--features", &feature]);
+    }
+    run_command(fuzzed.args(["--", "--deny", "warnings"]))?;
     run_command(
         cargo()
             .args([

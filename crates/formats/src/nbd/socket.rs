@@ -36,7 +36,7 @@ impl Socket {
     /// For fuzz targets.
     #[cfg(feature = "fuzzing")]
     pub(super) fn connected(socket: OwnedFd) -> Socket {
-        Socket(socket)
+        Socket::new(socket)
     }
 
     /// Connects to a TCP server, by its first address that answers.
