@@ -22,6 +22,11 @@
 //!
 //! Any thread may use any of these. Calls enter the kernel through
 //! `drupe_machine`; the private module `sys` is the one that makes them.
+//!
+//! # Features
+//! - `net` (on by default): sockets, namespaces and polling, the module `net`. What
+//!   arranges a network is the crate `drupe-netadmin`.
+//! - `tokio`: sockets for that runtime, the module `net::tokio`.
 
 mod attached_link;
 mod builder;
