@@ -4,5 +4,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|packet: &[u8]| {
-    drupe::fuzzing::dhcp(packet);
+    drupe_netadmin::fuzzing::dhcp(packet);
 });

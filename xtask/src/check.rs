@@ -12,21 +12,24 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             .args(["clippy", "--workspace", "--all-targets", "--locked", "--"])
             .args(["--deny", "warnings"]),
     )?;
-    // What only fuzz targets use.
-    let fuzzed = [
-        "drupe",
-        "drupe-formats",
-        "drupe-links",
-        "drupe-ondisk",
-        "drupe-tree",
-    ];
-    let mut clippy = cargo();
-    clippy.args(["clippy", "--lib", "--locked"]);
-    for package in fuzzed {
-        let feature = format!("{package}/fuzzing");
-        clippy.args(["--package", package, "--features", &feature]);
+    // Without what the rest of the workspace asks of it.
+    for features in ["", "net"] {
+        run_command(
+            cargo()
+                .args(["clippy", "--package", "drupe", "--lib", "--locked"])
+                .args(["--no-default-features", "--features", features, "--"])
+                .args(["--deny", "warnings"]),
+        )?;
     }
-    run_command(clippy.args(["--", "--deny", "warnings"]))?;
+    // The fuzz targets are a workspace of their own, which a nightly toolchain builds.
+    let mut fuzzed = cargo();
+    fuzzed.args(["clippy", "--lib", "--locked"]);
+    for package in ["formats", "links", "netadmin", "ondisk", "tree"] {
+        let feature = format!("drupe-{package}/fuzzing");
+        fuzzed.args(["--package", &format!("drupe-{package}")]);
+        fuzzed.args(["--features", &feature]);
+    }
+    run_command(fuzzed.args(["--", "--deny", "warnings"]))?;
     run_command(
         cargo()
             .args([

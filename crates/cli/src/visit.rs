@@ -10,7 +10,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use drupe::{Dir, DirEntry, File, Metadata, Mount, OpenOptions};
+use drupe::{Dir, DirEntry, File, Metadata, Mount};
 
 use crate::exit::Failure;
 use crate::interrupt::Signals;
@@ -70,7 +70,7 @@ impl Node<'_> {
     /// Opens it for reading; for regular files.
     pub(crate) fn open(&self) -> drupe::Result<File> {
         match self.within {
-            Some((dir, name)) => dir.open(name, OpenOptions::new().read(true)),
+            Some((dir, name)) => dir.open(name),
             None => self.mount.open(self.path),
         }
     }

@@ -8,7 +8,6 @@ use drupe_machine::LinkId;
 
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelInner};
-use crate::net::Interface;
 
 /// A link that was added to a kernel: an Ethernet interface `eth0`, `eth1` and
 /// so on, which has no address yet and is down. From [`Kernel::add_link`].
@@ -41,13 +40,11 @@ impl AttachedLink {
         self.id.index()
     }
 
-    /// The interface, to set up and to give addresses. It is looked for in the
-    /// namespace that the calling thread is in, which must be the link's.
-    pub fn interface(&self) -> Result<Interface> {
-        let kernel = Kernel {
+    /// The kernel it was added to.
+    pub fn kernel(&self) -> Kernel {
+        Kernel {
             inner: Arc::clone(&self.kernel),
-        };
-        Ok(kernel.network()?.link_by_index(self.index()))
+        }
     }
 
     /// Removes the interface, whoever uses it, and lets go of the link.

@@ -1,14 +1,13 @@
 //! [`Builder`]: how a kernel is to run, and its start.
 
+use std::fmt;
 use std::sync::Arc;
 
 use drupe_host::Host;
-use drupe_host::link::Link;
 use drupe_machine::{Config, Machine, Ram};
 
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelInner};
-use crate::net;
 
 impl Kernel {
     /// Boots a kernel with the default settings.
@@ -26,8 +25,11 @@ impl Kernel {
 #[must_use = "boot() starts the kernel"]
 pub struct Builder {
     config: Config,
-    links: Vec<(Arc<dyn Link>, net::Config)>,
+    first: Vec<Box<First>>,
 }
+
+/// What a kernel does before anybody has it.
+type First = dyn FnOnce(&Kernel) -> Result<()> + Send + Sync;
 
 impl Default for Builder {
     fn default() -> Builder {
@@ -36,8 +38,16 @@ impl Default for Builder {
                 snapshot: drupe_snapshot::snapshot(),
                 ..Config::default()
             },
-            links: Vec::new(),
+            first: Vec::new(),
         }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,29 +100,26 @@ impl Builder {
         self
     }
 
-    /// Adds a network link and configures its interface, by hand or by DHCP: the
-    /// first one is `eth0`, the next `eth1`. With any link, `lo` is up too.
-    ///
-    /// [`Kernel::add_link`] and [`Network::configure`](net::Network::configure)
-    /// do it later, and tell more of it.
-    pub fn link(mut self, link: impl Link + 'static, config: net::Config) -> Builder {
-        self.links.push((Arc::new(link), config));
+    /// Does this with the kernel that has booted, before [`Builder::boot`]
+    /// returns it. Several are done in their order; an error of one is that of
+    /// booting.
+    pub fn on_boot(
+        mut self,
+        first: impl FnOnce(&Kernel) -> Result<()> + Send + Sync + 'static,
+    ) -> Builder {
+        self.first.push(Box::new(first));
         self
     }
 
-    /// Boots it. With links, it is up when their interfaces are.
+    /// Boots it.
     pub fn boot(self) -> Result<Kernel> {
         let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
         let inner = KernelInner::new(machine).map_err(|e| Error::new("boot", e))?;
         let kernel = Kernel {
             inner: Arc::new(inner),
         };
-        if !self.links.is_empty() {
-            kernel.network()?.link("lo")?.set_up()?;
-        }
-        for (link, config) in self.links {
-            let name = kernel.add_link(link)?.interface()?.name()?;
-            kernel.network()?.configure(&name, &config)?;
+        for first in self.first {
+            first(&kernel)?;
         }
         Ok(kernel)
     }

@@ -1,5 +1,6 @@
 //! [`Disk`]: a disk to be plugged into a kernel; [`AttachedDisk`]: one that is.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,15 @@ use crate::{BlockDevice, CutShort, Format};
 pub struct Disk {
     backend: Arc<dyn BlockDevice>,
     format: Option<Format>,
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk")
+            .field("format", &self.format)
+            .field("size", &self.backend.geometry().size)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How to open a disk. From [`Disk::options`].
@@ -174,6 +184,15 @@ impl Disk {
 #[derive(Clone)]
 pub struct AttachedDisk {
     pub(crate) inner: Arc<DiskInner>,
+}
+
+impl fmt::Debug for AttachedDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttachedDisk")
+            .field("name", &self.inner.name)
+            .field("format", &self.inner.format)
+            .finish_non_exhaustive()
+    }
 }
 
 pub(crate) struct DiskInner {

@@ -158,7 +158,9 @@ fn describe_host(error: &io::Error) -> String {
 }
 
 impl Error {
-    pub(crate) fn new(operation: &'static str, cause: impl Into<Cause>) -> Error {
+    /// An operation that failed without a path. For crates that add operations to
+    /// those of this one.
+    pub fn new(operation: &'static str, cause: impl Into<Cause>) -> Error {
         Error(Box::new(Context {
             operation,
             path: None,
@@ -167,11 +169,8 @@ impl Error {
         }))
     }
 
-    pub(crate) fn at(
-        operation: &'static str,
-        path: impl AsRef<Path>,
-        cause: impl Into<Cause>,
-    ) -> Error {
+    /// An operation on a path, or another name of what it was done to.
+    pub fn at(operation: &'static str, path: impl AsRef<Path>, cause: impl Into<Cause>) -> Error {
         let mut error = Error::new(operation, cause);
         error.0.path = Some(path.as_ref().to_owned());
         error
@@ -188,14 +187,14 @@ impl Error {
         error
     }
 
-    /// The same of another operation: the one that the user knows.
-    pub(crate) fn with_operation(mut self, operation: &'static str) -> Error {
+    /// The same error of another operation: the one that the caller asked for.
+    pub fn with_operation(mut self, operation: &'static str) -> Error {
         self.0.operation = operation;
         self
     }
 
-    /// The same of another path: the one that the user knows.
-    pub(crate) fn with_path(mut self, path: impl AsRef<Path>) -> Error {
+    /// The same error of another path: the one that the caller gave.
+    pub fn with_path(mut self, path: impl AsRef<Path>) -> Error {
         self.0.path = Some(path.as_ref().to_owned());
         self
     }
@@ -348,6 +347,15 @@ impl From<Error> for io::Error {
             Some(errno) => errno.into(),
             None => io::Error::new(error.kind(), error),
         }
+    }
+}
+
+/// Without the detour through [`Error`], which is an allocation: a call that
+/// would block is no event.
+pub(crate) fn io_error(operation: &'static str, error: drupe_machine::Error) -> io::Error {
+    match error {
+        drupe_machine::Error::Errno(errno) => errno.into(),
+        error => Error::new(operation, error).into(),
     }
 }
 

@@ -4,6 +4,7 @@
 #[cfg(feature = "tokio")]
 use std::any::Any;
 use std::ffi::{CStr, CString};
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,6 +22,12 @@ use crate::watched_disk::WriteError;
 #[derive(Clone)]
 pub struct Kernel {
     pub(crate) inner: Arc<KernelInner>,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kernel").field(&self.inner.sys.id()).finish()
+    }
 }
 
 /// A kernel and what is arranged inside it.
@@ -83,6 +90,16 @@ impl Kernel {
         let interrupter = self.inner.sys.machine().interrupter();
         let interrupter = interrupter.map_err(|e| Error::new("interrupter", e))?;
         Ok(Interrupter(interrupter))
+    }
+
+    /// Fills `bytes` from the kernel's generator of random numbers (getrandom(2)),
+    /// which [`Host::random`](crate::Host::random) has seeded.
+    pub fn random(&self, mut bytes: &mut [u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let filled = self.inner.sys.random(bytes);
+            bytes = &mut bytes[filled.map_err(|e| Error::new("random", e))?..];
+        }
+        Ok(())
     }
 
     /// What the kernel has logged so far.
@@ -246,6 +263,12 @@ fn ignore_exists(result: sys::Result<()>) -> sys::Result<()> {
 /// Memory of a kernel's own: what direct I/O reads into and writes from. The
 /// program sees it as a slice. From [`Kernel::buffer`].
 pub struct Buffer(pub(crate) drupe_machine::Buffer);
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer").field("len", &self.len()).finish()
+    }
+}
 
 impl Deref for Buffer {
     type Target = [u8];

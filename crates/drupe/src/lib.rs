@@ -22,6 +22,11 @@
 //!
 //! Any thread may use any of these. Calls enter the kernel through
 //! `drupe_machine`; the private module `sys` is the one that makes them.
+//!
+//! # Features
+//! - `net` (on by default): sockets, namespaces and polling, the module `net`. What
+//!   arranges a network is the crate `drupe-netadmin`.
+//! - `tokio`: sockets for that runtime, the module `net::tokio`.
 
 mod attached_link;
 mod builder;
@@ -30,11 +35,10 @@ mod device;
 mod disk;
 mod error;
 mod fs;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
 mod kernel;
+mod kernel_file;
 mod mount;
+#[cfg(feature = "net")]
 pub mod net;
 mod partition;
 mod sys;
@@ -64,6 +68,7 @@ pub use fs::{
     OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
 };
 pub use kernel::{Buffer, Interrupter, Kernel};
+pub use kernel_file::KernelFile;
 pub use mount::{AccessTimes, Mount, MountOptions};
 pub use partition::Partition;
 pub use sys::nr;

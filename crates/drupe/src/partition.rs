@@ -1,6 +1,7 @@
 //! [`Partition`]: a part of a disk that can hold a filesystem: a device, and what
 //! the partition table says of it.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use drupe_ondisk::SECTOR;
@@ -21,6 +22,16 @@ use crate::window::Window;
 /// volume made of such. Keeps its disk, or what the volume is made of.
 #[derive(Clone)]
 pub struct Partition(pub(crate) Device);
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partition")
+            .field("name", &self.0.name)
+            .field("start", &self.0.start)
+            .field("size", &self.0.size)
+            .finish_non_exhaustive()
+    }
+}
 
 impl AttachedDisk {
     /// All of it, for a filesystem without a partition table.

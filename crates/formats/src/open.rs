@@ -1,5 +1,6 @@
 //! [`open()`]: an image file, whatever its format.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,15 @@ pub struct Opened {
     pub disk: Arc<dyn Disk>,
     /// What it is.
     pub format: Format,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("format", &self.format)
+            .field("size", &self.disk.geometry().size)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Opens the image file or block device at `path`, and locks it.

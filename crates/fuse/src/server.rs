@@ -11,6 +11,7 @@
 //! then on. In any case all that was written is with the drupe kernel when the
 //! server has ended, and the caller unmounts there.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -118,6 +119,14 @@ pub struct Server {
     shared: Arc<Shared>,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Checks that one can mount on `dir`: it is an empty directory.

@@ -17,6 +17,7 @@ use drupe_host::disk::Disk;
 use drupe_host::link::Link;
 use drupe_host::log::Listener;
 use drupe_host::{Host, SystemHost};
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,6 +43,17 @@ pub struct Config {
     /// its memory no shared file, and nothing is added to the command line. Default:
     /// none, the kernel boots.
     pub snapshot: Option<&'static Snapshot>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("memory", &self.memory)
+            .field("ram", &self.ram)
+            .field("command_line", &self.command_line)
+            .field("snapshot", &self.snapshot.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Config {

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use drupe::net::Netlink;
-use drupe::net::netlink::Body;
+use drupe_netadmin::Netlink;
+use drupe_netadmin::netlink::Body;
 
 use crate::error::Result;
 use crate::supervisor::Supervisor;

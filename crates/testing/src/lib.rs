@@ -3,10 +3,12 @@
 //! [`anyone`] has directories that every user can reach, and programs in them,
 //! for tests that become another user. [`skipped()`] is what a test calls that
 //! cannot run on this machine: no test passes in silence without having tested
-//! anything.
+//! anything. [`assert_auto_traits!`] says which types are `Send`, `Sync` and
+//! `Unpin`.
 #![forbid(unsafe_code)]
 
 pub mod anyone;
+pub mod auto_traits;
 mod skipped;
 
 pub use skipped::skipped;

@@ -1,7 +1,7 @@
 //! Trees of files: copied between the host and images, archived, extracted, made as
 //! manifests say.
 //!
-//! - [`copy`] does what cp(1) does, [`write_stream`] fills one file.
+//! - [`copy()`] does what cp(1) does, [`write_stream`] fills one file.
 //! - [`archive`] and [`extract`] write and read tar archives.
 //! - [`build`] makes what a manifest describes: mtree(5), or a dump of composefs.
 //!

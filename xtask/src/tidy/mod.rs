@@ -38,6 +38,7 @@ const UNSAFE: &[&str] = &[
     "drupe-image",
     "drupe-links",
     "drupe-machine",
+    "drupe-netadmin",
     "drupe-run",
     "drupe",
 ];

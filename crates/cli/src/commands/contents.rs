@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::PermissionsExt;
 
-use drupe::{File, Mount};
+use drupe::{File, Mount, OpenOptions};
 
 use crate::args::{Truncate, Write};
 use crate::context::Context;
@@ -25,9 +25,10 @@ pub(crate) fn truncate(
     let mut report = Report::default();
     for (path, mount) in context.targets(&command.paths)? {
         let resize = || -> Result<()> {
-            let mut options = mount.options();
+            let mut options = OpenOptions::new();
             options.write(true).mode(0o666 & !umask);
-            let file = match options.create(!command.no_create).open(&path.path) {
+            options.create(!command.no_create);
+            let file = match mount.open_with(&path.path, &options) {
                 Err(error) if command.no_create && error.errno() == Some(drupe::Errno::NOENT) => {
                     return Ok(());
                 }
@@ -88,9 +89,9 @@ fn append(
 ) -> Result<()> {
     let umask = Umask::get();
     let existed = mount.metadata(&path.path).is_ok();
-    let mut options = mount.options();
+    let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o666 & !umask);
-    let file = options.open(&path.path)?;
+    let file = mount.open_with(&path.path, &options)?;
     let old_len = file.metadata()?.len();
     let change = || -> Result<()> {
         copy_stdin(context, &file)?;

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use drupe::{File, Kernel, Mount, MountOptions};
+use drupe::{File, Kernel, Mount, MountOptions, OpenOptions};
 use serde::Serialize;
 
 /// Levels of syslog(2) down to this one are complaints.
@@ -26,9 +26,9 @@ pub(super) struct KernelLog {
 impl KernelLog {
     pub(super) fn open(kernel: &Kernel) -> drupe::Result<KernelLog> {
         let proc = kernel.mount_virtual("proc", MountOptions::new())?;
-        let mut options = proc.options();
+        let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
-        let file = options.open("/kmsg")?;
+        let file = proc.open_with("/kmsg", &options)?;
         let mut log = KernelLog { file, _proc: proc };
         log.complaints();
         Ok(log)

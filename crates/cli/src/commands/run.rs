@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Error};
 use clap::ArgMatches;
 use drupe::Kernel;
-use drupe::net::{Config, Network, Route};
 use drupe_links::{LinkSpec, Opener};
+use drupe_netadmin::{Config, Network, NetworkExt, Route};
 use drupe_run::Program;
 
 use crate::args::{DHCP, Global, Run};

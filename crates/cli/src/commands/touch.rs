@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use drupe::{Errno, FileTimes, Mount};
+use drupe::{Errno, FileTimes, Mount, OpenOptions};
 
 use crate::args::Touch;
 use crate::context::Context;
@@ -72,9 +72,9 @@ fn touch(
             if command.no_create || command.no_dereference {
                 return Ok(());
             }
-            let mut options = mount.options();
+            let mut options = OpenOptions::new();
             options.write(true).create(true).mode(0o666 & !umask);
-            let file = options.open(path)?;
+            let file = mount.open_with(path, &options)?;
             Ok(file.set_times(new)?)
         }
         result => Ok(result?),

@@ -13,21 +13,31 @@ const COPY_CHUNK: usize = 1 << 30;
 impl Mount {
     /// Opens a file for reading.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<File> {
-        self.options().read(true).open(path)
+        self.open_with(path, OpenOptions::new().read(true))
     }
 
     /// Opens a file for writing; empties it, or creates it with mode 0o644.
     pub fn create(&self, path: impl AsRef<Path>) -> Result<File> {
-        self.options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
+        let mut options = OpenOptions::new();
+        self.open_with(path, options.write(true).create(true).truncate(true))
     }
 
-    /// Options to open a file with.
-    pub fn options(&self) -> OpenOptions {
-        OpenOptions::of(self)
+    /// Opens a file as the options say ([`std::fs::OpenOptions::open`]).
+    ///
+    /// ```no_run
+    /// # fn f(root: &drupe::Mount) -> drupe::Result<()> {
+    /// use drupe::OpenOptions;
+    /// let log = root.open_with("/var/log/all", OpenOptions::new().append(true))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open_with(&self, path: impl AsRef<Path>, options: &OpenOptions) -> Result<File> {
+        let path = path.as_ref();
+        let flags = options.flags();
+        let (flags, mode) = flags.map_err(|e| Error::at("open", path, e))?;
+        let fd = self.inner.open(path, flags, mode);
+        let fd = fd.map_err(|e| Error::at("open", path, e))?;
+        Ok(File::new(fd, &self.inner))
     }
 
     /// Opens a directory, to work on its entries by their names alone.
@@ -87,13 +97,9 @@ impl Mount {
         let (from, to) = (from.as_ref(), to.as_ref());
         let source = self.open(from)?;
         let metadata = source.metadata().map_err(|e| e.with_path(from))?;
-        let target = self
-            .options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(metadata.mode())
-            .open(to)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        let target = self.open_with(to, options.mode(metadata.mode()))?;
         let copy = || {
             let sys = source.fd.sys();
             let mut copied = 0;

@@ -1,6 +1,7 @@
 //! [`Dir`]: an open directory, whose entries are reached by name.
 
 use std::ffi::{CStr, OsStr, OsString};
+use std::fmt;
 use std::fs::Permissions;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
@@ -23,6 +24,12 @@ pub struct Dir {
     // Closed before the mount is let go.
     fd: OwnedFd,
     mount: Arc<MountInner>,
+}
+
+impl fmt::Debug for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dir({:?})", self.fd)
+    }
 }
 
 impl Dir {
@@ -60,8 +67,13 @@ impl Dir {
         Ok(ReadDir::new(again, Path::new(""), &self.mount))
     }
 
-    /// Opens a file. ELOOP if it is a symbolic link.
-    pub fn open(&self, name: impl AsRef<OsStr>, options: &OpenOptions) -> Result<File> {
+    /// Opens a file for reading. ELOOP if it is a symbolic link.
+    pub fn open(&self, name: impl AsRef<OsStr>) -> Result<File> {
+        self.open_with(name, OpenOptions::new().read(true))
+    }
+
+    /// Opens a file as the options say. ELOOP if it is a symbolic link.
+    pub fn open_with(&self, name: impl AsRef<OsStr>, options: &OpenOptions) -> Result<File> {
         let name = name.as_ref();
         let flags = options.flags();
         let (flags, mode) = flags.map_err(|e| Error::at("open", name, e))?;

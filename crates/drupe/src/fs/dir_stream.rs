@@ -1,6 +1,7 @@
 //! [`DirStream`]: an open directory that is read from any position.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -22,6 +23,15 @@ pub struct DirStream {
     /// Where the last one began.
     before: i64,
     _mount: Arc<MountInner>,
+}
+
+impl fmt::Debug for DirStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DirStream")
+            .field("fd", &self.fd)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An entry of a [`DirStream`].

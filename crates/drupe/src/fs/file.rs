@@ -38,6 +38,7 @@ impl File {
         self.fd.sys()
     }
 
+    #[cfg(feature = "net")]
     pub(crate) fn descriptor(&self) -> &OwnedFd {
         &self.fd
     }

@@ -1,17 +1,12 @@
 //! [`OpenOptions`]: how to open a file.
 
-use std::path::Path;
-
 use drupe_abi::Errno;
 
-use crate::error::{Cause, Error, Result};
-use crate::{File, Mount};
-
-/// How to open a file, as [`std::fs::OpenOptions`]. From [`Mount::options`] for
-/// paths, or [`OpenOptions::new`] for [`Dir::open`](crate::Dir::open).
-#[derive(Clone)]
+/// How to open a file, as [`std::fs::OpenOptions`]: of which mount or directory,
+/// [`Mount::open_with`](crate::Mount::open_with) and
+/// [`Dir::open_with`](crate::Dir::open_with) say.
+#[derive(Debug, Clone)]
 pub struct OpenOptions {
-    mount: Option<Mount>,
     read: bool,
     write: bool,
     append: bool,
@@ -32,7 +27,6 @@ impl OpenOptions {
     /// All off; a file that is created gets mode 0o644.
     pub fn new() -> OpenOptions {
         OpenOptions {
-            mount: None,
             read: false,
             write: false,
             append: false,
@@ -41,13 +35,6 @@ impl OpenOptions {
             create_new: false,
             mode: 0o644,
             custom_flags: 0,
-        }
-    }
-
-    pub(super) fn of(mount: &Mount) -> OpenOptions {
-        OpenOptions {
-            mount: Some(mount.clone()),
-            ..OpenOptions::new()
         }
     }
 
@@ -97,19 +84,6 @@ impl OpenOptions {
     pub fn custom_flags(&mut self, flags: i32) -> &mut OpenOptions {
         self.custom_flags = flags;
         self
-    }
-
-    /// Opens a path of the mount whose [`Mount::options`] these are.
-    pub fn open(&self, path: impl AsRef<Path>) -> Result<File> {
-        let path = path.as_ref();
-        let failed = |e: Cause| Error::at("open", path, e);
-        let (flags, mode) = self.flags().map_err(|e| failed(e.into()))?;
-        let mount = self
-            .mount
-            .as_ref()
-            .ok_or_else(|| failed(Errno::INVAL.into()))?;
-        let fd = mount.inner.open(path, flags, mode);
-        Ok(File::new(fd.map_err(|e| failed(e.into()))?, &mount.inner))
     }
 
     /// Flags and mode for openat2(2), by the rules of std: EINVAL for

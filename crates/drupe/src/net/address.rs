@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use drupe_abi::Errno;
 use drupe_machine::Error;
 
+use super::named;
+use crate::error::Result;
 use crate::sys::{self, RawAddress};
 
 /// Where a socket is: an address of one of the families.
@@ -86,6 +88,25 @@ impl SocketAddress {
     /// A path of the kernel's own tree.
     pub fn path(path: impl Into<PathBuf>) -> SocketAddress {
         SocketAddress::Unix(UnixAddress::Path(path.into()))
+    }
+
+    /// Its `struct sockaddr`, as system calls and netlink attributes have it;
+    /// EINVAL when it does not fit.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let raw = named("encode address", self.encode())?;
+        Ok(raw.as_bytes().to_vec())
+    }
+
+    /// What a `struct sockaddr` says; [`SocketAddress::Other`] if it is of no
+    /// family that is known here, or too short for its own.
+    pub fn from_bytes(bytes: &[u8]) -> SocketAddress {
+        let mut raw = RawAddress::empty();
+        match raw.bytes.get_mut(..bytes.len()) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => return SocketAddress::Other(bytes.to_vec()),
+        }
+        raw.len = bytes.len();
+        SocketAddress::decode(&raw)
     }
 
     /// EINVAL when it does not fit.
@@ -322,6 +343,19 @@ mod tests {
         for address in all {
             let raw = address.encode().unwrap();
             assert_eq!(SocketAddress::decode(&raw), address);
+        }
+    }
+
+    #[test]
+    fn bytes_go_there_and_back() {
+        let address = SocketAddress::Ip("[fe80::1%7]:80".parse().unwrap());
+        let bytes = address.to_bytes().unwrap();
+        assert_eq!(bytes.len(), 28);
+        assert_eq!(SocketAddress::from_bytes(&bytes), address);
+        let odd = [&[2, 0, 1][..], &[9; 500]];
+        for bytes in odd {
+            let other = SocketAddress::Other(bytes.to_vec());
+            assert_eq!(SocketAddress::from_bytes(bytes), other);
         }
     }
 

@@ -1,8 +1,8 @@
-//! Networking with a kernel's own stack: sockets as those of [`std::net`], and
-//! what arranges interfaces, addresses and routes.
+//! Networking with a kernel's own stack: sockets as those of [`std::net`].
 //!
 //! ```no_run
 //! use drupe::net::{TcpListener, TcpStream};
+//! use drupe_netadmin::NetworkExt;
 //! use std::io::{Read, Write};
 //!
 //! let kernel = drupe::Kernel::boot()?;
@@ -21,10 +21,10 @@
 //! all other kinds of sockets. Names in addresses are resolved by the host: the
 //! kernel has no resolver.
 //!
-//! A fresh kernel has one interface, `lo`, which is down. [`Network`] (from
-//! [`Kernel::network`](crate::Kernel::network)) is what changes that; a
-//! [`Namespace`] is another network in the same kernel. [`Poll`] waits for many
-//! sockets in one thread, and with the feature `tokio` there is `net::tokio`.
+//! A fresh kernel has one interface, `lo`, which is down. The crate
+//! `drupe-netadmin` is what changes that; a [`Namespace`] is another network in
+//! the same kernel. [`Poll`] waits for many sockets in one thread, and with the
+//! feature `tokio` there is `net::tokio`.
 //!
 //! # Blocking, interrupting, ending
 //! A call that blocks ends with `EINTR` when its thread's
@@ -39,68 +39,26 @@
 //! thread may use it.
 
 mod address;
-mod body;
-mod config;
-mod dhcp;
-mod dhcp_packet;
-mod filter;
-mod filter_rule;
-mod info;
-mod interface;
-mod interface_info;
 mod message;
 mod namespace;
-mod neighbour;
-mod netem;
-pub mod netlink;
-mod network;
-mod new_link;
 mod notice;
 mod options;
-mod options_ip;
-mod options_tcp;
 mod poll;
-mod prefix;
-mod qdisc;
 mod resolve;
-mod route;
-mod rule;
 mod socket;
-mod sysctl;
 mod tcp;
 #[cfg(feature = "tokio")]
 pub mod tokio;
-mod tun;
 mod udp;
-mod value;
-mod wireguard;
 
 pub use address::{PacketAddress, SocketAddress, UnixAddress};
-pub use config::{Config, Lease};
-#[cfg(feature = "fuzzing")]
-pub(crate) use dhcp_packet::parse_dhcp;
-pub use filter_rule::{FilterHook, FilterRule};
-pub use info::{TcpInfo, TcpState};
-pub use interface::{Address, Interface};
-pub use interface_info::InterfaceInfo;
 pub use message::{Control, Received};
 pub use namespace::Namespace;
-pub use neighbour::Neighbour;
-pub use netem::Netem;
-pub use netlink::Netlink;
-pub use network::Network;
-pub use new_link::{BondMode, NewLink};
-pub use poll::{Event, Events, Interest, Poll, Source, Token};
-pub use prefix::Prefix;
-pub use qdisc::{HtbClass, Qdisc};
-pub use route::{Route, RouteKind};
-pub use rule::Rule;
+pub use options::{OptionValue, TcpInfo, TcpState};
+pub use poll::{Descriptor, Event, Events, Interest, Poll, Source, Token};
 pub use socket::{Domain, Protocol, Socket, Type};
 pub use tcp::{Incoming, TcpListener, TcpStream};
-pub use tun::{Tun, TunMode};
 pub use udp::UdpSocket;
-pub use value::OptionValue;
-pub use wireguard::{WireGuard, WireGuardInfo, WireGuardKey, WireGuardPeer, WireGuardPeerInfo};
 
 use crate::error::{Error, Result};
 use crate::sys;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drupe_machine::without_deadline;
 
-use super::{Network, named};
+use super::named;
 use crate::Kernel;
 use crate::error::Result;
 use crate::kernel::{KernelInner, Pseudo};
@@ -20,8 +20,8 @@ use crate::sys::{self, OwnedFd};
 /// the first namespace.
 #[derive(Clone)]
 pub struct Namespace {
-    pub(super) fd: Arc<OwnedFd>,
-    pub(super) kernel: Arc<KernelInner>,
+    fd: Arc<OwnedFd>,
+    kernel: Arc<KernelInner>,
 }
 
 impl Namespace {
@@ -43,7 +43,7 @@ impl Namespace {
         named("namespace", Namespace::here(&kernel.inner))
     }
 
-    pub(super) fn here(kernel: &Arc<KernelInner>) -> sys::Result<Namespace> {
+    fn here(kernel: &Arc<KernelInner>) -> sys::Result<Namespace> {
         kernel.need(Pseudo::Proc)?;
         Ok(Namespace {
             fd: Arc::new(kernel.sys.network_namespace()?),
@@ -59,16 +59,16 @@ impl Namespace {
         named("enter namespace", self.enter(f))
     }
 
-    pub(super) fn enter<T>(&self, f: impl FnOnce() -> T) -> sys::Result<T> {
+    fn enter<T>(&self, f: impl FnOnce() -> T) -> sys::Result<T> {
         let before = Namespace::here(&self.kernel)?;
         self.kernel.sys.enter_network(self.fd.raw())?;
         let _back = Back(&before);
         Ok(f())
     }
 
-    /// What arranges it.
-    pub fn network(&self) -> Result<Network> {
-        Network::of(self)
+    /// Its descriptor in the kernel, for [`Kernel::syscall`] and netlink.
+    pub fn raw_fd(&self) -> i32 {
+        self.fd.raw()
     }
 
     /// The kernel it is in.

@@ -11,11 +11,11 @@ use drupe_abi::Errno;
 use drupe_machine::Watch;
 
 use super::notice::Notice;
-use super::{Socket, TcpListener, TcpStream, Tun, UdpSocket, named};
+use super::{Socket, TcpListener, TcpStream, UdpSocket, named};
 use crate::error::{Error, Result};
 use crate::kernel::KernelInner;
-use crate::sys::{OwnedFd, Sys};
-use crate::{File, Kernel};
+use crate::sys::OwnedFd;
+use crate::{File, Kernel, KernelFile};
 
 /// What tells one source from another among the events of a [`Poll`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,32 +58,22 @@ impl BitOr for Interest {
     }
 }
 
-/// What a [`Poll`] can wait for: sockets, tuns, and files
-/// that are not of a disk's filesystem.
-pub trait Source: sealed::Source {}
-
-mod sealed {
-    use crate::sys::Sys;
-
-    pub trait Source {
-        #[doc(hidden)]
-        fn raw(&self) -> i32;
-        #[doc(hidden)]
-        #[expect(private_interfaces, reason = "nobody else can call it")]
-        fn owner(&self) -> &Sys;
-    }
+/// What a [`Poll`] can wait for: sockets, and files that are not of a disk's
+/// filesystem. A type that has one of these inside can be a source too.
+pub trait Source {
+    /// What is waited for.
+    fn descriptor(&self) -> Descriptor<'_>;
 }
+
+/// What a [`Source`] has for a [`Poll`].
+#[derive(Debug, Clone, Copy)]
+pub struct Descriptor<'a>(&'a OwnedFd);
 
 macro_rules! sources {
     ($($type:ty: $self:ident => $fd:expr;)*) => {$(
-        impl Source for $type {}
-        impl sealed::Source for $type {
-            fn raw(&$self) -> i32 {
-                $fd.raw()
-            }
-            #[expect(private_interfaces, reason = "nobody else can call it")]
-            fn owner(&$self) -> &Sys {
-                $fd.sys()
+        impl Source for $type {
+            fn descriptor(&$self) -> Descriptor<'_> {
+                Descriptor(&$fd)
             }
         }
     )*};
@@ -95,7 +85,7 @@ sources! {
     TcpListener: self => self.as_socket().fd;
     UdpSocket: self => self.as_socket().fd;
     File: self => self.descriptor();
-    Tun: self => self.fd;
+    KernelFile: self => self.descriptor();
     Poll: self => self.epoll;
 }
 
@@ -158,7 +148,8 @@ impl Poll {
         token: Token,
     ) -> Result<()> {
         let sys = &self.kernel.sys;
-        if source.owner().id() != sys.id() {
+        let Descriptor(fd) = source.descriptor();
+        if fd.sys().id() != sys.id() {
             return Err(Error::new(operation, Errno::INVAL));
         }
         if what != libc::EPOLL_CTL_DEL && !interest.is_edge() {
@@ -168,7 +159,7 @@ impl Poll {
             events: interest.0,
             u64: token.0,
         };
-        let done = sys.epoll_ctl(self.epoll.raw(), what, source.raw(), event);
+        let done = sys.epoll_ctl(self.epoll.raw(), what, fd.raw(), event);
         named(operation, done)
     }
 

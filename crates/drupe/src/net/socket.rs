@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use drupe_abi::Errno;
-use drupe_machine::Error as MachineError;
 
 use super::{SocketAddress, named};
 use crate::Kernel;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, Result, io_error};
 use crate::kernel::KernelInner;
 use crate::sys::{self, OwnedFd, RawAddress, Sys};
 
@@ -192,7 +191,7 @@ impl Socket {
         let connected = self.connect(address.clone());
         let result = match &connected {
             Err(error) if error.errno() == Some(Errno::INPROGRESS) => {
-                match self.wait(libc::POLLOUT, timeout) {
+                match self.ready(libc::POLLOUT, timeout) {
                     Ok(true) => match self.take_errno()? {
                         None => Ok(()),
                         Some(errno) => Err(failed(errno.into())),
@@ -207,8 +206,14 @@ impl Socket {
         result
     }
 
-    /// Whether one of `events` happens in time.
-    pub(super) fn wait(&self, events: i16, timeout: Duration) -> sys::Result<bool> {
+    /// Waits until one of `events` (`libc::POLLIN` and so on) is true of it
+    /// (poll(2)); false when it takes longer than `timeout`. [`Poll`](super::Poll)
+    /// waits for many.
+    pub fn wait(&self, events: i16, timeout: Duration) -> Result<bool> {
+        named("wait", self.ready(events, timeout))
+    }
+
+    fn ready(&self, events: i16, timeout: Duration) -> sys::Result<bool> {
         let end = Instant::now().checked_add(timeout);
         let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
         loop {
@@ -358,15 +363,6 @@ impl Socket {
     pub(super) fn take_errno(&self) -> Result<Option<Errno>> {
         let code: i32 = self.option(libc::SOL_SOCKET, libc::SO_ERROR)?;
         Ok((code != 0).then(|| Errno::from_raw_os_error(code)))
-    }
-}
-
-/// Without the detour through [`Error`], which is an allocation: a call that
-/// would block is no event.
-pub(super) fn io_error(operation: &'static str, error: MachineError) -> io::Error {
-    match error {
-        MachineError::Errno(errno) => errno.into(),
-        error => Error::new(operation, error).into(),
     }
 }
 

@@ -35,6 +35,13 @@ impl Sys {
         Ok(len)
     }
 
+    /// getrandom(2): how many bytes is returned; all, up to 256.
+    pub(crate) fn random(&self, bytes: &mut [u8]) -> Result<usize> {
+        let args = [bytes.as_mut_ptr() as usize, bytes.len(), 0];
+        // SAFETY: writes within `bytes`.
+        unsafe { self.raw(nr::GETRANDOM, args) }
+    }
+
     pub(crate) fn write(&self, raw: i32, bytes: &[u8]) -> Result<usize> {
         let args = [fd(raw), bytes.as_ptr() as usize, bytes.len()];
         // SAFETY: reads `bytes`.
@@ -94,6 +101,13 @@ impl Sys {
     pub(crate) fn status_flags(&self, raw: i32) -> Result<i32> {
         self.plain(nr::FCNTL, [fd(raw), libc::F_GETFL as usize])
             .map(|flags| flags as i32)
+    }
+
+    /// Sets or clears `O_NONBLOCK`.
+    pub(crate) fn set_nonblocking(&self, raw: i32, yes: bool) -> Result<()> {
+        let flags = self.status_flags(raw)? & !libc::O_NONBLOCK;
+        let nonblocking = if yes { libc::O_NONBLOCK } else { 0 };
+        self.set_status_flags(raw, flags | nonblocking)
     }
 
     /// fcntl(2) with `F_DUPFD_CLOEXEC`.

@@ -13,9 +13,12 @@ mod handle;
 mod ioctl;
 mod mount;
 mod name;
+#[cfg(feature = "net")]
 mod namespace;
+#[cfg(feature = "net")]
 mod net;
 pub mod nr;
+#[cfg(feature = "net")]
 mod poll;
 #[cfg(feature = "tokio")]
 mod reactor;
@@ -25,6 +28,7 @@ pub(crate) use call::{Result, Sys};
 pub(crate) use fd::OwnedFd;
 pub(crate) use handle::RawHandle;
 pub(crate) use ioctl::DM_HEADER;
+#[cfg(feature = "net")]
 pub(crate) use net::RawAddress;
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::readable;

@@ -1,7 +1,6 @@
 //! Calls on sockets. Addresses and option values are bytes here; what they mean
 //! is in [`crate::net`].
 
-use std::ffi::{CStr, CString};
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
@@ -312,46 +311,5 @@ impl Sys {
 
     pub(crate) fn shutdown(&self, raw: i32, how: i32) -> Result<()> {
         self.plain(nr::SHUTDOWN, [fd(raw), how as usize]).map(drop)
-    }
-
-    /// Sets or clears `O_NONBLOCK`.
-    pub(crate) fn set_nonblocking(&self, raw: i32, yes: bool) -> Result<()> {
-        let flags = self.status_flags(raw)? & !libc::O_NONBLOCK;
-        let nonblocking = if yes { libc::O_NONBLOCK } else { 0 };
-        self.set_status_flags(raw, flags | nonblocking)
-    }
-
-    /// Makes of an open /dev/net/tun an interface, without packet headers: its
-    /// name is returned. EINVAL if `name` has more than 15 bytes.
-    pub(crate) fn tun_set(&self, raw: i32, name: &CStr, ethernet: bool) -> Result<CString> {
-        const TUNSETIFF: usize = 0x4004_54ca;
-        /// `struct ifreq`.
-        const REQUEST: usize = 40;
-        let kind = if ethernet {
-            libc::IFF_TAP
-        } else {
-            libc::IFF_TUN
-        };
-        let mut request = [0; REQUEST];
-        let bytes = name.to_bytes();
-        match request[..15].get_mut(..bytes.len()) {
-            Some(start) => start.copy_from_slice(bytes),
-            None => return Err(Error::Errno(Errno::INVAL)),
-        }
-        let flags = (kind | libc::IFF_NO_PI) as u16;
-        request[16..18].copy_from_slice(&flags.to_ne_bytes());
-        let args = [fd(raw), TUNSETIFF, request.as_mut_ptr() as usize];
-        // SAFETY: reads and writes a struct ifreq.
-        unsafe { self.raw(nr::IOCTL, args) }?;
-        let name = request[..16].split(|&byte| byte == 0).next();
-        // The kernel's names have no NUL.
-        Ok(CString::new(name.unwrap_or_default()).unwrap_or_default())
-    }
-
-    /// getrandom(2).
-    pub(crate) fn random(&self, bytes: &mut [u8]) -> Result<()> {
-        let args = [bytes.as_mut_ptr() as usize, bytes.len(), 0];
-        // SAFETY: writes within `bytes`. Up to 256 bytes come in one piece.
-        unsafe { self.raw(nr::GETRANDOM, args) }.map(drop)
     }
 }

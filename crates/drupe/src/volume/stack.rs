@@ -1,6 +1,7 @@
 //! [`Volumes`]: the tree of all that is on some disks: partitions, encrypted
 //! and logical volumes, arrays, whatever lies on what.
 
+use std::fmt;
 use std::sync::Arc;
 
 use drupe_ondisk::Error as VolumeError;
@@ -24,6 +25,7 @@ pub type Passphrases<'a> = dyn FnMut(&Volume, usize) -> Option<Zeroizing<Vec<u8>
 
 /// All that is on some disks: the disks first, then what is on them, each behind
 /// all that it is made of. From [`Kernel::volumes`].
+#[derive(Debug)]
 pub struct Volumes(Vec<Volume>);
 
 /// A disk, a partition or a volume, as [`Volumes`] found it.
@@ -36,6 +38,16 @@ pub struct Volume {
     disk: usize,
     depth: usize,
     trouble: Option<Error>,
+}
+
+impl fmt::Debug for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Volume")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("trouble", &self.trouble)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a [`Volume`] is.

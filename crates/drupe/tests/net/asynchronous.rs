@@ -9,6 +9,7 @@ use std::time::Duration;
 use drupe::net::tokio::{TcpListener, TcpStream, UdpSocket};
 use drupe::net::{Domain, Protocol, Socket, Type};
 use drupe::{Cause, Errno, Kernel, MountOptions};
+use drupe_netadmin::NetworkExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;

@@ -8,10 +8,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use drupe::net::{
-    Domain, Events, Interest, Namespace, Netlink, Network, Poll, Socket, SocketAddress,
-    TcpListener, TcpStream, Token, Tun, TunMode, Type, UdpSocket,
+    Domain, Events, Interest, Poll, Socket, SocketAddress, TcpListener, TcpStream, Token, Type,
+    UdpSocket,
 };
 use drupe::{Cause, Errno, Kernel};
+use drupe_netadmin::{Netlink, NetworkExt, TunMode};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::lab::{Outcome, bounded, kernel, together};
@@ -246,19 +247,4 @@ fn deadlines_end_what_blocks() -> Outcome {
     one.send(b"x")?;
     poll.wait(&mut Events::with_capacity(1), None)?;
     Ok(())
-}
-
-/// By any thread.
-#[test]
-fn everything_can_be_shared() {
-    fn shared<T: Send + Sync>() {}
-    shared::<Socket>();
-    shared::<TcpStream>();
-    shared::<TcpListener>();
-    shared::<UdpSocket>();
-    shared::<Poll>();
-    shared::<Netlink>();
-    shared::<Network>();
-    shared::<Namespace>();
-    shared::<Tun>();
 }

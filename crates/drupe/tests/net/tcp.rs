@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use drupe::net::{Domain, Protocol, Socket, TcpListener, TcpState, TcpStream, Type};
 use drupe::{Cause, Errno, Kernel};
+use drupe_netadmin::NetworkExt;
 
 use crate::lab::{Outcome, bounded, kernel, pattern, together};
 
@@ -118,10 +119,10 @@ fn connecting_to_silence_ends_in_time() -> Outcome {
     let kernel = kernel()?;
     // Packets to there are dropped without a word.
     let network = kernel.network()?;
-    let dummy = network.create("dummy0", &drupe::net::NewLink::Dummy)?;
+    let dummy = network.create("dummy0", &drupe_netadmin::NewLink::Dummy)?;
     dummy.add_address("10.0.0.1/24")?;
     dummy.set_up()?;
-    network.set_neighbour(&drupe::net::Neighbour::permanent(
+    network.set_neighbour(&drupe_netadmin::Neighbour::permanent(
         dummy.index(),
         [10, 0, 0, 2],
         [2, 0, 0, 0, 0, 2],

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use drupe::Errno;
-use drupe::net::{Domain, NewLink, Protocol, Socket, Type, UdpSocket};
+use drupe::net::{Domain, Protocol, Socket, Type, UdpSocket};
+use drupe_netadmin::{NetworkExt, NewLink};
 
 use crate::lab::{Outcome, bounded, kernel, pattern};
 

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use drupe::{AttachedDisk, Buffer, Disk, Errno, File, Kernel, Mount, nr};
+use drupe::{AttachedDisk, Buffer, Disk, Errno, File, Kernel, Mount, OpenOptions, nr};
 use fastrand::Rng;
 
 use crate::Outcome;
@@ -140,8 +140,9 @@ impl Fsx<'_> {
             Some(mount) => mount,
             None => self.disk.whole().mount(self.filesystem.options())?,
         };
-        let mut options = mount.options();
-        let file = options.read(true).write(true).create(true).open(PATH)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        let file = mount.open_with(PATH, &options)?;
         self.file = Some(file);
         self.mount = Some(mount);
         let size = self.file()?.metadata()?.len();

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use drupe::Mount;
+use drupe::{Mount, OpenOptions};
 
 use crate::contents::Contents;
 use crate::tree::{Kind, Tree};
@@ -94,7 +94,7 @@ impl Tree {
                 }
                 _ => continue,
             }
-            let file = mount.options().write(true).open(inside(&path))?;
+            let file = mount.open_with(inside(&path), OpenOptions::new().write(true))?;
             file.set_len(contents.len())?;
             drop(file);
             stamp(mount, &path, &self.nodes[index])?;

@@ -1,6 +1,6 @@
 //! More than the kernel's memory: a 20 GiB image, a file of 2 GiB, many files.
 
-use drupe::{Disk, Kernel, MountOptions};
+use drupe::{Disk, Kernel, MountOptions, OpenOptions};
 
 use crate::Outcome;
 use crate::filesystems::{BTRFS, EXFAT, EXT4, F2FS, Filesystem, NTFS, XFS};
@@ -35,7 +35,7 @@ fn big_image_and_big_file() -> Outcome {
         }
         // And where most of the image lies before it.
         mount.create("/far")?.set_len(15 << 30)?;
-        let far = mount.options().write(true).open("/far")?;
+        let far = mount.open_with("/far", OpenOptions::new().write(true))?;
         Ok(far.write_all_at(b"here", (15 << 30) - 4)?)
     })?;
     filesystem.check(image.path())?;

@@ -16,6 +16,7 @@ mod hash;
 mod v1;
 mod v2;
 
+use std::fmt;
 use std::io::{Read, Seek};
 
 use zeroize::{Zeroize, Zeroizing};
@@ -123,6 +124,12 @@ struct Segment {
 
 /// The key of a volume. Wiped from memory when dropped.
 pub struct VolumeKey(Zeroizing<Vec<u8>>);
+
+impl fmt::Debug for VolumeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VolumeKey(..)")
+    }
+}
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use v2::{from_json, mend};

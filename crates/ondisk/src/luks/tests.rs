@@ -114,3 +114,9 @@ fn the_work_of_all_slots_is_bounded() {
         Err(Error::WrongPassphrase)
     ));
 }
+
+#[test]
+fn a_key_is_not_shown() {
+    let key = VolumeKey(vec![113; 64].into());
+    assert_eq!(format!("{key:?}"), "VolumeKey(..)");
+}

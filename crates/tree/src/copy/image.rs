@@ -28,9 +28,9 @@ pub(crate) struct ImageFile(pub(crate) File);
 impl ImageFile {
     /// Opens whatever a path leads to, even if it is a pipe that nobody writes to.
     pub(crate) fn open(mount: &Mount, path: &Path) -> Result<ImageFile> {
-        let mut options = mount.options();
+        let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
-        Ok(ImageFile(options.open(path)?))
+        Ok(ImageFile(mount.open_with(path, &options)?))
     }
 }
 
@@ -113,9 +113,7 @@ impl SourceDir for ImageDir {
     }
 
     fn open(&self, name: &OsStr) -> Result<ImageFile> {
-        Ok(ImageFile(
-            self.dir.open(name, OpenOptions::new().read(true))?,
-        ))
+        Ok(ImageFile(self.dir.open(name)?))
     }
 
     fn read_link(&self, name: &OsStr) -> Result<PathBuf> {
@@ -184,7 +182,7 @@ impl TargetDir for ImageDir {
     fn create(&self, name: &OsStr, mode: u32) -> Result<ImageFile> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(mode);
-        Ok(ImageFile(self.dir.open(name, &options)?))
+        Ok(ImageFile(self.dir.open_with(name, &options)?))
     }
 
     fn open_node(&self, _name: &OsStr) -> Result<Option<ImageFile>> {

@@ -18,7 +18,7 @@ pub(crate) struct Job<'a> {
     pub(super) replacing: &'a Replacing,
     pub(super) interrupt: &'a Interrupt,
     pub(super) progress: &'a dyn Progress,
-    /// For [`Data::Large`]; made when first needed.
+    /// For [`Data::Large`](super::event::Data::Large); made when first needed.
     pub(super) buffers: Vec<Buffer>,
     /// What could not be copied.
     pub(super) errors: u64,

@@ -1,4 +1,4 @@
-//! Archives of directories in images: [`archive`] and [`extract`].
+//! Archives of directories in images: [`archive`] and [`extract()`].
 //!
 //! Headers are those of the `tar` crate. What is not in it is here: PAX records
 //! of any bytes ([`pax`]), sparse files in all of GNU's formats ([`reader`],

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use drupe::{Errno, Mount, RecordingDisk};
+use drupe::{Errno, Mount, OpenOptions, RecordingDisk};
 use fastrand::Rng;
 
 /// Bytes of a record of the log, of a block, and of what is written whole.
@@ -93,13 +93,13 @@ pub(super) fn run(
             sync("/")
         })?;
         step(Change::Log(n), &mut || {
-            let log = mount.options().append(true).open("/log")?;
+            let log = mount.open_with("/log", OpenOptions::new().append(true))?;
             log.write_all_at(&record(n - 1), 0)?;
             log.sync_data()
         })?;
         let block = random.usize(0..BLOCKS);
         step(Change::Block(block, n as u8), &mut || {
-            let blocks = mount.options().write(true).open("/blocks")?;
+            let blocks = mount.open_with("/blocks", OpenOptions::new().write(true))?;
             blocks.write_all_at(&[n as u8; BLOCK], (block * BLOCK) as u64)?;
             blocks.sync_data()
         })?;

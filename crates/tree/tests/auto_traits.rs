@@ -1,0 +1,31 @@
+//! Which public types are `Send`, `Sync` and `Unpin`: all of them, a line each. A
+//! type that ceases to be is a change that breaks programs.
+
+use drupe_testing::assert_auto_traits;
+
+assert_auto_traits! {
+    drupe_tree::ArchiveOptions: Send, Sync, Unpin;
+    drupe_tree::Backup: Send, Sync, Unpin;
+    drupe_tree::BuildOptions: Send, Sync, Unpin;
+    drupe_tree::Compression: Send, Sync, Unpin;
+    drupe_tree::CopyOptions: Send, Sync, Unpin;
+    drupe_tree::Error: Send, Sync, Unpin;
+    drupe_tree::ExtractOptions: Send, Sync, Unpin;
+    drupe_tree::Format: Send, Sync, Unpin;
+    drupe_tree::ImageLocation: Send, Sync, Unpin;
+    drupe_tree::Interrupt: Send, Sync, Unpin;
+    drupe_tree::Location: Send, Sync, Unpin;
+    drupe_tree::ModeChange: Send, Sync, Unpin;
+    drupe_tree::Names: Send, Sync, Unpin;
+    drupe_tree::Numbers: Send, Sync, Unpin;
+    drupe_tree::Outcome: Send, Sync, Unpin;
+    drupe_tree::OutputFile: Send, Sync, Unpin;
+    drupe_tree::Overrides: Send, Sync, Unpin;
+    drupe_tree::Owners: Send, Sync, Unpin;
+    drupe_tree::Policy: Send, Sync, Unpin;
+    drupe_tree::Replacing: Send, Sync, Unpin;
+    drupe_tree::Silent: Send, Sync, Unpin;
+    drupe_tree::Time: Send, Sync, Unpin;
+    drupe_tree::Umask: Send, Sync, Unpin;
+    drupe_tree::Waiting<std::fs::File>: Send, Sync, Unpin;
+}
