@@ -481,3 +481,27 @@ fn a_descriptor_in_a_raw_disk_opens_nothing() -> Outcome {
     assert!(fs::read(place.path("raw"))? == before);
     Ok(())
 }
+
+/// A btrfs on two images: all of them are to be given; one alone says so.
+#[test]
+fn a_btrfs_on_two_images() -> Outcome {
+    let place = Place::new()?;
+    let images = ["one.img", "two.img"].map(|name| place.path(name));
+    for image in &images {
+        File::create(image)?.set_len(128 << 20)?;
+    }
+    tool("mkfs.btrfs", |mkfs| {
+        mkfs.args(["-q", "-d", "raid0", "-m", "raid1"])
+            .args(&images)
+    })?;
+    let line = place.fails(3, &strings(&["ls", "one.img"]))?;
+    assert!(
+        line.contains("one is missing") && line.contains("--with"),
+        "{line}"
+    );
+    place.write("f", noise(5 << 20))?;
+    place.ok(&strings(&["--with", "two.img", "cp", "f", "one.img:/f"]))?;
+    place.ok(&strings(&["--with", "one.img", "cp", "two.img:/f", "back"]))?;
+    assert_eq!(fs::read(place.path("back"))?, noise(5 << 20));
+    Ok(())
+}

@@ -256,7 +256,7 @@ fn completions_and_pages() -> Outcome {
             .args(["-T", "utf8"])
             .arg(place.path("man/drupe-cp.1"))
     })?;
-    assert!(text.contains("owners that an ordinary user"), "{text}");
+    assert!(text.contains("Owners that an ordinary user"), "{text}");
     Ok(())
 }
 

@@ -113,6 +113,11 @@ fn dirty_journal_of_xfs() -> Outcome {
 }
 
 #[test]
+fn dirty_journal_of_btrfs() -> Outcome {
+    dirty_journal(&fs::BTRFS)
+}
+
+#[test]
 fn a_read_only_disk_stays_as_it_is() -> Outcome {
     let filesystem = Filesystem {
         size: 64 << 20,
