@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 /// Builds the image, or finds it in the cache.
 pub(crate) fn build(flavour: Flavour, verbose: bool) -> Result<()> {
     if let Some(image) = Image::from_env()? {
-        println!("DRUPE_IMAGE names the image: {}", image.image.display());
+        eprintln!("DRUPE_IMAGE names the image: {}", image.image.display());
         return Ok(());
     }
     let kbuild = Kbuild::from_env(&overlay(), flavour)?;
@@ -52,7 +52,7 @@ pub(crate) fn build(flavour: Flavour, verbose: bool) -> Result<()> {
         kbuild.image(&mut |progress| line.show(progress))?
     };
     let size = std::fs::metadata(&image.image)?.len();
-    println!("{} ({} KiB)", image.image.display(), size / 1024);
+    eprintln!("{} ({} KiB)", image.image.display(), size / 1024);
     Ok(())
 }
 

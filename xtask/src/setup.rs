@@ -1,5 +1,6 @@
 //! `setup`: what building and testing need on a Debian machine.
 
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
@@ -108,8 +109,9 @@ pub(crate) fn install(wanted: &[Requirement]) -> Result<()> {
             arguments[3..].join(" ")
         );
     }
-    run_command(apt_get().arg("update").arg("--quiet"))?;
-    run_command(apt_get().args(&arguments))?;
+    // Standard output is for what the task itself prints.
+    run_command(apt_get().arg("update").arg("--quiet").stdout(io::stderr()))?;
+    run_command(apt_get().args(&arguments).stdout(io::stderr()))?;
     let still = requirements::missing(wanted);
     if !still.is_empty() {
         let names: Vec<_> = still.iter().map(|requirement| requirement.name).collect();

@@ -1,5 +1,5 @@
-//! Copying files into an ext4 image and out again: whole processes, the image
-//! in memory where the host has a place for that.
+//! Copying files into an ext4 image and out again: whole processes, with all files in
+//! memory where the host has a place for that, and again with all of them on a disk.
 
 use crate::table::{Row, Table};
 use anyhow::{Context, Result, bail, ensure};
@@ -25,6 +25,11 @@ struct Place {
 /// A tree to copy: its name below the place.
 const SMALL: &str = "small";
 const BIG: &str = "big";
+/// What programs install: files of all sizes in many directories.
+const MIXED: &str = "mixed";
+
+/// Where the files of the rows "on a disk" are.
+const DISK: &str = "/var/tmp";
 
 impl Place {
     fn path(&self, name: &str) -> PathBuf {
@@ -71,7 +76,7 @@ fn inside(image: &Path) -> String {
     format!("{}:/", image.display())
 }
 
-fn copy_in(place: &Place, tree: &str, what: &'static str) -> Result<Row> {
+fn copy_in(place: &Place, tree: &str, what: &str) -> Result<Row> {
     let drupe = best(|| {
         let image = place.image(None)?;
         time(
@@ -97,7 +102,7 @@ fn with_loop(row: Row, time: Result<Duration>) -> Row {
     }
 }
 
-fn copy_out(place: &Place, tree: &str, what: &'static str) -> Result<Row> {
+fn copy_out(place: &Place, tree: &str, what: &str) -> Result<Row> {
     let image = place.image(Some(tree))?;
     let out = place.path("out");
     let fresh = || -> Result<()> {
@@ -168,17 +173,14 @@ fn loop_mounted(
     Ok(start.elapsed())
 }
 
-fn run_all(place: &Place, table: &mut Table) -> Result<()> {
-    for (tree, what_in, what_out) in [
-        (
-            SMALL,
-            "1000 files of 4 KiB into ext4",
-            "1000 files of 4 KiB out",
-        ),
-        (BIG, "256 MiB file into ext4", "256 MiB file out"),
+fn run_all(place: &Place, suffix: &str, table: &mut Table) -> Result<()> {
+    for (tree, what) in [
+        (SMALL, "1000 files of 4 KiB"),
+        (MIXED, "2700 files, 60 MiB"),
+        (BIG, "256 MiB file"),
     ] {
-        table.push(copy_in(place, tree, what_in)?);
-        table.push(copy_out(place, tree, what_out)?);
+        table.push(copy_in(place, tree, &format!("{what} into ext4{suffix}"))?);
+        table.push(copy_out(place, tree, &format!("{what} out{suffix}"))?);
     }
     Ok(())
 }
@@ -194,18 +196,40 @@ pub(crate) fn scratch() -> Result<TempDir> {
 
 /// Measures with the `drupe` at `command`.
 pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
-    let place = Place {
-        dir: scratch()?,
-        command: fs::canonicalize(command).with_context(|| format!("no {}", command.display()))?,
-    };
+    let command = fs::canonicalize(command).with_context(|| format!("no {}", command.display()))?;
+    for (dir, suffix) in [(scratch()?, ""), (TempDir::new_in(DISK)?, ", on a disk")] {
+        let place = Place {
+            dir,
+            command: command.clone(),
+        };
+        make_trees(&place)?;
+        run_all(&place, suffix, table)?;
+    }
+    Ok(())
+}
+
+fn make_trees(place: &Place) -> Result<()> {
     fs::create_dir(place.path(SMALL))?;
     for i in 0..1000u32 {
         fs::write(place.path(SMALL).join(format!("file-{i}")), [i as u8; 4096])?;
+    }
+    for i in 0..2700u32 {
+        let dir = place.path(MIXED).join(format!("{}/{}", i % 9, i % 270));
+        fs::create_dir_all(&dir)?;
+        // 23 KiB in the middle, most of them much smaller.
+        let len = match i % 30 {
+            0 => 500_000,
+            step => step * 420,
+        };
+        fs::write(
+            dir.join(format!("file-{i}")),
+            vec![i as u8 | 1; len as usize],
+        )?;
     }
     fs::create_dir(place.path(BIG))?;
     let mut big = File::create(place.path(BIG).join("file"))?;
     for i in 0..256u32 {
         big.write_all(&vec![i as u8 | 1; 1 << 20])?;
     }
-    run_all(&place, table)
+    Ok(())
 }

@@ -35,6 +35,8 @@ impl From<ExitCode> for std::process::ExitCode {
 pub(crate) struct Failure {
     pub(crate) code: ExitCode,
     pub(crate) error: anyhow::Error,
+    /// What the user can do about it.
+    pub(crate) hint: Option<String>,
 }
 
 impl Failure {
@@ -42,6 +44,15 @@ impl Failure {
         Failure {
             code,
             error: error.into(),
+            hint: None,
+        }
+    }
+
+    /// The same, with what the user can do about it.
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Failure {
+        Failure {
+            hint: Some(hint.into()),
+            ..self
         }
     }
 

@@ -58,13 +58,13 @@ fn main() -> std::process::ExitCode {
     });
     match outcome {
         Ok(code) => code.into(),
-        Err(Failure { code, error }) => {
+        Err(failure) => {
             // Whoever closed our output has seen enough.
-            if output::is_broken_pipe(&error) {
+            if output::is_broken_pipe(&failure.error) {
                 return ExitCode::Success.into();
             }
-            output::error(&format!("{error:#}"));
-            code.into()
+            output::failure(&failure);
+            failure.code.into()
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use drupe::{Cause, Errno};
 
 use crate::args::Global;
-use crate::exit::ExitCode;
+use crate::exit::{ExitCode, Failure};
 use drupe_tree::Error;
 
 /// How names are written: to a terminal, control characters are escaped, lest
@@ -145,6 +145,14 @@ pub(crate) fn set_place(place: String) {
 pub(crate) fn error(text: &str) {
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
     eprintln!("drupe: {place}{text}");
+}
+
+/// What ended a command, and what the user can do about it, on lines of their own.
+pub(crate) fn failure(failure: &Failure) {
+    error(&format!("{:#}", failure.error));
+    if let Some(hint) = &failure.hint {
+        eprintln!("hint: {hint}");
+    }
 }
 
 /// A warning on standard error, unless it is not wanted.

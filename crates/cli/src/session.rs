@@ -81,63 +81,83 @@ fn failure(image: &Path, message: String) -> Failure {
     Failure::new(ExitCode::Image, anyhow!("{}: {message}", image.display()))
 }
 
+/// The hint of an image in which nothing can be mounted.
+const INFO: &str = "`drupe info` shows what there is";
+
 /// What an error of this library means for the user of the command.
 fn explain(image: &Path, error: &drupe::Error) -> Failure {
-    let message = match error.cause() {
+    let cause = error.cause();
+    let message = match cause {
         Cause::JournalReplay { fstype } => format!(
             "the {fstype} journal must be replayed first: it was not unmounted cleanly, \
-             and reading does not change an image; use --replay to replay it in memory"
+             and reading does not change an image"
         ),
-        Cause::MissingDevice { .. } => {
-            format!("{}: give the other images with --with", error.cause())
+        Cause::Locked => "is encrypted".to_owned(),
+        Cause::Image(ImageError::NotAllowed { role, name }) if *role == "extent" => {
+            format!("it looks like a vmdk whose {role} {name:?} is another file")
         }
-        Cause::Locked => "is encrypted: give the passphrase with --key-file FILE or \
-                          DRUPE_PASSPHRASE, or at a terminal"
-            .into(),
-        Cause::Volume(drupe::VolumeError::ReadOnly(_)) => {
-            format!("{}: use --replay", error.cause())
+        Cause::Image(ImageError::NotAllowed { role, name }) => {
+            format!("its {role} {name:?} is another file")
         }
-        Cause::Volume(drupe::VolumeError::Damaged { what: "GPT", .. }) => {
-            format!("{}; testdisk can look for its partitions", error.cause())
-        }
-        Cause::Image(ImageError::NotAllowed { role, name }) if *role == "extent" => format!(
-            "it looks like a vmdk whose {role} {name:?} is another file, which is only opened \
-             with --image-format vmdk (beside the image) or --backing (anywhere): use them if \
-             you trust the image; --image-format raw takes it for a disk"
-        ),
-        Cause::Image(ImageError::NotAllowed { role, name }) => format!(
-            "its {role} {name:?} is another file, which is only opened with --backing: \
-             use it if you trust the image"
-        ),
-        Cause::Image(ImageError::ReadOnly { what }) => format!(
-            "{what} is a read-only format: convert it with qemu-img, to qcow2 for example; \
-             --replay replays its journal in memory"
-        ),
-        cause @ (Cause::NoPartition { .. }
+        Cause::Image(ImageError::ReadOnly { what }) => format!("{what} is a read-only format"),
+        Cause::NoPartition { .. }
         | Cause::Host(_)
         | Cause::Image(_)
         | Cause::CutShort(_)
+        | Cause::MissingDevice { .. }
         | Cause::NoDriver(_)
-        | Cause::Volume(_)) => cause.to_string(),
-        // What read-only filesystems of a kind that could be writable say.
-        Cause::Mount {
-            errno: drupe::Errno::ACCESS | drupe::Errno::ROFS,
-            ..
-        }
-        | Cause::Errno(drupe::Errno::ACCESS | drupe::Errno::ROFS) => {
-            "its filesystem is read-only: use --read-only".into()
-        }
+        | Cause::Volume(_) => cause.to_string(),
+        _ if is_read_only_filesystem(cause) => "its filesystem is read-only".to_owned(),
         Cause::NoFilesystem(Some(found)) => format!("holds {found}, not a filesystem"),
-        Cause::NoFilesystem(None) => "holds no partition table and no filesystem \
-                                      that this kernel knows: is it a disk image?"
-            .into(),
-        Cause::Dead(report) => format!(
-            "the kernel died: {}; --kernel-log shows why",
-            report.message
-        ),
+        Cause::NoFilesystem(None) => {
+            "holds no partition table and no filesystem that this kernel knows".to_owned()
+        }
+        Cause::Dead(report) => format!("the kernel died: {}", report.message),
         _ => error.to_string(),
     };
-    failure(image, message)
+    let failure = failure(image, message);
+    match hint(cause) {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+/// What the user can do about an error.
+fn hint(cause: &Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::JournalReplay { .. } => "use --replay to replay it in memory",
+        Cause::MissingDevice { .. } => "give the other images with --with",
+        Cause::Locked => {
+            "give the passphrase with --key-file FILE or DRUPE_PASSPHRASE, or at a terminal"
+        }
+        Cause::Volume(drupe::VolumeError::ReadOnly(_)) => "use --replay",
+        Cause::Volume(drupe::VolumeError::Damaged { what: "GPT", .. }) => {
+            "testdisk can look for its partitions"
+        }
+        Cause::Image(ImageError::NotAllowed { role, .. }) if *role == "extent" => {
+            "if you trust the image, use --image-format vmdk (for files beside it) or \
+             --backing (for files anywhere); --image-format raw takes it for a disk"
+        }
+        Cause::Image(ImageError::NotAllowed { .. }) => "if you trust the image, use --backing",
+        Cause::Image(ImageError::ReadOnly { .. }) => {
+            "convert it with qemu-img, to qcow2 for example; --replay replays its journal \
+             in memory"
+        }
+        Cause::NoFilesystem(None) => "is it a disk image?",
+        Cause::Dead(_) => "--kernel-log shows why",
+        cause if is_read_only_filesystem(cause) => "use --read-only",
+        _ => return None,
+    })
+}
+
+/// What read-only filesystems of a kind that could be writable say.
+fn is_read_only_filesystem(cause: &Cause) -> bool {
+    match cause {
+        Cause::Mount { errno, .. } | Cause::Errno(errno) => {
+            matches!(*errno, drupe::Errno::ACCESS | drupe::Errno::ROFS)
+        }
+        _ => false,
+    }
 }
 
 /// Opens an image as the options say. A server that does not answer is not waited for
@@ -468,10 +488,7 @@ fn pick_plain(disk: &AttachedDisk, volume: &Volume) -> Result<Option<Partition>,
             Some(cut) => Err(cut),
             None => Ok(Some(only.clone())),
         },
-        ([], _) => Err(failure(
-            image,
-            "no partition holds a filesystem; drupe info shows what there is".into(),
-        )),
+        ([], _) => Err(failure(image, "no partition holds a filesystem".into()).with_hint(INFO)),
         (several, _) => {
             let numbers = several.iter().filter_map(|partition| partition.number());
             Err(ambiguous(image, numbers.map(|number| number.to_string())))
@@ -494,8 +511,8 @@ fn ambiguous(image: &Path, parts: impl Iterator<Item = String>) -> Failure {
         .map(|part| format!("{}@{part}", image.display()))
         .collect();
     let choices = choices.join(", ");
-    let message = format!("holds several filesystems; say which: {choices}");
-    failure(image, message)
+    failure(image, "holds several filesystems".to_owned())
+        .with_hint(format!("say which: {choices}"))
 }
 
 /// The volume that is meant: the one of that name, or the only one with a
@@ -522,10 +539,7 @@ fn pick_volume(volumes: &Volumes, wanted: &Volume) -> Result<Partition, Failure>
     ) {
         ([only], _) => Ok(only.partition().clone()),
         ([], Some(trouble)) => Err(explain(image, trouble)),
-        ([], None) => Err(failure(
-            image,
-            "no volume holds a filesystem; drupe info shows what there is".into(),
-        )),
+        ([], None) => Err(failure(image, "no volume holds a filesystem".into()).with_hint(INFO)),
         (several, _) => Err(ambiguous(
             image,
             several.iter().map(|volume| volume.id().to_owned()),

@@ -12,7 +12,7 @@ use crate::args::Info;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::json_list::JsonList;
-use crate::output::Stdout;
+use crate::output::{self, Stdout};
 use crate::session::{self, Session, cut_short, no_driver};
 
 /// An image; the JSON output is an array of these. Sizes are in bytes.
@@ -114,7 +114,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode,
     }
     // What there is was shown; it is not all, or not to be used.
     for failure in &failures {
-        eprintln!("drupe: {:#}", failure.error);
+        output::failure(failure);
     }
     Ok(match failures.is_empty() {
         true => ExitCode::Success,

@@ -151,7 +151,7 @@ fn serve(
             code: *code as u8,
             message: String::new(),
         },
-        Err(Failure { code, error }) => Ended {
+        Err(Failure { code, error, .. }) => Ended {
             code: *code as u8,
             message: format!("{error:#}"),
         },

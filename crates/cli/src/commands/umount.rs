@@ -17,7 +17,7 @@ pub(crate) fn run(command: &Umount) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::Success;
     for dir in &command.dirs {
         if let Err(failure) = one(dir) {
-            output::error(&format!("{:#}", failure.error));
+            output::failure(&failure);
             code = failure.code;
         }
     }

@@ -109,8 +109,11 @@ impl Place {
     pub(crate) fn fails<S: AsRef<OsStr>>(&self, code: i32, args: &[S]) -> Outcome<String> {
         let run = self.drupe(args)?;
         let args: Vec<_> = args.iter().map(AsRef::as_ref).collect();
-        let one_line = run.stderr.lines().count() == 1 && run.stderr.starts_with("drupe: ");
-        match run.code == Some(code) && one_line {
+        // A line, and maybe one that says what to do.
+        let mut lines = run.stderr.lines();
+        let told = lines.next().is_some_and(|line| line.starts_with("drupe: "));
+        let hinted = lines.next().is_none_or(|line| line.starts_with("hint: "));
+        match run.code == Some(code) && told && hinted && lines.next().is_none() {
             true => Ok(run.stderr),
             false => Err(format!("{args:?}: {run:?}").into()),
         }

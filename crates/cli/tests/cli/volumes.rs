@@ -88,7 +88,7 @@ fn locked_and_unlocked() -> Outcome {
     assert_eq!(run.code, Some(3));
     assert_eq!(
         run.stderr,
-        "drupe: disk.img: no volume holds a filesystem; drupe info shows what there is\n"
+        "drupe: disk.img: no volume holds a filesystem\nhint: `drupe info` shows what there is\n"
     );
     let mut command = place.command();
     let output = command

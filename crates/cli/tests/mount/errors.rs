@@ -102,7 +102,7 @@ fn a_filesystem_of_a_kind_that_is_only_read() -> Outcome {
     tool("mkudffs", |udf| udf.arg("--media-type=dvd").arg(&image))?;
     fs::create_dir(place.path("dir"))?;
     let line = place.fails(3, &["mount", "udf.img", "dir"])?;
-    assert!(line.contains("its filesystem is read-only: use --read-only"));
+    assert!(line.contains("its filesystem is read-only"));
     Mounted::new(&place, &image, &["--read-only"])?.unmount()?;
     // One that has no other kind needs no word; the host knows it then.
     fs::create_dir(place.path("tree"))?;

@@ -78,7 +78,7 @@ fn ask(
             Ok(Done::Code(_)) => {}
             // Of less(1) behind "!", say.
             Err(failure) if output::is_broken_pipe(&failure.error) => {}
-            Err(failure) => output::error(&format!("{:#}", failure.error)),
+            Err(failure) => output::failure(&failure),
         }
     }
 }

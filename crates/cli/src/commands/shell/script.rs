@@ -58,7 +58,7 @@ fn lines(
             Ok(Done::Exit) => break,
             Ok(Done::Code(code)) => code,
             Err(failure) if keep_going && may_go_on(&failure) => {
-                output::error(&format!("{:#}", failure.error));
+                output::failure(&failure);
                 failure.code
             }
             Err(failure) => return Err(failure),
