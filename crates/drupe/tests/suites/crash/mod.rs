@@ -56,9 +56,12 @@ impl History {
         let image = std::fs::read(filesystem.image()?.path())?;
         let disk = Arc::new(RecordingDisk::from_image(&image).block_size(block_size));
         let backend = Disk::new(Arc::clone(&disk));
-        let workload = mounted_disk(backend, &filesystem.options(), |mount| {
+        let mut workload = mounted_disk(backend, &filesystem.options(), |mount| {
             workload::run(mount, &disk, rounds)
         })?;
+        if filesystem.make[0] == "mkfs.f2fs" {
+            workload.acknowledge_when_flushed(&disk.recorded());
+        }
         Ok(History {
             filesystem,
             disk,
