@@ -14,6 +14,7 @@ use crate::args::Global;
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
 use crate::location::{ImagePath, Location, Volume};
+use crate::output;
 use crate::progress::Progress;
 use crate::sandbox::Prepared;
 use crate::session::Session;
@@ -216,10 +217,15 @@ impl<'a> Context<'a> {
             Err(failure) if interrupted && failure.code == ExitCode::Failed => {
                 Err(Failure::new(ExitCode::Interrupted, failure.error))
             }
-            outcome => {
-                let code = outcome?;
-                closed.map(|()| code)
-            }
+            Err(failure) => match closed {
+                Ok(()) => Err(failure),
+                // That the image may be incomplete is the worse news.
+                Err(closing) => {
+                    output::failure(&failure);
+                    Err(closing)
+                }
+            },
+            Ok(code) => closed.map(|()| code),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! [`Signals`]: SIGINT and SIGTERM. The first asks work to end, a second one ends the
+//! [`Signals`]: SIGINT, SIGTERM and SIGHUP. The first asks work to end, a second one ends the
 //! program at once.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, anyhow};
 use drupe_tree::Interrupt;
 use rustix::fs::{OFlags, fcntl_setfl};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 
 use crate::exit::{ExitCode, Failure};
@@ -17,6 +17,26 @@ use crate::exit::{ExitCode, Failure};
 pub(crate) struct Signals {
     interrupt: Interrupt,
     installed: bool,
+}
+
+/// SIGINT and SIGTERM; and SIGHUP, unless it was ignored when the program began, as by
+/// nohup(1).
+fn signals_to_heed() -> Vec<i32> {
+    let ignored = HANGUP_IGNORED.get().copied().unwrap_or(false);
+    let hangup = (!ignored).then_some(SIGHUP);
+    [SIGINT, SIGTERM].into_iter().chain(hangup).collect()
+}
+
+static HANGUP_IGNORED: OnceLock<bool> = OnceLock::new();
+
+/// Finds out which signals are ignored: a confined process cannot.
+pub(crate) fn look_at_signals() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let hangup = ignored.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0);
+    // Nobody else sets it.
+    let _ = HANGUP_IGNORED.set(hangup);
 }
 
 impl Signals {
@@ -30,7 +50,7 @@ impl Signals {
         fcntl_setfl(&come, OFlags::NONBLOCK).context(CANNOT)?;
         let requested = self.interrupt.flag();
         self.interrupt = Interrupt::new(Arc::clone(&requested), come);
-        for signal in [SIGINT, SIGTERM] {
+        for signal in signals_to_heed() {
             pipe::register(signal, tell.try_clone().context(CANNOT)?).context(CANNOT)?;
             // In this order: the first signal finds the flag unset.
             let code = ExitCode::Interrupted as i32;

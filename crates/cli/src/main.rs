@@ -30,6 +30,7 @@ use context::Context;
 use exit::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
+    interrupt::look_at_signals();
     // Not Args::parse(): the order of some options matters, and matches know it.
     let matches = match args::definition().try_get_matches() {
         Ok(matches) => matches,

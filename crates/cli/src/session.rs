@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use drupe::{
     AttachedDisk, Cause, Disk, ImageError, Kernel, Mount, MountOptions, Partition, Volumes,
 };
@@ -160,6 +160,18 @@ fn is_read_only_filesystem(cause: &Cause) -> bool {
     }
 }
 
+/// Refuses to write to an image that the host has attached to a loop device: a confined
+/// process could not tell any more.
+pub(crate) fn refuse_attached(image: &Path) -> Result<(), Failure> {
+    match drupe::attached_loop(image) {
+        None => Ok(()),
+        Some(device) => {
+            let what = format!("is attached to {device}, which the host may have mounted");
+            Err(failure(image, what).with_hint(format!("detach it with losetup -d {device}")))
+        }
+    }
+}
+
 /// Opens an image as the options say. A server that does not answer is not waited for
 /// when a signal has come.
 pub(crate) fn open(
@@ -190,6 +202,10 @@ pub(crate) fn open(
 impl<'a> Session<'a> {
     /// Boots a kernel. Only `writable` will be opened for writing.
     pub(crate) fn new(options: &'a Global, writable: Option<&Path>) -> Result<Self, Failure> {
+        for other in &options.with {
+            // One that nothing is looked for in is a mistake too.
+            ImageId::of(other)?;
+        }
         let mut kernel = Kernel::builder().memory(options.memory.unwrap_or(MEMORY));
         if let Some(epoch) = epoch::get()? {
             kernel = kernel.host(Still::new(epoch)?);
@@ -413,13 +429,23 @@ impl<'a> Session<'a> {
     /// Unmounts everything, so that errors of writing show. All other handles
     /// must be gone.
     pub(crate) fn close(self) -> Result<(), Failure> {
+        let mut failed = None;
         for ((image, _), mount) in self.mounts {
             let image = self.names.get(&image).map(PathBuf::as_path);
             let image = image.unwrap_or(Path::new("image")).display().to_string();
-            mount
-                .umount()
-                .with_context(|| format!("{image}: the image may be incomplete"))
-                .map_err(|error| Failure::new(ExitCode::Image, error))?;
+            let incomplete = || format!("{image}: the image may be incomplete");
+            // The host's own word; what the filesystem makes of it says less.
+            let refused = mount.write_error();
+            let unmounted = mount.umount();
+            let error = match (refused, unmounted) {
+                (None, Ok(())) => continue,
+                (Some(errno), _) => anyhow!("the host cannot write it: {}", Cause::Errno(errno)),
+                (None, Err(error)) => error.into(),
+            };
+            failed = failed.or(Some(error.context(incomplete())));
+        }
+        if let Some(error) = failed {
+            return Err(Failure::new(ExitCode::Image, error));
         }
         drop(self.volumes);
         for disk in self.disks.into_values() {

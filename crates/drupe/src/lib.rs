@@ -51,7 +51,9 @@ pub use attached_link::AttachedLink;
 pub use builder::Builder;
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
-pub use drupe_formats::{Error as ImageError, Format, files as image_files, is_uri, lock_holder};
+pub use drupe_formats::{
+    Error as ImageError, Format, attached_loop, files as image_files, is_uri, lock_holder,
+};
 pub use drupe_host::disk::{
     Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, Loss, MemoryDisk, Record,
     RecordingDisk,

@@ -37,6 +37,10 @@ pub(crate) fn open_file(
 ) -> Result<ImageFile> {
     open().map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Error::InUse(lock_holder(path)),
+        // A device that the host has mounted, for example; what is no errno says more.
+        io::ErrorKind::ResourceBusy if error.raw_os_error().is_some() => {
+            Error::InUse(lock_holder(path))
+        }
         _ => Error::Io(error),
     })
 }

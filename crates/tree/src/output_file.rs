@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, host};
@@ -59,18 +59,19 @@ impl OutputFile {
         };
         let (to, old) = match path.metadata() {
             Ok(found) if found.is_dir() => return no("it is a directory".to_owned()),
-            Ok(found) if !found.is_file() => return Ok(output(open_node(path, interrupt)?, None)),
+            Ok(found) if !found.is_file() => {
+                if found.file_type().is_block_device() && !force {
+                    refuse_disk_image(path)?;
+                }
+                let is_fifo = found.file_type().is_fifo();
+                return Ok(output(open_node(path, is_fifo, interrupt)?, None));
+            }
             Ok(found) => {
                 if images.contains(&(found.dev(), found.ino())) {
                     return no("it is the image itself".to_owned());
                 }
-                let kind = match File::open(path) {
-                    Ok(mut file) if !force => host("read", disk_image::kind(&mut file))?,
-                    // What cannot be read cannot be looked at.
-                    _ => None,
-                };
-                if let Some(kind) = kind {
-                    return no(format!("it is a disk image ({kind}); --force replaces it"));
+                if !force {
+                    refuse_disk_image(path)?;
                 }
                 (host("find", path.canonicalize())?, Some(found))
             }
@@ -129,15 +130,32 @@ impl Drop for OutputFile {
     }
 }
 
+/// A disk image, or a device with a filesystem on it.
+fn refuse_disk_image(path: &Path) -> Result<()> {
+    // What cannot be read cannot be looked at.
+    let kind = match File::open(path) {
+        Ok(mut file) => host("read", disk_image::kind(&mut file))?,
+        Err(_) => None,
+    };
+    match kind {
+        None => Ok(()),
+        Some(kind) => {
+            let cause = format!("it is a disk image ({kind}); --force replaces it");
+            Err(Error::new("create", cause))
+        }
+    }
+}
+
 /// Opens a device or FIFO.
-fn open_node(path: &Path, interrupt: &Interrupt) -> Result<File> {
+fn open_node(path: &Path, is_fifo: bool, interrupt: &Interrupt) -> Result<File> {
     let mut options = OpenOptions::new();
     options
         .write(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
     loop {
         match options.open(path) {
-            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+            // Nobody reads it yet.
+            Err(error) if is_fifo && error.raw_os_error() == Some(libc::ENXIO) => {
                 interrupt.check("open")?;
                 std::thread::sleep(READER);
             }

@@ -30,6 +30,9 @@ impl Prepared {
         uses: &Uses,
     ) -> Result<Prepared, Failure> {
         let mut prepared = Prepared::default();
+        for image in uses.written_images() {
+            session::refuse_attached(image)?;
+        }
         for (uri, write) in &uses.network {
             let image = Path::new(uri);
             let disk = session::open(

@@ -69,10 +69,9 @@ impl Uses {
             Command::Find(command) => {
                 let (paths, expression) = command.split();
                 uses.paths(paths, command.deletes());
-                // Such as the file behind -newer.
-                for word in expression {
-                    if let Location::Image(path) = Location::parse(word) {
-                        uses.image(&path.volume.image, false);
+                for pair in expression.windows(2) {
+                    if pair[0] == "-newer" {
+                        uses.paths(&pair[1..], false);
                     }
                 }
             }
@@ -140,6 +139,11 @@ impl Uses {
             uses.profile = Profile::WriteImage;
         }
         Some(uses)
+    }
+
+    /// Images that are written.
+    pub(super) fn written_images(&self) -> impl Iterator<Item = &Path> {
+        self.write_images.iter().map(PathBuf::as_path)
     }
 
     /// All images that are files.

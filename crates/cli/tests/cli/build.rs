@@ -292,3 +292,18 @@ fn digests_are_checked() -> Outcome {
     assert_eq!(place.ok(&strings(&["cat", "d.img:/f"]))?, "good");
     check_ext4(&image)
 }
+
+/// FreeBSD's own end with a `..` that closes the root.
+#[test]
+fn an_mtree_that_closes_its_root() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 16 << 20, &[])?;
+    place.write(
+        "m",
+        "#mtree\n/set type=dir mode=0755\n.\n    bin\n    ..\n..\n",
+    )?;
+    place.ok(&strings(&["build", "-m", "m", "d.img:/"]))?;
+    let names = place.ok(&strings(&["ls", "d.img:/"]))?;
+    assert_eq!(names, "bin\nlost+found\n");
+    Ok(())
+}

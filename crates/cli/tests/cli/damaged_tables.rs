@@ -135,8 +135,8 @@ fn two_damaged_copies_are_an_error() -> Outcome {
         assert_eq!(
             line,
             "drupe: disk.img: damaged GPT: at the start of the disk: there is no header; \
-             its backup at the end: there is no header; \
-             testdisk can look for its partitions\n"
+             its backup at the end: there is no header\n\
+             hint: testdisk can look for its partitions\n"
         );
     }
     Ok(())

@@ -100,7 +100,12 @@ fn what_waits_is_ended() -> Outcome {
             .spawn()?;
         let stdin = child.stdin.take();
         wait_for_handler(&child)?;
-        interrupt(&child)?;
+        // A terminal that is closed.
+        let signal = match command[0] {
+            "write" => Signal::HUP,
+            _ => Signal::INT,
+        };
+        kill_process(Pid::from_child(&child), signal)?;
         let output = child.wait_with_output()?;
         drop(stdin);
         assert_eq!(output.status.code(), Some(130), "{command:?}: {output:?}");

@@ -10,6 +10,7 @@ mod damaged_tables;
 mod errors;
 mod formats;
 mod harness;
+mod host_files;
 mod info;
 mod interrupt;
 mod listing;

@@ -79,6 +79,8 @@ fn what_is_confined_works() -> Outcome {
             run(&[command, image])?;
         }
     }
+    run(&["find", "disk.img", "-newer", "disk.img"])?;
+    run(&["find", "disk.img", "-newer", "disk.img:/tree"])?;
     // What has no name of its own.
     let script = "\"$DRUPE\" --sandbox=always tar -f /dev/stdout disk.img:/tree | cat > x.tar; \
                   cat x.tar | \"$DRUPE\" --sandbox=always untar -f /dev/stdin disk.img:/lost+found";

@@ -53,8 +53,8 @@ fn locked_and_unlocked() -> Outcome {
     assert_eq!(run.code, Some(3));
     assert_eq!(
         run.stderr,
-        "drupe: disk.img: is encrypted: give the passphrase with --key-file FILE or \
-         DRUPE_PASSPHRASE, or at a terminal\n"
+        "drupe: disk.img: is encrypted\n\
+         hint: give the passphrase with --key-file FILE or DRUPE_PASSPHRASE, or at a terminal\n"
     );
     let text = place.drupe(&strings(&["info", "--json", "disk.img"]))?;
     assert_eq!(text.code, Some(0));

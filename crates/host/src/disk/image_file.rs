@@ -4,7 +4,7 @@ use rustix::fs::{FileType, FlockOperation, OFlags, flock, fstat};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// A file or block device of the host that holds a disk, or a part of one.
@@ -26,11 +26,25 @@ impl ImageFile {
     /// # Errors
     ///
     /// Those of `open(2)`; `EWOULDBLOCK` when another process, or this one,
-    /// uses the file; `EINVAL` when it is not a file or block device.
+    /// uses the file; `EINVAL` when it is not a file or block device. To be written:
+    /// `EBUSY` when the host has mounted the device or uses it for another one, and an
+    /// error that names the loop device that the file is attached to.
     pub fn open(path: &Path, read_only: bool) -> io::Result<ImageFile> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(!read_only).open(path)?;
-        ImageFile::from_file(file, read_only)
+        options.read(true).write(!read_only);
+        let found = fs::metadata(path)?;
+        if !read_only && found.file_type().is_block_device() {
+            // Nobody else may have it so, the host's filesystems among them (open(2)).
+            options.custom_flags(OFlags::EXCL.bits().cast_signed());
+        }
+        if !read_only && let Some(device) = attached_loop(path) {
+            let what = format!(
+                "it is attached to {device}, which the host may have mounted: \
+                 detach it with losetup -d {device}"
+            );
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, what));
+        }
+        ImageFile::from_file(options.open(path)?, read_only)
     }
 
     /// Like [`ImageFile::open`], for a path that somebody else has chosen: it
@@ -95,6 +109,27 @@ impl Drop for ImageFile {
             let _ = flock(&self.file, FlockOperation::Unlock);
         }
     }
+}
+
+/// The loop device of the host that a file is attached to, to be written through it, as
+/// far as /sys tells: "/dev/loop0".
+pub fn attached_loop(path: &Path) -> Option<String> {
+    let file = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let is_it = |device: &Path| {
+        let backing = fs::read_to_string(device.join("loop/backing_file")).ok()?;
+        let backing = fs::metadata(backing.trim_end_matches('\n')).ok()?;
+        let read_only = fs::read_to_string(device.join("ro")).ok()?;
+        let same = (backing.dev(), backing.ino()) == (file.dev(), file.ino());
+        (same && read_only.trim() == "0").then_some(())
+    };
+    fs::read_dir("/sys/block")
+        .ok()?
+        .flatten()
+        .find_map(|device| {
+            let name = device.file_name().into_string().ok()?;
+            (name.starts_with("loop") && is_it(&device.path()).is_some())
+                .then(|| format!("/dev/{name}"))
+        })
 }
 
 /// A process that has locked a file.

@@ -202,19 +202,30 @@ impl Replacing {
         if matches!(self.policy, Policy::Never) {
             return Ok(false);
         }
-        if !self.force
-            && found.kind() == Kind::File
-            && let Some(kind) = dir.disk_image(name)?
-        {
-            let cause = format!(
-                "it is a disk image ({kind}); a path in it is written IMAGE:/PATH; \
-                 --force replaces it"
-            );
-            return no(&cause);
+        if found.kind() == Kind::File {
+            self.refuse_disk_image(dir, name)?;
         }
         match &self.policy {
             Policy::Ask(ask) => host("ask about", ask(shown)),
             Policy::Always | Policy::Never => Ok(true),
+        }
+    }
+
+    /// A disk image, or a device with a filesystem on it, is only overwritten with
+    /// `force`.
+    pub(crate) fn refuse_disk_image<D: TargetDir>(&self, dir: &D, name: &OsStr) -> Result<()> {
+        if self.force {
+            return Ok(());
+        }
+        match dir.disk_image(name)? {
+            None => Ok(()),
+            Some(kind) => {
+                let cause = format!(
+                    "it is a disk image ({kind}); a path in it is written IMAGE:/PATH; \
+                     --force replaces it"
+                );
+                Err(Error::new("replace", cause))
+            }
         }
     }
 }

@@ -325,7 +325,11 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             return Ok(None);
         }
         match dir.stat_of(name) {
-            Ok(found) if found.kind() == Kind::Node => {}
+            Ok(found) if found.kind() == Kind::Node => {
+                if found.mode & libc::S_IFMT == libc::S_IFBLK {
+                    self.job.replacing.refuse_disk_image(dir, name)?;
+                }
+            }
             _ => return Ok(None),
         }
         loop {

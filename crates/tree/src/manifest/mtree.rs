@@ -21,6 +21,8 @@ struct Parser<'a> {
     defaults: Vec<(Vec<u8>, Vec<u8>)>,
     /// The directory that names without a slash are in.
     at: Vec<OsString>,
+    /// The root itself was named, and not closed.
+    in_root: bool,
 }
 
 pub(super) fn parse(text: &[u8], known: &Known) -> Result<Tree, Wrong> {
@@ -29,6 +31,7 @@ pub(super) fn parse(text: &[u8], known: &Known) -> Result<Tree, Wrong> {
         known,
         defaults: Vec::new(),
         at: Vec::new(),
+        in_root: false,
     };
     let mut line = Vec::new();
     for (n, part) in text.split(|&byte| byte == b'\n').enumerate() {
@@ -76,11 +79,12 @@ impl Parser<'_> {
                 }
                 Ok(())
             }
-            b".." => self
-                .at
-                .pop()
-                .map(drop)
-                .ok_or("there is nothing above".into()),
+            b".." => match self.at.pop() {
+                Some(_) => Ok(()),
+                // FreeBSD's close the root too.
+                None if std::mem::take(&mut self.in_root) => Ok(()),
+                None => Err("there is nothing above".into()),
+            },
             path => {
                 let defaults = std::mem::take(&mut self.defaults);
                 let mut keywords: Keywords<'_> = defaults
@@ -107,6 +111,7 @@ impl Parser<'_> {
         let is_dir = node.stat.mode & libc::S_IFMT == libc::S_IFDIR;
         self.tree.add(&path, node)?;
         if is_dir && !is_full {
+            self.in_root |= path.is_empty();
             self.at = path;
         }
         Ok(())

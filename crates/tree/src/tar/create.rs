@@ -183,6 +183,7 @@ fn is_excluded(patterns: &[OsString], path: &Path) -> bool {
     let path = path.strip_prefix(b"./").unwrap_or(path);
     patterns.iter().any(|pattern| {
         let pattern = pattern.as_bytes();
+        let pattern = pattern.strip_prefix(b"./").unwrap_or(pattern);
         glob::matches(pattern, path, false) || glob::matches(pattern, name, false)
     })
 }

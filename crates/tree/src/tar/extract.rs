@@ -256,7 +256,8 @@ impl Extractor<'_> {
             .options
             .exclude
             .iter()
-            .map(|pattern| pattern.as_bytes());
+            .map(|pattern| pattern.as_bytes())
+            .map(|pattern| pattern.strip_prefix(b"./").unwrap_or(pattern));
         // What is in a directory that is left out is left out too.
         let prefixes = (1..=names.len()).map(|len| names[..len].join(&b'/'));
         let prefixes: Vec<Vec<u8>> = prefixes.collect();

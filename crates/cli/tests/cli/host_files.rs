@@ -1,0 +1,75 @@
+//! Statements of `docs/promises.md` about devices and sockets of the host.
+
+use std::process::Command;
+
+use drupe_testing::skipped;
+
+use super::harness::{Outcome, Place, check_ext4, strings, succeeds, tool};
+
+/// Promise 1: what the host has attached or mounted is not written to; nor is a device with
+/// a filesystem overwritten by whoever forgets a colon.
+#[test]
+fn what_the_host_uses_is_left_alone() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", 32 << 20, &[])?;
+    let attached = Command::new("/sbin/losetup")
+        .args(["--find", "--show"])
+        .arg(&image)
+        .output();
+    let device = match attached {
+        Ok(output) if output.status.success() => String::from_utf8(output.stdout)?,
+        _ => {
+            skipped("it needs loop devices");
+            return Ok(());
+        }
+    };
+    let device = device.trim();
+    let tried = || -> Outcome {
+        place.write("f", "x")?;
+        let inside = format!("{device}:/f");
+        let line = place.fails(3, &strings(&["cp", "f", "d.img:/f"]))?;
+        assert!(line.contains(device), "{line}");
+        // It is nobody's yet.
+        place.ok(&strings(&["cp", "f", &inside]))?;
+        for words in [
+            &["cp", &inside, device][..],
+            &["tar", "-f", device, "d.img:/"],
+        ] {
+            let line = place.fails(1, &strings(words))?;
+            assert!(line.contains("disk image (ext4)"), "{line}");
+        }
+        // In a namespace of its own: the mount ends with the command.
+        let script = "mkdir m && mount \"$1\" m && ! \"$DRUPE\" cp f \"$1:/g\" && ls m";
+        let mut unshare = Command::new("unshare");
+        unshare
+            .args(["-m", "sh", "-ec", script, "sh", device])
+            .env("DRUPE", env!("CARGO_BIN_EXE_drupe"))
+            .current_dir(place.path("."));
+        assert_eq!(succeeds(&mut unshare)?, "f\nlost+found\n");
+        Ok(())
+    };
+    let outcome = tried();
+    tool("/sbin/losetup", |losetup| {
+        losetup.args(["--detach", device])
+    })?;
+    outcome?;
+    check_ext4(&image)
+}
+
+/// Promise 4: only a FIFO has readers to wait for.
+#[test]
+fn a_socket_is_no_fifo() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 32 << 20, &[])?;
+    place.write("f", "x")?;
+    place.ok(&strings(&["cp", "f", "d.img:/f"]))?;
+    let _socket = std::os::unix::net::UnixListener::bind(place.path("socket"))?;
+    for words in [
+        &["cp", "d.img:/f", "socket"][..],
+        &["tar", "-f", "socket", "d.img:/"],
+    ] {
+        let line = place.fails(1, &strings(words))?;
+        assert!(line.contains("ENXIO"), "{line}");
+    }
+    Ok(())
+}
