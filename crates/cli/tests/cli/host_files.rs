@@ -1,10 +1,14 @@
 //! Statements of `docs/promises.md` about devices and sockets of the host.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use drupe_testing::skipped;
 
-use super::harness::{Outcome, Place, check_ext4, strings, succeeds, tool};
+use super::harness::{
+    Outcome, Place, as_nobody, check_ext4, command_for_anyone, strings, succeeds, tool,
+};
 
 /// Promise 1: what the host has attached or mounted is not written to; nor is a device with
 /// a filesystem overwritten by whoever forgets a colon.
@@ -71,5 +75,34 @@ fn a_socket_is_no_fifo() -> Outcome {
         let line = place.fails(1, &strings(words))?;
         assert!(line.contains("ENXIO"), "{line}");
     }
+    Ok(())
+}
+
+/// Promise 1: pipes without a name, and directories that cannot be listed.
+#[test]
+fn what_has_no_name_and_what_cannot_be_listed() -> Outcome {
+    let place = Place::for_anyone()?;
+    let image = place.ext4("d.img", 32 << 20, &[])?;
+    place.write("f", "contents\n")?;
+    place.ok(&strings(&["cp", "f", "d.img:/f"]))?;
+    for target in ["/dev/stdout", "/dev/fd/1"] {
+        let output = place.command().args(["cp", "d.img:/f", target]).output()?;
+        assert!(output.status.success(), "{target}: {output:?}");
+        assert_eq!(output.stdout, b"contents\n", "{target}");
+    }
+    let line = place.fails(1, &strings(&["cp", "-r", "d.img:/", "/dev/stdout"]));
+    assert!(line?.contains("takes one file"));
+
+    fs::create_dir(place.path("box"))?;
+    fs::set_permissions(place.path("box"), PermissionsExt::from_mode(0o333))?;
+    fs::set_permissions(&image, PermissionsExt::from_mode(0o644))?;
+    let program = command_for_anyone()?;
+    let mut command = as_nobody();
+    command
+        .arg(program.path())
+        .args(["cp", "d.img:/f", "box/g"])
+        .current_dir(place.path("."));
+    succeeds(&mut command)?;
+    assert_eq!(place.read("box/g")?, "contents\n");
     Ok(())
 }

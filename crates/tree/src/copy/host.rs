@@ -72,6 +72,21 @@ impl HostFile {
         }
     }
 
+    /// A pipe that has no name of its own, such as what /dev/stdout leads to. `None`: it
+    /// is something else.
+    pub(crate) fn open_pipe(path: &Path, interrupt: &Interrupt) -> Result<Option<HostFile>> {
+        let is_fifo = |path: &Path| {
+            path.metadata()
+                .is_ok_and(|found| found.file_type().is_fifo())
+        };
+        if !is_fifo(path) || path.canonicalize().is_ok() {
+            return Ok(None);
+        }
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = host("open", fs::open(path, flags, Mode::empty()))?;
+        HostFile::new(fd, interrupt).map(Some)
+    }
+
     /// Standard input.
     pub(crate) fn stdin(interrupt: &Interrupt) -> Result<HostFile> {
         let fd = std::io::stdin().as_fd().try_clone_to_owned();
@@ -100,7 +115,11 @@ impl HostDir {
             true => Path::new("."),
             false => path,
         };
-        let open = || fs::open(path, directory(), Mode::empty());
+        let open = || match fs::open(path, directory(), Mode::empty()) {
+            // Files can be made in what cannot be listed.
+            Err(Errno::ACCESS) => fs::open(path, directory() | OFlags::PATH, Mode::empty()),
+            opened => opened,
+        };
         let fd = host("open directory", open())?;
         let base = host("open directory", open())?;
         Ok(HostDir {

@@ -1,19 +1,23 @@
-//! [`write_stream`]: a stream becomes a file of an image.
+//! Streams: [`write_stream`], of which a file of an image is made, and pipes, which files
+//! are written into.
 
 use std::path::PathBuf;
 
 use super::event::{Attributes, Data, Event};
 use super::host::HostFile;
-use super::image::ImageDir;
+use super::image::{ImageDir, ImageFile};
 use super::job::Job;
 use super::keep::Keep;
 use super::plan::{Existing, Target};
-use super::traits::{SourceFile, World};
+use super::traits::{SourceFile, TargetFile, World};
 use super::write::Writer;
 use super::{CopyOptions, Outcome};
 use crate::error::{Error, Result};
-use crate::location::ImageLocation;
+use crate::location::{ImageLocation, Location};
 use crate::{Interrupt, Progress, Umask};
+
+/// Bytes that are read at once.
+const PIECE: usize = 256 << 10;
 
 /// Copies standard input into the file `dest`, which keeps its contents, and its owners
 /// and permissions, until the new ones are complete; a new file has permissions rw for
@@ -67,4 +71,40 @@ pub fn write_stream(
         .map_err(|error| error.at(label))
         .and_then(|writer| writer.run([vec![event]]));
     job.finish(written, true)
+}
+
+/// Copies files of images, one after the other, into a pipe, as cat(1) does.
+pub(super) fn into_pipe(
+    options: &CopyOptions,
+    sources: &[Location],
+    pipe: &HostFile,
+    label: &str,
+    job: &mut Job<'_>,
+) -> Result<()> {
+    if options.recursive || options.archive || sources.len() > 1 {
+        let cause = "it is a pipe, which takes one file";
+        return Err(Error::new("copy to", cause).at(label));
+    }
+    let mut piece = vec![0; PIECE];
+    for source in sources {
+        let Location::Image(source) = source else {
+            continue;
+        };
+        let read = |error: Error| error.at(source.shown());
+        let file = ImageFile::open(&source.mount, &source.path).map_err(read)?;
+        loop {
+            job.interrupt.check("copy")?;
+            let len = file.read(&mut piece).map_err(read)?;
+            if len == 0 {
+                break;
+            }
+            match pipe.write_all(&piece[..len]) {
+                Err(_) if job.interrupt.requested() => return Err(Error::interrupted("copy")),
+                written => written.map_err(|error| error.at(label))?,
+            }
+            job.progress.bytes(len as u64);
+        }
+        job.progress.file();
+    }
+    Ok(())
 }
