@@ -210,8 +210,14 @@ const FCNTLS: &[i32] = &[
     libc::F_GET_SEALS,
 ];
 
-/// Of prctl(2): names of threads and mappings, and these filters themselves.
+/// `PR_GET_AUXV` of `include/uapi/linux/prctl.h`.
+const PR_GET_AUXV: i32 = 0x4155_5856;
+
+/// Of prctl(2): names of threads and mappings, how late timers are, what the processor
+/// has, and these filters themselves.
 const PRCTLS: &[i32] = &[
+    PR_GET_AUXV,
+    libc::PR_SET_TIMERSLACK,
     libc::PR_SET_NAME,
     libc::PR_GET_NAME,
     libc::PR_SET_VMA,
