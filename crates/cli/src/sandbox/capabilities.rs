@@ -15,7 +15,8 @@ pub(super) fn confine(uses: &Uses) -> Result<()> {
     }
     match uses.profile {
         Profile::Read | Profile::WriteImage => {}
-        // Owners, devices, capabilities of files, and what is kept for root.
+        // Owners, permissions, devices, capabilities of files, and the room that a
+        // filesystem reserves for root.
         Profile::WriteHost { .. } => {
             kept |= CapabilitySet::CHOWN
                 | CapabilitySet::FOWNER

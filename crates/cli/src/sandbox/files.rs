@@ -13,7 +13,7 @@ use super::uses::Uses;
 use drupe_tree::paths;
 
 /// Read whatever the command: the time zone; the program, which has the kernel in it, and
-/// where it is mapped, without which the kernel would be copied (6 ms); and what the
+/// where it is mapped, without which the kernel would be copied into memory; and what the
 /// standard library asks of the processor.
 const COMMON: &[&str] = &[
     "/etc/localtime",
@@ -31,10 +31,7 @@ const DEVICES: &[&str] = &["/dev/null", "/dev/tty"];
 const RIGHTS: ABI = ABI::V6;
 
 /// Leaves the process what the command uses. `backing`: images may name other files.
-///
-/// # Errors
-///
-/// `false`: the host's kernel has no Landlock.
+/// Returns whether it is confined now: not if the host's kernel has no Landlock.
 pub(super) fn confine(uses: &Uses, backing: bool) -> Result<bool> {
     let all = AccessFs::from_all(RIGHTS) & !AccessFs::Execute;
     let ruleset = Ruleset::default()
