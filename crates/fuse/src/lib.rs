@@ -8,8 +8,8 @@
 //!    act as its user, `Node::open` ──▶ drupe kernel: ext4, XFS, … ──▶ image
 //! ```
 //!
-//! - [`Server`] (`server`): how it is mounted, and how it ends; `host_mount`: what
-//!   the host is asked for that.
+//! - [`Server`] (`server`): how it is mounted, and how it ends, with [`Options`] and
+//!   [`Event`]; `host_mount`: what the host is asked for that.
 //! - `session`: the thread that serves; `patience`: how long it looks for the next
 //!   request before it sleeps; `channel`: the device.
 //! - `wire`: the messages.
@@ -44,8 +44,10 @@
 mod attr;
 mod caller;
 mod channel;
+mod event;
 mod handles;
 mod host_mount;
+mod options;
 mod patience;
 mod prune;
 mod requests;
@@ -57,5 +59,7 @@ mod waiting;
 mod wire;
 mod workers;
 
-pub use server::{Error, Event, Options, Server};
+pub use event::Event;
+pub use options::Options;
+pub use server::{Error, Server};
 pub use waiting::{Ended, Waiting, wait_for_end};

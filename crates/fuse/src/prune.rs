@@ -10,28 +10,16 @@
 //! may be held by a request that waits for the thread that serves requests.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::sync::mpsc::Receiver;
 
 use crate::channel::Channel;
-use crate::state::Shared;
+use crate::state::{Named, Shared};
 use crate::table::{Table, Use};
 use crate::wire::notice;
 
 /// Files that stay open for the host's sake, before the first of them are to go:
 /// with some 2 KiB each, an eighth of a kernel of 64 MiB.
 const MOST: usize = 4096;
-
-/// A name that the host was told.
-#[derive(Debug, Clone)]
-pub(crate) struct Named {
-    /// The directory's number.
-    pub(crate) parent: u64,
-    pub(crate) name: OsString,
-    /// What has the name.
-    pub(crate) number: u64,
-    pub(crate) is_dir: bool,
-}
 
 /// Takes in names until serving ends.
 pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared) {

@@ -24,47 +24,15 @@ use drupe_host::threads::SignalsBlocked;
 use rustix::fs::{Mode, OFlags};
 
 use crate::channel::Channel;
+use crate::event::Event;
 use crate::host_mount::{self, DEVICE, HostOptions};
+use crate::options::Options;
 use crate::prune;
 use crate::requests::Served;
 use crate::session::Session;
 use crate::state::{Shared, State};
 use crate::waiting::Waiting;
 use crate::workers::Workers;
-
-/// How to mount on the host.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Options {
-    /// What mount(8) shows as the source: the image.
-    pub source: String,
-    /// Nothing can be changed.
-    pub read_only: bool,
-    /// When the mount renews times of access.
-    pub access_times: AccessTimes,
-    /// Other users may use it too, as far as its permissions let them. Always so
-    /// when root mounts; else `/etc/fuse.conf` has to allow it.
-    pub allow_other: bool,
-    /// The host gathers what is written in its page cache before it sends it.
-    /// Many small writes are faster then; times of modification are the host's.
-    pub writeback: bool,
-    /// Threads for requests that take long, beside the one that reads requests;
-    /// at least 1, and started when needed.
-    pub threads: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            source: "drupe".into(),
-            read_only: false,
-            access_times: AccessTimes::default(),
-            allow_other: false,
-            writeback: false,
-            threads: 16,
-        }
-    }
-}
 
 /// Why it could not be mounted, or not be served to the end. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -95,20 +63,6 @@ pub enum Error {
     /// The drupe kernel's filesystem.
     #[error(transparent)]
     Drupe(#[from] drupe::Error),
-}
-
-/// What a [`Server`] waits for.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event {
-    /// It was unmounted, by umount(8) or fusermount3(1).
-    Unmounted,
-    /// Somebody wants it to end.
-    Stop,
-    /// The drupe kernel died.
-    Died(String),
-    /// The host has refused to write to the image; changes are refused from now on.
-    WriteError(Errno),
 }
 
 /// A drupe filesystem mounted on the host.

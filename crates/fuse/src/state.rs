@@ -1,6 +1,6 @@
 //! [`State`]: what serves requests, from mounting until the end.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +12,9 @@ use drupe::{
     Result as DrupeResult,
 };
 
+use crate::event::Event;
 use crate::handles::Handles;
-use crate::prune::Named;
-use crate::server::{Event, Options};
+use crate::options::Options;
 use crate::table::{Inode, Key, ROOT, Table, lock};
 use crate::waiting::Waiting;
 use crate::wire::{Attributes, Entry, Request};
@@ -73,6 +73,17 @@ pub(crate) struct OpenFile {
 pub(crate) struct OpenDir {
     pub(crate) inode: Arc<Inode>,
     pub(crate) stream: Mutex<DirStream>,
+}
+
+/// A name that the host was told.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    /// The directory's number.
+    pub(crate) parent: u64,
+    pub(crate) name: OsString,
+    /// What has the name.
+    pub(crate) number: u64,
+    pub(crate) is_dir: bool,
 }
 
 /// What serves requests.

@@ -17,10 +17,6 @@ use picture::Layers;
 /// about it.
 const CIRCLES_ALLOWED: &[(&str, &str)] = &[
     (
-        "drupe-fuse",
-        "state starts server, and knows served and prune, which use it",
-    ),
-    (
         "drupe-machine",
         "instance owns what memory, vcpu, devices and process keep, and they use it",
     ),
