@@ -10,7 +10,9 @@
  * had a turn, and there is no process to kill.
  *
  * So these are written as soon as much memory is in small objects and little is
- * left; and who gets none waits as long as others still do.
+ * left; and who gets none waits as long as others still do.  When nobody does, a
+ * kernel thread has the reserve until they are written: it may be the one that
+ * writes.  f2fs's thread for checkpoints takes pages for what it writes.
  */
 #include <linux/blkdev.h>
 #include <linux/fs.h>
@@ -37,6 +39,9 @@
  */
 #define ATTEMPTS	(10 * HZ)
 #define STILL_ATTEMPTS	1000
+
+/* After so many, waiting helps nobody. */
+#define LEND_AFTER	20
 
 /* How often the others may take turns between two attempts. */
 #define TURNS		1000
@@ -94,6 +99,31 @@ static void flush_all_metadata(void)
 	rcu_read_unlock();
 }
 
+/* Called by who is refused memory, so it has no right to the reserve yet. */
+static void lend_reserve(void)
+{
+	current->thread.reserve = true;
+	current->flags |= PF_MEMALLOC;
+}
+
+/*
+ * The flags are their task's own.  That is in schedule(): there is one CPU, and
+ * nobody is preempted in the middle of changing them.
+ */
+static void take_reserve_back(void)
+{
+	struct task_struct *tsk;
+
+	rcu_read_lock();
+	for_each_process(tsk) {
+		if (!tsk->thread.reserve)
+			continue;
+		tsk->thread.reserve = false;
+		tsk->flags &= ~PF_MEMALLOC;
+	}
+	rcu_read_unlock();
+}
+
 /*
  * Flusher threads take memory: for extents that have yet to be allocated, for
  * the blocks that inodes are in.  So what takes none comes first: journals, and
@@ -102,6 +132,7 @@ static void flush_all_metadata(void)
 static void flush_filesystems(struct work_struct *work)
 {
 	flush_all_metadata();
+	take_reserve_back();
 	least = small_objects() + dirty_pages();
 	wakeup_flusher_threads(WB_REASON_VMSCAN);
 }
@@ -165,7 +196,10 @@ static int oom_wait(struct notifier_block *self, unsigned long unused,
 		panic("out of memory");
 	}
 	queue_work(system_unbound_wq, &filesystems_work);
-	if (clock_runs()) {
+	if ((current->flags & PF_KTHREAD) &&
+	    max(attempts, still_attempts) >= LEND_AFTER) {
+		lend_reserve();
+	} else if (clock_runs()) {
 		schedule_timeout_uninterruptible(1);
 		if (!drupe_disk_wait())
 			attempts++;

@@ -26,6 +26,7 @@ struct task_struct;
  * @arg: its argument
  * @request: what the host task has been asked to do and has not completed
  * @interrupted: the call it is in, or its next one, is to end with %EINTR
+ * @reserve: it has the reserve of memory for a while (mm/oom.c)
  */
 struct thread_struct {
 	unsigned long sp;
@@ -34,6 +35,7 @@ struct thread_struct {
 	void *arg;
 	struct drupe_request *request;
 	bool interrupted;
+	bool reserve;
 };
 
 #define INIT_THREAD		{ }

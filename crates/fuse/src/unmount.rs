@@ -1,0 +1,193 @@
+//! [`unmount`]: takes a mount away that a keeper keeps, and hears how it ended.
+
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use drupe::Errno;
+use rustix::mount::UnmountFlags;
+
+use crate::host_mount::FSTYPE;
+use crate::keeper::{self, Ended};
+
+/// Why something was not unmounted. It is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotUnmounted {
+    /// What is mounted there, if anything, is none of ours.
+    #[error("nothing that drupe has mounted is mounted there")]
+    NotOurs,
+    /// Its keeper cannot be reached.
+    #[error("the process that served it has died, and what was not synced is lost")]
+    Died,
+    /// Another user has mounted it.
+    #[error("somebody else has mounted it: only that user or root can unmount it")]
+    Others,
+    /// Files in it are open.
+    #[error("is in use: end the programs that have files in it open")]
+    Busy,
+    /// What the host said.
+    #[error("{}", .0)]
+    Host(io::Error),
+}
+
+impl From<io::Error> for NotUnmounted {
+    fn from(error: io::Error) -> NotUnmounted {
+        NotUnmounted::Host(error)
+    }
+}
+
+/// Unmounts what [`keep`](crate::keep) has mounted on `dir`, and returns when the image
+/// is clean, or is known not to be. `None`: the process that served it died before.
+///
+/// # Errors
+/// Any [`NotUnmounted`].
+pub fn unmount(dir: &Path) -> Result<Option<Ended>, NotUnmounted> {
+    let dir = mount_point(dir)?;
+    let mounts = std::fs::read("/proc/self/mountinfo")?;
+    let mount = mounts
+        .split(|&byte| byte == b'\n')
+        .filter_map(Mount::parse)
+        // What was mounted last hides the others.
+        .rfind(|mount| mount.dir == dir)
+        .filter(|mount| mount.fstype == FSTYPE.as_bytes())
+        .ok_or(NotUnmounted::NotOurs)?;
+    let keeper = keeper::connect(&mount.device, mount.owner).map_err(|errno| match errno {
+        Errno::ACCESS => NotUnmounted::Others,
+        _ => NotUnmounted::Died,
+    })?;
+    take_away(&dir)?;
+    Ok(keeper::hear(keeper)?)
+}
+
+/// A path as the list of mounts has it. Who may not look at what is mounted there, or
+/// what nobody serves any more, can still be found.
+fn mount_point(dir: &Path) -> io::Result<PathBuf> {
+    let dir = std::path::absolute(dir)?;
+    match dir.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+        Err(error) => match (dir.parent(), dir.file_name()) {
+            (Some(parent), Some(name)) => Ok(parent.canonicalize()?.join(name)),
+            _ => Err(error),
+        },
+        found => found,
+    }
+}
+
+/// A line of `/proc/self/mountinfo` (proc(5)), as far as it matters here.
+#[derive(Debug, PartialEq, Eq)]
+struct Mount {
+    device: String,
+    dir: PathBuf,
+    fstype: Vec<u8>,
+    /// FUSE's `user_id`.
+    owner: u32,
+}
+
+impl Mount {
+    fn parse(line: &[u8]) -> Option<Mount> {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let device = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
+        let dir = unescape(fields.nth(1)?);
+        let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
+        let fstype = fields.next()?.to_vec();
+        let options = std::str::from_utf8(fields.nth(1)?).ok()?;
+        let owner = options.split(',').find_map(|option| {
+            let id = option.strip_prefix("user_id=")?;
+            id.parse().ok()
+        })?;
+        let dir = PathBuf::from(std::ffi::OsString::from_vec(dir));
+        Some(Mount {
+            device,
+            dir,
+            fstype,
+            owner,
+        })
+    }
+}
+
+/// `\040` for a space, and the like.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = after.first_chunk().filter(|_| byte == b'\\');
+        let value = escaped.and_then(|digits: &[u8; 3]| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 8).ok()
+        });
+        bytes.push(value.unwrap_or(byte));
+        rest = match value {
+            Some(_) => &after[3..],
+            None => after,
+        };
+    }
+    bytes
+}
+
+fn take_away(dir: &Path) -> Result<(), NotUnmounted> {
+    use rustix::io::Errno;
+    match rustix::mount::unmount(dir, UnmountFlags::empty()) {
+        Ok(()) => Ok(()),
+        Err(Errno::BUSY) => Err(NotUnmounted::Busy),
+        Err(Errno::PERM) => by_fusermount(dir),
+        Err(errno) => Err(NotUnmounted::Host(errno.into())),
+    }
+}
+
+/// fusermount3(1) may do it for an ordinary user.
+fn by_fusermount(dir: &Path) -> Result<(), NotUnmounted> {
+    let output = Command::new("fusermount3")
+        .args(["-u", "--"])
+        .arg(dir)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| io::Error::new(error.kind(), format!("fusermount3: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(match said.contains("busy") {
+        true => NotUnmounted::Busy,
+        false => {
+            let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            NotUnmounted::Host(io::Error::other(line))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_mountinfo() {
+        let line = b"36 25 0:33 / /mnt/a\\040b\\134 rw,nosuid shared:1 - fuse.drupe /x.img \
+            rw,user_id=1000,group_id=7";
+        let mount = Mount::parse(line).expect("whole");
+        assert_eq!(mount.device, "0:33");
+        assert_eq!(mount.dir.as_os_str().as_bytes(), b"/mnt/a b\\");
+        assert_eq!(mount.fstype, b"fuse.drupe");
+        assert_eq!(mount.owner, 1000);
+        for line in [
+            &b""[..],
+            b"36 25 0:33 / /mnt rw - ext4",
+            b"36 25 0:33 / /mnt rw - ext4 /dev/vda rw",
+            b"36 25 0:33 / /mnt rw - fuse.drupe x user_id=z",
+        ] {
+            assert_eq!(Mount::parse(line), None);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_stays() {
+        let dir = std::env::temp_dir();
+        let not = unmount(&dir).expect_err("nothing of ours");
+        assert!(matches!(not, NotUnmounted::NotOurs), "{not}");
+        let not = unmount(&dir.join("drupe, not there")).expect_err("nothing");
+        assert!(matches!(not, NotUnmounted::Host(_)), "{not}");
+    }
+}
