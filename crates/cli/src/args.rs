@@ -411,7 +411,7 @@ in the image. Other users, root included, see nothing without --allow-other.
 
 Needs /dev/fuse, and fusermount3 (Debian: fuse3) unless you are root.";
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Mount {
     /// Stay in the foreground
     ///

@@ -43,8 +43,7 @@ fn main() -> std::process::ExitCode {
     let outcome = match &args.command {
         Command::Completions(command) => commands::generate::completions(command),
         Command::Man(command) => commands::generate::man(command),
-        Command::Mount(command) => sandbox::confine(&args.global, &args.command)
-            .and_then(|_| commands::mount::run(&args.global, command)),
+        Command::Mount(command) => commands::mount::run(&args.global, command),
         Command::Umount(command) => commands::umount::run(command),
         command => sandbox::confine(&args.global, command)
             .and_then(|prepared| Context::new(&args.global, prepared))

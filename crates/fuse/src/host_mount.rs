@@ -1,14 +1,16 @@
-//! Mounting on the host: by mount(2) where that is allowed, else by fusermount3(1).
+//! [`HostMount`]: what is mounted on the host, by mount(2) where that is allowed, else
+//! by fusermount3(1).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -16,8 +18,11 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 /// Where the host's kernel is asked to serve a filesystem.
 pub(crate) const DEVICE: &str = "/dev/fuse";
 
-/// What `mount(8)` shows as type: "fuse." and this.
+/// What fusermount3(1) is to put behind "fuse.".
 const SUBTYPE: &str = "drupe";
+
+/// What mount(8) shows as type.
+pub(crate) const FSTYPE: &str = "fuse.drupe";
 
 /// What a mount is like for the host.
 #[derive(Debug, Clone, Copy)]
@@ -27,29 +32,90 @@ pub(crate) struct HostOptions<'a> {
     pub(crate) read_only: bool,
     /// Times of access are not renewed.
     pub(crate) no_atime: bool,
-    /// Users but the one who mounts may use it.
+    /// Users but the one who mounts may use it; always so if that is root.
     pub(crate) allow_other: bool,
 }
 
-/// Mounts on `dir`; the device that serves it is returned.
-pub(crate) fn attach(dir: &Path, options: HostOptions<'_>) -> io::Result<OwnedFd> {
-    match by_mount(dir, options) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            by_fusermount(dir, options)
+/// A mount of ours on the host.
+#[derive(Debug)]
+pub(crate) struct HostMount {
+    /// Without symbolic links.
+    dir: PathBuf,
+    /// The host's number of it, which nothing else that is mounted there has.
+    id: u64,
+}
+
+impl HostMount {
+    /// Mounts on `dir`; the device that serves it is returned too.
+    pub(crate) fn attach(dir: &Path, options: HostOptions<'_>) -> io::Result<(HostMount, OwnedFd)> {
+        let dir = dir.canonicalize()?;
+        let device = match by_mount(&dir, options) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                by_fusermount(&dir, options)
+            }
+            device => device,
+        }?;
+        let id = mount_id(&open_path(&dir)?)?;
+        Ok((HostMount { dir, id }, device))
+    }
+
+    /// The number of its device, as `/proc/self/mountinfo` has it.
+    pub(crate) fn device_number(&self) -> io::Result<String> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+        let number = mounts.lines().find_map(|line| {
+            let mut fields = line.split(' ');
+            let id = fields.next()?.parse();
+            (id == Ok(self.id)).then(|| fields.nth(1)).flatten()
+        });
+        Ok(number.ok_or(io::ErrorKind::NotFound)?.to_owned())
+    }
+
+    /// Has the host write out what it has, which must be served meanwhile, and takes
+    /// the mount away.
+    pub(crate) fn detach(&self) {
+        // It need not succeed: who has no access any more, such as after an umount of
+        // somebody else's, has nothing to write there.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if let Ok(dir) = rustix::fs::open(&self.dir, flags, Mode::empty()) {
+            let _ = rustix::fs::syncfs(&dir);
         }
-        device => device,
+        self.take_away();
+    }
+
+    /// Takes it from the host's tree, even if it is in use, and if nobody serves it.
+    pub(crate) fn take_away(&self) {
+        // Not what somebody has mounted there since. To have it open keeps others from
+        // unmounting it: so it is opened only now.
+        let Ok(open) = open_path(&self.dir) else {
+            return;
+        };
+        if mount_id(&open).ok() != Some(self.id) {
+            return;
+        }
+        let path = format!("/proc/self/fd/{}", open.as_raw_fd());
+        if unmount(path, UnmountFlags::DETACH).is_err() {
+            drop(open);
+            let mut command = Command::new("fusermount3");
+            command.args(["-u", "-z", "-q", "--"]).arg(&self.dir);
+            command.stdin(Stdio::null()).stderr(Stdio::null());
+            // What the host keeps then is of no use: it gives ENOTCONN.
+            let _ = command.status();
+        }
     }
 }
 
-/// Takes `dir` from the host's tree, even if it is in use.
-pub(crate) fn detach(dir: &Path) {
-    if unmount(dir, UnmountFlags::DETACH).is_err() {
-        let mut command = Command::new("fusermount3");
-        command.args(["-u", "-z", "-q", "--"]).arg(dir);
-        command.stdin(Stdio::null()).stderr(Stdio::null());
-        // What the host keeps then is of no use: it gives ENOTCONN.
-        let _ = command.status();
-    }
+/// Opens what is mounted on a directory without asking whoever serves it.
+fn open_path(dir: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(dir, flags, Mode::empty())?)
+}
+
+/// The host's number of the mount that an open file is in.
+fn mount_id(open: &OwnedFd) -> io::Result<u64> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", open.as_raw_fd()))?;
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    let id = id.and_then(|id| id.trim().parse().ok());
+    id.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// mount(2), which only root may use.
@@ -62,20 +128,14 @@ fn by_mount(dir: &Path, options: HostOptions<'_>) -> io::Result<OwnedFd> {
         rustix::process::getuid().as_raw(),
         rustix::process::getgid().as_raw(),
     );
-    if options.allow_other {
+    if options.allow_other || rustix::process::geteuid().is_root() {
         data.push_str(",allow_other");
     }
     let mut flags = MountFlags::NODEV | MountFlags::NOSUID;
     flags.set(MountFlags::RDONLY, options.read_only);
     flags.set(MountFlags::NOATIME, options.no_atime);
     let data = std::ffi::CString::new(data)?;
-    mount(
-        options.source,
-        dir,
-        format!("fuse.{SUBTYPE}"),
-        flags,
-        &*data,
-    )?;
+    mount(options.source, dir, FSTYPE, flags, &*data)?;
     Ok(device.into())
 }
 
@@ -104,7 +164,7 @@ fn by_fusermount(dir: &Path, options: HostOptions<'_>) -> io::Result<OwnedFd> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| io::Error::new(error.kind(), format!("fusermount3: {error}")))?;
-    let device = receive_device(&ours);
+    let device = receive(&ours, &mut [0]).map(|(_, device)| device);
     // Before it is waited for: it may wait for us to have gone.
     drop(ours);
     let output = child.wait_with_output()?;
@@ -116,31 +176,26 @@ fn by_fusermount(dir: &Path, options: HostOptions<'_>) -> io::Result<OwnedFd> {
     }
 }
 
-/// The descriptor that comes through a socket; `None` if it is closed without.
-fn receive_device(socket: &UnixStream) -> io::Result<Option<OwnedFd>> {
-    let mut byte = [0];
+/// A message from a socket, its length, and the descriptor that came with it.
+pub(crate) fn receive(
+    socket: impl AsFd,
+    message: &mut [u8],
+) -> io::Result<(usize, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    loop {
+    let received = loop {
         let flags = RecvFlags::CMSG_CLOEXEC;
-        match recvmsg(
-            socket,
-            &mut [IoSliceMut::new(&mut byte)],
-            &mut ancillary,
-            flags,
-        ) {
+        let mut parts = [IoSliceMut::new(message)];
+        match recvmsg(&socket, &mut parts, &mut ancillary, flags) {
             Err(Errno::INTR) => {}
-            received => {
-                received?;
-                break;
-            }
+            received => break received?,
         }
-    }
+    };
     let rights = ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
         _ => None,
     });
-    Ok(rights)
+    Ok((received.bytes, rights))
 }
 
 /// Checks that the host has FUSE, for us.

@@ -1,5 +1,5 @@
-//! [`Keeper`], [`keep`]: a process that mounts on the host, and takes the mount away,
-//! for one that has given up the right to.
+//! [`Keeper`], [`keep`]: a process that mounts on the host, and unmounts, for one that
+//! has given up the right to.
 //!
 //! ```text
 //!  the process that serves DIR             its keeper                  drupe umount DIR
@@ -9,9 +9,10 @@
 //!                                          listens  ◀──────────────────── who waits
 //!                                                                         umount(2)
 //!  how it ended  ────────────────────────▶ tells  ───────────────────────▶ that
-//!  is gone
-//!                                          unmounts, if that is left
 //! ```
+//!
+//! A mount whose process has died stays, and says ENOTCONN: without it, whoever writes to
+//! it would write to the host's directory below.
 //!
 //! What the kernel in the first process makes of an image may be whatever the image's
 //! maker wants. So the keeper knows beforehand where it mounts and what the source is
@@ -43,6 +44,8 @@ const LONGEST: usize = 4096;
 // What begins a message to the keeper.
 const MOUNT: u8 = b'm';
 const DETACH: u8 = b'd';
+const TAKE_AWAY: u8 = b't';
+const UNMOUNTED: u8 = b'u';
 const LOG: u8 = b'l';
 const ENDED: u8 = b'e';
 
@@ -91,9 +94,23 @@ impl Keeper {
 
     /// Returns when it is done. A keeper that has gone cannot be helped.
     pub(crate) fn detach(&self) {
-        if self.say(&[DETACH]).is_ok() {
+        self.ask(DETACH);
+    }
+
+    /// The same of a mount that is not served.
+    pub(crate) fn take_away(&self) {
+        self.ask(TAKE_AWAY);
+    }
+
+    fn ask(&self, what: u8) {
+        if self.say(&[what]).is_ok() {
             let _ = receive(&self.0, &mut [0]);
         }
+    }
+
+    /// Says that somebody has unmounted it, so that its number may be another mount's.
+    pub(crate) fn unmounted(&self) {
+        let _ = self.say(&[UNMOUNTED]);
     }
 
     /// Hands `log` of [`keep`] a line.
@@ -148,14 +165,16 @@ fn parse_error(message: &[u8]) -> io::Error {
     }
 }
 
-/// Where the keeper of a mount listens for those who wait: an abstract address, by the
-/// number of the mount's device, which `/proc/self/mountinfo` shows to all.
-pub(crate) fn address(device: &str) -> io::Result<SocketAddr> {
-    SocketAddr::from_abstract_name(format!("drupe-mount-{device}"))
+/// Where the keeper of a mount listens for those who wait: one of some abstract
+/// addresses, by the number of the mount's device, which `/proc/self/mountinfo` shows to
+/// all. The first may be in use: by somebody who has no right to, or by a keeper that is
+/// about to hear that its mount, of the same number, is gone.
+fn addresses(device: &str) -> impl Iterator<Item = io::Result<SocketAddr>> {
+    (0..8).map(move |n| SocketAddr::from_abstract_name(format!("drupe-mount-{device}-{n}")))
 }
 
 /// Mounts on `dir` when [`Server::kept`](crate::Server::kept) at the other end of
-/// `socket` wants it, and takes the mount away when that process has gone. Returns then.
+/// `socket` wants it, and unmounts. Returns when that process has gone.
 /// Of `options`, it needs `source` and `allow_other`. `log` is given lines for the
 /// system's log.
 ///
@@ -201,14 +220,11 @@ pub fn keep(
             keeping.serve(&message[..len], &dir, options, log);
         }
     }
-    if let Some(mount) = &keeping.mount {
-        mount.take_away();
-        if !keeping.ended {
-            log(&format!(
-                "{}: the process that served it has died, and what was not synced is lost",
-                dir.display()
-            ));
-        }
+    if keeping.mount.is_some() && !keeping.ended {
+        log(&format!(
+            "{}: the process that served it has died, and what was not synced is lost",
+            dir.display()
+        ));
     }
     Ok(())
 }
@@ -224,13 +240,7 @@ struct Keeping {
 }
 
 impl Keeping {
-    fn serve(
-        &mut self,
-        message: &[u8],
-        dir: &Path,
-        options: &Options,
-        log: &mut dyn FnMut(&str),
-    ) {
+    fn serve(&mut self, message: &[u8], dir: &Path, options: &Options, log: &mut dyn FnMut(&str)) {
         match *message {
             [MOUNT, read_only, no_atime] if self.mount.is_none() => {
                 let options = HostOptions {
@@ -248,15 +258,20 @@ impl Keeping {
                     Err(error) => self.answer(&error_message(&error)),
                 }
             }
-            [DETACH] => {
-                if let Some(mount) = &self.mount {
-                    mount.detach();
+            [how @ (DETACH | TAKE_AWAY)] => {
+                match &self.mount {
+                    Some(mount) if how == DETACH => mount.detach(),
+                    Some(mount) => mount.take_away(),
+                    None => {}
                 }
+                self.listener = None;
                 self.answer(&[DONE]);
             }
+            [UNMOUNTED] => self.listener = None,
             [LOG, ref line @ ..] => log(&String::from_utf8_lossy(line)),
             [ENDED, ref ended @ ..] => {
                 self.ended = true;
+                self.listener = None;
                 for mut who in self.waiting.drain(..) {
                     // It may have gone.
                     let _ = who.write_all(ended);
@@ -295,7 +310,13 @@ impl Keeping {
 }
 
 fn listen(mount: &HostMount) -> io::Result<UnixListener> {
-    UnixListener::bind_addr(&address(&mount.device_number()?)?)
+    let device = mount.device_number()?;
+    let mut tried = addresses(&device).map(|address| UnixListener::bind_addr(&address?));
+    let free = tried.find(|tried| {
+        let failed = tried.as_ref().err();
+        failed.is_none_or(|error| error.kind() != io::ErrorKind::AddrInUse)
+    });
+    free.unwrap_or_else(|| Err(io::ErrorKind::AddrInUse.into()))
 }
 
 /// What a keeper says at last to one who waits. `None`: nothing, since what it kept has
@@ -316,17 +337,21 @@ pub(crate) fn hear(mut keeper: UnixStream) -> io::Result<Option<Ended>> {
 /// ENOTCONN: there is none, at least none of that user's; EACCES: it belongs to somebody
 /// else.
 pub(crate) fn connect(device: &str, owner: u32) -> Result<UnixStream, Errno> {
-    let stream = address(device).and_then(|address| UnixStream::connect_addr(&address));
-    let mut stream = stream.map_err(|_| Errno::NOTCONN)?;
-    // Anybody can listen at any address.
-    let user = socket_peercred(&stream).map(|who| who.uid);
-    if !user.is_ok_and(|user| user.is_root() || user.as_raw() == owner) {
-        return Err(Errno::NOTCONN);
+    let mut refused = Errno::NOTCONN;
+    for address in addresses(device) {
+        let stream = address.and_then(|address| UnixStream::connect_addr(&address));
+        let Ok(mut stream) = stream else { continue };
+        // Anybody can listen at any address.
+        let user = socket_peercred(&stream).map(|who| who.uid);
+        if !user.is_ok_and(|user| user.is_root() || user.as_raw() == owner) {
+            continue;
+        }
+        match stream.read_exact(&mut [0]) {
+            Ok(()) => return Ok(stream),
+            Err(_) => refused = Errno::ACCESS,
+        }
     }
-    match stream.read_exact(&mut [0]) {
-        Ok(()) => Ok(stream),
-        Err(_) => Err(Errno::ACCESS),
-    }
+    Err(refused)
 }
 
 #[cfg(test)]
@@ -363,7 +388,10 @@ mod tests {
         rustix::net::shutdown(&answers, rustix::net::Shutdown::Write).expect("open");
         let options = Options::default();
         let dir = std::env::temp_dir();
-        keep(socket, &dir, &options, &mut |line| logged.push(line.to_owned())).expect("ends");
+        keep(socket, &dir, &options, &mut |line| {
+            logged.push(line.to_owned())
+        })
+        .expect("ends");
         assert_eq!(logged, ["\u{fffd}", "line"]);
         let mut answer = [0; 2];
         assert_eq!(receive(&answers, &mut answer).expect("one answer").0, 1);

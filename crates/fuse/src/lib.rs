@@ -20,7 +20,8 @@
 //! - `handles`: files and directories that are open.
 //! - `caller`: in whose name a request is done.
 //! - `workers`: threads for what takes long.
-//! - [`Waiting`] (`waiting`): who wants to know how a mount ends.
+//! - [`Keeper`] (`keeper`): a process that mounts for one that may not; [`unmount`]: has
+//!   it tell how the mount ended.
 //!
 //! **The host's kernel checks permissions** (`default_permissions`, POSIX ACLs):
 //! it knows the caller's groups and capabilities, we don't. The drupe kernel does
@@ -47,6 +48,7 @@ mod channel;
 mod event;
 mod handles;
 mod host_mount;
+mod keeper;
 mod options;
 mod patience;
 mod prune;
@@ -55,11 +57,12 @@ mod server;
 mod session;
 mod state;
 mod table;
-mod waiting;
+mod unmount;
 mod wire;
 mod workers;
 
 pub use event::Event;
+pub use keeper::{Ended, Keeper, keep};
 pub use options::Options;
 pub use server::{Error, Server};
-pub use waiting::{Ended, Waiting, wait_for_end};
+pub use unmount::{NotUnmounted, unmount};

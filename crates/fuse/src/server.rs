@@ -12,7 +12,6 @@
 //! server has ended, and the caller unmounts there.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -21,17 +20,16 @@ use std::thread;
 
 use drupe::{AccessTimes, Errno, Mount};
 use drupe_host::threads::SignalsBlocked;
-use rustix::fs::{Mode, OFlags};
 
 use crate::channel::Channel;
 use crate::event::Event;
-use crate::host_mount::{self, DEVICE, HostOptions};
+use crate::host_mount::{self, DEVICE, HostMount, HostOptions};
+use crate::keeper::Keeper;
 use crate::options::Options;
 use crate::prune;
 use crate::requests::Served;
 use crate::session::Session;
 use crate::state::{Shared, State};
-use crate::waiting::Waiting;
 use crate::workers::Workers;
 
 /// Why it could not be mounted, or not be served to the end. One line each.
@@ -68,11 +66,39 @@ pub enum Error {
 /// A drupe filesystem mounted on the host.
 pub struct Server {
     dir: PathBuf,
-    /// The device number that DIR has while it is ours.
-    dev: u64,
+    host: Host,
     shared: Arc<Shared>,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
+}
+
+/// Who has mounted it on the host, and takes it away.
+enum Host {
+    Own(HostMount),
+    Kept(Keeper),
+}
+
+impl Host {
+    fn detach(&self) {
+        match self {
+            Host::Own(mount) => mount.detach(),
+            Host::Kept(keeper) => keeper.detach(),
+        }
+    }
+
+    /// Somebody else has taken it away.
+    fn unmounted(&self) {
+        if let Host::Kept(keeper) = self {
+            keeper.unmounted();
+        }
+    }
+
+    fn take_away(&self) {
+        match self {
+            Host::Own(mount) => mount.take_away(),
+            Host::Kept(keeper) => keeper.take_away(),
+        }
+    }
 }
 
 impl fmt::Debug for Server {
@@ -84,7 +110,7 @@ impl fmt::Debug for Server {
 }
 
 /// Checks that one can mount on `dir`: it is an empty directory.
-fn check_directory(dir: &Path) -> Result<PathBuf, Error> {
+fn check_directory(dir: &Path) -> Result<(), Error> {
     let failed = |why: String| Error::Directory {
         dir: dir.to_owned(),
         why,
@@ -97,7 +123,7 @@ fn check_directory(dir: &Path) -> Result<PathBuf, Error> {
     if dir.read_dir().map_err(failed_io)?.next().is_some() {
         return Err(failed("is not empty; mount on an empty directory".into()));
     }
-    dir.canonicalize().map_err(failed_io)
+    Ok(())
 }
 
 /// Checks that the host has FUSE, for us.
@@ -141,24 +167,52 @@ impl Server {
     /// # Errors
     /// Any [`Error`].
     pub fn new(mount: Mount, dir: &Path, options: &Options) -> Result<Server, Error> {
-        let given = dir;
-        let dir = check_directory(dir)?;
+        check_directory(dir)?;
         check_device()?;
+        Server::start(mount, dir, options, |host| {
+            let (mount, device) = HostMount::attach(dir, host)?;
+            Ok((Host::Own(mount), device))
+        })
+    }
+
+    /// The same, mounted by a [`Keeper`], on the directory that it was given: for a
+    /// process that has no right to mount. `dir` is for messages.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn kept(
+        mount: Mount,
+        dir: &Path,
+        keeper: Keeper,
+        options: &Options,
+    ) -> Result<Server, Error> {
+        Server::start(mount, dir, options, |host| {
+            let device = keeper.attach(host.read_only, host.no_atime)?;
+            Ok((Host::Kept(keeper), device))
+        })
+    }
+
+    fn start(
+        mount: Mount,
+        dir: &Path,
+        options: &Options,
+        attach: impl FnOnce(HostOptions<'_>) -> io::Result<(Host, OwnedFd)>,
+    ) -> Result<Server, Error> {
         let (sender, events) = mpsc::channel();
         let (prune, names) = mpsc::channel();
         let state = State::new(mount, options, prune)?;
         let shared = Arc::new(Shared::new(state, sender.clone()));
         let failed = |error: io::Error| Error::Mount {
-            dir: given.to_owned(),
+            dir: dir.to_owned(),
             why: one_line(&describe(&error)),
         };
-        let host = HostOptions {
+        let (host, device) = attach(HostOptions {
             source: &options.source,
             read_only: options.read_only,
             no_atime: options.access_times == AccessTimes::Never,
-            allow_other: options.allow_other || rustix::process::geteuid().is_root(),
-        };
-        let device = host_mount::attach(&dir, host).map_err(failed)?;
+            allow_other: options.allow_other,
+        })
+        .map_err(failed)?;
         let channel = Arc::new(Channel::new(device).map_err(failed)?);
         let served = Served {
             shared: Arc::clone(&shared),
@@ -166,7 +220,8 @@ impl Server {
             channel: Arc::clone(&channel),
         };
         let session = Session::new(served, options.writeback).map_err(|error| {
-            host_mount::detach(&dir);
+            // Nobody serves it: there is nothing to be written out.
+            host.take_away();
             failed(error)
         })?;
         // For the threads that are started from here on.
@@ -189,10 +244,9 @@ impl Server {
                 let _ = ended.send(event);
             })
             .map_err(failed)?;
-        let dev = device_of(&dir).map_err(failed)?;
         Ok(Server {
-            dir,
-            dev,
+            dir: dir.to_owned(),
+            host,
             shared,
             events,
             sender,
@@ -202,11 +256,6 @@ impl Server {
     /// Where [`Event::Stop`] is sent to.
     pub fn sender(&self) -> mpsc::Sender<Event> {
         self.sender.clone()
-    }
-
-    /// Who waits for its end, by `drupe umount`.
-    pub fn waiting(&self) -> Waiting {
-        self.shared.waiting.clone()
     }
 
     /// Serves until it is unmounted or told to stop. On return it is unmounted,
@@ -223,8 +272,8 @@ impl Server {
                     tell(errno);
                     continue;
                 }
-                Event::Unmounted => {}
-                Event::Stop | Event::Died(_) => self.detach(),
+                Event::Unmounted => self.host.unmounted(),
+                Event::Stop | Event::Died(_) => self.host.detach(),
             }
             self.shared.end();
             return match event {
@@ -234,31 +283,6 @@ impl Server {
         }
         Ok(())
     }
-
-    /// Has the host write out what it has, and takes DIR from its tree.
-    fn detach(&self) {
-        // Neither has to succeed: who has no access to DIR any more, such as after
-        // an umount of somebody else's, has nothing to write there.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        if let Ok(dir) = rustix::fs::open(&self.dir, flags, Mode::empty()) {
-            self.write_out(dir);
-        }
-        if device_of(&self.dir).is_ok_and(|dev| dev != self.dev) {
-            return;
-        }
-        host_mount::detach(&self.dir);
-    }
-
-    fn write_out(&self, dir: OwnedFd) {
-        let dir = File::from(dir);
-        let _ = rustix::fs::syncfs(&dir);
-    }
-}
-
-/// The device number of what is at a path.
-fn device_of(path: &Path) -> io::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(path.metadata()?.dev())
 }
 
 /// Messages of other programs end with a newline, and may have several.

@@ -16,7 +16,6 @@ use crate::event::Event;
 use crate::handles::Handles;
 use crate::options::Options;
 use crate::table::{Inode, Key, ROOT, Table, lock};
-use crate::waiting::Waiting;
 use crate::wire::{Attributes, Entry, Request};
 
 /// The result of a request.
@@ -388,8 +387,6 @@ pub(crate) struct Change {
 pub(crate) struct Shared {
     state: RwLock<Option<State>>,
     pub(crate) events: mpsc::Sender<Event>,
-    /// Who waits for the end.
-    pub(crate) waiting: Waiting,
     /// A write error was told.
     told: AtomicBool,
 }
@@ -399,7 +396,6 @@ impl Shared {
         Shared {
             state: RwLock::new(Some(state)),
             events,
-            waiting: Waiting::default(),
             told: AtomicBool::new(false),
         }
     }

@@ -18,9 +18,10 @@ pub enum NotUnmounted {
     /// What is mounted there, if anything, is none of ours.
     #[error("nothing that drupe has mounted is mounted there")]
     NotOurs,
-    /// Its keeper cannot be reached.
-    #[error("the process that served it has died, and what was not synced is lost")]
-    Died,
+    /// The process that would tell how it ends cannot be reached: it has died, or is in
+    /// another network namespace.
+    #[error("its process drupe-keeper cannot be reached, which would tell how it ends")]
+    NoKeeper,
     /// Another user has mounted it.
     #[error("somebody else has mounted it: only that user or root can unmount it")]
     Others,
@@ -39,7 +40,8 @@ impl From<io::Error> for NotUnmounted {
 }
 
 /// Unmounts what [`keep`](crate::keep) has mounted on `dir`, and returns when the image
-/// is clean, or is known not to be. `None`: the process that served it died before.
+/// is clean, or is known not to be. `None`: the process that served it died before, and
+/// what was not synced is lost.
 ///
 /// # Errors
 /// Any [`NotUnmounted`].
@@ -53,12 +55,17 @@ pub fn unmount(dir: &Path) -> Result<Option<Ended>, NotUnmounted> {
         .rfind(|mount| mount.dir == dir)
         .filter(|mount| mount.fstype == FSTYPE.as_bytes())
         .ok_or(NotUnmounted::NotOurs)?;
-    let keeper = keeper::connect(&mount.device, mount.owner).map_err(|errno| match errno {
-        Errno::ACCESS => NotUnmounted::Others,
-        _ => NotUnmounted::Died,
-    })?;
-    take_away(&dir)?;
-    Ok(keeper::hear(keeper)?)
+    match keeper::connect(&mount.device, mount.owner) {
+        Ok(keeper) => {
+            take_away(&dir)?;
+            Ok(keeper::hear(keeper)?)
+        }
+        Err(Errno::ACCESS) => Err(NotUnmounted::Others),
+        Err(_) => match dir.metadata().map_err(|error| error.raw_os_error()) {
+            Err(Some(libc::ENOTCONN)) => take_away(&dir).map(|()| None),
+            _ => Err(NotUnmounted::NoKeeper),
+        },
+    }
 }
 
 /// A path as the list of mounts has it. Who may not look at what is mounted there, or

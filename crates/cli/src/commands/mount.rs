@@ -5,8 +5,13 @@
 //! process that booted it, so it must be booted by the one that stays. The second
 //! one says so on its standard output, which is a pipe. If it cannot mount, it has
 //! said why on standard error, and its exit code is handed on.
+//!
+//! The one that serves is confined before it looks into the image, and may not mount
+//! then. So it starts this program once more, as its keeper, which does that for it
+//! ([`drupe_fuse::keep`]).
 
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,17 +19,20 @@ use std::thread;
 
 use anyhow::{Context, anyhow};
 use drupe::MountOptions;
-use drupe_fuse::{Ended, Event, Options, Server};
+use drupe_fuse::{Ended, Event, Keeper, Options, Server, keep};
 use nix::sys::signal::{SigSet, Signal};
 
-use crate::args::{Global, Mount};
+use crate::args::{Command as Parsed, Global, Mount};
 use crate::exit::{ExitCode, Failure};
 use crate::location::Volume;
 use crate::session::Session;
-use crate::{output, syslog};
+use crate::{output, sandbox, syslog};
 
 /// Set for the one in the background.
 const BACKGROUND: &str = "DRUPE_MOUNT_BACKGROUND";
+
+/// Set for the keeper, whose standard input is a socket.
+const KEEPER: &str = "DRUPE_MOUNT_KEEPER";
 
 /// What it says when it is ready.
 const READY: &[u8] = b"ready\n";
@@ -32,6 +40,9 @@ const READY: &[u8] = b"ready\n";
 pub(crate) fn run(options: &Global, command: &Mount) -> Result<ExitCode, Failure> {
     // The name of the program that started it would be that of a link to it.
     let _ = rustix::thread::set_name(c"drupe-mount");
+    if std::env::var_os(KEEPER).is_some() {
+        return be_keeper(command);
+    }
     if is_background() {
         return in_background(options, command);
     }
@@ -96,6 +107,51 @@ fn in_background(options: &Global, command: &Mount) -> Result<ExitCode, Failure>
     })
 }
 
+/// The keeper: it outlives the one that serves, whatever signals come, and leaves the
+/// terminal and the directory to others.
+fn be_keeper(command: &Mount) -> Result<ExitCode, Failure> {
+    let _ = rustix::thread::set_name(c"drupe-keeper");
+    handled_signals()
+        .thread_block()
+        .context("cannot block signals")?;
+    rustix::process::setsid().context("cannot leave the session")?;
+    let socket = io::stdin().as_fd().try_clone_to_owned();
+    let socket = socket.context("no socket")?;
+    let volume = Volume::parse(&command.image);
+    let dir = command.dir.canonicalize()?;
+    let options = host_options(command, &volume);
+    std::env::set_current_dir("/").context("cannot leave the directory")?;
+    // What it says of a mount in the foreground would come too late for its terminal.
+    keep(socket, &dir, &options, &mut syslog::error).context("cannot keep the mount")?;
+    Ok(ExitCode::Success)
+}
+
+/// Starts the keeper.
+fn start_keeper() -> anyhow::Result<Keeper> {
+    let (keeper, socket) = Keeper::pair().context("cannot make a socket")?;
+    let mut arguments = std::env::args_os();
+    // Nobody waits for it: it ends after this process.
+    let _child = Command::new("/proc/self/exe")
+        .arg0(arguments.next().unwrap_or_else(|| "drupe".into()))
+        .args(arguments)
+        .env(KEEPER, "1")
+        .stdin(socket)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start a process that mounts")?;
+    Ok(keeper)
+}
+
+/// The signals on which a mount ends.
+fn handled_signals() -> SigSet {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals
+}
+
 /// Mounts, calls `ready`, and serves until the end.
 fn serve(
     options: &Global,
@@ -104,28 +160,26 @@ fn serve(
 ) -> Result<ExitCode, Failure> {
     // Before there are other threads, which inherit this: a signal whose handler
     // ran in one of them would interrupt what it does.
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        signals.add(signal);
-    }
+    let signals = handled_signals();
     signals.thread_block().context("cannot block signals")?;
 
     Server::check(&command.dir)?;
     let volume = Volume::parse(&command.image);
-    let mut options = options.clone();
-    options
-        .mount_options
-        .extend(command.options.iter().cloned());
+    let options = with_mount_options(options, command);
     let inner = inner_options(&options);
-    options.read_only |= inner.is_read_only();
+    let mut told = host_options(command, &volume);
+    let keeper = start_keeper()?;
+    let prepared = sandbox::confine(&options, &Parsed::Mount(command.clone()))?;
     let writable = (!options.read_only).then_some(&*volume.image);
-    let mut session = Session::new(&options, writable)?;
+    let mut session = Session::new(&options, None)?;
+    session.take_connected(prepared.disks);
+    if let Some(image) = writable {
+        session.write_to(image)?;
+    }
     let mount = session.mount(&volume)?;
-    let mut told = server_options(&options, command, &volume);
     told.access_times = inner.access_times();
-    told.read_only |= mount.is_read_only()?;
-    let server = Server::new(mount, &command.dir, &told)?;
-    let waiting = server.waiting();
+    told.read_only = options.read_only || mount.is_read_only()?;
+    let server = Server::kept(mount, &command.dir, keeper.clone(), &told)?;
     let sender = server.sender();
     thread::Builder::new()
         .name("signals".into())
@@ -145,7 +199,7 @@ fn serve(
         let _ = server.sender().send(Event::Stop);
     }
     let image = volume.image.display().to_string();
-    let outcome = end(server, session, &image);
+    let outcome = end(server, session, &image, &keeper);
     let ended = match &outcome {
         Ok(code) => Ended {
             code: *code as u8,
@@ -157,15 +211,20 @@ fn serve(
         },
     };
     if outcome.is_err() && is_background() {
-        syslog::error(&ended.message);
+        keeper.log(&ended.message);
     }
-    waiting.tell(&ended);
+    keeper.tell(&ended);
     ready?;
     outcome
 }
 
 /// Serves until the end, and unmounts in the image.
-fn end(server: Server, session: Session<'_>, image: &str) -> Result<ExitCode, Failure> {
+fn end(
+    server: Server,
+    session: Session<'_>,
+    image: &str,
+    keeper: &Keeper,
+) -> Result<ExitCode, Failure> {
     let mut failed = None;
     let served = server.run(|errno| {
         let message = format!(
@@ -173,7 +232,7 @@ fn end(server: Server, session: Session<'_>, image: &str) -> Result<ExitCode, Fa
             drupe::Cause::Errno(errno)
         );
         match is_background() {
-            true => syslog::error(&message),
+            true => keeper.log(&message),
             false => output::error(&message),
         }
         failed = Some(message);
@@ -197,10 +256,21 @@ fn inner_options(options: &Global) -> MountOptions {
     lists.fold(MountOptions::new(), |all, list| all.options(list))
 }
 
-fn server_options(options: &Global, command: &Mount, volume: &Volume) -> Options {
-    let mut server = Options::default();
+/// The options of the command and those behind `-o`.
+fn with_mount_options(options: &Global, command: &Mount) -> Global {
+    let mut options = options.clone();
+    options
+        .mount_options
+        .extend(command.options.iter().cloned());
+    options.read_only |= inner_options(&options).is_read_only();
+    options
+}
+
+/// How it is mounted on the host, as far as the command line says it.
+fn host_options(command: &Mount, volume: &Volume) -> Options {
+    let mut host = Options::default();
     let label = volume.label();
-    server.source = match Path::new(&volume.image).canonicalize() {
+    host.source = match Path::new(&volume.image).canonicalize() {
         Ok(image) => label.replacen(
             &*volume.image.to_string_lossy(),
             &image.to_string_lossy(),
@@ -208,8 +278,7 @@ fn server_options(options: &Global, command: &Mount, volume: &Volume) -> Options
         ),
         Err(_) => label,
     };
-    server.read_only = options.read_only;
-    server.allow_other = command.allow_other;
-    server.writeback = command.writeback;
-    server
+    host.allow_other = command.allow_other;
+    host.writeback = command.writeback;
+    host
 }

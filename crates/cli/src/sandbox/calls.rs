@@ -133,6 +133,15 @@ const NETWORK: &[i64] = &[
     libc::SYS_shutdown,
 ];
 
+/// For serving a mount: to leave the terminal and the directory when it is in the
+/// background, and to talk to its keeper.
+const SERVE: &[i64] = &[
+    libc::SYS_setsid,
+    libc::SYS_chdir,
+    libc::SYS_sendto,
+    libc::SYS_recvmsg,
+];
+
 /// For making files of the host. Which ones, Landlock says; it says nothing of
 /// attributes, so these are set of open files only: those can be opened.
 const WRITE_HOST: &[i64] = &[
@@ -236,11 +245,12 @@ pub(super) fn confine(profile: Profile, network: bool) -> Result<()> {
     let network = if network { NETWORK } else { &[] };
     let (write, archive) = match profile {
         Profile::Read | Profile::WriteImage => (&[][..], &[][..]),
+        Profile::Serve => (SERVE, &[][..]),
         Profile::WriteHost { archive: false } => (WRITE_HOST, &[][..]),
         Profile::WriteHost { archive: true } => (WRITE_HOST, ARCHIVE),
     };
     let mut rules = Rules::new();
-    if !write.is_empty() && archive.is_empty() {
+    if profile == (Profile::WriteHost { archive: false }) {
         // futimens(3): of an open file.
         let open = argument(1, SeccompCmpOp::Eq, 0)?;
         rules.insert(libc::SYS_utimensat, vec![open]);

@@ -14,7 +14,7 @@ pub(super) fn confine(uses: &Uses) -> Result<()> {
         kept |= CapabilitySet::SYS_ADMIN;
     }
     match uses.profile {
-        Profile::Read | Profile::WriteImage => {}
+        Profile::Read | Profile::WriteImage | Profile::Serve => {}
         // Owners, permissions, devices, capabilities of files, and the room that a
         // filesystem reserves for root.
         Profile::WriteHost { .. } => {

@@ -9,7 +9,7 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
-use super::uses::Uses;
+use super::uses::{Profile, Uses};
 use drupe_tree::paths;
 
 /// Read whatever the command: the time zone; the program, which has the kernel in it, and
@@ -73,6 +73,11 @@ pub(super) fn confine(uses: &Uses, backing: bool) -> Result<bool> {
             let name = format!("/proc/{}/comm", holder.pid);
             rules.allow(Path::new(&name), AccessFs::ReadFile.into())?;
         }
+    }
+    if uses.profile == Profile::Serve {
+        // Which groups a caller is in. What else is there to know of others' processes,
+        // the host asks for more than to be let in.
+        rules.allow(Path::new("/proc"), AccessFs::ReadFile.into())?;
     }
     for path in &uses.write {
         rules.allow(path, all)?;

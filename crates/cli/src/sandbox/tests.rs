@@ -90,6 +90,13 @@ fn a_captured_writer_can_write_the_image_only() {
 }
 
 #[test]
+fn a_captured_mount_can_write_the_image_only() {
+    let place = Place::new();
+    place.try_all(&["mount", "d.img", "out"]);
+    place.try_all(&["--read-only", "mount", "d.img", "out"]);
+}
+
+#[test]
 fn a_captured_copy_to_the_host_can_write_there_only() {
     let place = Place::new();
     place.try_all(&["cp", "-r", "d.img:/x", "out"]);
@@ -140,14 +147,25 @@ fn captured() {
     let write = |path: &str| OpenOptions::new().write(true).open(path).map(drop);
 
     // Files that were not named.
+    let of_parent = |name: &str| format!("/proc/{}/{name}", parent.as_raw_nonzero());
     for path in [
         "secret",
         "/etc/passwd",
         "/proc/1/environ",
+        &of_parent("environ"),
+        &of_parent("mem"),
         "/proc/self/mem",
+        "/proc/sys/kernel/core_pattern",
         "/dev/zero",
+        "/dev/fuse",
     ] {
-        no(path, File::open(path).map(drop));
+        let is_shown = ["/proc/self", "/proc/sys"]
+            .iter()
+            .any(|dir| path.starts_with(dir));
+        // A server of a mount looks into /proc, where others' memory stays closed to it.
+        if !(profile == Profile::Serve && is_shown) {
+            no(path, File::open(path).map(drop));
+        }
         no(path, write(path));
     }
     no("list", fs::read_dir("/etc").map(drop));
@@ -186,7 +204,10 @@ fn captured() {
                 image.set_permissions(PermissionsExt::from_mode(0o777)),
             );
         }
-        Profile::Read | Profile::WriteHost { .. } => no("image", write("d.img")),
+        Profile::Serve if !uses.write_images.is_empty() => write("d.img").unwrap(),
+        Profile::Read | Profile::Serve | Profile::WriteHost { .. } => {
+            no("image", write("d.img"));
+        }
     }
     // The destination.
     match (profile, &uses.output) {
@@ -218,7 +239,14 @@ fn captured() {
     );
     let typed = rustix::termios::tcgetsid(terminal.as_fd());
     no("an ioctl", typed.map(drop).map_err(Into::into));
-    no("chdir", std::env::set_current_dir("/"));
+    // A mount in the background leaves its directory.
+    if profile != Profile::Serve {
+        no("chdir", std::env::set_current_dir("/"));
+    }
+    let bound = rustix::mount::mount_bind("out", "out");
+    no("mount", bound.map_err(Into::into));
+    let gone = rustix::mount::unmount("/proc", rustix::mount::UnmountFlags::DETACH);
+    no("umount", gone.map_err(Into::into));
     let root = rustix::process::chroot("/");
     no("chroot", root.map_err(Into::into));
     no("setuid", {

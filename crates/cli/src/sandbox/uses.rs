@@ -14,6 +14,9 @@ pub(super) enum Profile {
     Read,
     /// It writes to an image.
     WriteImage,
+    /// It serves a mount on the host, which a process that is not confined has made; it
+    /// may write to the image.
+    Serve,
     /// It makes files on the host.
     WriteHost {
         /// With owners, devices and attributes of symbolic links, which are set by path.
@@ -120,11 +123,11 @@ impl Uses {
             }
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
-            Command::Mount(_)
-            | Command::Umount(_)
-            | Command::Run(_)
-            | Command::Completions(_)
-            | Command::Man(_) => {
+            Command::Mount(command) => {
+                uses.paths(std::slice::from_ref(&command.image), !options.read_only);
+                uses.profile = Profile::Serve;
+            }
+            Command::Umount(_) | Command::Run(_) | Command::Completions(_) | Command::Man(_) => {
                 return None;
             }
         }

@@ -1,12 +1,14 @@
 //! [`Mounted`]: an image that `drupe mount` has mounted.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use drupe_testing::skipped;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Outcome, Place, tool};
@@ -137,6 +139,50 @@ impl Mounted {
 
     fn pid(&self) -> Outcome<Pid> {
         Ok(Pid::from_raw(self.child.id().try_into()?).ok_or("no pid")?)
+    }
+
+    /// What the host says of its process.
+    pub(crate) fn process_status(&self) -> Outcome<String> {
+        Ok(fs::read_to_string(format!(
+            "/proc/{}/status",
+            self.child.id()
+        ))?)
+    }
+
+    /// Kills the process that would take the mount away, a child of this one.
+    pub(crate) fn kill_keeper(&self) -> Outcome {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+        let keeper = Pid::from_raw(children.trim().parse()?).ok_or("no pid")?;
+        kill_process(keeper, Signal::KILL)?;
+        // Its way to the other one is closed by now, or is soon: it is waited for as the
+        // address that it listens at.
+        while std::fs::read_to_string("/proc/net/unix")?.contains(&self.address()?) {
+            thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Where its keeper listens.
+    fn address(&self) -> Outcome<String> {
+        let device = self.dir.metadata()?.dev();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        Ok(format!("@drupe-mount-{major}:{minor}-"))
+    }
+
+    /// Waits until nothing is mounted there any more.
+    pub(crate) fn wait_until_gone(&self) -> Outcome {
+        // It is ready as POLLPRI when the list has changed since it was read.
+        let mut mounts = File::open("/proc/self/mountinfo")?;
+        loop {
+            let mut list = String::new();
+            mounts.seek(SeekFrom::Start(0))?;
+            mounts.read_to_string(&mut list)?;
+            if !list.contains(&*self.dir.to_string_lossy()) {
+                return Ok(());
+            }
+            poll(&mut [PollFd::new(&mounts, PollFlags::PRI)], None)?;
+        }
     }
 
     /// What ps(1) shows as the name of its process.

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+
 use crate::harness::{Outcome, Place, noise, tool};
 use crate::mounted::{EXT4, Mounted, left_out};
 
@@ -58,6 +60,8 @@ fn what_is_not_ours() -> Outcome {
     Ok(())
 }
 
+/// Its mount stays until somebody takes it away: programs that write there would write
+/// to the directory below.
 #[test]
 fn a_process_that_has_died() -> Outcome {
     if left_out() {
@@ -67,9 +71,76 @@ fn a_process_that_has_died() -> Outcome {
     let image = EXT4.image(&place)?;
     let mut mounted = Mounted::new(&place, &image, &[])?;
     mounted.kill()?;
+    let error = fs::write(mounted.path("file"), "x").expect_err("dead");
+    assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN));
+    let line = place.fails(3, &["umount", "mnt-ext4"])?;
+    assert!(line.contains("died before the image was clean"), "{line}");
+    assert_eq!(fs::read_dir(&mounted.dir)?.count(), 0);
     let line = place.fails(1, &["umount", "mnt-ext4"])?;
-    assert!(line.contains("has died"), "{line}");
+    assert!(line.contains("nothing that drupe"), "{line}");
     Ok(())
+}
+
+/// Who waited is told that it will not hear.
+#[test]
+fn a_process_that_dies_while_somebody_waits() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    let mut mounted = Mounted::new(&place, &image, &[])?;
+    // A process that is stopped unmounts, but does not end.
+    mounted.signal(Signal::STOP)?;
+    let mut umount = place.command();
+    let umount = umount.args(["umount", "mnt-ext4"]).stderr(Stdio::piped());
+    let umount = umount.spawn()?;
+    mounted.wait_until_gone()?;
+    mounted.kill()?;
+    let output = umount.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    Ok(())
+}
+
+/// It cannot take anything away, and the rest is as it was.
+#[test]
+fn a_keeper_that_has_died() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    let mounted = Mounted::new(&place, &image, &[])?;
+    mounted.kill_keeper()?;
+    fs::write(mounted.path("file"), "still served")?;
+    let line = place.fails(1, &["umount", "mnt-ext4"])?;
+    assert!(line.contains("cannot be reached"), "{line}");
+    mounted.unmount()?;
+    EXT4.check(&image)
+}
+
+#[test]
+fn the_one_that_serves_is_confined() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    for (options, confined) in [
+        (&["mount"][..], true),
+        (&["--sandbox=always", "mount"], true),
+        (&["--sandbox=never", "mount"], false),
+    ] {
+        let mut command = place.command();
+        command.args(options);
+        let mounted = Mounted::with(&place, &image, command)?;
+        let status = mounted.process_status()?;
+        // A filter, of seccomp(2).
+        assert_eq!(status.contains("\nSeccomp:\t2\n"), confined, "{status}");
+        fs::write(mounted.path("file"), "served")?;
+        mounted.unmount()?;
+    }
+    EXT4.check(&image)
 }
 
 /// A sparse image on a host's filesystem that has not the room for all of it.

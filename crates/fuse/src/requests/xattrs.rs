@@ -5,9 +5,6 @@ use drupe::Errno;
 use super::names::words;
 use super::{Call, Served};
 use crate::caller::{caller, is_in_group, without_fsetid};
-use crate::table::ROOT;
-use crate::waiting::pipe_of;
-use crate::wire::Request;
 
 impl Served {
     pub(super) fn setxattr(&self, call: &mut Call<'_>) -> Result<(), Errno> {
@@ -37,13 +34,6 @@ impl Served {
     pub(super) fn getxattr(&self, call: &mut Call<'_>) -> Result<(), Errno> {
         let [size, _] = words(call)?;
         let name = call.arguments.text()?;
-        if let Some(fd) = pipe_of(name)
-            && call.request.node == ROOT
-        {
-            let Request { uid, pid, .. } = call.request;
-            self.shared.waiting.add(uid, pid, fd)?;
-            return sized(call, &[], size);
-        }
         let value = self
             .shared
             .serve_as_root(|state| Ok(state.node(call.request.node)?.get_xattr(name)?))?;
