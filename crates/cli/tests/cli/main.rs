@@ -7,6 +7,7 @@ mod archive;
 mod build;
 mod commands;
 mod damaged_tables;
+mod descriptors;
 mod errors;
 mod formats;
 mod harness;
