@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 
-use drupe_host::disk::{Disk, Geometry};
+use drupe_host::disk::{Disk, Geometry, Harm};
 use rustix::io::Errno;
 
 /// A disk behind the tables of a format.
@@ -23,6 +23,9 @@ pub(crate) trait Image: Send + Sync {
     fn write(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
         Err(Errno::ROFS.into())
     }
+
+    /// What somebody else has done to its files.
+    fn harm(&self) -> Option<Harm>;
 
     /// Makes what was written durable.
     fn flush(&self) -> io::Result<()> {
@@ -80,6 +83,10 @@ impl<I: Image> Disk for ImageDisk<I> {
 
     fn flush(&self) -> io::Result<()> {
         self.image.flush()
+    }
+
+    fn harm(&self) -> Option<Harm> {
+        self.image.harm()
     }
 
     fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {
