@@ -111,7 +111,7 @@ fn serve(
     signals.thread_block().context("cannot block signals")?;
 
     Server::check(&command.dir)?;
-    let volume = Volume::parse(&command.image);
+    let volume = Volume::of_whole(&command.image)?;
     let mut options = options.clone();
     options
         .mount_options
@@ -167,10 +167,12 @@ fn serve(
 /// Serves until the end, and unmounts in the image.
 fn end(server: Server, session: Session<'_>, image: &str) -> Result<ExitCode, Failure> {
     let mut failed = None;
+    let disks = session.disks();
     let served = server.run(|errno| {
+        let why = crate::session::harm_of(&disks);
+        let why = why.unwrap_or_else(|| drupe::Cause::Errno(errno).to_string());
         let message = format!(
-            "{image}: cannot be written any more, and what was written last may be lost: {}",
-            drupe::Cause::Errno(errno)
+            "{image}: cannot be written any more, and what was written last may be lost: {why}"
         );
         match is_background() {
             true => syslog::error(&message),
@@ -178,6 +180,7 @@ fn end(server: Server, session: Session<'_>, image: &str) -> Result<ExitCode, Fa
         }
         failed = Some(message);
     });
+    drop(disks);
     let closed = session.close();
     served?;
     match (closed, failed) {

@@ -31,7 +31,7 @@ impl Prepared {
     ) -> Result<Prepared, Failure> {
         let mut prepared = Prepared::default();
         for image in uses.written_images() {
-            session::refuse_attached(image)?;
+            session::refuse_attached(options, image)?;
         }
         for (uri, write) in &uses.network {
             let image = Path::new(uri);

@@ -42,6 +42,29 @@ fn what_the_host_uses_is_left_alone() -> Outcome {
             let line = place.fails(1, &strings(words))?;
             assert!(line.contains("disk image (ext4)"), "{line}");
         }
+        // A part of an image, and what is behind one.
+        place.write(
+            "parts.vmdk",
+            "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\n\
+             createType=\"monolithicFlat\"\nRW 65536 FLAT \"d.img\" 0\n",
+        )?;
+        tool("qemu-img", |img| {
+            let over = ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", "d.img"];
+            img.args(over)
+                .arg("over.qcow2")
+                .current_dir(place.path("."))
+        })?;
+        for (option, target) in [
+            ("--image-format=vmdk", "parts.vmdk:/f"),
+            ("--backing", "over.qcow2:/f"),
+        ] {
+            for sandbox in ["auto", "never"] {
+                let sandbox = format!("--sandbox={sandbox}");
+                let line = place.fails(3, &strings(&[&sandbox, option, "cp", "f", target]))?;
+                assert!(line.contains(device) && line.contains("d.img"), "{line}");
+            }
+            place.ok(&strings(&[option, "ls", target]))?;
+        }
         // In a namespace of its own: the mount ends with the command.
         let script = "mkdir m && mount \"$1\" m && ! \"$DRUPE\" cp f \"$1:/g\" && ls m";
         let mut unshare = Command::new("unshare");
@@ -104,5 +127,20 @@ fn what_has_no_name_and_what_cannot_be_listed() -> Outcome {
         .current_dir(place.path("."));
     succeeds(&mut command)?;
     assert_eq!(place.read("box/g")?, "contents\n");
+    Ok(())
+}
+
+/// Promise 2: what was written to a file that nobody can find any more is not taken for
+/// done.
+#[test]
+fn an_image_that_is_removed_while_it_is_written() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 32 << 20, &[])?;
+    place.write("script", "mkdir d.img:/d\n! rm d.img\n")?;
+    let line = place.fails(3, &strings(&["script", "script"]))?;
+    assert!(
+        line.contains("d.img: the image file was removed while it was in use"),
+        "{line}"
+    );
     Ok(())
 }
