@@ -318,7 +318,9 @@ impl<'a> Session<'a> {
                 .map_err(|error| explain(image, &error))?
                 .is_empty();
             return Err(match has_parts {
-                true => cut.with_hint("what is all there can be read: see `drupe info`"),
+                true => cut.with_hint(
+                    "what is all there can be read: mount it with --read-only, or copy it out",
+                ),
                 false => cut,
             });
         }

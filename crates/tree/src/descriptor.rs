@@ -6,6 +6,7 @@
 //! descriptor itself is used, from where it is.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -24,15 +25,30 @@ pub fn is_descriptor(path: &Path) -> bool {
 /// The descriptor that a path names, if a file or a socket is behind it. `None`: the path
 /// names none; or a pipe, a device or a directory, which are opened like any other.
 pub(crate) fn open(path: &Path) -> Result<Option<File>> {
+    host("open", try_open(path))
+}
+
+/// Opens a file that is read once, from its beginning to its end: an archive, a manifest.
+/// An open descriptor that the path names is read from where it is.
+///
+/// # Errors
+///
+/// Those of open(2).
+pub fn open_input(path: &Path) -> io::Result<File> {
+    match try_open(path)? {
+        Some(file) => Ok(file),
+        None => File::open(path),
+    }
+}
+
+fn try_open(path: &Path) -> io::Result<Option<File>> {
     let Some(number) = number(path) else {
         return Ok(None);
     };
     // What cannot be found is not open.
     let kind = path.metadata().map(|found| found.file_type());
     match kind.is_ok_and(|kind| kind.is_file() || kind.is_socket()) {
-        true => host("open", drupe_host::inherited(number))
-            .map(File::from)
-            .map(Some),
+        true => Ok(Some(drupe_host::inherited(number)?.into())),
         false => Ok(None),
     }
 }

@@ -36,7 +36,7 @@ pub use copy::image::times_of;
 pub use copy::keep::Overrides;
 pub use copy::replace::{Backup, Numbers, Policy, Question, Replacing};
 pub use copy::{CopyOptions, copy, write_stream};
-pub use descriptor::is_descriptor;
+pub use descriptor::{is_descriptor, open_input};
 pub use error::{Error, Result, host};
 pub use interrupt::{Interrupt, Waiting};
 pub use location::{ImageLocation, Location};

@@ -85,6 +85,15 @@ fn a_descriptor_is_read() -> Outcome {
         sh.arg("-c").arg(script).current_dir(place.path("."))
     })?;
     assert_eq!(place.ok(&strings(&["cat", "d.img:/g"]))?, "second\n");
+    let script = format!(
+        "{{ read line; {} script /dev/stdin; }} < lines",
+        command_in_shell()?
+    );
+    place.write("lines", "what makes no sense\ncat d.img:/f\n")?;
+    let printed = tool("sh", |sh| {
+        sh.arg("-c").arg(script).current_dir(place.path("."))
+    })?;
+    assert_eq!(printed, "contents\n");
 
     let (mut ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     let mut command = place.command();
@@ -98,6 +107,23 @@ fn a_descriptor_is_read() -> Outcome {
     assert!(output.status.success(), "{output:?}");
     let read = place.ok(&strings(&["cat", "d.img:/socket"]))?;
     assert_eq!(read, "through a socket");
+
+    let archive = place
+        .command()
+        .args(["tar", "-f", "-", "d.img:/f"])
+        .output()?;
+    place.ok(&strings(&["mkdir", "d.img:/out"]))?;
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    let mut command = place.command();
+    command.args(["untar", "-f", "/dev/stdin", "d.img:/out"]);
+    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)));
+    let child = command.stderr(Stdio::piped()).spawn()?;
+    drop(command);
+    ours.write_all(&archive.stdout)?;
+    drop(ours);
+    let output = child.wait_with_output()?;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(place.ok(&strings(&["ls", "d.img:/out"]))?, "f\n");
 
     // One that is so large that it is not read as a whole.
     let large = OpenOptions::new().read(true).open(place.path("large"))?;

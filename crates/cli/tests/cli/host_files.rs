@@ -7,7 +7,7 @@ use std::process::Command;
 use drupe_testing::skipped;
 
 use super::harness::{
-    Outcome, Place, as_nobody, check_ext4, command_for_anyone, strings, succeeds, tool,
+    Outcome, Place, as_nobody, check_ext4, command_for_anyone, noise, strings, succeeds, tool,
 };
 
 /// Promise 1: what the host has attached or mounted is not written to; nor is a device with
@@ -142,5 +142,48 @@ fn an_image_that_is_removed_while_it_is_written() -> Outcome {
         line.contains("d.img: the image file was removed while it was in use"),
         "{line}"
     );
+    Ok(())
+}
+
+/// Promise 2: what is behind the new end of an image that is cut is an error, not zeroes.
+#[test]
+fn an_image_that_is_cut_while_it_is_read() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("raw", 32 << 20, &[])?;
+    fs::write(place.path("large"), noise(8 << 20))?;
+    place.ok(&strings(&["cp", "large", "raw:/"]))?;
+    place.write(
+        "flat.vmdk",
+        "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\n\
+         createType=\"monolithicFlat\"\nRW 65536 FLAT \"raw\" 0\n",
+    )?;
+    for (option, image, file) in [
+        ("-q", "raw", "raw"),
+        ("--image-format=vmdk", "flat.vmdk", "raw"),
+        ("-q", "qcow2", "qcow2"),
+    ] {
+        tool("cp", |cp| {
+            cp.args(["raw", "whole"]).current_dir(place.path("."))
+        })?;
+        tool("qemu-img", |img| {
+            img.args(["convert", "-O", "qcow2", "whole", "qcow2"])
+                .current_dir(place.path("."))
+        })?;
+        let script = format!("ls {image}:/\n! truncate -s 6M {file}\ncat {image}:/large\n");
+        place.write("script", script)?;
+        let mut command = place.command();
+        let output = command.args([option, "script", "-k", "script"]).output()?;
+        let told = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(3), "{image}: {told}");
+        assert!(told.contains("(EIO)"), "{image}: {told}");
+        assert!(
+            told.contains(&format!("{image}: the image file was cut from")),
+            "{told}"
+        );
+        let read = &output.stdout[b"large\nlost+found\n".len()..];
+        assert!(noise(8 << 20).starts_with(read), "{image}: wrong bytes");
+        assert!(read.len() < 8 << 20, "{image}");
+        fs::rename(place.path("whole"), place.path("raw"))?;
+    }
     Ok(())
 }
