@@ -60,7 +60,12 @@ impl<I: Image> Disk for ImageDisk<I> {
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
         for buffer in buffers {
             check_range(self.image.size(), offset, buffer.len() as u64)?;
-            self.image.read(buffer, offset)?;
+            let read = self.image.read(buffer, offset);
+            read.map_err(|error| match error.kind() {
+                // A file of it was cut short.
+                io::ErrorKind::UnexpectedEof => Errno::IO.into(),
+                _ => error,
+            })?;
             offset += buffer.len() as u64;
         }
         Ok(())
