@@ -46,6 +46,7 @@ impl<'a> Context<'a> {
     pub(crate) fn new(options: &'a Global, prepared: Prepared) -> Result<Context<'a>, Failure> {
         let mut session = Session::new(options, None)?;
         session.take_connected(prepared.disks);
+        session.refuse(prepared.refused);
         session.set_signals(&prepared.signals);
         Ok(Context {
             options: options.clone(),

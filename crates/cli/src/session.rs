@@ -41,6 +41,8 @@ pub(crate) struct Session<'a> {
     names: HashMap<ImageId, PathBuf>,
     /// Network disks that are to be used, by their addresses.
     connected: HashMap<String, Disk>,
+    /// Images that were found to be unusable beforehand.
+    refused: Vec<(PathBuf, Failure)>,
     signals: Signals,
     /// Images whose damage the user has been told of.
     damaged: HashSet<ImageId>,
@@ -248,6 +250,7 @@ impl<'a> Session<'a> {
             disks: HashMap::new(),
             names: HashMap::new(),
             connected: HashMap::new(),
+            refused: Vec::new(),
             signals: Signals::default(),
             damaged: HashSet::new(),
             kernel,
@@ -261,6 +264,11 @@ impl<'a> Session<'a> {
     /// Network disks to use instead of connecting.
     pub(crate) fn take_connected(&mut self, disks: HashMap<String, Disk>) {
         self.connected.extend(disks);
+    }
+
+    /// Images that cannot be used, and why.
+    pub(crate) fn refuse(&mut self, images: Vec<(PathBuf, Failure)>) {
+        self.refused.extend(images);
     }
 
     /// What tells of signals, from now on.
@@ -303,6 +311,11 @@ impl<'a> Session<'a> {
         let id = ImageId::of(image)?;
         if let Some(disk) = self.disks.get(&id) {
             return Ok(disk.clone());
+        }
+        let mut refused = self.refused.iter();
+        let is_it = |other: &Path| ImageId::of(other).is_ok_and(|other| other == id);
+        if let Some((_, failure)) = refused.find(|(other, _)| is_it(other)) {
+            return Err(failure.again());
         }
         let writable = self.writable.contains(&id);
         let connected = uri(image).and_then(|uri| self.connected.remove(uri));

@@ -169,11 +169,12 @@ fn end(server: Server, session: Session<'_>, image: &str) -> Result<ExitCode, Fa
     let mut failed = None;
     let disks = session.disks();
     let served = server.run(|errno| {
-        let why = crate::session::harm_of(&disks);
-        let why = why.unwrap_or_else(|| drupe::Cause::Errno(errno).to_string());
-        let message = format!(
-            "{image}: cannot be written any more, and what was written last may be lost: {why}"
-        );
+        let message = crate::session::harm_of(&disks).unwrap_or_else(|| {
+            let why = drupe::Cause::Errno(errno);
+            format!(
+                "{image}: cannot be written any more, and what was written last may be lost: {why}"
+            )
+        });
         match is_background() {
             true => syslog::error(&message),
             false => output::error(&message),

@@ -33,6 +33,11 @@ fn what_the_host_uses_is_left_alone() -> Outcome {
         let inside = format!("{device}:/f");
         let line = place.fails(3, &strings(&["cp", "f", "d.img:/f"]))?;
         assert!(line.contains(device), "{line}");
+        place.ext4("e.img", 16 << 20, &[])?;
+        let run = place.drupe(&strings(&["mkdir", "d.img:/d", "e.img:/d"]))?;
+        assert_eq!(run.code, Some(3), "{run:?}");
+        assert!(run.stderr.contains(device), "{run:?}");
+        place.ok(&strings(&["ls", "e.img:/d"]))?;
         // It is nobody's yet.
         place.ok(&strings(&["cp", "f", &inside]))?;
         for words in [

@@ -58,6 +58,23 @@ fn the_others_are_done() -> Outcome {
     check_ext4(&image)
 }
 
+/// Images that are looked at before the process is confined.
+#[test]
+fn the_others_are_done_when_a_server_is_missing() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("e.img", SIZE, &[])?;
+    let missing = "nbd+unix:///x?socket=none";
+    let run = place.drupe(&strings(&["ls", missing, "e.img"]))?;
+    assert_eq!(
+        (run.code, run.stderr.lines().count()),
+        (Some(3), 1),
+        "{run:?}"
+    );
+    assert!(run.stdout.contains("lost+found"), "{run:?}");
+    place.fails(3, &strings(&["ls", missing]))?;
+    Ok(())
+}
+
 /// Where the last source alone would be taken for the new contents of a file.
 #[test]
 fn a_file_is_no_place_for_several() -> Outcome {
