@@ -14,9 +14,11 @@ pub(crate) use run::*;
 pub(crate) use shell::*;
 pub(crate) use tar::*;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::dates;
+use crate::location;
 use drupe_tree::ModeChange;
 use drupe_tree::Owners;
 use drupe_tree::Time;
@@ -64,6 +66,8 @@ Commands that read open images read-only and never change them.";
 /// When to confine the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sandbox {
+    // What an empty DRUPE_SANDBOX says.
+    #[value(alias = "")]
     /// All commands but shell, script, mount and run, as far as the host has the means
     Auto,
     /// Like auto, but fail where the host lacks the means
@@ -135,7 +139,8 @@ pub(crate) struct Global {
     /// Confine the process before it reads an image
     ///
     /// A confined process keeps the files that the command names and the system calls
-    /// that it needs. It cannot start programs or open network connections.
+    /// that it needs. It cannot start programs or open network connections. An empty
+    /// DRUPE_SANDBOX counts as unset.
     #[arg(
         long,
         global = true,
@@ -268,7 +273,7 @@ pub(crate) enum Command {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Info {
     /// Disk images, block devices or network disks
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required = true, value_name = "IMAGE", value_parser = OsStringValueParser::new().map(location::image))]
     pub(crate) images: Vec<PathBuf>,
 }
 

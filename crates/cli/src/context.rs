@@ -14,7 +14,7 @@ use crate::args::Global;
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
 use crate::location::{ImagePath, Location, Volume};
-use crate::output;
+use crate::output::{self, Report};
 use crate::progress::Progress;
 use crate::sandbox::Prepared;
 use crate::session::Session;
@@ -46,6 +46,7 @@ impl<'a> Context<'a> {
     pub(crate) fn new(options: &'a Global, prepared: Prepared) -> Result<Context<'a>, Failure> {
         let mut session = Session::new(options, None)?;
         session.take_connected(prepared.disks);
+        session.refuse(prepared.refused);
         session.set_signals(&prepared.signals);
         Ok(Context {
             options: options.clone(),
@@ -130,7 +131,7 @@ impl<'a> Context<'a> {
     /// What an argument means to a command that only takes paths in images.
     pub(crate) fn path(&self, argument: &OsStr) -> Result<ImagePath, Failure> {
         if self.here.is_none() {
-            return Ok(ImagePath::parse(&argument.to_owned()));
+            return Ok(ImagePath::parse(argument));
         }
         match self.location(argument) {
             Location::Image(path) => Ok(path),
@@ -157,22 +158,30 @@ impl<'a> Context<'a> {
     }
 
     /// All arguments of a command that changes what they name; their images are
-    /// opened for writing.
+    /// opened for writing. Images that cannot be are reported and left out.
     pub(crate) fn targets(
         &mut self,
         arguments: &[std::ffi::OsString],
+        report: &mut Report,
     ) -> Result<Vec<(ImagePath, Mount)>, Failure> {
         let paths = arguments.iter().map(|argument| self.target(argument));
         let paths: Vec<ImagePath> = paths.collect::<Result<_, _>>()?;
         // All of them first: one that is mounted twice is opened anew.
-        for path in &paths {
-            self.open_for_writing(&path.volume.image)?;
+        let mut opened = Vec::new();
+        for path in paths {
+            let open = self.open_for_writing(&path.volume.image);
+            if report.settle(open)?.is_some() {
+                opened.push(path);
+            }
         }
-        let mounted = paths.into_iter().map(|path| {
-            let mount = self.session.mount(&path.volume)?;
-            Ok((path, mount))
-        });
-        mounted.collect()
+        let mut targets = Vec::new();
+        for path in opened {
+            let mounted = self.session.mount(&path.volume);
+            if let Some(mount) = report.settle(mounted)? {
+                targets.push((path, mount));
+            }
+        }
+        Ok(targets)
     }
 
     /// Mounts a volume to be written to.

@@ -1,21 +1,22 @@
 //! What is known of a file, in words: letters and names of types, modes,
 //! times, and the JSON that several commands print.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use drupe::{FileType, Metadata, Mount};
 use serde::Serialize;
 
+use crate::json_list::{bytes_of, text_of};
+
 /// A file, as `--json` prints it.
 #[derive(Serialize)]
-pub(crate) struct Json<'a> {
+pub(crate) struct Json {
     /// With replacement characters where it is not UTF-8.
     path: String,
     /// The true bytes, where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    path_bytes: Option<&'a [u8]>,
+    path_bytes: Option<Vec<u8>>,
     #[serde(rename = "type")]
     kind: &'static str,
     /// Permissions, in octal.
@@ -29,21 +30,23 @@ pub(crate) struct Json<'a> {
     modified: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_bytes: Option<Vec<u8>>,
     /// Major and minor number of a device.
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<(u32, u32)>,
 }
 
-impl<'a> Json<'a> {
+impl Json {
     /// Of a path, whose link target is read when it is one.
-    pub(crate) fn new(path: &'a Path, metadata: &Metadata, mount: &Mount) -> Json<'a> {
+    pub(crate) fn new(path: &Path, metadata: &Metadata, mount: &Mount) -> Json {
         let target = match metadata.is_symlink() {
             true => mount.read_link(path).ok(),
             false => None,
         };
         Json {
-            path: path.to_string_lossy().into_owned(),
-            path_bytes: path.to_str().is_none().then(|| path.as_os_str().as_bytes()),
+            path: text_of(path),
+            path_bytes: bytes_of(path),
             kind: kind(metadata.file_type()).1,
             mode: format!("{:04o}", metadata.mode() & 0o7777),
             nlink: metadata.nlink(),
@@ -52,7 +55,8 @@ impl<'a> Json<'a> {
             size: metadata.len(),
             ino: metadata.ino(),
             modified: metadata.modified().map(seconds).unwrap_or_default(),
-            target: target.map(|target| target.to_string_lossy().into_owned()),
+            target_bytes: target.as_ref().and_then(bytes_of),
+            target: target.as_ref().map(text_of),
             device: device(metadata),
         }
     }

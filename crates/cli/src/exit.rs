@@ -56,6 +56,15 @@ impl Failure {
         }
     }
 
+    /// The same, to be told another time.
+    pub(crate) fn again(&self) -> Failure {
+        Failure {
+            code: self.code,
+            error: anyhow::Error::msg(format!("{:#}", self.error)),
+            hint: self.hint.clone(),
+        }
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
         Failure::new(ExitCode::Usage, anyhow::Error::msg(message.into()))
     }

@@ -1,5 +1,5 @@
 //! [`Signals`]: SIGINT, SIGTERM and SIGHUP. The first asks work to end, a second one ends the
-//! program at once.
+//! program at once. And SIGXFSZ.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, anyhow};
 use drupe_tree::Interrupt;
 use rustix::fs::{OFlags, fcntl_setfl};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 
 use crate::exit::{ExitCode, Failure};
@@ -37,6 +37,12 @@ pub(crate) fn look_at_signals() {
     let hangup = ignored.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0);
     // Nobody else sets it.
     let _ = HANGUP_IGNORED.set(hangup);
+}
+
+/// Has the host's limit of a file's size (RLIMIT_FSIZE) be an error, EFBIG, like a full
+/// disk: without a handler, SIGXFSZ ends the process with half an output.
+pub(crate) fn outlive_file_limit() -> io::Result<()> {
+    flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 impl Signals {

@@ -1,11 +1,25 @@
 //! [`JsonList`]: what `--json` and `--json-lines` print, in one shape for all commands:
-//! an array of objects, or an object on each line.
+//! an array of objects, or an object on each line. [`text_of`] and [`bytes_of`]: names.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 
 use serde::Serialize;
 
 use crate::args::Global;
+
+/// The bytes of a name that are not UTF-8, for a field `NAME_bytes` beside the field
+/// `NAME`, which has replacement characters then: see `docs/json.md`.
+pub(crate) fn bytes_of(name: &(impl AsRef<OsStr> + ?Sized)) -> Option<Vec<u8>> {
+    let name = name.as_ref();
+    name.to_str().is_none().then(|| name.as_bytes().to_vec())
+}
+
+/// The text of a name, for the field `NAME`.
+pub(crate) fn text_of(name: &(impl AsRef<OsStr> + ?Sized)) -> String {
+    name.as_ref().to_string_lossy().into_owned()
+}
 
 /// Objects that are printed as they come.
 #[derive(Debug)]

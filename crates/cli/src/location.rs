@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::exit::Failure;
+
 /// Where a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Location {
@@ -17,6 +19,16 @@ pub(crate) struct ImagePath {
     pub(crate) volume: Volume,
     /// Absolute.
     pub(crate) path: PathBuf,
+}
+
+/// What an argument means that is an image, all of it: `:/` behind it is its root.
+pub(crate) fn image(argument: OsString) -> PathBuf {
+    match ImagePath::parse(&argument) {
+        ImagePath { volume, path } if volume.part.is_none() && path.parent().is_none() => {
+            volume.image
+        }
+        _ => argument.into(),
+    }
 }
 
 /// An image, and which part of it: the number of a partition, or the name of a
@@ -106,13 +118,32 @@ impl Volume {
         }
     }
 
-    /// As it is written on the command line.
-    pub(crate) fn label(&self) -> String {
-        let image = self.image.display();
-        match &self.part {
-            Some(part) => format!("{image}@{part}"),
-            None => image.to_string(),
+    /// The argument of a command that takes a whole filesystem: `:/` behind it is its
+    /// root.
+    pub(crate) fn of_whole(argument: &OsStr) -> Result<Volume, Failure> {
+        let ImagePath { volume, path } = ImagePath::parse(argument);
+        if path.parent().is_none() {
+            return Ok(volume);
         }
+        let (label, below) = (volume.label(), path.display());
+        let message = format!("{label}:{below}: only a whole filesystem can be mounted");
+        let hint = format!("mount {label} on a directory DIR, and use DIR{below}");
+        Err(Failure::usage(message).with_hint(hint))
+    }
+
+    /// As it is written on the command line, byte by byte.
+    pub(crate) fn name(&self) -> OsString {
+        let mut name = self.image.clone().into_os_string();
+        if let Some(part) = &self.part {
+            name.push("@");
+            name.push(part);
+        }
+        name
+    }
+
+    /// As it is written on the command line, for messages.
+    pub(crate) fn label(&self) -> String {
+        self.name().to_string_lossy().into_owned()
     }
 }
 
@@ -135,7 +166,7 @@ impl ImagePath {
 
     /// The argument of a command that only takes paths in images: a host file is
     /// an image, and its root is meant.
-    pub(crate) fn parse(argument: &OsString) -> ImagePath {
+    pub(crate) fn parse(argument: &OsStr) -> ImagePath {
         match Location::parse(argument) {
             Location::Image(image) => image,
             Location::Host(_) => ImagePath {

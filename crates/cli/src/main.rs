@@ -31,6 +31,10 @@ use exit::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
     interrupt::look_at_signals();
+    if let Err(error) = interrupt::outlive_file_limit() {
+        output::error(&format!("cannot handle signals: {error}"));
+        return ExitCode::Failed.into();
+    }
     // Not Args::parse(): the order of some options matters, and matches know it.
     let matches = match args::definition().try_get_matches() {
         Ok(matches) => matches,

@@ -101,17 +101,59 @@ pub(crate) fn of_stdout(error: io::Error) -> io::Error {
     Stdout::lines().name(error)
 }
 
-/// What went wrong with single files: each has a line on standard error, and
-/// the command goes on.
+/// What went wrong with single files or images: each has a line on standard error, and
+/// the command goes on with the others.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    failed: bool,
+    /// The worst of them.
+    code: Option<ExitCode>,
 }
 
 impl Report {
     pub(crate) fn error(&mut self, text: &str) {
         error(text);
-        self.failed = true;
+        self.exit_with(ExitCode::Failed);
+    }
+
+    /// The same as another one.
+    pub(crate) fn add(&mut self, other: Report) {
+        if let Some(code) = other.code {
+            self.exit_with(code);
+        }
+    }
+
+    /// An image is not as it should be, which the output says.
+    pub(crate) fn complained(&mut self) {
+        self.exit_with(ExitCode::Failed);
+    }
+
+    /// That of an image counts more than that of a file.
+    fn exit_with(&mut self, code: ExitCode) {
+        if self.code.is_none_or(|worst| (worst as u8) < code as u8) {
+            self.code = Some(code);
+        }
+    }
+
+    /// What was done with an image, or `None` and a line, if the command can go on with
+    /// another one.
+    ///
+    /// # Errors
+    ///
+    /// A command line that makes no sense, a signal, an output that nobody reads.
+    pub(crate) fn settle<T>(&mut self, done: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        let ends = |failed: &Failure| {
+            let is_image = failed.code == ExitCode::Image;
+            !is_image && (failed.code != ExitCode::Failed || failed.error.is::<io::Error>())
+        };
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(failed) if ends(&failed) => Err(failed),
+            Err(failed) => {
+                failure(&failed);
+                self.exit_with(failed.code);
+                Ok(None)
+            }
+        }
     }
 
     /// The value of a result, or a line.
@@ -125,10 +167,7 @@ impl Report {
     }
 
     pub(crate) fn code(&self) -> ExitCode {
-        match self.failed {
-            true => ExitCode::Failed,
-            false => ExitCode::Success,
-        }
+        self.code.unwrap_or(ExitCode::Success)
     }
 }
 

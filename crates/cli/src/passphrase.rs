@@ -71,9 +71,8 @@ fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut key = Zeroizing::new(Vec::new());
     let read = match path == Path::new("-") {
         true => io::stdin().lock().take(MAX_KEY_FILE).read_to_end(&mut key),
-        false => {
-            std::fs::File::open(path).and_then(|file| file.take(MAX_KEY_FILE).read_to_end(&mut key))
-        }
+        false => drupe_tree::open_input(path)
+            .and_then(|file| file.take(MAX_KEY_FILE).read_to_end(&mut key)),
     };
     read.with_context(|| format!("key file {}", path.display()))?;
     if path == Path::new("-")

@@ -1,14 +1,19 @@
 //! [`Session`]: the kernel of one command, and what it has mounted.
 
+mod pick;
+
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use drupe::{
-    AttachedDisk, Cause, Disk, ImageError, Kernel, Mount, MountOptions, Partition, Volumes,
+    AttachedDisk, Cause, Disk, Format, ImageError, Kernel, Mount, MountOptions, Partition,
+    TableDamage, Volumes,
 };
 
+pub(crate) use self::pick::is_container;
+use self::pick::{pick_plain, pick_volume};
 use crate::args::Global;
 use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
@@ -27,6 +32,8 @@ pub(crate) struct Session<'a> {
     writable: HashSet<ImageId>,
     // In the order of dropping, though they would hold each other anyway.
     mounts: HashMap<(ImageId, String), Mount>,
+    /// Images that a filesystem of another one is on too, and where that is mounted.
+    members: HashMap<ImageId, (ImageId, String)>,
     /// All that is on an image and the images that go with it.
     volumes: HashMap<ImageId, Volumes>,
     disks: HashMap<ImageId, AttachedDisk>,
@@ -34,6 +41,8 @@ pub(crate) struct Session<'a> {
     names: HashMap<ImageId, PathBuf>,
     /// Network disks that are to be used, by their addresses.
     connected: HashMap<String, Disk>,
+    /// Images that were found to be unusable beforehand.
+    refused: Vec<(PathBuf, Failure)>,
     signals: Signals,
     /// Images whose damage the user has been told of.
     damaged: HashSet<ImageId>,
@@ -160,16 +169,26 @@ fn is_read_only_filesystem(cause: &Cause) -> bool {
     }
 }
 
-/// Refuses to write to an image that the host has attached to a loop device: a confined
-/// process could not tell any more.
-pub(crate) fn refuse_attached(image: &Path) -> Result<(), Failure> {
-    match drupe::attached_loop(image) {
-        None => Ok(()),
-        Some(device) => {
-            let what = format!("is attached to {device}, which the host may have mounted");
-            Err(failure(image, what).with_hint(format!("detach it with losetup -d {device}")))
-        }
+/// Refuses to write to an image that the host has attached to a loop device, or of which
+/// it has another file attached: a confined process could not tell any more.
+pub(crate) fn refuse_attached(global: &Global, image: &Path) -> Result<(), Failure> {
+    let others = match global.image_format {
+        Some(Format::Raw) => Vec::new(),
+        _ => drupe::image_files(image, global.backing),
+    };
+    let files = std::iter::once(image).chain(others.iter().map(PathBuf::as_path));
+    for file in files {
+        let Some(device) = drupe::attached_loop(file) else {
+            continue;
+        };
+        let which = match file == image {
+            true => String::new(),
+            false => format!("its file {} ", file.display()),
+        };
+        let what = format!("{which}is attached to {device}, which the host may have mounted");
+        return Err(failure(image, what).with_hint(format!("detach it with losetup -d {device}")));
     }
+    Ok(())
 }
 
 /// Opens an image as the options say. A server that does not answer is not waited for
@@ -192,6 +211,9 @@ pub(crate) fn open(
         options.block_size(bytes);
     }
     options.backing(global.backing);
+    if writable && uri(image).is_none() {
+        refuse_attached(global, image)?;
+    }
     let opened = match uri(image) {
         Some(uri) => options.open_uri(uri),
         None => options.open(image),
@@ -223,10 +245,12 @@ impl<'a> Session<'a> {
             options,
             writable: HashSet::new(),
             mounts: HashMap::new(),
+            members: HashMap::new(),
             volumes: HashMap::new(),
             disks: HashMap::new(),
             names: HashMap::new(),
             connected: HashMap::new(),
+            refused: Vec::new(),
             signals: Signals::default(),
             damaged: HashSet::new(),
             kernel,
@@ -240,6 +264,11 @@ impl<'a> Session<'a> {
     /// Network disks to use instead of connecting.
     pub(crate) fn take_connected(&mut self, disks: HashMap<String, Disk>) {
         self.connected.extend(disks);
+    }
+
+    /// Images that cannot be used, and why.
+    pub(crate) fn refuse(&mut self, images: Vec<(PathBuf, Failure)>) {
+        self.refused.extend(images);
     }
 
     /// What tells of signals, from now on.
@@ -259,13 +288,22 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.volumes.clear();
-        for (_, mount) in self.mounts.extract_if(|(on, _), _| *on == id) {
+        // What goes with it is written too; and any mount may use that.
+        let mut reopened = vec![id.clone()];
+        for other in &self.options.with {
+            reopened.push(ImageId::of(other)?);
+        }
+        let alone = reopened.len() == 1;
+        for (_, mount) in self.mounts.extract_if(|(on, _), _| !alone || *on == id) {
             mount.umount().map_err(|error| explain(image, &error))?;
         }
-        match self.disks.remove(&id) {
-            Some(disk) => disk.remove().map_err(|error| explain(image, &error)),
-            None => Ok(()),
+        self.members.clear();
+        for id in reopened {
+            if let Some(disk) = self.disks.remove(&id) {
+                disk.remove().map_err(|error| explain(image, &error))?;
+            }
         }
+        Ok(())
     }
 
     /// Adds an image to the kernel, once.
@@ -273,6 +311,11 @@ impl<'a> Session<'a> {
         let id = ImageId::of(image)?;
         if let Some(disk) = self.disks.get(&id) {
             return Ok(disk.clone());
+        }
+        let mut refused = self.refused.iter();
+        let is_it = |other: &Path| ImageId::of(other).is_ok_and(|other| other == id);
+        if let Some((_, failure)) = refused.find(|(other, _)| is_it(other)) {
+            return Err(failure.again());
         }
         let writable = self.writable.contains(&id);
         let connected = uri(image).and_then(|uri| self.connected.remove(uri));
@@ -283,7 +326,16 @@ impl<'a> Session<'a> {
         let added = self.kernel.add_disk(disk);
         let disk = added.map_err(|error| explain(image, &error))?;
         if writable && let Some(cut) = cut_short(image, &disk)? {
-            return Err(cut);
+            let has_parts = !disk
+                .partitions()
+                .map_err(|error| explain(image, &error))?
+                .is_empty();
+            return Err(match has_parts {
+                true => cut.with_hint(
+                    "what is all there can be read: mount it with --read-only, or copy it out",
+                ),
+                false => cut,
+            });
         }
         self.names.insert(id.clone(), image.to_owned());
         self.disks.insert(id, disk.clone());
@@ -296,6 +348,12 @@ impl<'a> Session<'a> {
         let disk = self.disk(image)?;
         let id = ImageId::of(image)?;
         let partition = self.pick(&disk, volume)?;
+        if volume.part.is_none()
+            && let Some(mount) = self.members.get(&id).and_then(|key| self.mounts.get(key))
+        {
+            // A filesystem on several images, by the name of another one of them.
+            return Ok(mount.clone());
+        }
         let key = (id.clone(), partition.name().to_owned());
         if let Some(mount) = self.mounts.get(&key) {
             return Ok(mount.clone());
@@ -306,42 +364,75 @@ impl<'a> Session<'a> {
             options = options.options(list);
         }
         let read_only = read_only || options.is_read_only();
-        for name in self.other_devices(image, &id, &partition)? {
-            options = options.device(&name);
+        let others = self.other_devices(image, &id, &partition)?;
+        for (_, name) in &others {
+            options = options.device(name);
         }
         let mount = partition
             .mount(options.read_only(read_only))
-            .map_err(|error| explain(image, &error))?;
+            .map_err(|error| {
+                let failure = explain(image, &error);
+                match error.cause() {
+                    Cause::MissingDevice { .. } if self.is_with(&id) => failure.with_hint(
+                        "it is one of those given with --with: name the image that it goes \
+                         with, or give that one with --with too",
+                    ),
+                    _ => failure,
+                }
+            })?;
+        for (other, _) in others {
+            self.members.insert(other, key.clone());
+        }
         self.mounts.insert(key, mount.clone());
         Ok(mount)
     }
 
-    /// Names of the devices that a filesystem is on besides its own: whole images among
-    /// those of `--with`.
+    /// Whether an image is one of those given with `--with`.
+    fn is_with(&self, id: &ImageId) -> bool {
+        let mut with = self.options.with.iter();
+        with.any(|other| ImageId::of(other).is_ok_and(|other| other == *id))
+    }
+
+    /// The devices that a filesystem is on besides its own, by their names: whole images
+    /// among those of `--with` and those that are open.
     fn other_devices(
         &mut self,
         image: &Path,
         id: &ImageId,
         partition: &Partition,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<(ImageId, String)>, Failure> {
         let probed = |partition: &Partition| {
             let found = partition.probe().map_err(|error| explain(image, &error))?;
             Ok::<_, Failure>(found.filter(|found| found.kind == "btrfs"))
         };
-        let mut names = Vec::new();
-        if self.options.with.is_empty() || probed(partition)?.is_none() {
-            return Ok(names);
+        let mut others = Vec::new();
+        if self.options.with.is_empty() {
+            return Ok(others);
         }
-        for other in &self.options.with {
+        let Some(own) = probed(partition)? else {
+            return Ok(others);
+        };
+        let open = self
+            .names
+            .iter()
+            .filter(|(id, _)| self.disks.contains_key(id));
+        let open: Vec<PathBuf> = open.map(|(_, path)| path.clone()).collect();
+        for other in self.options.with.iter().chain(&open) {
+            let other_id = ImageId::of(other)?;
+            let known = others.iter().any(|(known, _)| *known == other_id);
+            if known || other_id == *id {
+                continue;
+            }
             if self.writable.contains(id) {
-                self.writable.insert(ImageId::of(other)?);
+                self.writable.insert(other_id.clone());
             }
             let whole = self.disk(other)?.whole();
-            if probed(&whole)?.is_some() {
-                names.push(whole.name().to_owned());
+            // Those of one filesystem have its UUID.
+            if probed(&whole)?.is_some_and(|found| found.uuid == own.uuid) {
+                others.push((other_id, whole.name().to_owned()));
             }
         }
-        Ok(names)
+        Ok(others)
     }
 
     /// The images that go with any other.
@@ -386,7 +477,10 @@ impl<'a> Session<'a> {
             && self.damaged.insert(ImageId::of(image)?)
         {
             let image = image.display();
-            let text = format!("{image}: {damage}; sgdisk -e {image} restores it");
+            let text = match &damage {
+                TableDamage::CutShort { .. } => format!("{image}: {damage}"),
+                _ => format!("{image}: {damage}; sgdisk -e {image} restores it"),
+            };
             output::warning(self.options, &text);
         }
         Ok(())
@@ -422,6 +516,15 @@ impl<'a> Session<'a> {
         files.collect()
     }
 
+    /// The disks, by what their images are called.
+    pub(crate) fn disks(&self) -> Vec<(PathBuf, AttachedDisk)> {
+        let disks = self.disks.iter().filter_map(|(id, disk)| {
+            let name = self.names.get(id)?;
+            Some((name.clone(), disk.clone()))
+        });
+        disks.collect()
+    }
+
     pub(crate) fn kernel(&self) -> &Kernel {
         &self.kernel
     }
@@ -430,6 +533,7 @@ impl<'a> Session<'a> {
     /// must be gone.
     pub(crate) fn close(self) -> Result<(), Failure> {
         let mut failed = None;
+        let disks = self.disks();
         for ((image, _), mount) in self.mounts {
             let image = self.names.get(&image).map(PathBuf::as_path);
             let image = image.unwrap_or(Path::new("image")).display().to_string();
@@ -444,7 +548,10 @@ impl<'a> Session<'a> {
             };
             failed = failed.or(Some(error.context(incomplete())));
         }
-        if let Some(error) = failed {
+        // It says why what failed did.
+        let harm = harm_of(&disks).map(|text| anyhow!(text));
+        drop(disks);
+        if let Some(error) = harm.or(failed) {
             return Err(Failure::new(ExitCode::Image, error));
         }
         drop(self.volumes);
@@ -453,6 +560,14 @@ impl<'a> Session<'a> {
         }
         Ok(self.kernel.halt()?)
     }
+}
+
+/// What somebody else has done to one of the images while it was in use.
+pub(crate) fn harm_of(disks: &[(PathBuf, AttachedDisk)]) -> Option<String> {
+    let harmed = disks
+        .iter()
+        .find_map(|(image, disk)| Some((image, disk.harm()?)));
+    harmed.map(|(image, harm)| format!("{}: {harm}", image.display()))
 }
 
 /// What of a disk is not all there.
@@ -471,104 +586,4 @@ pub(crate) fn no_driver(image: &Path, disk: &AttachedDisk) -> Result<Option<Fail
     let found = disk.whole().probe().map_err(explained)?;
     let found = found.and_then(|found| found.no_driver);
     Ok(found.map(|found| failure(image, found.to_string())))
-}
-
-/// The part that is meant, if it is a partition or the whole with a filesystem
-/// on it, or with nothing known. `None`: there are volumes to be looked into.
-fn pick_plain(disk: &AttachedDisk, volume: &Volume) -> Result<Option<Partition>, Failure> {
-    let image = &volume.image;
-    let explained = |error: drupe::Error| explain(image, &error);
-    let named = match volume.part.as_deref().map(str::parse) {
-        Some(Ok(0)) => Some(disk.whole()),
-        Some(Ok(number)) => Some(disk.partition(number).map_err(explained)?),
-        // The name of a volume.
-        Some(Err(_)) => return Ok(None),
-        None => None,
-    };
-    let whole = disk.whole();
-    let candidates = match named {
-        Some(named) => vec![named],
-        // A filesystem without partitions, or an ISO image that has both.
-        None if is_filesystem(&whole).map_err(explained)? => vec![whole],
-        None => {
-            let mut all = disk.partitions().map_err(explained)?;
-            if all.is_empty() {
-                all.push(whole);
-            }
-            all
-        }
-    };
-    let mut mountable = Vec::new();
-    for candidate in &candidates {
-        let found = candidate.probe().map_err(explained)?;
-        match found {
-            Some(found) if is_container(found.kind) => return Ok(None),
-            Some(found) if found.driver.is_some() => mountable.push(candidate),
-            _ => {}
-        }
-    }
-    match (&mountable[..], &candidates[..]) {
-        // Mounting says best what is wrong with it.
-        ([only], _) => Ok(Some((*only).clone())),
-        ([], [only]) => match cut_short(image, disk)? {
-            Some(cut) => Err(cut),
-            None => Ok(Some(only.clone())),
-        },
-        ([], _) => Err(failure(image, "no partition holds a filesystem".into()).with_hint(INFO)),
-        (several, _) => {
-            let numbers = several.iter().filter_map(|partition| partition.number());
-            Err(ambiguous(image, numbers.map(|number| number.to_string())))
-        }
-    }
-}
-
-/// Volumes are made of what has this signature.
-pub(crate) fn is_container(kind: &str) -> bool {
-    matches!(kind, "crypto_LUKS" | "LVM2_member" | "linux_raid_member")
-}
-
-fn is_filesystem(partition: &Partition) -> drupe::Result<bool> {
-    let found = partition.probe()?;
-    Ok(found.is_some_and(|found| found.driver.is_some()))
-}
-
-fn ambiguous(image: &Path, parts: impl Iterator<Item = String>) -> Failure {
-    let choices: Vec<String> = parts
-        .map(|part| format!("{}@{part}", image.display()))
-        .collect();
-    let choices = choices.join(", ");
-    failure(image, "holds several filesystems".to_owned())
-        .with_hint(format!("say which: {choices}"))
-}
-
-/// The volume that is meant: the one of that name, or the only one with a
-/// filesystem that is made of it.
-fn pick_volume(volumes: &Volumes, wanted: &Volume) -> Result<Partition, Failure> {
-    let image = &wanted.image;
-    let part = wanted.part.as_deref().unwrap_or("0");
-    let Some(index) = volumes.find(0, part) else {
-        let known: Vec<_> = volumes.iter().map(drupe::Volume::id).collect();
-        let trouble = volumes.iter().find_map(drupe::Volume::trouble);
-        let why = trouble.map_or(String::new(), |error| format!(" ({})", error.cause()));
-        let known = known.join(", ");
-        let message = format!("has no volume {part}{why}; there are: {known}");
-        return Err(failure(image, message));
-    };
-    let within = volumes.within(index);
-    let mountable: Vec<_> = within
-        .iter()
-        .filter(|volume| volume.found().is_some_and(|found| found.driver.is_some()))
-        .collect();
-    match (
-        &mountable[..],
-        within.iter().find_map(|volume| volume.trouble()),
-    ) {
-        ([only], _) => Ok(only.partition().clone()),
-        ([], Some(trouble)) => Err(explain(image, trouble)),
-        ([], None) => Err(failure(image, "no volume holds a filesystem".into()).with_hint(INFO)),
-        (several, _) => Err(ambiguous(
-            image,
-            several.iter().map(|volume| volume.id().to_owned()),
-        )),
-    }
 }

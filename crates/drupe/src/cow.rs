@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::{BlockDevice, Geometry};
+use crate::{BlockDevice, Geometry, Harm};
 
 /// Bytes of a block: what is copied at the first write to any part of it.
 const BLOCK: u64 = 4096;
@@ -96,6 +96,10 @@ impl<D: BlockDevice> BlockDevice for CopyOnWrite<D> {
             discard: false,
             ..self.base.geometry()
         }
+    }
+
+    fn harm(&self) -> Option<Harm> {
+        self.base.harm()
     }
 
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {

@@ -18,7 +18,7 @@ use crate::kernel::{Kernel, KernelInner};
 use crate::sys;
 use crate::watched_disk::WatchedDisk;
 use crate::window::Window;
-use crate::{BlockDevice, CutShort, Format};
+use crate::{BlockDevice, CutShort, Format, Harm};
 
 /// A disk that can be added to a kernel: an image file of any [`Format`], a
 /// block device of the host, a disk of an NBD server, or any [`BlockDevice`].
@@ -258,6 +258,12 @@ impl AttachedDisk {
     /// Size in bytes.
     pub fn size(&self) -> u64 {
         self.inner.backend.geometry().size
+    }
+
+    /// What somebody else has done to its image file since it was opened: locks hold nobody
+    /// off who does not ask for one.
+    pub fn harm(&self) -> Option<Harm> {
+        self.inner.backend.harm()
     }
 
     /// Nothing can be written to it.

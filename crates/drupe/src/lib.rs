@@ -55,8 +55,8 @@ pub use drupe_formats::{
     Error as ImageError, Format, attached_loop, files as image_files, is_uri, lock_holder,
 };
 pub use drupe_host::disk::{
-    Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, Loss, MemoryDisk, Record,
-    RecordingDisk,
+    Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, Harm, Loss, MemoryDisk,
+    Record, RecordingDisk,
 };
 pub use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};

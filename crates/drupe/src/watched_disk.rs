@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use drupe_abi::Errno;
 use drupe_host::disk::Geometry;
 
-use crate::BlockDevice;
+use crate::{BlockDevice, Harm};
 
 /// The first error of writing to any disk of a kernel.
 #[derive(Debug, Default)]
@@ -49,6 +49,15 @@ impl WatchedDisk {
             error: Arc::clone(error),
         }
     }
+
+    /// What cannot be read because somebody has harmed the image file cannot be trusted
+    /// to be written either.
+    fn note_harm<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        match result {
+            Err(_) if self.disk.harm().is_some() => self.error.note(result),
+            result => result,
+        }
+    }
 }
 
 impl BlockDevice for WatchedDisk {
@@ -57,11 +66,11 @@ impl BlockDevice for WatchedDisk {
     }
 
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
-        self.disk.read_at(buffers, offset)
+        self.note_harm(self.disk.read_at(buffers, offset))
     }
 
     fn read_cached(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
-        self.disk.read_cached(buffers, offset)
+        self.note_harm(self.disk.read_cached(buffers, offset))
     }
 
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()> {
@@ -79,6 +88,10 @@ impl BlockDevice for WatchedDisk {
 
     fn flush(&self) -> io::Result<()> {
         self.error.note(self.disk.flush())
+    }
+
+    fn harm(&self) -> Option<Harm> {
+        self.disk.harm()
     }
 
     // Who cannot discard or write zeroes says so, and the kernel does without.

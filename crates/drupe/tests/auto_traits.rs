@@ -37,6 +37,7 @@ assert_auto_traits! {
     drupe::LinkInfo: Send, Sync, Unpin;
     drupe::LinkWaker: Send, Sync, Unpin;
     drupe::Loss: Send, Sync, Unpin;
+    drupe::Harm: Send, Sync, Unpin;
     drupe::ManualClock: Send, Sync, Unpin;
     drupe::MemoryDisk: Send, Sync, Unpin;
     drupe::Metadata: Send, Sync, Unpin;

@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 
-use drupe_host::disk::{Disk, Geometry};
+use drupe_host::disk::{Disk, Geometry, Harm};
 use rustix::io::Errno;
 
 /// A disk behind the tables of a format.
@@ -23,6 +23,9 @@ pub(crate) trait Image: Send + Sync {
     fn write(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
         Err(Errno::ROFS.into())
     }
+
+    /// What somebody else has done to its files.
+    fn harm(&self) -> Option<Harm>;
 
     /// Makes what was written durable.
     fn flush(&self) -> io::Result<()> {
@@ -57,7 +60,12 @@ impl<I: Image> Disk for ImageDisk<I> {
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
         for buffer in buffers {
             check_range(self.image.size(), offset, buffer.len() as u64)?;
-            self.image.read(buffer, offset)?;
+            let read = self.image.read(buffer, offset);
+            read.map_err(|error| match error.kind() {
+                // A file of it was cut short.
+                io::ErrorKind::UnexpectedEof => Errno::IO.into(),
+                _ => error,
+            })?;
             offset += buffer.len() as u64;
         }
         Ok(())
@@ -80,6 +88,10 @@ impl<I: Image> Disk for ImageDisk<I> {
 
     fn flush(&self) -> io::Result<()> {
         self.image.flush()
+    }
+
+    fn harm(&self) -> Option<Harm> {
+        self.image.harm()
     }
 
     fn discard(&self, _offset: u64, _len: u64) -> io::Result<()> {

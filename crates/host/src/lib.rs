@@ -6,6 +6,7 @@
 //!   one that fails on demand.
 //! - [`link`]: what a network link is.
 //! - [`clock`]: the time.
+//! - [`inherited`]: descriptors that the program was started with.
 //! - [`log`]: the kernel log, kept and passed on.
 //! - [`futex`]: sleeping and waking, for `drupe-cpu`.
 //! - [`threads`]: threads of the library's own.
@@ -14,6 +15,7 @@
 //! knows a kernel.
 
 pub mod clock;
+mod descriptor;
 pub mod disk;
 pub mod futex;
 mod host;
@@ -22,5 +24,6 @@ pub mod log;
 mod manual_clock;
 pub mod threads;
 
+pub use descriptor::inherited;
 pub use host::{Host, SystemHost, TimerWaker};
 pub use manual_clock::ManualClock;

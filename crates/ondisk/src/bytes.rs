@@ -64,11 +64,17 @@ pub fn maybe_bytes_at<R: Read + Seek + ?Sized>(
     }
 }
 
+/// What is up to the first NUL, without the white space that it is padded with.
+pub fn unpadded(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|&byte| byte == 0);
+    bytes[..end.unwrap_or(bytes.len())].trim_ascii_end()
+}
+
 /// Text up to the first NUL, without the spaces that it is padded with.
 pub fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0);
-    let bytes = &bytes[..end.unwrap_or(bytes.len())];
-    String::from_utf8_lossy(bytes).trim_end().to_owned()
+    String::from_utf8_lossy(unpadded(bytes))
+        .trim_end()
+        .to_owned()
 }
 
 /// UTF-16LE up to the first NUL.

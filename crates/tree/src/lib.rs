@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod copy;
+mod descriptor;
 pub mod disk_image;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -25,6 +26,7 @@ mod output_file;
 pub mod paths;
 mod progress;
 mod tar;
+mod temporary;
 mod time;
 mod umask;
 mod unwritten;
@@ -34,6 +36,7 @@ pub use copy::image::times_of;
 pub use copy::keep::Overrides;
 pub use copy::replace::{Backup, Numbers, Policy, Question, Replacing};
 pub use copy::{CopyOptions, copy, write_stream};
+pub use descriptor::{is_descriptor, open_input};
 pub use error::{Error, Result, host};
 pub use interrupt::{Interrupt, Waiting};
 pub use location::{ImageLocation, Location};
@@ -42,6 +45,7 @@ pub use mode::ModeChange;
 pub use output_file::OutputFile;
 pub use progress::{Progress, Silent};
 pub use tar::{ArchiveOptions, Compression, ExtractOptions, archive, extract};
+pub use temporary::make_temporary;
 pub use time::{Time, times};
 pub use umask::Umask;
 pub use users::{Names, Owners};

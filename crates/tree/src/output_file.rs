@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, host};
 use crate::interrupt::{Interrupt, READER};
-use crate::{disk_image, paths};
+use crate::temporary::make_temporary;
+use crate::{descriptor, disk_image, paths};
 
 /// A file of the host that is being written.
 #[derive(Debug)]
@@ -21,13 +22,13 @@ pub struct OutputFile {
     /// As errors name it.
     shown: String,
     interrupt: Interrupt,
-    /// What it is called now, and will be; `None`: a device or FIFO.
+    /// What it is called now, and will be; `None`: a device, FIFO or open descriptor.
     names: Option<(PathBuf, PathBuf)>,
 }
 
 impl OutputFile {
-    /// Begins to write what is to be at `path`, through symbolic links. A device or FIFO
-    /// is written into; `interrupt` ends the waiting for a reader of a FIFO. `images` are
+    /// Begins to write what is to be at `path`, through symbolic links. A device, a FIFO
+    /// or an open descriptor that it names, such as `/dev/stdout`, is written into; `interrupt` ends the waiting for a reader of a FIFO. `images` are
     /// device and inode of the images in use, which are never replaced; other disk images
     /// are with `force`.
     ///
@@ -57,6 +58,13 @@ impl OutputFile {
             interrupt: interrupt.clone(),
             names,
         };
+        if let Some(file) = descriptor::open(path)? {
+            let found = host("find", file.metadata())?;
+            if images.contains(&(found.dev(), found.ino())) {
+                return no("it is the image itself".to_owned());
+            }
+            return Ok(output(file, None));
+        }
         let (to, old) = match path.metadata() {
             Ok(found) if found.is_dir() => return no("it is a directory".to_owned()),
             Ok(found) if !found.is_file() => {
@@ -167,20 +175,11 @@ fn open_node(path: &Path, is_fifo: bool, interrupt: &Interrupt) -> Result<File> 
 /// A new file in the directory of `path`.
 fn beside(path: &Path) -> io::Result<(File, PathBuf)> {
     let dir = paths::parent(path);
-    let mut number = 0u32;
-    loop {
-        let temporary = dir.join(format!(".drupe-{number}"));
-        let mut options = OpenOptions::new();
-        match options
-            .write(true)
-            .create_new(true)
-            .mode(0o666)
-            .open(&temporary)
-        {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-            file => return Ok((file?, temporary)),
-        }
-    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o666);
+    let is_taken = |error: &io::Error| error.kind() == ErrorKind::AlreadyExists;
+    let (name, file) = make_temporary(is_taken, |name| options.open(dir.join(name)))?;
+    Ok((file, dir.join(name)))
 }
 
 #[cfg(test)]

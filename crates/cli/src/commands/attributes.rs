@@ -15,7 +15,7 @@ pub(crate) fn chmod(context: &mut Context<'_>, command: &Chmod) -> Result<ExitCo
         umask: Umask::get(),
         recursive: command.recursive,
     };
-    for (path, mount) in context.targets(&command.paths)? {
+    for (path, mount) in context.targets(&command.paths, &mut report)? {
         Walk::new(&mount, &path, &context.signals, &mut report).run(&mut visitor)?;
     }
     Ok(report.code())
@@ -44,7 +44,7 @@ pub(crate) fn chown(context: &mut Context<'_>, command: &Chown) -> Result<ExitCo
     let mut report = Report::default();
     // chown(1): with -R, a link is not followed unless asked to (-H, -L).
     let stay = command.no_dereference || command.recursive;
-    for (path, mount) in context.targets(&command.paths)? {
+    for (path, mount) in context.targets(&command.paths, &mut report)? {
         let (uid, gid) = command.owners.resolve(&mount)?;
         if !stay {
             let done = mount.chown(&path.path, uid, gid);

@@ -3,7 +3,6 @@
 //! It is a command of its own, not an option of `cp`: here the manifest says what there
 //! is, and the directory only has the contents.
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -18,15 +17,16 @@ use crate::exit::{ExitCode, Failure};
 pub(crate) fn run(context: &mut Context<'_>, command: &Build) -> Result<ExitCode, Failure> {
     let dest = context.target(&command.path)?;
     let name = command.manifest.display().to_string();
-    let manifest = match command.manifest == Path::new("-") {
+    let mut manifest = Vec::new();
+    let read = match command.manifest == Path::new("-") {
         true => {
             context.own_stdin()?;
-            let mut text = Vec::new();
-            io::stdin().read_to_end(&mut text).map(|_| text)
+            io::stdin().read_to_end(&mut manifest)
         }
-        false => fs::read(&command.manifest),
+        false => drupe_tree::open_input(&command.manifest)
+            .and_then(|mut file| file.read_to_end(&mut manifest)),
     };
-    let manifest = manifest.with_context(|| format!("cannot read {name}"))?;
+    read.with_context(|| format!("cannot read {name}"))?;
     context.open_for_writing(&dest.volume.image)?;
     let dest = context.locate_image(dest)?;
     let options = BuildOptions {

@@ -14,7 +14,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cat) -> Result<ExitCode, 
     let mut report = Report::default();
     for argument in &command.paths {
         let location = context.path(argument)?;
-        let mount = context.session.mount(&location.volume)?;
+        let mounted = context.session.mount(&location.volume);
+        let Some(mount) = report.settle(mounted)? else {
+            continue;
+        };
         let print = || -> Result<(), Failure> {
             let file = mount.open(&location.path)?;
             let mut chunk = vec![0; CHUNK];

@@ -9,7 +9,7 @@ use crate::args::CheckLog;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
-use crate::json_list::JsonList;
+use crate::json_list::{JsonList, bytes_of};
 use crate::location::ImagePath;
 use crate::output::{Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
@@ -21,6 +21,8 @@ const CHUNK: usize = 1 << 20;
 #[derive(Serialize)]
 struct Json {
     image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_bytes: Option<Vec<u8>>,
     /// All could be read.
     readable: bool,
     complaints: Vec<Line>,
@@ -28,12 +30,12 @@ struct Json {
 
 pub(crate) fn run(context: &mut Context<'_>, command: &CheckLog) -> Result<ExitCode, Failure> {
     let mut log = KernelLog::open(context.session.kernel())?;
-    let mut code = ExitCode::Success;
+    let mut report = Report::default();
     let mut json = JsonList::new(&context.options);
     let mut out = Stdout::lines();
     for image in &command.images {
         let path = context.path(image)?;
-        let read = read_all(context, &path, command);
+        let read = read_all(context, &path, command, &mut report);
         let complaints = log.complaints();
         let label = path.volume.label();
         if json.is_none() {
@@ -41,13 +43,14 @@ pub(crate) fn run(context: &mut Context<'_>, command: &CheckLog) -> Result<ExitC
                 writeln!(out, "{label}: {level}: {text}")?;
             }
         }
-        let readable = read? == ExitCode::Success;
-        if !readable || !complaints.is_empty() {
-            code = ExitCode::Failed;
+        let readable = report.settle(read)?.unwrap_or(false);
+        if !complaints.is_empty() {
+            report.complained();
         }
         if let Some(json) = &mut json {
             let object = Json {
                 image: label,
+                image_bytes: bytes_of(&path.volume.name()),
                 readable,
                 complaints,
             };
@@ -57,24 +60,28 @@ pub(crate) fn run(context: &mut Context<'_>, command: &CheckLog) -> Result<ExitC
     if let Some(json) = json {
         json.finish(&mut out)?;
     }
-    Ok(code)
+    Ok(report.code())
 }
 
-/// Reads every file of a filesystem, with its attributes.
+/// Reads every file of a filesystem, with its attributes. Returns whether all could be
+/// read.
 fn read_all(
     context: &mut Context<'_>,
     path: &ImagePath,
     command: &CheckLog,
-) -> Result<ExitCode, Failure> {
-    let mut report = Report::default();
+    report: &mut Report,
+) -> Result<bool, Failure> {
+    let mut own = Report::default();
     let mount = context.session.mount(&path.volume)?;
     let mut reader = Reader {
         contents: !command.metadata_only,
         signals: &context.signals,
         chunk: vec![0; CHUNK],
     };
-    Walk::new(&mount, path, &context.signals, &mut report).run(&mut reader)?;
-    Ok(report.code())
+    Walk::new(&mount, path, &context.signals, &mut own).run(&mut reader)?;
+    let readable = own.code() == ExitCode::Success;
+    report.add(own);
+    Ok(readable)
 }
 
 struct Reader<'a> {

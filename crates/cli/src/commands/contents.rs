@@ -23,7 +23,7 @@ pub(crate) fn truncate(
 ) -> std::result::Result<ExitCode, Failure> {
     let umask = Umask::get();
     let mut report = Report::default();
-    for (path, mount) in context.targets(&command.paths)? {
+    for (path, mount) in context.targets(&command.paths, &mut report)? {
         let resize = || -> Result<()> {
             let mut options = OpenOptions::new();
             options.write(true).mode(0o666 & !umask);

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
 use crate::location;
+use crate::output::Report;
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, Failure> {
     let mut paths: Vec<location::Location> = command
@@ -54,10 +55,23 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
     if matches!(options.replacing.policy, Policy::Ask(_)) {
         context.own_stdin()?;
     }
-    let sources = paths.into_iter().map(|path| context.locate(path));
-    let sources: Vec<Location> = sources.collect::<Result<_, _>>()?;
+    let mut report = Report::default();
+    let mut sources = Vec::new();
+    let several = paths.len() > 1;
+    for path in paths {
+        match context.locate(path) {
+            // The rest goes into a directory as if it were not there.
+            Err(failure) if several && is_dir(&dest) => {
+                report.settle(Err::<(), _>(failure))?;
+            }
+            source => sources.push(source?),
+        }
+    }
+    if sources.is_empty() {
+        return Ok(report.code());
+    }
     context.signals.install()?;
-    context.work(command.verbose, |work| {
+    let copied = context.work(command.verbose, |work| {
         let umask = Umask::take();
         drupe_tree::copy(
             &sources,
@@ -67,7 +81,21 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
             work.interrupt,
             work.progress,
         )
+    })?;
+    Ok(match copied {
+        ExitCode::Success | ExitCode::Failed if report.code() != ExitCode::Success => report.code(),
+        code => code,
     })
+}
+
+fn is_dir(location: &Location) -> bool {
+    match location {
+        Location::Host(path) => path.is_dir(),
+        Location::Image(image) => {
+            let found = image.mount.metadata(&image.path);
+            found.is_ok_and(|found| found.is_dir())
+        }
+    }
 }
 
 /// What to do about names that are taken.

@@ -9,13 +9,16 @@ use crate::args::Df;
 use crate::context::Context;
 use crate::describe::human;
 use crate::exit::{ExitCode, Failure};
-use crate::json_list::JsonList;
-use crate::output::Stdout;
+use crate::json_list::{JsonList, bytes_of, text_of};
+use crate::location::Volume;
+use crate::output::{Report, Stdout};
 
 /// A filesystem; the JSON output is an array of these. Sizes are in bytes.
 #[derive(Serialize)]
 struct Json {
     image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_bytes: Option<Vec<u8>>,
     size: u64,
     used: u64,
     /// For others than root.
@@ -25,26 +28,38 @@ struct Json {
 }
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Df) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
     let mut rows = Vec::new();
     for image in &command.images {
         let volume = context.path(image)?.volume;
-        let room = context.session.mount(&volume)?.statfs()?;
-        rows.push((volume.label(), room));
+        let mounted = context.session.mount(&volume);
+        let Some(mount) = report.settle(mounted)? else {
+            continue;
+        };
+        let room = mount.statfs().map_err(Into::into);
+        if let Some(room) = report.accept(volume.label(), room) {
+            rows.push((volume, room));
+        }
     }
     let mut out = Stdout::lines();
     if let Some(mut list) = JsonList::new(&context.options) {
-        for row in rows {
-            list.push(&mut out, &json(row))?;
+        for (volume, room) in rows {
+            list.push(&mut out, &json(&volume, &room))?;
         }
         list.finish(&mut out)?;
-        return Ok(ExitCode::Success);
+        return Ok(report.code());
     }
     let head = match (command.inodes, command.human) {
         (true, _) => ["Inodes", "IUsed", "IFree", "IUse%"],
         (false, true) => ["Size", "Used", "Avail", "Use%"],
         (false, false) => ["1K-blocks", "Used", "Available", "Use%"],
     };
-    let width = rows.iter().map(|(label, _)| label.chars().count());
+    if rows.is_empty() {
+        return Ok(report.code());
+    }
+    let width = rows
+        .iter()
+        .map(|(volume, _)| volume.label().chars().count());
     let width = width.max().unwrap_or(0).max("Filesystem".len());
     let [total, used, free, share] = head;
     writeln!(
@@ -52,7 +67,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Df) -> Result<ExitCode, F
         "{:width$} {total:>10} {used:>10} {free:>10} {share:>5}",
         "Filesystem"
     )?;
-    for (label, room) in rows {
+    for (volume, room) in rows {
+        let label = volume.label();
         let (total, used, free) = match command.inodes {
             true => (
                 room.files(),
@@ -76,18 +92,20 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Df) -> Result<ExitCode, F
             "{label:width$} {total:>10} {used:>10} {free:>10} {share:>5}"
         )?;
     }
-    Ok(ExitCode::Success)
+    Ok(report.code())
 }
 
 fn used_bytes(room: &StatFs) -> u64 {
     room.total().saturating_sub(room.free())
 }
 
-fn json((image, room): (String, StatFs)) -> Json {
+fn json(volume: &Volume, room: &StatFs) -> Json {
+    let image = volume.name();
     Json {
-        image,
+        image: text_of(&image),
+        image_bytes: bytes_of(&image),
         size: room.total(),
-        used: used_bytes(&room),
+        used: used_bytes(room),
         available: room.available(),
         inodes: room.files(),
         inodes_used: room.files().saturating_sub(room.files_free()),

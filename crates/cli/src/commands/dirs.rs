@@ -22,7 +22,7 @@ pub(crate) fn mkdir(
 ) -> std::result::Result<ExitCode, Failure> {
     let umask = Umask::get();
     let mut report = Report::default();
-    for (path, mount) in context.targets(&command.paths)? {
+    for (path, mount) in context.targets(&command.paths, &mut report)? {
         let made = match command.parents {
             true => make_all(&mount, &path.path, command, umask),
             false => make(&mount, &path.path, command, umask),
@@ -94,7 +94,7 @@ pub(crate) fn rmdir(
     command: &Rmdir,
 ) -> std::result::Result<ExitCode, Failure> {
     let mut report = Report::default();
-    for (mut path, mount) in context.targets(&command.paths)? {
+    for (mut path, mount) in context.targets(&command.paths, &mut report)? {
         loop {
             let removed = mount.remove_dir(&path.path).map_err(Error::from);
             if report.accept(path.label(), removed).is_none() || !command.parents {

@@ -11,14 +11,16 @@ use crate::args::Du;
 use crate::context::Context;
 use crate::describe::human;
 use crate::exit::{ExitCode, Failure};
-use crate::json_list::JsonList;
+use crate::json_list::{JsonList, bytes_of, text_of};
 use crate::output::{Names, Report, Stdout};
 use crate::visit::{Node, Stop, Visitor, Walk};
 
-/// What a path takes; the JSON output is one of these a line.
+/// What a path takes; the JSON output is an array of these.
 #[derive(Serialize)]
 struct Json {
     path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<Vec<u8>>,
     bytes: u64,
 }
 
@@ -47,7 +49,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
     };
     for argument in &command.paths {
         let path = context.path(argument)?;
-        let mount = context.session.mount(&path.volume)?;
+        let mounted = context.session.mount(&path.volume);
+        let Some(mount) = report.settle(mounted)? else {
+            continue;
+        };
         Walk::new(&mount, &path, &context.signals, &mut report)
             .nofollow()
             .run(&mut adder)?;
@@ -88,8 +93,12 @@ impl Adder<'_> {
 
     fn line(&mut self, path: &Path, bytes: u64) -> io::Result<()> {
         if let Some(json) = &mut self.json {
-            let path = path.to_string_lossy().into_owned();
-            return json.push(&mut self.out, &Json { path, bytes });
+            let object = Json {
+                path: text_of(path),
+                path_bytes: bytes_of(path),
+                bytes,
+            };
+            return json.push(&mut self.out, &object);
         }
         let size = match (self.command.human, self.command.bytes) {
             (true, _) => human(bytes),

@@ -26,9 +26,12 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
     let mut json = JsonList::new(&context.options);
     for argument in paths {
         let path = context.path(argument)?;
-        let mount = match command.deletes() {
-            true => context.mount_for_writing(&context.target(argument)?.volume)?,
-            false => context.session.mount(&path.volume)?,
+        let mounted = match command.deletes() {
+            true => context.mount_for_writing(&context.target(argument)?.volume),
+            false => context.session.mount(&path.volume),
+        };
+        let Some(mount) = report.settle(mounted)? else {
+            continue;
         };
         let expression = Expression::parse(
             words,

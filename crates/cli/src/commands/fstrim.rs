@@ -16,7 +16,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Fstrim) -> Result<ExitCod
             true => context.path(image)?,
             false => path,
         };
-        let mount = context.mount_for_writing(&path.volume)?;
+        let mounted = context.mount_for_writing(&path.volume);
+        let Some(mount) = report.settle(mounted)? else {
+            continue;
+        };
         let trimmed = mount.trim().map_err(Error::from);
         let label = path.volume.label();
         if let (Some(bytes), true) = (report.accept(&label, trimmed), command.verbose) {

@@ -1,6 +1,8 @@
 //! `drupe info`: what is on an image.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use drupe::probe::Probe;
@@ -11,14 +13,16 @@ use serde::Serialize;
 use crate::args::Info;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
-use crate::json_list::JsonList;
-use crate::output::{self, Stdout};
+use crate::json_list::{JsonList, bytes_of, text_of};
+use crate::output::{Report, Stdout};
 use crate::session::{self, Session, cut_short, no_driver};
 
 /// An image; the JSON output is an array of these. Sizes are in bytes.
 #[derive(Serialize)]
 struct Image {
     image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_bytes: Option<Vec<u8>>,
     /// "raw", "qcow2", "nbd" and so on.
     format: Option<&'static str>,
     /// Of the disk, not of the file.
@@ -45,6 +49,9 @@ struct Made {
     /// What it is made of: names like its own, "0" for the whole image, with
     /// the image in front if it is another one.
     on: Vec<String>,
+    /// The same, where one is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_bytes: Option<Vec<Vec<u8>>>,
     size: u64,
     #[serde(flatten)]
     content: Content,
@@ -71,6 +78,8 @@ struct Content {
     /// blkid's name of the type, or null.
     filesystem: Option<&'static str>,
     label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_bytes: Option<Vec<u8>>,
     uuid: Option<String>,
     filesystem_size: Option<u64>,
 }
@@ -83,6 +92,7 @@ impl From<Option<Probe>> for Content {
         Content {
             filesystem: Some(found.kind),
             label: found.label,
+            label_bytes: found.label_bytes,
             uuid: found.uuid,
             filesystem_size: found.size,
         }
@@ -92,11 +102,14 @@ impl From<Option<Probe>> for Content {
 pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode, Failure> {
     let mut images = Vec::new();
     let mut failures = Vec::new();
+    let mut report = Report::default();
     for image in &command.images {
-        images.push(inspect(&mut context.session, image)?);
-        let disk = context.session.disk(image)?;
-        failures.extend(cut_short(image, &disk)?);
-        failures.extend(no_driver(image, &disk)?);
+        let inspected = inspect(&mut context.session, image);
+        let Some((inspected, wrong)) = report.settle(inspected)? else {
+            continue;
+        };
+        images.push(inspected);
+        failures.extend(wrong);
     }
     let mut stdout = Stdout::lines();
     if let Some(mut json) = JsonList::new(&context.options) {
@@ -113,32 +126,39 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode,
         }
     }
     // What there is was shown; it is not all, or not to be used.
-    for failure in &failures {
-        output::failure(failure);
+    for failure in failures {
+        report.settle(Err::<(), _>(failure))?;
     }
-    Ok(match failures.is_empty() {
-        true => ExitCode::Success,
-        false => ExitCode::Image,
-    })
+    Ok(report.code())
 }
 
-fn inspect(session: &mut Session<'_>, image: &Path) -> Result<Image, Failure> {
+/// What is on an image, and what of it is not all there or not to be used.
+fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failure>), Failure> {
     let disk = session.disk(image)?;
-    session.warn_of_damage(image, &disk)?;
+    let cut = cut_short(image, &disk)?;
+    if cut.is_none() {
+        session.warn_of_damage(image, &disk)?;
+    }
     let (volumes, troubles) = made(session, image)?;
     for trouble in troubles {
         eprintln!("drupe: {trouble}");
     }
     let failed = |error| Failure::new(ExitCode::Image, error);
-    let mut table = None;
+    // What can be damaged and read is a GPT.
+    let damage = disk.table_damage().map_err(failed)?;
+    let mut table = damage.map(|_| "gpt");
     let mut partitions = Vec::new();
     for partition in disk.partitions().map_err(failed)? {
         let info = partition.info().map_err(failed)?;
         table = table.or(info.as_ref().map(|info| info.table));
         partitions.push(part(&partition, info).map_err(failed)?);
     }
-    Ok(Image {
-        image: image.display().to_string(),
+    let mut wrong = Vec::new();
+    wrong.extend(cut);
+    wrong.extend(no_driver(image, &disk)?);
+    let found = Image {
+        image: text_of(image),
+        image_bytes: bytes_of(image),
         format: disk.format().map(Format::name),
         size: disk.size(),
         block_size: disk.block_size(),
@@ -146,7 +166,8 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<Image, Failure> {
         content: disk.whole().probe().map_err(failed)?.into(),
         partitions,
         volumes,
-    })
+    };
+    Ok((found, wrong))
 }
 
 /// What is made of the partitions, and why something could not be.
@@ -166,8 +187,12 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Strin
     let others = session.with().to_vec();
     let volumes = session.volumes(image, false)?;
     let name = |volume: &Volume| match volume.disk().checked_sub(1) {
-        Some(other) => format!("{}@{}", others[other].display(), volume.id()),
-        None => volume.id().to_owned(),
+        Some(other) => crate::location::Volume {
+            image: others[other].clone(),
+            part: Some(volume.id().to_owned()),
+        }
+        .name(),
+        None => volume.id().into(),
     };
     let mut all = Vec::new();
     let mut troubles = Vec::new();
@@ -189,10 +214,13 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Strin
             _ => continue,
         };
         let on = volume.parents().iter().filter_map(|&n| volumes.get(n));
+        let on: Vec<OsString> = on.map(name).collect();
+        let is_text = on.iter().all(|name| name.to_str().is_some());
         all.push(Made {
             name: volume.id().to_owned(),
             kind,
-            on: on.map(name).collect(),
+            on_bytes: (!is_text).then(|| on.iter().map(|name| name.as_bytes().into()).collect()),
+            on: on.iter().map(text_of).collect(),
             size: volume.partition().size(),
             content: volume.found().cloned().into(),
         });
@@ -226,7 +254,10 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
         write!(out, ", {table} partition table")?;
     }
     if image.content.filesystem.is_none() && image.partitions.is_empty() {
-        return writeln!(out, ", nothing known on it");
+        return match image.partition_table {
+            Some(_) => writeln!(out, ", none of its partitions is all there"),
+            None => writeln!(out, ", nothing known on it"),
+        };
     }
     writeln!(out)?;
 

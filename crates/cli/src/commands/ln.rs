@@ -9,7 +9,7 @@ use crate::args::Ln;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output::Report;
-use drupe_tree::{Error, Result};
+use drupe_tree::{Error, Result, make_temporary};
 
 pub(crate) fn run(
     context: &mut Context<'_>,
@@ -51,17 +51,9 @@ fn make(place: &Place, link: &Path, force: bool, make: impl Fn(&Path) -> Result<
     if mount.symlink_metadata(link)?.is_dir() {
         return Err(Error::new("replace", "it is a directory"));
     }
-    let mut number = 0u32;
-    let temporary = loop {
-        let temporary = link.with_file_name(format!(".drupe-{number}"));
-        match make(&temporary) {
-            Err(failed) if failed.errno() == Some(Errno::EXIST) => number += 1,
-            made => {
-                made?;
-                break temporary;
-            }
-        }
-    };
+    let is_taken = |failed: &Error| failed.errno() == Some(Errno::EXIST);
+    let (name, ()) = make_temporary(is_taken, |name| make(&link.with_file_name(name)))?;
+    let temporary = link.with_file_name(name);
     let renamed = mount.rename(&temporary, link);
     // Where it still has that name: rename(2) failed, or both are names of one file. The
     // first failure is the one to tell.

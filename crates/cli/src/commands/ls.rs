@@ -43,7 +43,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Ls) -> Result<ExitCode, F
     let mut json = JsonList::new(&context.options);
     for argument in &command.paths {
         let location = context.path(argument)?;
-        let mount = context.session.mount(&location.volume)?;
+        let mounted = context.session.mount(&location.volume);
+        let Some(mount) = report.settle(mounted)? else {
+            continue;
+        };
         let owners = match command.long && !command.numeric && json.is_none() {
             true => Some((Users::users(&mount)?, Users::groups(&mount)?)),
             false => None,

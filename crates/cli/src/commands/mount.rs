@@ -117,7 +117,7 @@ fn be_keeper(command: &Mount) -> Result<ExitCode, Failure> {
     rustix::process::setsid().context("cannot leave the session")?;
     let socket = io::stdin().as_fd().try_clone_to_owned();
     let socket = socket.context("no socket")?;
-    let volume = Volume::parse(&command.image);
+    let volume = Volume::of_whole(&command.image)?;
     let dir = command.dir.canonicalize()?;
     let options = host_options(command, &volume);
     std::env::set_current_dir("/").context("cannot leave the directory")?;
@@ -164,7 +164,7 @@ fn serve(
     signals.thread_block().context("cannot block signals")?;
 
     Server::check(&command.dir)?;
-    let volume = Volume::parse(&command.image);
+    let volume = Volume::of_whole(&command.image)?;
     let options = with_mount_options(options, command);
     let inner = inner_options(&options);
     let mut told = host_options(command, &volume);
@@ -226,17 +226,21 @@ fn end(
     keeper: &Keeper,
 ) -> Result<ExitCode, Failure> {
     let mut failed = None;
+    let disks = session.disks();
     let served = server.run(|errno| {
-        let message = format!(
-            "{image}: cannot be written any more, and what was written last may be lost: {}",
-            drupe::Cause::Errno(errno)
-        );
+        let message = crate::session::harm_of(&disks).unwrap_or_else(|| {
+            let why = drupe::Cause::Errno(errno);
+            format!(
+                "{image}: cannot be written any more, and what was written last may be lost: {why}"
+            )
+        });
         match is_background() {
             true => keeper.log(&message),
             false => output::error(&message),
         }
         failed = Some(message);
     });
+    drop(disks);
     let closed = session.close();
     served?;
     match (closed, failed) {

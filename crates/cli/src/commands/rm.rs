@@ -12,7 +12,7 @@ use drupe_tree::paths::{base_name, ends_with_slash};
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Rm) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
-    for (mut path, mount) in context.targets(&command.paths)? {
+    for (mut path, mount) in context.targets(&command.paths, &mut report)? {
         let label = path.label();
         let must_be_dir = ends_with_slash(&path.path);
         if base_name(&path.path).is_none() {

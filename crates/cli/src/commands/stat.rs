@@ -14,7 +14,7 @@ use crate::args::Stat;
 use crate::context::Context;
 use crate::describe::{Json, device, kind_name, mode_string, seconds};
 use crate::exit::{ExitCode, Failure};
-use crate::json_list::JsonList;
+use crate::json_list::{JsonList, bytes_of, text_of};
 use crate::output::{Names, Report, Stdout};
 use drupe_tree as users;
 
@@ -30,9 +30,9 @@ Change: %z
 
 /// A file; the JSON output is an array of these.
 #[derive(Serialize)]
-struct Full<'a> {
+struct Full {
     #[serde(flatten)]
-    json: Json<'a>,
+    json: Json,
     /// Of 512 bytes.
     blocks: u64,
     accessed: String,
@@ -45,6 +45,8 @@ struct Full<'a> {
 #[derive(Serialize)]
 struct Xattr {
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_bytes: Option<Vec<u8>>,
     /// In hexadecimal.
     value: String,
 }
@@ -74,7 +76,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Stat) -> Result<ExitCode,
         .map(|path| context.path(path))
         .collect::<Result<_, _>>()?;
     for path in &arguments {
-        let mount = context.session.mount(&path.volume)?;
+        let mounted = context.session.mount(&path.volume);
+        let Some(mount) = report.settle(mounted)? else {
+            continue;
+        };
         let found = match command.dereference {
             true => mount.metadata(&path.path),
             false => mount.symlink_metadata(&path.path),
@@ -108,14 +113,15 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Stat) -> Result<ExitCode,
     Ok(report.code())
 }
 
-fn full<'a>(mount: &Mount, path: &'a Path, metadata: &Metadata) -> drupe::Result<Full<'a>> {
+fn full(mount: &Mount, path: &Path, metadata: &Metadata) -> drupe::Result<Full> {
     let mut xattrs = Vec::new();
     let mut names = mount.llist_xattr(path)?;
     names.sort();
     for name in names {
         let value = mount.lget_xattr(path, &name)?.unwrap_or_default();
         xattrs.push(Xattr {
-            name: name.to_string_lossy().into_owned(),
+            name: text_of(&name),
+            name_bytes: bytes_of(&name),
             value: value.iter().map(|byte| format!("{byte:02x}")).collect(),
         });
     }

@@ -1,6 +1,5 @@
 //! `drupe tar` and `drupe untar`: archives of directories in images.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
@@ -96,7 +95,7 @@ pub(crate) fn extract(context: &mut Context<'_>, command: &Untar) -> Result<Exit
         }
     }
     let file = from.map(|path| {
-        let file = File::open(path);
+        let file = drupe_tree::open_input(path);
         file.with_context(|| format!("cannot open {}", path.display()))
     });
     let file = file.transpose()?;

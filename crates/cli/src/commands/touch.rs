@@ -20,7 +20,7 @@ pub(crate) fn run(
 ) -> std::result::Result<ExitCode, Failure> {
     let umask = Umask::get();
     let mut report = Report::default();
-    let targets = context.targets(&command.paths)?;
+    let targets = context.targets(&command.paths, &mut report)?;
     let new = times_to_set(context, command)?;
     for (path, mount) in targets {
         let touched = touch(&mount, &path, command, new, umask);

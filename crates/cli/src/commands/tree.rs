@@ -37,7 +37,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode,
     };
     for argument in &command.paths {
         let path = context.path(argument)?;
-        let mount = context.session.mount(&path.volume)?;
+        let mounted = context.session.mount(&path.volume);
+        let Some(mount) = report.settle(mounted)? else {
+            continue;
+        };
         Walk::new(&mount, &path, &context.signals, &mut report).run(&mut painter)?;
     }
     if let Some(json) = painter.json.take() {

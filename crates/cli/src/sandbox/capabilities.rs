@@ -15,15 +15,20 @@ pub(super) fn confine(uses: &Uses) -> Result<()> {
     }
     match uses.profile {
         Profile::Read | Profile::WriteImage | Profile::Serve => {}
-        // Owners, permissions, devices, capabilities of files, and the room that a
-        // filesystem reserves for root.
-        Profile::WriteHost { .. } => {
-            kept |= CapabilitySet::CHOWN
-                | CapabilitySet::FOWNER
-                | CapabilitySet::FSETID
-                | CapabilitySet::MKNOD
-                | CapabilitySet::SETFCAP
-                | CapabilitySet::SYS_RESOURCE;
+        Profile::WriteHost { archive } => {
+            // The names of others' files in a directory like /tmp, and the room that a
+            // filesystem reserves for root.
+            kept |= CapabilitySet::FOWNER | CapabilitySet::SYS_RESOURCE;
+            if uses.output.is_none() {
+                // A file has the owners and permissions of the one that it replaces.
+                kept |= CapabilitySet::CHOWN | CapabilitySet::FSETID;
+            }
+            if archive {
+                kept |= CapabilitySet::SETFCAP;
+            }
+            if uses.devices {
+                kept |= CapabilitySet::MKNOD;
+            }
         }
     }
     let kept = CapabilitySets {

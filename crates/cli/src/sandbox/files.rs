@@ -82,7 +82,9 @@ pub(super) fn confine(uses: &Uses, backing: bool) -> Result<bool> {
     for path in &uses.write {
         rules.allow(path, all)?;
     }
-    if let Some(output) = &uses.output {
+    if let Some(output) = &uses.output
+        && !drupe_tree::is_descriptor(output)
+    {
         // It is open, and will be renamed.
         let real = output.canonicalize();
         let dir = paths::parent(real.as_ref().unwrap_or(output));

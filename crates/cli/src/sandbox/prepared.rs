@@ -1,14 +1,14 @@
 //! [`Prepared`]: what a command opens before the process is confined.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use drupe::Disk;
 use std::os::unix::fs::MetadataExt;
 
 use super::uses::Uses;
 use crate::args::{Command, Global};
-use crate::exit::Failure;
+use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
 use crate::session;
 use drupe_tree::OutputFile;
@@ -21,6 +21,8 @@ pub(crate) struct Prepared {
     pub(crate) output: Option<OutputFile>,
     /// Network disks, by their addresses.
     pub(crate) disks: HashMap<String, Disk>,
+    /// Images that cannot be used, and why: the command may go on with others.
+    pub(crate) refused: Vec<(PathBuf, Failure)>,
 }
 
 impl Prepared {
@@ -31,7 +33,9 @@ impl Prepared {
     ) -> Result<Prepared, Failure> {
         let mut prepared = Prepared::default();
         for image in uses.written_images() {
-            session::refuse_attached(image)?;
+            if let Err(failure) = session::refuse_attached(options, image) {
+                prepared.refused.push((image.to_owned(), failure));
+            }
         }
         for (uri, write) in &uses.network {
             let image = Path::new(uri);
@@ -40,8 +44,14 @@ impl Prepared {
                 image,
                 *write && !options.read_only,
                 &prepared.signals,
-            )?;
-            prepared.disks.insert(uri.clone(), disk);
+            );
+            match disk {
+                Ok(disk) => drop(prepared.disks.insert(uri.clone(), disk)),
+                Err(failure) if failure.code == ExitCode::Image => {
+                    prepared.refused.push((uri.into(), failure));
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         if let (Some(path), Command::Tar(command)) = (&uses.output, command) {
             let images = uses.images().filter_map(|image| image.metadata().ok());

@@ -30,6 +30,8 @@ pub(super) struct Uses {
     pub(super) profile: Profile,
     /// All attributes of files of the host are read: root's `trusted.` ones too.
     pub(super) trusted: bool,
+    /// Devices may be made on the host: without -r and -a, what is in them is copied.
+    pub(super) devices: bool,
     /// Images that are read, and those that are written, without what they refer to.
     pub(super) read_images: Vec<PathBuf>,
     pub(super) write_images: Vec<PathBuf>,
@@ -52,6 +54,7 @@ impl Uses {
         let mut uses = Uses {
             profile: Profile::Read,
             trusted: false,
+            devices: false,
             read_images: Vec::new(),
             write_images: Vec::new(),
             network: Vec::new(),
@@ -92,6 +95,7 @@ impl Uses {
                     Location::Image(path) => uses.image(&path.volume.image, true),
                     Location::Host(path) => {
                         uses.destination(&path);
+                        uses.devices = command.recursive || command.archive;
                         uses.profile = Profile::WriteHost {
                             archive: command.archive,
                         };
@@ -200,6 +204,11 @@ impl Uses {
 
     /// Where `cp` puts what it makes on the host: a file is made beside what it replaces.
     fn destination(&mut self, path: &Path) {
+        // Written into, and beside it nothing is made.
+        if drupe_tree::is_descriptor(path) {
+            self.write.push(path.to_owned());
+            return;
+        }
         if path.is_dir() {
             self.write.push(path.to_owned());
             return;
@@ -268,6 +277,9 @@ mod tests {
         let out = uses(&["cp", "-a", "d.img:/f", &new]).unwrap();
         assert_eq!(out.profile, Profile::WriteHost { archive: true });
         assert_eq!(out.write, [place.path(), Path::new(&new)]);
+        let devices = |words: &[&str]| uses(words).unwrap().devices;
+        assert!(out.devices && devices(&["cp", "-r", "d.img:/f", &new]));
+        assert!(!devices(&["cp", "d.img:/f", &new]) && !devices(&["tar", "-f", &new, "d.img:/"]));
         let archive = uses(&["tar", "-f", &new, "d.img:/"]).unwrap();
         assert_eq!(archive.profile, Profile::WriteHost { archive: false });
         assert_eq!(archive.output, Some(PathBuf::from(&new)));

@@ -207,6 +207,14 @@ fn what_makes_no_sense() -> Outcome {
         ("/../a 0 100644 1 0 0 0 0.0 - - -\n", "the path"),
         ("one size=4\n", "size that the manifest says"),
         ("none\n", "No such file"),
+        (
+            "one sha224digest=0\n",
+            "m:1: sha224digest: drupe cannot check",
+        ),
+        (
+            "one b2=0123456789abcdef0123456789abcdef\n",
+            "m:1: b2: drupe cannot check",
+        ),
     ] {
         place.write("m", text)?;
         let line = place.fails(1, &strings(&["build", "-m", "m", "d.img:/"]))?;
@@ -290,6 +298,40 @@ fn digests_are_checked() -> Outcome {
         "{line}"
     );
     assert_eq!(place.ok(&strings(&["cat", "d.img:/f"]))?, "good");
+    check_ext4(&image)
+}
+
+/// `optional`: a file whose contents are not there is left out.
+#[test]
+fn what_is_optional_may_be_missing() -> Outcome {
+    let place = Place::new()?;
+    let image = place.ext4("d.img", 16 << 20, &[])?;
+    place.write("src/here", "x")?;
+    let lines =
+        "    none optional\n    here optional\n    sub type=dir\n        deep optional\n    ..\n";
+    for root in [". type=dir mode=0755\n", ""] {
+        place.write("m", format!("#mtree\n{root}{lines}"))?;
+        place.ok(&strings(&["build", "-m", "m", "-C", "src", "d.img:/"]))?;
+        let names = place.ok(&strings(&[
+            "find",
+            "d.img:/",
+            "-newer",
+            "d.img:/lost+found",
+            "-o",
+            "-name",
+            "[a-k]*",
+        ]))?;
+        assert_eq!(
+            names
+                .lines()
+                .filter(|name| *name != "/")
+                .collect::<Vec<_>>(),
+            ["/here"]
+        );
+        place.ok(&strings(&["rm", "-r", "d.img:/here", "d.img:/sub"]))?;
+    }
+    place.write("m", "#mtree\nnone\nalso optional contents=../out\n")?;
+    place.fails(1, &strings(&["build", "-m", "m", "-C", "src", "d.img:/"]))?;
     check_ext4(&image)
 }
 

@@ -191,3 +191,50 @@ fn what_has_no_driver_is_named() -> Outcome {
     }
     Ok(())
 }
+
+/// A disk of which only the start was copied, as `head -c` or a broken download leave it:
+/// what is all there can be used.
+#[test]
+fn a_gpt_of_a_disk_that_was_cut_short() -> Outcome {
+    let place = Place::new()?;
+    let image = disk(&place, "disk.img")?;
+    place.write("f", "x")?;
+    place.ok(&strings(&["cp", "f", "disk.img:/f"]))?;
+    let cut = |size: u64| OpenOptions::new().write(true).open(&image)?.set_len(size);
+    cut(32 << 20)?;
+    let warning = "drupe: warning: disk.img: the disk ends at byte 33554432, by its GPT at \
+                   67108864: it was cut short; only partitions that are all there are used\n";
+    let run = place.drupe(&strings(&["info", "--json", "disk.img"]))?;
+    assert_eq!((run.code, &run.stderr[..]), (Some(0), warning));
+    let images: Vec<Value> = serde_json::from_str(&run.stdout)?;
+    assert_eq!(images[0]["partition_table"], "gpt");
+    assert_eq!(images[0]["partitions"][0]["number"], 2);
+    let run = place.drupe(&strings(&["cat", "disk.img@2:/f"]))?;
+    assert_eq!(
+        (run.code, &run.stdout[..], &run.stderr[..]),
+        (Some(0), "x", warning)
+    );
+    // No partition lacks anything: so it can be written to.
+    let run = place.drupe(&strings(&["cp", "f", "disk.img:/g"]))?;
+    assert_eq!((run.code, &run.stderr[..]), (Some(0), warning));
+
+    // The partition itself is cut.
+    cut(4 << 20)?;
+    let run = place.drupe(&strings(&["info", "disk.img"]))?;
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(
+        run.stdout
+            .ends_with("gpt partition table, none of its partitions is all there\n"),
+        "{run:?}"
+    );
+    let told = "disk.img: the image ends at byte 4194304, its partition 2 at 17825792: it was \
+                cut short\n";
+    assert!(run.stderr.ends_with(told), "{run:?}");
+    for words in ["ls disk.img", "ls disk.img@2", "cp f disk.img:/f"] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let run = place.drupe(&strings(&words))?;
+        assert_eq!(run.code, Some(3), "{run:?}");
+        assert!(run.stderr.ends_with(told), "{run:?}");
+    }
+    Ok(())
+}

@@ -33,6 +33,15 @@ fn what_cannot_be_mounted_on() -> Outcome {
         fails(3, "text.img", "dir", "text.img: holds no partition table")?;
     }
     assert_eq!(fs::read_dir(place.path("dir"))?.count(), 0);
+    // The root of a filesystem is all of it; what is below cannot be mounted.
+    let line = place.fails(2, &["mount", "ext4.img:/lost+found", "dir"])?;
+    assert!(
+        line.contains("ext4.img:/lost+found: only a whole filesystem")
+            && line.contains("hint: mount ext4.img on a directory DIR, and use DIR/lost+found"),
+        "{line}"
+    );
+    place.ok(&["mount", "ext4.img:/", "dir"])?;
+    place.ok(&["umount", "dir"])?;
     Ok(())
 }
 

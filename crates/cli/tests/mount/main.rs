@@ -10,6 +10,7 @@ mod data;
 mod direct;
 mod ends;
 mod errors;
+mod harm;
 mod inodes;
 mod mounted;
 mod names;

@@ -20,7 +20,7 @@ mod references;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 
-use drupe_host::disk::{Disk, Geometry, ImageFile};
+use drupe_host::disk::{Disk, Geometry, Harm, ImageFile};
 use imago::FormatAccess;
 use imago::file::File;
 use imago::io_buffers::{IoVector, IoVectorMut};
@@ -38,7 +38,7 @@ pub(crate) struct Qcow2 {
     access: Guard<Access>,
     geometry: Geometry,
     /// The image, and the other files of it.
-    _files: Vec<ImageFile>,
+    files: Vec<ImageFile>,
 }
 
 /// Opens the image in `file`, which is at `path`, with its backing files.
@@ -55,7 +55,7 @@ pub(crate) fn open(path: &Path, file: ImageFile, options: &Options) -> Result<Qc
     Ok(Qcow2 {
         access: Guard::new(access),
         geometry,
-        _files: files,
+        files,
     })
 }
 
@@ -68,8 +68,15 @@ pub(crate) fn named(file: &std::fs::File, size: u64) -> Option<Vec<String>> {
 }
 
 impl Qcow2 {
+    /// Whether a request is within the disk, and the files are what they were: what
+    /// `imago` reads behind the end of one is zeroes.
     fn check(&self, offset: u64, len: usize) -> io::Result<()> {
+        self.check_not_cut()?;
         check_range(self.geometry.size, offset, len as u64)
+    }
+
+    fn check_not_cut(&self) -> io::Result<()> {
+        self.files.iter().try_for_each(ImageFile::check_not_cut)
     }
 
     /// Writes what `imago` keeps in memory, and makes all of it durable.
@@ -103,7 +110,12 @@ impl Disk for Qcow2 {
         })
     }
 
+    fn harm(&self) -> Option<Harm> {
+        self.files.iter().find_map(ImageFile::harm)
+    }
+
     fn flush(&self) -> io::Result<()> {
+        self.check_not_cut()?;
         self.access.shared(Qcow2::sync)
     }
 

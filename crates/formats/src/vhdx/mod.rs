@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use drupe_host::disk::ImageFile;
+use drupe_host::disk::{Harm, ImageFile};
 use rustix::io::Errno;
 
 use crate::bytes::{le64, read_table};
@@ -85,6 +85,10 @@ impl Image for Vhdx {
 
     fn block_size(&self) -> u32 {
         self.tables.sector
+    }
+
+    fn harm(&self) -> Option<Harm> {
+        self.file.harm()
     }
 
     fn read(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {

@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use drupe_host::disk::ImageFile;
+use drupe_host::disk::{Harm, ImageFile};
 use rustix::io::Errno;
 
 use crate::bytes::{read_head, read_table};
@@ -223,6 +223,14 @@ impl Image for Vmdk {
         self.size
     }
 
+    fn harm(&self) -> Option<Harm> {
+        self.extents.iter().find_map(|extent| match &extent.data {
+            Data::Zero => None,
+            Data::Flat(file, _) => file.harm(),
+            Data::Sparse(sparse) => sparse.harm(),
+        })
+    }
+
     fn read(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
         while !bytes.is_empty() {
             let (extent, within, len) = self.part(offset, bytes.len())?;
@@ -243,7 +251,10 @@ impl Image for Vmdk {
             let (extent, within, len) = self.part(offset, bytes.len())?;
             let (head, tail) = bytes.split_at(len);
             match &extent.data {
-                Data::Flat(file, start) => file.file().write_all_at(head, start + within)?,
+                Data::Flat(file, start) => {
+                    file.check_not_cut()?;
+                    file.file().write_all_at(head, start + within)?;
+                }
                 _ => return Err(Errno::ROFS.into()),
             }
             bytes = tail;
@@ -255,6 +266,7 @@ impl Image for Vmdk {
     fn flush(&self) -> io::Result<()> {
         for extent in &self.extents {
             if let Data::Flat(file, _) = &extent.data {
+                file.check_not_cut()?;
                 file.file().sync_data()?;
             }
         }

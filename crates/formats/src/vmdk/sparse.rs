@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use drupe_host::disk::ImageFile;
+use drupe_host::disk::{Harm, ImageFile};
 use miniz_oxide::inflate::decompress_slice_iter_to_slice;
 use rustix::io::Errno;
 
@@ -147,6 +147,10 @@ impl Sparse {
             file,
             header,
         })
+    }
+
+    pub(super) fn harm(&self) -> Option<Harm> {
+        self.file.harm()
     }
 
     pub(super) fn file(&self) -> &File {

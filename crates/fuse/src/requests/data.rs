@@ -190,26 +190,24 @@ fn write(
     Ok(())
 }
 
-/// Reads as much as there is: what is missing is the end of the file.
+/// Reads as much as there is. What is missing is the end of the file, as the host takes
+/// it: so an error counts wherever it comes.
 fn read_fully(file: &File, bytes: &mut [u8], offset: u64) -> drupe::Result<usize> {
-    fully(bytes.len(), |done| {
-        file.read_at(&mut bytes[done..], offset + done as u64)
-    })
-}
-
-/// Writes it all, or as much as can be.
-fn write_fully(file: &File, bytes: &[u8], offset: u64) -> drupe::Result<usize> {
-    fully(bytes.len(), |done| {
-        file.write_at(&bytes[done..], offset + done as u64)
-    })
-}
-
-/// Calls `step` with how much is done until that is `len` or nothing comes any more;
-/// an error counts only at the beginning.
-fn fully(len: usize, mut step: impl FnMut(usize) -> drupe::Result<usize>) -> drupe::Result<usize> {
     let mut done = 0;
-    while done < len {
-        match step(done) {
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], offset + done as u64)? {
+            0 => break,
+            len => done += len,
+        }
+    }
+    Ok(done)
+}
+
+/// Writes it all, or as much as can be; an error counts only at the beginning.
+fn write_fully(file: &File, bytes: &[u8], offset: u64) -> drupe::Result<usize> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.write_at(&bytes[done..], offset + done as u64) {
             Ok(0) => break,
             Ok(len) => done += len,
             Err(error) if done == 0 => return Err(error),

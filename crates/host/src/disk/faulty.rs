@@ -1,6 +1,6 @@
 //! A disk that fails on demand.
 
-use crate::disk::{Disk, Geometry};
+use crate::disk::{Disk, Geometry, Harm};
 use rustix::io::Errno;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
@@ -214,6 +214,10 @@ impl<D: Disk> Disk for FaultyDisk<D> {
     fn flush(&self) -> io::Result<()> {
         self.faults.ask(DiskOp::Flush, 0..u64::MAX)?;
         self.disk.flush()
+    }
+
+    fn harm(&self) -> Option<Harm> {
+        self.disk.harm()
     }
 
     fn discard(&self, offset: u64, len: u64) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! A disk in a file or block device of the host.
 
-use crate::disk::{Disk, Geometry, ImageFile};
+use crate::disk::{Disk, Geometry, Harm, ImageFile};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::{Errno, ReadWriteFlags, preadv, preadv2, pwritev2};
 use std::fs::File;
@@ -98,6 +98,7 @@ impl Disk for FileDisk {
         } else {
             ReadWriteFlags::empty()
         };
+        self.image.check_not_cut()?;
         let mut rest: &mut [IoSlice<'_>] = &mut buffers.to_vec();
         while !rest.is_empty() {
             match pwritev2(self.file(), rest, offset, flags) {
@@ -118,6 +119,7 @@ impl Disk for FileDisk {
         if wanted > MAX_AT_ONCE {
             return Ok(false);
         }
+        self.image.check_not_cut()?;
         match pwritev2(self.file(), buffers, offset, ReadWriteFlags::NOWAIT) {
             Ok(n) => Ok(n == wanted),
             Err(Errno::AGAIN | Errno::INTR) => Ok(false),
@@ -133,7 +135,12 @@ impl Disk for FileDisk {
     }
 
     fn flush(&self) -> io::Result<()> {
+        self.image.check_not_cut()?;
         self.file().sync_data()
+    }
+
+    fn harm(&self) -> Option<Harm> {
+        self.image.harm()
     }
 
     fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
@@ -150,6 +157,36 @@ impl Disk for FileDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_do_to_the_file_is_noticed() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("disk");
+        std::fs::write(&path, [1; 4096])?;
+        let disk = FileDisk::open(&path, false)?;
+        let read = |offset| disk.read_at(&mut [IoSliceMut::new(&mut [0; 512])], offset);
+        let write = |offset| disk.write_at(&[IoSlice::new(&[2; 512])], offset, false);
+        write(3584)?;
+        assert_eq!(disk.harm(), None);
+        let other = File::options().write(true).open(&path)?;
+        other.set_len(1024)?;
+        let (size, now) = (4096, 1024);
+        assert_eq!(disk.harm(), Some(Harm::Cut { size, now }));
+        read(0)?;
+        let eio = |result: io::Result<()>| {
+            let error = result.expect_err("behind the end");
+            assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
+        };
+        eio(read(1024));
+        eio(write(3584));
+        eio(disk.write_cached(&[IoSlice::new(&[2; 512])], 0).map(drop));
+        eio(disk.flush());
+        assert_eq!(path.metadata()?.len(), 1024, "it was made longer");
+        other.set_len(4096)?;
+        std::fs::remove_file(&path)?;
+        assert_eq!(disk.harm(), Some(Harm::Removed));
+        write(0)
+    }
 
     #[test]
     fn is_unlocked_when_dropped_whoever_has_the_file() -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! [`ImageFile`]: a file or block device of the host that holds a disk, locked.
 
+use super::Harm;
 use rustix::fs::{FileType, FlockOperation, OFlags, flock, fstat};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
@@ -16,6 +17,8 @@ pub struct ImageFile {
     file: File,
     size: u64,
     regular: bool,
+    /// It is written, and could be found when it was opened.
+    to_be_found: bool,
     /// The process that has locked the file: a child of fork(2) has it too.
     owner: u32,
 }
@@ -37,13 +40,7 @@ impl ImageFile {
             // Nobody else may have it so, the host's filesystems among them (open(2)).
             options.custom_flags(OFlags::EXCL.bits().cast_signed());
         }
-        if !read_only && let Some(device) = attached_loop(path) {
-            let what = format!(
-                "it is attached to {device}, which the host may have mounted: \
-                 detach it with losetup -d {device}"
-            );
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, what));
-        }
+        refuse_attached(path, read_only)?;
         ImageFile::from_file(options.open(path)?, read_only)
     }
 
@@ -54,6 +51,7 @@ impl ImageFile {
     ///
     /// See [`ImageFile::open`]; `ELOOP` when it is a symbolic link.
     pub fn open_no_follow(path: &Path, read_only: bool) -> io::Result<ImageFile> {
+        refuse_attached(path, read_only)?;
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let mut options = OpenOptions::new();
         options.read(true).write(!read_only);
@@ -67,7 +65,8 @@ impl ImageFile {
     ///
     /// See [`ImageFile::open`].
     pub fn from_file(mut file: File, read_only: bool) -> io::Result<ImageFile> {
-        let regular = match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+        let found = fstat(&file)?;
+        let regular = match FileType::from_raw_mode(found.st_mode) {
             FileType::RegularFile => true,
             FileType::BlockDevice => false,
             _ => return Err(Errno::INVAL.into()),
@@ -81,6 +80,7 @@ impl ImageFile {
             size: file.seek(SeekFrom::End(0))?,
             file,
             regular,
+            to_be_found: !read_only && found.st_nlink > 0,
             owner: std::process::id(),
         })
     }
@@ -93,6 +93,33 @@ impl ImageFile {
     /// Bytes when it was opened.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// What somebody else has done to it since it was opened.
+    pub fn harm(&self) -> Option<Harm> {
+        if !self.regular {
+            return None;
+        }
+        let found = fstat(&self.file).ok()?;
+        let now = found.st_size.cast_unsigned();
+        if now < self.size {
+            let size = self.size;
+            return Some(Harm::Cut { size, now });
+        }
+        (self.to_be_found && found.st_nlink == 0).then_some(Harm::Removed)
+    }
+
+    /// An error if it was cut short: a write behind its new end would make zeroes of what
+    /// was before.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`.
+    pub fn check_not_cut(&self) -> io::Result<()> {
+        match self.harm() {
+            Some(Harm::Cut { .. }) => Err(Errno::IO.into()),
+            Some(Harm::Removed) | None => Ok(()),
+        }
     }
 
     /// Not a block device.
@@ -109,6 +136,18 @@ impl Drop for ImageFile {
             let _ = flock(&self.file, FlockOperation::Unlock);
         }
     }
+}
+
+/// An error if a file that is to be written is attached to a loop device.
+fn refuse_attached(path: &Path, read_only: bool) -> io::Result<()> {
+    if !read_only && let Some(device) = attached_loop(path) {
+        let what = format!(
+            "it is attached to {device}, which the host may have mounted: \
+             detach it with losetup -d {device}"
+        );
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, what));
+    }
+    Ok(())
 }
 
 /// The loop device of the host that a file is attached to, to be written through it, as

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod file;
+mod harm;
 mod image_file;
 mod memory;
 mod recording;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 pub use faulty::{DiskOp, Fault, Faults, FaultyDisk};
 pub use file::FileDisk;
+pub use harm::Harm;
 pub use image_file::{ImageFile, LockHolder, attached_loop, lock_holder};
 pub use memory::MemoryDisk;
 pub use recording::{Loss, Record, RecordingDisk};
@@ -104,6 +106,12 @@ pub trait Disk: Send + Sync {
     /// Any; the content must be as it was.
     fn discard(&self, offset: u64, len: u64) -> io::Result<()>;
 
+    /// What somebody else has done to the files that hold the disk since they were
+    /// opened. `None`: nothing, as far as the disk can tell.
+    fn harm(&self) -> Option<Harm> {
+        None
+    }
+
     /// Makes the range read as zeroes.
     ///
     /// # Errors
@@ -135,6 +143,9 @@ macro_rules! forward {
         }
         fn discard(&$self, offset: u64, len: u64) -> io::Result<()> {
             $inner.discard(offset, len)
+        }
+        fn harm(&$self) -> Option<Harm> {
+            $inner.harm()
         }
         fn write_zeroes(&$self, offset: u64, len: u64) -> io::Result<()> {
             $inner.write_zeroes(offset, len)

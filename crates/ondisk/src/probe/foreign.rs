@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::source::{Source, serial, text};
+use super::source::{Source, label, serial};
 use super::{Detail, Format};
 use crate::bytes::{le16, le32, le64, utf16};
 
@@ -49,7 +49,7 @@ fn fat(source: &mut Source<'_>) -> Found {
     let at = if le16(&boot, 22) == 0 { 67 } else { 39 };
     // 0x28 and 0x29 say that a serial number follows.
     let signed = matches!(boot[at - 1], 0x28 | 0x29);
-    let label = text(&boot[at + 4..at + 15]).filter(|label| label != "NO NAME");
+    let label = label(&boot[at + 4..at + 15]).filter(|label| label.text != "NO NAME");
     Ok((sane && sectors > 0).then(|| Detail {
         label: label.filter(|_| signed),
         uuid: serial(le32(&boot, at)).filter(|_| signed),
@@ -74,7 +74,7 @@ fn exfat(source: &mut Source<'_>) -> Found {
     let label = root.and_then(|root| {
         let entry = root.chunks_exact(32).find(|entry| entry[0] == 0x83)?;
         let len = usize::from(entry[1]).min(11);
-        Some(utf16(&entry[2..2 + 2 * len]))
+        Some(utf16(&entry[2..2 + 2 * len]).into())
     });
     Ok(Some(Detail {
         label,
@@ -94,7 +94,7 @@ fn ntfs(source: &mut Source<'_>) -> Found {
         return Ok(None);
     }
     Ok(Some(Detail {
-        label: ntfs_label(source, &boot, sector)?,
+        label: ntfs_label(source, &boot, sector)?.map(Into::into),
         uuid: Some(format!("{:016X}", le64(&boot, 72))),
         size: le64(&boot, 40).checked_mul(sector),
         ..Detail::default()

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::source::{Source, text, uuid};
+use super::source::{Source, label, text, uuid};
 use super::{Detail, Format};
 use crate::bytes::{be16, le32, le64};
 use crate::md::Member;
@@ -39,7 +39,7 @@ pub(super) const FORMATS: &[Format] = &[
 fn md(source: &mut Source<'_>) -> Found {
     let member = Member::find(source.size(), &mut |offset, len| source.get(offset, len))?;
     Ok(member.map(|member| Detail {
-        label: Some(member.full_name),
+        label: Some(member.full_name.into()),
         uuid: uuid(&member.array, 0),
         ..Detail::default()
     }))
@@ -79,7 +79,7 @@ fn luks(source: &mut Source<'_>) -> Found {
     };
     let version = be16(&header, 6);
     Ok(matches!(version, 1 | 2).then(|| Detail {
-        label: text(&header[24..72]).filter(|_| version == 2),
+        label: label(&header[24..72]).filter(|_| version == 2),
         uuid: text(&header[168..208]),
         ..Detail::default()
     }))

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::source::{Source, text, uuid};
+use super::source::{Source, label, uuid};
 use super::{Detail, Format};
 use crate::bytes::{be32, be64, le16, le32, le64, utf16};
 
@@ -95,7 +95,7 @@ fn ext(source: &mut Source<'_>) -> Found {
             (false, true) => "ext3",
             (false, false) => "ext2",
         }),
-        label: text(&sb[120..136]),
+        label: label(&sb[120..136]),
         uuid: uuid(&sb, 104),
         size: blocks.checked_mul(1024 << block_shift),
     }))
@@ -106,7 +106,7 @@ fn jbd(source: &mut Source<'_>) -> Found {
     let sb = source.get(1024, 1024)?;
     let sb = sb.filter(|sb| le32(sb, 96) & EXT_JOURNAL_DEV != 0);
     Ok(sb.map(|sb| Detail {
-        label: text(&sb[120..136]),
+        label: label(&sb[120..136]),
         uuid: uuid(&sb, 104),
         ..Detail::default()
     }))
@@ -117,7 +117,7 @@ fn xfs(source: &mut Source<'_>) -> Found {
     let sb = source.get(0, 512)?;
     let sb = sb.filter(|sb| matches!(be32(sb, 4), 512..=65536));
     Ok(sb.map(|sb| Detail {
-        label: text(&sb[108..120]),
+        label: label(&sb[108..120]),
         uuid: uuid(&sb, 32),
         size: be64(&sb, 8).checked_mul(be32(&sb, 4).into()),
         ..Detail::default()
@@ -128,7 +128,7 @@ fn xfs(source: &mut Source<'_>) -> Found {
 fn btrfs(source: &mut Source<'_>) -> Found {
     let sb = source.get(0x10000, 1024)?;
     Ok(sb.map(|sb| Detail {
-        label: text(&sb[0x12b..0x22b]),
+        label: label(&sb[0x12b..0x22b]),
         uuid: uuid(&sb, 0x20),
         // Of several devices it is the size of all together.
         size: (le64(&sb, 0x88) == 1).then(|| le64(&sb, 0x70)),
@@ -140,7 +140,7 @@ fn btrfs(source: &mut Source<'_>) -> Found {
 fn f2fs(source: &mut Source<'_>) -> Found {
     let sb = source.get(1024, 1200)?;
     Ok(sb.map(|sb| Detail {
-        label: Some(utf16(&sb[124..124 + 1024])),
+        label: Some(utf16(&sb[124..124 + 1024]).into()),
         uuid: uuid(&sb, 108),
         size: 1_u64
             .checked_shl(le32(&sb, 16))
@@ -164,7 +164,7 @@ fn erofs(source: &mut Source<'_>) -> Found {
     let sb = source.get(1024, 128)?;
     let sb = sb.filter(|sb| matches!(sb[12], 9..=16));
     Ok(sb.map(|sb| Detail {
-        label: text(&sb[64..80]),
+        label: label(&sb[64..80]),
         uuid: uuid(&sb, 48),
         size: Some(u64::from(le32(&sb, 36)) << sb[12]),
         ..Detail::default()
@@ -181,7 +181,7 @@ fn swap(source: &mut Source<'_>) -> Found {
         page *= 2;
     }
     Ok(Some(Detail {
-        label: text(&header[28..44]),
+        label: label(&header[28..44]),
         uuid: uuid(&header, 12),
         size: Some((u64::from(le32(&header, 4)) + 1) * page),
         ..Detail::default()

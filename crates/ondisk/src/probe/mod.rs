@@ -16,7 +16,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::io::{self, Read, Seek};
 
-use source::Source;
+use source::{Label, Source};
 
 /// Something with a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,10 @@ pub struct Probe {
     pub driver: Option<&'static CStr>,
     /// It is a filesystem or a volume that no driver of this kernel reads.
     pub no_driver: Option<NoDriver>,
-    /// Its label, if it has one.
+    /// Its label, if it has one; with replacement characters where it is not UTF-8.
     pub label: Option<String>,
+    /// The label's own bytes, where it is not UTF-8.
+    pub label_bytes: Option<Vec<u8>>,
     /// Its UUID or serial number, as blkid writes it.
     pub uuid: Option<String>,
     /// Bytes that it says it occupies.
@@ -62,7 +64,7 @@ impl fmt::Display for NoDriver {
 struct Detail {
     /// In place of the format's own name.
     kind: Option<&'static str>,
-    label: Option<String>,
+    label: Option<Label>,
     uuid: Option<String>,
     size: Option<u64>,
 }
@@ -93,11 +95,14 @@ pub fn probe<R: Read + Seek>(reader: &mut R) -> io::Result<Option<Probe>> {
             continue;
         }
         if let Some(detail) = (format.detail)(&mut source)? {
+            let label = detail.label.filter(|label| !label.text.is_empty());
+            let (label, label_bytes) = label.map(|label| (label.text, label.bytes)).unzip();
             return Ok(Some(Probe {
                 kind: detail.kind.unwrap_or(format.kind),
                 driver: format.driver,
                 no_driver: None,
-                label: detail.label.filter(|label| !label.is_empty()),
+                label,
+                label_bytes: label_bytes.flatten(),
                 uuid: detail.uuid,
                 size: detail.size,
             }));

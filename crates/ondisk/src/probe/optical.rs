@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::source::{Source, text};
+use super::source::{Source, label};
 use super::{Detail, Format};
 use crate::bytes::{le16, le32};
 
@@ -39,7 +39,7 @@ fn iso9660(source: &mut Source<'_>) -> Found {
         if descriptor[0] == 1 {
             let blocks = u64::from(le32(&descriptor, 80));
             return Ok(Some(Detail {
-                label: text(&descriptor[40..72]),
+                label: label(&descriptor[40..72]),
                 uuid: date(&descriptor[830..846]).or_else(|| date(&descriptor[813..829])),
                 size: Some(blocks * u64::from(le16(&descriptor, 128))),
                 ..Detail::default()
@@ -93,7 +93,7 @@ fn volume(source: &mut Source<'_>) -> io::Result<Detail> {
                 // Primary volume descriptor: volume set identifier.
                 1 => detail.uuid = set_id(&dstring(&descriptor[72..200])),
                 // Logical volume descriptor: its identifier.
-                6 => detail.label = Some(dstring(&descriptor[84..212])),
+                6 => detail.label = Some(dstring(&descriptor[84..212]).into()),
                 // Terminating descriptor.
                 8 => break,
                 _ => {}

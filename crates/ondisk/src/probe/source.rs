@@ -1,4 +1,4 @@
-//! [`Source`]: checked, cached access to what is probed; texts.
+//! [`Source`]: checked, cached access to what is probed; texts and labels.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -58,6 +58,29 @@ impl<'a> Source<'a> {
         }
         Ok(magic.is_empty())
     }
+}
+
+/// A label.
+pub(super) struct Label {
+    pub(super) text: String,
+    /// Its own bytes, where `text` has replacement characters.
+    pub(super) bytes: Option<Vec<u8>>,
+}
+
+impl From<String> for Label {
+    fn from(text: String) -> Label {
+        Label { text, bytes: None }
+    }
+}
+
+/// A label that is bytes; an empty one is none.
+pub(super) fn label(field: &[u8]) -> Option<Label> {
+    let text = text(field)?;
+    let bytes = bytes::unpadded(field);
+    Some(Label {
+        bytes: str::from_utf8(bytes).is_err().then(|| bytes.to_vec()),
+        text,
+    })
 }
 
 /// Text as [`bytes::text`] reads it; an empty one is none.

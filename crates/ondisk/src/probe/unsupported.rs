@@ -249,6 +249,7 @@ pub(super) fn probe(source: &mut Source<'_>) -> io::Result<Option<Probe>> {
                     remedy: format.remedy,
                 }),
                 label: None,
+                label_bytes: None,
                 uuid: None,
                 size: None,
             }));

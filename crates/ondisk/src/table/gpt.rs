@@ -62,12 +62,21 @@ impl fmt::Display for Flaw {
     }
 }
 
+/// A copy that is sound.
+pub(super) struct Copy {
+    pub(super) entries: Vec<Entry>,
+    /// Where the last block ends that partitions may use, in bytes.
+    pub(super) usable_end: u64,
+    /// Where the disk ends, as far as the table tells: behind the other copy's header.
+    pub(super) disk_end: u64,
+}
+
 /// Reads the copy whose header is in block `at`.
 pub(super) fn read<R: Read + Seek>(
     disk: &mut R,
     block_size: u64,
     at: u64,
-) -> io::Result<Result<Vec<Entry>, Flaw>> {
+) -> io::Result<Result<Copy, Flaw>> {
     let header = match header(disk, block_size, at)? {
         Ok(header) => header,
         Err(flaw) => return Ok(Err(flaw)),
@@ -91,7 +100,13 @@ pub(super) fn read<R: Read + Seek>(
     }
     let entries = entries.chunks_exact(ENTRY).zip(1..).take(MAX_PARTITIONS);
     let entries = entries.filter_map(|(entry, number)| self::entry(entry, number, block_size));
-    Ok(Ok(entries.collect()))
+    let end = |block: u64| block.saturating_add(1).saturating_mul(block_size);
+    let usable_end = end(le64(&header, 48));
+    Ok(Ok(Copy {
+        entries: entries.collect(),
+        usable_end,
+        disk_end: usable_end.max(end(le64(&header, 32))),
+    }))
 }
 
 /// Reads the backup of a disk whose MBR says that `last` is its last block. It is
@@ -100,7 +115,7 @@ pub(super) fn backup<R: Read + Seek>(
     disk: &mut R,
     block_size: u64,
     last: Option<u64>,
-) -> io::Result<Result<Vec<Entry>, Flaw>> {
+) -> io::Result<Result<Copy, Flaw>> {
     let blocks = disk.seek(SeekFrom::End(0))? / block_size;
     // The first copy is in block 1.
     let Some(end) = blocks.checked_sub(1).filter(|&end| end > 1) else {

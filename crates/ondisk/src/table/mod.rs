@@ -13,7 +13,7 @@ mod dos;
 mod gpt;
 mod types;
 
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 
 use crate::bytes::maybe_bytes_at;
 use crate::probe::probe;
@@ -73,6 +73,13 @@ pub enum Damage {
     Primary(Flaw),
     /// The MBR that protects the table from programs that do not know GPT.
     ProtectiveMbr,
+    /// The table is sound and that of a larger disk.
+    CutShort {
+        /// Where the disk ends, in bytes.
+        ends_at: u64,
+        /// Where it would end, by its table.
+        needs: u64,
+    },
 }
 
 impl std::fmt::Display for Damage {
@@ -86,6 +93,11 @@ impl std::fmt::Display for Damage {
             Damage::ProtectiveMbr => f.write_str(
                 "the protective MBR of the GPT, in the first sector of the disk, is damaged; \
                  the GPT is used",
+            ),
+            Damage::CutShort { ends_at, needs } => write!(
+                f,
+                "the disk ends at byte {ends_at}, by its GPT at {needs}: it was cut short; \
+                 only partitions that are all there are used"
             ),
         }
     }
@@ -133,12 +145,12 @@ impl Table {
 /// last block.
 fn with_backup<R: Read + Seek>(disk: &mut R, block_size: u64, last: u64) -> Result<Table> {
     let primary = match gpt::read(disk, block_size, 1)? {
-        Ok(entries) => return Ok(Table::sound(entries)),
+        Ok(copy) => return Table::of_primary(disk, copy),
         Err(flaw) => flaw,
     };
     match gpt::backup(disk, block_size, Some(last))? {
-        Ok(entries) => Ok(Table {
-            entries,
+        Ok(copy) => Ok(Table {
+            entries: copy.entries,
             damage: Some(Damage::Primary(primary)),
         }),
         Err(backup) => Err(Error::Damaged {
@@ -154,9 +166,9 @@ fn without_mbr<R: Read + Seek>(disk: &mut R, block_size: u64) -> Result<Option<T
         return Ok(None);
     }
     let (entries, damage) = match gpt::read(disk, block_size, 1)? {
-        Ok(entries) => (entries, Damage::ProtectiveMbr),
+        Ok(copy) => (copy.entries, Damage::ProtectiveMbr),
         Err(flaw) => match gpt::backup(disk, block_size, None)? {
-            Ok(entries) => (entries, Damage::Primary(flaw)),
+            Ok(copy) => (copy.entries, Damage::Primary(flaw)),
             Err(_) => return Ok(None),
         },
     };
@@ -165,11 +177,17 @@ fn without_mbr<R: Read + Seek>(disk: &mut R, block_size: u64) -> Result<Option<T
 }
 
 impl Table {
-    fn sound(entries: Vec<Entry>) -> Table {
-        Table {
-            entries,
-            damage: None,
-        }
+    /// The kernel takes it for none if the disk is shorter than the table says.
+    fn of_primary<R: Seek>(disk: &mut R, copy: gpt::Copy) -> Result<Table> {
+        let ends_at = disk.seek(SeekFrom::End(0))?;
+        let damage = (copy.usable_end > ends_at).then_some(Damage::CutShort {
+            ends_at,
+            needs: copy.disk_end,
+        });
+        Ok(Table {
+            entries: copy.entries,
+            damage,
+        })
     }
 }
 

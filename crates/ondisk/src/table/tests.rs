@@ -164,6 +164,24 @@ fn a_gpt_without_its_mbr_is_read() {
 }
 
 #[test]
+fn a_gpt_of_a_disk_that_was_cut_short_is_read() {
+    let sound = table(&gpt()).expect("sound").expect("a table");
+    let mut image = gpt();
+    // All that partitions may use is there.
+    image.truncate(201 * SECTOR);
+    let found = table(&image).expect("sound").expect("a table");
+    assert_eq!(found, sound);
+    image.truncate(150 * SECTOR);
+    let found = table(&image).expect("sound").expect("a table");
+    assert_eq!(found.entries, sound.entries);
+    let damage = Damage::CutShort {
+        ends_at: 150 * 512,
+        needs: 201 * 512,
+    };
+    assert_eq!(found.damage, Some(damage));
+}
+
+#[test]
 fn two_damaged_copies_are_an_error() {
     let mut image = gpt();
     put(&mut image, 1, &[0; SECTOR]);

@@ -19,6 +19,7 @@ use xattr::FileExt as _;
 use super::event::{Kind, Stat};
 use super::traits::{Settable, SourceDir, SourceFile, TargetDir, TargetFile, World, Xattrs};
 use crate::Interrupt;
+use crate::descriptor;
 use crate::disk_image;
 use crate::error::{Error, Result, host};
 use crate::time::Time;
@@ -41,6 +42,8 @@ pub(crate) struct HostFile {
     file: File,
     /// It is a pipe or the like: reading and writing wait for others, until this.
     waits: Option<Interrupt>,
+    /// It is read from where it is to its end, whatever it is.
+    is_stream: bool,
 }
 
 fn directory() -> OFlags {
@@ -50,6 +53,13 @@ fn directory() -> OFlags {
 impl HostFile {
     /// Opens whatever a path leads to, also a pipe that nobody writes to yet.
     pub(crate) fn open(path: &Path, interrupt: &Interrupt) -> Result<HostFile> {
+        if let Some(file) = descriptor::open(path)? {
+            let file = HostFile::new(file.into(), interrupt)?;
+            return Ok(HostFile {
+                is_stream: true,
+                ..file
+            });
+        }
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = host("open", fs::open(path, flags, Mode::empty()))?;
         HostFile::new(fd, interrupt)
@@ -72,9 +82,12 @@ impl HostFile {
         }
     }
 
-    /// A pipe that has no name of its own, such as what /dev/stdout leads to. `None`: it
-    /// is something else.
-    pub(crate) fn open_pipe(path: &Path, interrupt: &Interrupt) -> Result<Option<HostFile>> {
+    /// A pipe that has no name of its own, or what is behind an open descriptor, such as
+    /// /dev/stdout leads to: it is written into. `None`: it is something else.
+    pub(crate) fn open_nameless(path: &Path, interrupt: &Interrupt) -> Result<Option<HostFile>> {
+        if let Some(file) = descriptor::open(path)? {
+            return HostFile::new(file.into(), interrupt).map(Some);
+        }
         let is_fifo = |path: &Path| {
             path.metadata()
                 .is_ok_and(|found| found.file_type().is_fifo())
@@ -105,6 +118,7 @@ impl HostFile {
         Ok(HostFile {
             file,
             waits: waits.then(|| interrupt.clone()),
+            is_stream: false,
         })
     }
 }
@@ -157,6 +171,7 @@ impl HostDir {
         Ok(HostFile {
             file: host(operation, fd)?.into(),
             waits: None,
+            is_stream: false,
         })
     }
 
@@ -285,6 +300,10 @@ impl SourceFile for HostFile {
 
     fn xattrs(&self) -> Result<Xattrs> {
         collect(self.file.list_xattr(), |name| self.file.get_xattr(name))
+    }
+
+    fn is_stream(&self) -> bool {
+        self.is_stream
     }
 
     fn read(&self, bytes: &mut [u8]) -> Result<usize> {

@@ -134,9 +134,9 @@ fn to_host(
     job: &mut Job<'_>,
 ) -> Result<()> {
     let label = path.display().to_string();
-    let pipe = HostFile::open_pipe(path, job.interrupt);
-    if let Some(pipe) = pipe.map_err(|error| error.at(&label))? {
-        return stream::into_pipe(options, sources, &pipe, &label, job);
+    let nameless = HostFile::open_nameless(path, job.interrupt);
+    if let Some(nameless) = nameless.map_err(|error| error.at(&label))? {
+        return stream::into_nameless(options, sources, &nameless, &label, job);
     }
     let existing = crate::error::host("find", Existing::on_host(path));
     let existing = existing.map_err(|error| error.at(&label))?;

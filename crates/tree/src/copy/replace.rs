@@ -15,6 +15,7 @@ use drupe::Errno;
 use super::event::{Kind, Stat};
 use super::traits::{TargetDir, World};
 use crate::error::{Error, Result, host};
+use crate::temporary::make_temporary;
 
 /// What to do about names that are taken: see cp(1).
 #[derive(Debug, Clone, Default)]
@@ -117,21 +118,13 @@ pub(crate) fn make<D: TargetDir, T>(
     if !may_replace(&found)? {
         return Ok(None);
     }
-    let mut number = 0u32;
-    loop {
-        let name = OsString::from(format!(".drupe-{number}"));
-        match make(&name) {
-            // What a command left that was killed, or makes at this moment.
-            Err(failed) if failed.errno() == Some(Errno::EXIST) => number += 1,
-            made => {
-                let place = Made {
-                    instead_of: Some(found.kind()),
-                    ..Made::at(&name)
-                };
-                return Ok(Some((place, made?)));
-            }
-        }
-    }
+    let is_taken = |failed: &Error| failed.errno() == Some(Errno::EXIST);
+    let (name, made) = make_temporary(is_taken, make)?;
+    let place = Made {
+        instead_of: Some(found.kind()),
+        ..Made::at(&name)
+    };
+    Ok(Some((place, made)))
 }
 
 /// It is complete: it has its name.

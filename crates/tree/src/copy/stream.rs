@@ -1,5 +1,5 @@
-//! Streams: [`write_stream`], of which a file of an image is made, and pipes, which files
-//! are written into.
+//! Streams: [`write_stream`], of which a file of an image is made, and pipes and open
+//! descriptors, which files are written into.
 
 use std::path::PathBuf;
 
@@ -73,16 +73,16 @@ pub fn write_stream(
     job.finish(written, true)
 }
 
-/// Copies files of images, one after the other, into a pipe, as cat(1) does.
-pub(super) fn into_pipe(
+/// Copies a file of an image into a pipe or an open descriptor, as cat(1) does.
+pub(super) fn into_nameless(
     options: &CopyOptions,
     sources: &[Location],
-    pipe: &HostFile,
+    into: &HostFile,
     label: &str,
     job: &mut Job<'_>,
 ) -> Result<()> {
     if options.recursive || options.archive || sources.len() > 1 {
-        let cause = "it is a pipe, which takes one file";
+        let cause = "it is a pipe or an open descriptor, which takes one file";
         return Err(Error::new("copy to", cause).at(label));
     }
     let mut piece = vec![0; PIECE];
@@ -98,7 +98,7 @@ pub(super) fn into_pipe(
             if len == 0 {
                 break;
             }
-            match pipe.write_all(&piece[..len]) {
+            match into.write_all(&piece[..len]) {
                 Err(_) if job.interrupt.requested() => return Err(Error::interrupted("copy")),
                 written => written.map_err(|error| error.at(label))?,
             }

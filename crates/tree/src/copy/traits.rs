@@ -44,6 +44,10 @@ pub(crate) trait SourceDir: Sized + Send {
 pub(crate) trait SourceFile: Send + Sync {
     fn stat(&self) -> Result<Stat>;
     fn xattrs(&self) -> Result<Xattrs>;
+    /// It has no beginning to go back to, even if it is a regular file.
+    fn is_stream(&self) -> bool {
+        false
+    }
     /// Reads on from where the last one ended; 0 at the end.
     fn read(&self, bytes: &mut [u8]) -> Result<usize>;
     /// Less than asked for only at the end.

@@ -238,7 +238,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
             let name = target.to_owned();
             return Ok(Event::Link { name, first });
         }
-        let is_file = stat.kind() == Kind::File;
+        let is_file = stat.kind() == Kind::File && !file.is_stream();
         let small = match is_file && stat.size < LARGE && !stat.is_sparse() {
             true => Some(read_small(&file, stat.size)?),
             false => None,

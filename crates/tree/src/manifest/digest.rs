@@ -42,14 +42,31 @@ const KEYWORDS: &[(&str, &str)] = &[
 /// composefs has it.
 const FS_VERITY: &str = "fs-verity";
 
+/// Hexadecimal digits of the shortest digest there is, MD5.
+const SHORTEST: usize = 32;
+
 impl Digest {
     /// By a keyword of mtree(5); `None`: it is about something else.
-    pub(super) fn of_mtree(keyword: &str, value: &str) -> Option<Digest> {
-        let (_, keyword) = KEYWORDS.iter().find(|(name, _)| *name == keyword)?;
-        Some(Digest {
-            keyword,
-            value: value.to_ascii_lowercase(),
-        })
+    ///
+    /// # Errors
+    ///
+    /// It is a digest, by its name or its value, and not one of those that can be checked.
+    pub(super) fn of_mtree(keyword: &str, value: &str) -> Result<Option<Digest>, String> {
+        if let Some((_, keyword)) = KEYWORDS.iter().find(|(name, _)| *name == keyword) {
+            return Ok(Some(Digest {
+                keyword,
+                value: value.to_ascii_lowercase(),
+            }));
+        }
+        let looks_so =
+            value.len() >= SHORTEST && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match looks_so || keyword.ends_with("digest") {
+            true => Err(format!(
+                "{}: drupe cannot check this digest; leave it out, or give one of another kind",
+                keyword.escape_debug()
+            )),
+            false => Ok(None),
+        }
     }
 
     /// By the last field of a composefs dump.
@@ -254,7 +271,7 @@ mod tests {
             ("cksum", "1213292781"),
         ]
         .into_iter()
-        .map(|(keyword, value)| Digest::of_mtree(keyword, value).unwrap())
+        .map(|(keyword, value)| Digest::of_mtree(keyword, value).unwrap().unwrap())
         .collect();
         check_text(&digests, &text).unwrap();
         for digest in &digests {
@@ -262,7 +279,11 @@ mod tests {
             let told = failed.at("f").to_string();
             assert!(told.contains(&digest.value), "{told}");
         }
-        assert!(Digest::of_mtree("size", "5000").is_none());
+        assert_eq!(Digest::of_mtree("size", "5000"), Ok(None));
+        for (keyword, value) in [("sha3digest", ""), ("blake2", &"0f".repeat(32))] {
+            let told = Digest::of_mtree(keyword, value).unwrap_err();
+            assert!(told.starts_with(keyword), "{told}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::copy::image::ImageDir;
 use crate::copy::job::Job;
 use crate::copy::keep::{Keep, Overrides};
 use crate::copy::replace::Replacing;
+use crate::copy::traits::SourceDir as _;
 use crate::copy::transfer;
 use crate::copy::walk::{Root, RootFile};
 use crate::error::{Error, Result};
@@ -26,7 +27,6 @@ use crate::time::Time;
 use crate::users::Names;
 use crate::{Interrupt, Outcome, Progress, Umask};
 use source::ManifestDir;
-use tree::Tree;
 
 /// Formats of manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,27 +100,27 @@ pub fn build(
     let base = base.map_err(|error| error.at(dest.shown()))?;
     let label = format!("{name}: ");
     let shown = dest.shown();
-    let done = transfer(&mut job, &label, roots(&source), base, Path::new(&shown));
+    let done = transfer(&mut job, &label, roots(&source)?, base, Path::new(&shown));
     job.finish(done, true)
 }
 
 /// All of a tree; the directory built in keeps its attributes unless the
 /// manifest has some.
-fn roots(source: &ManifestDir) -> Vec<Root<ManifestDir>> {
+fn roots(source: &ManifestDir) -> Result<Vec<Root<ManifestDir>>> {
     if source.tree.is_root_given {
-        return vec![Root {
+        return Ok(vec![Root {
             file: RootFile::Dir(source.clone()),
             target: OsString::new(),
             shown: "/".into(),
-        }];
+        }]);
     }
-    let names = source.tree.nodes[Tree::ROOT].children.keys();
-    let roots = names.map(|name| Root {
+    let entries = source.entries()?.into_iter();
+    let roots = entries.map(|(name, _)| Root {
         file: RootFile::Entry(source.clone(), name.clone()),
-        target: name.clone(),
-        shown: Path::new("/").join(name),
+        shown: Path::new("/").join(&name),
+        target: name,
     });
-    roots.collect()
+    Ok(roots.collect())
 }
 
 /// A dump has nothing but lines of absolute paths with numbers behind them.

@@ -165,6 +165,7 @@ impl Parser<'_> {
             let device = text("device").and_then(device);
             node.stat.rdev = device.ok_or_else(|| wrong("device"))?;
         }
+        node.is_optional = keywords.contains_key(&b"optional"[..]);
         node.contents = match kind {
             libc::S_IFLNK => {
                 let target = keywords
@@ -184,9 +185,11 @@ impl Parser<'_> {
                 let path = path.ok_or_else(|| wrong("contents"))?;
                 let size = text("size").map(str::parse).transpose();
                 for (keyword, value) in keywords {
-                    let pair = str::from_utf8(keyword).ok().zip(str::from_utf8(value).ok());
-                    let digest = pair.and_then(|(keyword, value)| Digest::of_mtree(keyword, value));
-                    node.digests.extend(digest);
+                    let pair = (
+                        String::from_utf8_lossy(keyword),
+                        String::from_utf8_lossy(value),
+                    );
+                    node.digests.extend(Digest::of_mtree(&pair.0, &pair.1)?);
                 }
                 Contents::File(path, size.map_err(|_| wrong("size"))?)
             }

@@ -56,6 +56,15 @@ impl ManifestDir {
         &self.tree.nodes[self.at]
     }
 
+    /// Whether a file is optional, and its contents are not there.
+    fn is_left_out(&self, node: &Node) -> bool {
+        let Contents::File(path, _) = &node.contents else {
+            return false;
+        };
+        let opened = || HostFile::open_beneath(&*self.base, path, &self.interrupt);
+        node.is_optional && opened().is_err_and(|error| error.errno() == Some(Errno::NOENT))
+    }
+
     fn child(&self, name: &OsStr) -> Result<(usize, &Node)> {
         let index = self.node().children.get(name);
         let index = *index
@@ -71,10 +80,9 @@ impl SourceDir for ManifestDir {
 
     fn entries(&self) -> Result<Vec<(OsString, Option<Kind>)>> {
         let children = self.node().children.iter();
-        let entries = children.map(|(name, &index)| {
-            let kind = self.tree.nodes[index].stat.kind();
-            (name.clone(), Some(kind))
-        });
+        let children = children.map(|(name, &index)| (name, &self.tree.nodes[index]));
+        let there = children.filter(|(_, node)| !self.is_left_out(node));
+        let entries = there.map(|(name, node)| (name.clone(), Some(node.stat.kind())));
         Ok(entries.collect())
     }
 

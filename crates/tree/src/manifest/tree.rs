@@ -21,6 +21,8 @@ pub(super) struct Node {
     pub(super) stat: Stat,
     pub(super) xattrs: Vec<(OsString, Vec<u8>)>,
     pub(super) contents: Contents,
+    /// A file that is left out if its contents are not there.
+    pub(super) is_optional: bool,
     /// What digests the contents must have.
     pub(super) digests: Vec<Digest>,
     /// Of a directory: names, and nodes by their index.
@@ -56,6 +58,7 @@ impl Node {
             },
             xattrs: Vec::new(),
             contents: Contents::None,
+            is_optional: false,
             digests: Vec::new(),
             children: BTreeMap::new(),
         }

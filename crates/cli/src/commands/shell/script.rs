@@ -1,6 +1,5 @@
 //! Commands from a file.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 
 use anyhow::Context as _;
@@ -18,7 +17,8 @@ pub(crate) fn script(context: &mut Context<'_>, command: &Script) -> Result<Exit
     match &command.file {
         Some(path) if path.as_os_str() != "-" => {
             let shown = path.display().to_string();
-            let file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
+            let file =
+                drupe_tree::open_input(path).with_context(|| format!("cannot open {shown}"))?;
             lines(context, BufReader::new(file), &shown, command.keep_going)
         }
         _ => standard_input(context, command.keep_going),

@@ -1,0 +1,113 @@
+//! Which part of an image is meant: a partition, the whole, or a volume that is made of
+//! them.
+
+use std::path::Path;
+
+use drupe::{AttachedDisk, Partition, Volumes};
+
+use super::{INFO, cut_short, explain, failure};
+use crate::exit::Failure;
+use crate::location::Volume;
+
+/// The part that is meant, if it is a partition or the whole with a filesystem
+/// on it, or with nothing known. `None`: there are volumes to be looked into.
+pub(super) fn pick_plain(
+    disk: &AttachedDisk,
+    volume: &Volume,
+) -> Result<Option<Partition>, Failure> {
+    let image = &volume.image;
+    let explained = |error: drupe::Error| explain(image, &error);
+    let named = match volume.part.as_deref().map(str::parse) {
+        Some(Ok(0)) => Some(disk.whole()),
+        Some(Ok(number)) => Some(disk.partition(number).map_err(explained)?),
+        // The name of a volume.
+        Some(Err(_)) => return Ok(None),
+        None => None,
+    };
+    let whole = disk.whole();
+    let candidates = match named {
+        Some(named) => vec![named],
+        // A filesystem without partitions, or an ISO image that has both.
+        None if is_filesystem(&whole).map_err(explained)? => vec![whole],
+        None => {
+            let mut all = disk.partitions().map_err(explained)?;
+            if all.is_empty() {
+                all.push(whole);
+            }
+            all
+        }
+    };
+    let mut mountable = Vec::new();
+    for candidate in &candidates {
+        let found = candidate.probe().map_err(explained)?;
+        match found {
+            Some(found) if is_container(found.kind) => return Ok(None),
+            Some(found) if found.driver.is_some() => mountable.push(candidate),
+            _ => {}
+        }
+    }
+    match (&mountable[..], &candidates[..]) {
+        // Mounting says best what is wrong with it.
+        ([only], _) => Ok(Some((*only).clone())),
+        ([], [only]) => match cut_short(image, disk)? {
+            Some(cut) => Err(cut),
+            None => Ok(Some(only.clone())),
+        },
+        ([], _) => Err(failure(image, "no partition holds a filesystem".into()).with_hint(INFO)),
+        (several, _) => {
+            let numbers = several.iter().filter_map(|partition| partition.number());
+            Err(ambiguous(image, numbers.map(|number| number.to_string())))
+        }
+    }
+}
+
+/// Volumes are made of what has this signature.
+pub(crate) fn is_container(kind: &str) -> bool {
+    matches!(kind, "crypto_LUKS" | "LVM2_member" | "linux_raid_member")
+}
+
+fn is_filesystem(partition: &Partition) -> drupe::Result<bool> {
+    let found = partition.probe()?;
+    Ok(found.is_some_and(|found| found.driver.is_some()))
+}
+
+fn ambiguous(image: &Path, parts: impl Iterator<Item = String>) -> Failure {
+    let choices: Vec<String> = parts
+        .map(|part| format!("{}@{part}", image.display()))
+        .collect();
+    let choices = choices.join(", ");
+    failure(image, "holds several filesystems".to_owned())
+        .with_hint(format!("say which: {choices}"))
+}
+
+/// The volume that is meant: the one of that name, or the only one with a
+/// filesystem that is made of it.
+pub(super) fn pick_volume(volumes: &Volumes, wanted: &Volume) -> Result<Partition, Failure> {
+    let image = &wanted.image;
+    let part = wanted.part.as_deref().unwrap_or("0");
+    let Some(index) = volumes.find(0, part) else {
+        let known: Vec<_> = volumes.iter().map(drupe::Volume::id).collect();
+        let trouble = volumes.iter().find_map(drupe::Volume::trouble);
+        let why = trouble.map_or(String::new(), |error| format!(" ({})", error.cause()));
+        let known = known.join(", ");
+        let message = format!("has no volume {part}{why}; there are: {known}");
+        return Err(failure(image, message));
+    };
+    let within = volumes.within(index);
+    let mountable: Vec<_> = within
+        .iter()
+        .filter(|volume| volume.found().is_some_and(|found| found.driver.is_some()))
+        .collect();
+    match (
+        &mountable[..],
+        within.iter().find_map(|volume| volume.trouble()),
+    ) {
+        ([only], _) => Ok(only.partition().clone()),
+        ([], Some(trouble)) => Err(explain(image, trouble)),
+        ([], None) => Err(failure(image, "no volume holds a filesystem".into()).with_hint(INFO)),
+        (several, _) => Err(ambiguous(
+            image,
+            several.iter().map(|volume| volume.id().to_owned()),
+        )),
+    }
+}
