@@ -231,8 +231,7 @@ fn root_unmounts_what_others_have_mounted() -> Outcome {
     let image = place.ext4("own.img", 64 << 20, &["-E", "root_owner=65534:65534"])?;
     chown(&image, Some(NOBODY), Some(NOBODY))?;
     directory(&place.path("mnt"), 0o700, (NOBODY, NOBODY))?;
-    // In a namespace where /dev/fuse is open for all. The second time that user cannot
-    // run the command, so nobody can wait for the end in its name.
+    // In a namespace where /dev/fuse is open for all.
     let script = "set -e
         mount -t tmpfs tmpfs /mnt
         mknod -m 666 /mnt/fuse c 10 229
@@ -243,12 +242,7 @@ fn root_unmounts_what_others_have_mounted() -> Outcome {
         ! ls mnt 2> /dev/null
         \"$0\" umount mnt
         e2fsck -fn own.img
-        $nobody \"$0\" mount own.img mnt
-        install -m 700 \"$0\" private
-        ! ./private umount mnt 2> said
-        grep 'mnt: is unmounted, but whether the image is clean is not known' said
-        flock own.img e2fsck -fn own.img
-        ! ./private umount mnt 2> said
+        ! "$0" umount mnt 2> said
         grep 'mnt: nothing that drupe' said";
     let drupe = command_for_anyone()?;
     let output = Command::new("unshare")
