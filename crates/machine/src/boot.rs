@@ -5,6 +5,7 @@
 //! - [`restore`]: make memory from the snapshot, put the address of the boot block
 //!   where the image has it, and have process 1 put together what was frozen.
 
+use crate::config::Config;
 use crate::devices::disks::Disks;
 use crate::devices::environment::{Environment, contain};
 use crate::devices::io_threads::IoThreads;
@@ -12,8 +13,8 @@ use crate::devices::netdevs::NetDevices;
 use crate::devices::ops::OPS;
 use crate::devices::watch::Watches;
 use crate::error::Error;
+use crate::generation::generation;
 use crate::instance::{BootBlock, Instance, PostedRequests};
-use crate::machine::Config;
 use crate::memory::Memory;
 use crate::process::{fault, fork};
 use crate::snapshot::Snapshot;
@@ -84,9 +85,9 @@ fn no_memory(error: std::io::Error) -> Error {
 
 /// Starts a kernel.
 pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
-    match config.snapshot {
-        Some(snapshot) if snapshot.fits(&config) => restore(config, snapshot),
-        _ => cold(config, Boot::default()),
+    match config.fitting_snapshot() {
+        Some(snapshot) => restore(config, snapshot),
+        None => cold(config, Boot::default()),
     }
 }
 
@@ -184,7 +185,7 @@ fn instance(config: Config, memory: Memory) -> Result<Arc<Instance>, Error> {
     let environment = Environment::new(config.host)?;
     let kernel = Arc::new_cyclic(|myself| Instance {
         id: IDS.fetch_add(1, Relaxed),
-        generation: fork::generation(),
+        generation: generation(),
         environment,
         memory,
         image: OnceLock::new(),

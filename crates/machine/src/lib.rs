@@ -9,25 +9,30 @@
 
 mod boot;
 mod buffer;
+mod config;
 mod devices;
 mod error;
+mod generation;
 mod instance;
 mod machine;
+mod maker;
 mod memory;
 mod process;
 mod snapshot;
+mod sync;
 mod thread;
 mod vcpu;
 
 pub use buffer::Buffer;
+pub use config::Config;
 pub use devices::disks::DiskId;
 pub use devices::netdevs::LinkId;
 pub use devices::watch::Watch;
 pub use drupe_abi::Crash;
 pub use error::{DeathReport, Error};
-pub use machine::{Config, Machine};
+pub use machine::Machine;
+pub use maker::make as make_snapshot;
 pub use memory::Ram;
 pub use snapshot::Snapshot;
-pub use snapshot::make as make_snapshot;
 pub use thread::deadline::{with_deadline, without_deadline};
 pub use thread::interrupt::Interrupter;

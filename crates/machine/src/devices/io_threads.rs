@@ -5,8 +5,9 @@
 //! the kernel's handler takes it back. Threads are started when there is more
 //! work than they can take, and end with the kernel.
 
-use crate::instance::{Instance, lock};
+use crate::instance::Instance;
 use crate::memory::lent::{Borrower, Loan};
+use crate::sync::lock;
 use drupe_abi::{Io, io_op, irq};
 use std::collections::VecDeque;
 use std::ops::Range;

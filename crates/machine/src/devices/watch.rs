@@ -3,8 +3,8 @@
 
 use crate::devices::environment::contain;
 use crate::error::Error;
-use crate::instance::lock;
 use crate::machine::Machine;
+use crate::sync::lock;
 use crate::thread::deadline::without_deadline;
 use drupe_abi::op;
 use std::collections::HashMap;

@@ -26,7 +26,7 @@
 
 use super::Vcpu;
 use super::enter::Errand;
-use crate::instance::lock;
+use crate::sync::lock;
 use crate::thread::context;
 use drupe_abi::{NO_DEADLINE, irq};
 use drupe_cpu::PostIrq;
