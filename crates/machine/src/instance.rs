@@ -6,7 +6,7 @@
 
 use crate::devices::disks::Disks;
 use crate::devices::environment::Environment;
-use crate::devices::io_threads::IoThreads;
+use crate::devices::io_queue::IoQueue;
 use crate::devices::netdevs::NetDevices;
 use crate::devices::watch::Watches;
 use crate::error::{DeathReport, Error};
@@ -107,7 +107,7 @@ pub(crate) struct Instance {
     /// Its CPUs: one, so far.
     pub(crate) vcpus: Box<[Vcpu]>,
     pub(crate) disks: Disks,
-    pub(crate) io_threads: IoThreads,
+    pub(crate) io_queue: IoQueue,
     pub(crate) netdevs: NetDevices,
     pub(crate) watches: Watches,
     /// For threads that are started later.
@@ -230,7 +230,7 @@ impl Instance {
             // SAFETY: retired, and held by the caller before.
             unsafe { vcpu.abandon_blocked() };
         }
-        self.io_threads.quit();
+        self.io_queue.quit();
         self.posted.abandon();
         self.watches.end();
     }
