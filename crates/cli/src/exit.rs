@@ -56,6 +56,11 @@ impl Failure {
         }
     }
 
+    /// A signal has come.
+    pub(crate) fn interrupted() -> Failure {
+        Failure::new(ExitCode::Interrupted, anyhow::Error::msg("interrupted"))
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
         Failure::new(ExitCode::Usage, anyhow::Error::msg(message.into()))
     }
@@ -63,6 +68,13 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::new(ExitCode::Failed, error)
+        let error = error.into();
+        match error.downcast_ref::<drupe_tree::Error>() {
+            Some(work) if work.is_interrupted() => Failure::interrupted(),
+            _ => Failure::new(ExitCode::Failed, error),
+        }
     }
 }
+
+/// What ends a visit of a file of an image, or all of them.
+pub(crate) type Stop = drupe_tree::Stop<Failure>;

@@ -4,6 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use drupe::Mount;
+use drupe_tree::ImageLocation;
+
 /// Where a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Location {
@@ -117,6 +120,15 @@ impl Volume {
 }
 
 impl ImagePath {
+    /// The same on `mount`, which is that of its volume, for the library.
+    pub(crate) fn on(&self, mount: &Mount) -> ImageLocation {
+        ImageLocation {
+            mount: mount.clone(),
+            label: self.volume.label(),
+            path: self.path.clone(),
+        }
+    }
+
     /// A path on a network disk; `None`: it is none.
     fn parse_uri(argument: &OsStr) -> Option<ImagePath> {
         let text = argument.to_str().filter(|text| drupe::is_uri(text))?;

@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::kernel_log::{KernelLog, Line};
 use crate::args::CheckLog;
 use crate::context::Context;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stop};
 use crate::interrupt::Signals;
 use crate::json_list::JsonList;
 use crate::location::ImagePath;
 use crate::output::{Report, Stdout};
-use crate::visit::{Node, Stop, Visitor, Walk};
+use drupe_tree::{Node, Visitor, Walk};
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
@@ -73,7 +73,8 @@ fn read_all(
         signals: &context.signals,
         chunk: vec![0; CHUNK],
     };
-    Walk::new(&mount, path, &context.signals, &mut report).run(&mut reader)?;
+    let top = path.on(&mount);
+    report.walk(Walk::new(&top), &context.signals, &mut reader)?;
     Ok(report.code())
 }
 
@@ -84,6 +85,8 @@ struct Reader<'a> {
 }
 
 impl Visitor for Reader<'_> {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         node.xattrs()?;
         if node.metadata.is_symlink() {

@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::args::Du;
 use crate::context::Context;
 use crate::describe::human;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stop};
 use crate::json_list::JsonList;
 use crate::output::{Names, Report, Stdout};
-use crate::visit::{Node, Stop, Visitor, Walk};
+use drupe_tree::{Node, Visitor, Walk};
 
 /// What a path takes; the JSON output is one of these a line.
 #[derive(Serialize)]
@@ -48,9 +48,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
     for argument in &command.paths {
         let path = context.path(argument)?;
         let mount = context.session.mount(&path.volume)?;
-        Walk::new(&mount, &path, &context.signals, &mut report)
-            .nofollow()
-            .run(&mut adder)?;
+        let top = path.on(&mount);
+        report.walk(Walk::new(&top).nofollow(), &context.signals, &mut adder)?;
     }
     if command.total {
         let total = adder.total;
@@ -103,6 +102,8 @@ impl Adder<'_> {
 }
 
 impl Visitor for Adder<'_> {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         let metadata = node.metadata;
         let size = self.size(metadata);
