@@ -44,3 +44,8 @@ fn sleep(kernel: &Kernel, time: Duration) -> drupe::Result<()> {
     unsafe { kernel.syscall(nr::NANOSLEEP, [time.as_ptr() as usize, 0, 0, 0, 0, 0])? };
     Ok(())
 }
+
+#[test]
+fn runs_to_its_end() -> Result<(), Box<dyn std::error::Error>> {
+    main()
+}
