@@ -30,7 +30,12 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// What ends a command early.
+/// What ends a command early: the command's own error, of which there is one type.
+///
+/// `error` is as a rule that of the library, with operation, path and cause
+/// ([`drupe_tree::Error`]), or one of the host's with the file as its context. Single
+/// files that could not be done end no command: the library tells and counts them
+/// ([`drupe_tree::Outcome`]), and so does [`Report`](crate::output::Report).
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: ExitCode,
