@@ -15,6 +15,10 @@ use crate::setup;
 /// Where the port lies, in the checkout and in the kernel tree.
 const PORT: &str = "arch/drupe";
 
+/// The kernel's table of system calls, and the library's list of their numbers.
+const TABLE: &str = "scripts/syscall.tbl";
+const NUMBERS: &str = "crates/drupe/src/sys/nr.rs";
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut flavour = Flavour::from_env()?;
     let (mut checking, mut verbose) = (false, false);
@@ -76,6 +80,13 @@ pub(crate) fn check(flavour: Flavour) -> Result<()> {
         complaints.iter().for_each(|line| eprintln!("{line}"));
         bail!("{} complaints about {PORT}", complaints.len());
     }
+    let calls = numbers(&read(&kbuild.source().path().join(TABLE))?);
+    let wrong = missing(&calls, &read(&root().join(NUMBERS))?);
+    if !wrong.is_empty() {
+        wrong.iter().for_each(|line| eprintln!("{line}"));
+        bail!("{NUMBERS} is not the list that {TABLE} of the kernel has");
+    }
+    println!("{NUMBERS}: all {} system calls", calls.len());
     println!("{PORT}: no warnings with W=1, checkpatch --strict is content");
     let files = {
         let mut line = Line::new();
@@ -86,6 +97,37 @@ pub(crate) fn check(flavour: Flavour) -> Result<()> {
         kbuild.source().path().display()
     );
     Ok(())
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+/// The numbers of the generic table, for the ABIs that the port has
+/// (`kernel/Makefile.syscalls`, `scripts/Makefile.asm-headers`), as [`NUMBERS`] has them.
+fn numbers(table: &str) -> Vec<String> {
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    let calls = lines.filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        let (number, abi, name) = (fields.next()?, fields.next()?, fields.next()?);
+        let name = name.to_uppercase();
+        ["common", "64", "rlimit", "renameat"]
+            .contains(&abi)
+            .then(|| format!("pub const {name}: usize = {number};"))
+    });
+    calls.collect()
+}
+
+/// Lines that a list of numbers lacks, and those that it has too many.
+fn missing(wanted: &[String], list: &str) -> Vec<String> {
+    let is_number = |line: &&str| line.starts_with("pub const ");
+    let listed: BTreeSet<&str> = list.lines().filter(is_number).collect();
+    let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+    let lacks = wanted
+        .difference(&listed)
+        .map(|line| format!("lacks {line}"));
+    let extra = listed.difference(&wanted).map(|line| format!("has {line}"));
+    lacks.chain(extra).collect()
 }
 
 /// Removes the objects in a directory of the build, if it is there yet.
@@ -192,5 +234,25 @@ mod tests {
             "arch/drupe/kernel/setup.c:3:5: warning: unused variable 'x'",
         ];
         assert_eq!(warnings(&lines.map(str::to_owned)).len(), 1);
+    }
+
+    #[test]
+    fn numbers_of_the_ports_abis() {
+        let table = "# comment\n0\tcommon\tio_setup\tsys_io_setup\n\
+            25\t32\tfcntl64\tsys_fcntl64\n25\t64\tfcntl\tsys_fcntl\n";
+        let numbers = numbers(table);
+        let (first, second) = (
+            "pub const IO_SETUP: usize = 0;",
+            "pub const FCNTL: usize = 25;",
+        );
+        assert_eq!(numbers, [first, second]);
+        let list = format!("//! A list.\n{second}\n{first}\n");
+        assert_eq!(missing(&numbers, &list), [""; 0]);
+        let list = list.replace("25", "26");
+        let wrong = [
+            format!("lacks {second}"),
+            "has pub const FCNTL: usize = 26;".to_owned(),
+        ];
+        assert_eq!(missing(&numbers, &list), wrong);
     }
 }

@@ -63,7 +63,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "kernel",
         arguments: "[check] [--flavour NAME] [--verbose]",
-        help: "build the kernel image; check: no warnings, checkpatch clean, tree untouched",
+        help: "build the kernel image; check: no warnings, checkpatch clean, tree untouched, numbers of calls complete",
         run: kernel::run,
     },
     Task {

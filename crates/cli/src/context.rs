@@ -92,11 +92,8 @@ impl<'a> Context<'a> {
 
     /// A path of an image, which is mounted for it.
     pub(crate) fn locate_image(&mut self, path: ImagePath) -> Result<ImageLocation, Failure> {
-        Ok(ImageLocation {
-            mount: self.session.mount(&path.volume)?,
-            label: path.volume.label(),
-            path: path.path,
-        })
+        let mount = self.session.mount(&path.volume)?;
+        Ok(path.on(&mount))
     }
 
     /// Does long work, shows how far it is, and says how it went. With `names`, those of
@@ -115,10 +112,6 @@ impl<'a> Context<'a> {
         match done {
             Ok(Outcome { errors: 0 }) => Ok(ExitCode::Success),
             Ok(_) => Ok(ExitCode::Failed),
-            Err(error) if error.is_interrupted() => {
-                self.check()?;
-                Ok(ExitCode::Interrupted)
-            }
             // Whoever reads the output has enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::Success),
             Err(error) if error.is_fatal() => {

@@ -30,7 +30,12 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// What ends a command early.
+/// What ends a command early: the command's own error, of which there is one type.
+///
+/// `error` is as a rule that of the library, with operation, path and cause
+/// ([`drupe_tree::Error`]), or one of the host's with the file as its context. Single
+/// files that could not be done end no command: the library tells and counts them
+/// ([`drupe_tree::Outcome`]), and so does [`Report`](crate::output::Report).
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: ExitCode,
@@ -65,6 +70,11 @@ impl Failure {
         }
     }
 
+    /// A signal has come.
+    pub(crate) fn interrupted() -> Failure {
+        Failure::new(ExitCode::Interrupted, anyhow::Error::msg("interrupted"))
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
         Failure::new(ExitCode::Usage, anyhow::Error::msg(message.into()))
     }
@@ -72,6 +82,13 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::new(ExitCode::Failed, error)
+        let error = error.into();
+        match error.downcast_ref::<drupe_tree::Error>() {
+            Some(work) if work.is_interrupted() => Failure::interrupted(),
+            _ => Failure::new(ExitCode::Failed, error),
+        }
     }
 }
+
+/// What ends a visit of a file of an image, or all of them.
+pub(crate) type Stop = drupe_tree::Stop<Failure>;

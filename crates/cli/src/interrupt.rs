@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use drupe_tree::Interrupt;
 use rustix::fs::{OFlags, fcntl_setfl};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -80,7 +80,7 @@ impl Signals {
     /// A failure if a signal has come.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         match self.requested() {
-            true => Err(Failure::new(ExitCode::Interrupted, anyhow!("interrupted"))),
+            true => Err(Failure::interrupted()),
             false => Ok(()),
         }
     }

@@ -4,6 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use drupe::Mount;
+use drupe_tree::ImageLocation;
+
 use crate::exit::Failure;
 
 /// Where a file is.
@@ -148,6 +151,15 @@ impl Volume {
 }
 
 impl ImagePath {
+    /// The same on `mount`, which is that of its volume, for the library.
+    pub(crate) fn on(&self, mount: &Mount) -> ImageLocation {
+        ImageLocation {
+            mount: mount.clone(),
+            label: self.volume.label(),
+            path: self.path.clone(),
+        }
+    }
+
     /// A path on a network disk; `None`: it is none.
     fn parse_uri(argument: &OsStr) -> Option<ImagePath> {
         let text = argument.to_str().filter(|text| drupe::is_uri(text))?;

@@ -21,7 +21,6 @@ mod progress;
 mod sandbox;
 mod session;
 mod syslog;
-mod visit;
 
 use clap::FromArgMatches;
 

@@ -12,7 +12,8 @@ use drupe::{Cause, Errno};
 
 use crate::args::Global;
 use crate::exit::{ExitCode, Failure};
-use drupe_tree::Error;
+use crate::interrupt::Signals;
+use drupe_tree::{Error, Progress, Visitor, Walk};
 
 /// How names are written: to a terminal, control characters are escaped, lest
 /// an image play tricks on it; otherwise the bytes are what they are.
@@ -166,8 +167,31 @@ impl Report {
         result.map_err(problem).ok()
     }
 
+    /// Visits a tree in an image, with a line for each file that could not be done.
+    pub(crate) fn walk(
+        &mut self,
+        walk: Walk<'_>,
+        signals: &Signals,
+        visitor: &mut impl Visitor<Error = Failure>,
+    ) -> Result<(), Failure> {
+        let outcome = walk.run(visitor, signals.interrupt(), &Lines)?;
+        if outcome.errors > 0 {
+            self.exit_with(ExitCode::Failed);
+        }
+        Ok(())
+    }
+
     pub(crate) fn code(&self) -> ExitCode {
         self.code.unwrap_or(ExitCode::Success)
+    }
+}
+
+/// A line for each error of a walk.
+struct Lines;
+
+impl Progress for Lines {
+    fn error(&self, problem: &Error) {
+        error(&problem.to_string());
     }
 }
 

@@ -199,18 +199,17 @@ pub(crate) fn open(
     writable: bool,
     signals: &Signals,
 ) -> Result<Disk, Failure> {
-    let mut options = Disk::options();
-    options.given_up(signals.interrupt().flag());
-    if !writable {
-        options.read_only(true).copy_on_write(global.replay);
-    }
+    let mut options = Disk::options()
+        .given_up(signals.interrupt().flag())
+        .backing(global.backing)
+        .read_only(!writable)
+        .copy_on_write(!writable && global.replay);
     if let Some(format) = global.image_format {
-        options.format(format);
+        options = options.format(format);
     }
     if let Some(bytes) = global.block_size {
-        options.block_size(bytes);
+        options = options.block_size(bytes);
     }
-    options.backing(global.backing);
     if writable && uri(image).is_none() {
         refuse_attached(global, image)?;
     }

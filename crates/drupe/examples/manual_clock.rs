@@ -6,10 +6,7 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use drupe::{Kernel, ManualClock, MountOptions};
-
-/// Number of `nanosleep` in the generic table, as in `drupe::nr`.
-const NANOSLEEP: usize = 101;
+use drupe::{Kernel, ManualClock, MountOptions, nr};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -44,6 +41,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn sleep(kernel: &Kernel, time: Duration) -> drupe::Result<()> {
     let time = [time.as_secs(), time.subsec_nanos().into()];
     // SAFETY: the call reads a time from the first argument, nothing else.
-    unsafe { kernel.syscall(NANOSLEEP, [time.as_ptr() as usize, 0, 0, 0, 0, 0])? };
+    unsafe { kernel.syscall(nr::NANOSLEEP, [time.as_ptr() as usize, 0, 0, 0, 0, 0])? };
     Ok(())
+}
+
+#[test]
+fn runs_to_its_end() -> Result<(), Box<dyn std::error::Error>> {
+    main()
 }

@@ -38,6 +38,7 @@ impl fmt::Debug for Disk {
 
 /// How to open a disk. From [`Disk::options`].
 #[derive(Debug, Clone, Default)]
+#[must_use]
 pub struct DiskOptions {
     read_only: bool,
     copy_on_write: bool,
@@ -50,7 +51,7 @@ pub struct DiskOptions {
 impl DiskOptions {
     /// Never write to the file, and open it read-only. Several may have it open
     /// so at the same time.
-    pub fn read_only(&mut self, yes: bool) -> &mut DiskOptions {
+    pub fn read_only(mut self, yes: bool) -> DiskOptions {
         self.read_only = yes;
         self
     }
@@ -58,14 +59,14 @@ impl DiskOptions {
     /// Keep what the kernel writes in the program's memory: the file is opened
     /// read-only and not changed, but a journal can be replayed, and what was
     /// written is there until the disk goes.
-    pub fn copy_on_write(&mut self, yes: bool) -> &mut DiskOptions {
+    pub fn copy_on_write(mut self, yes: bool) -> DiskOptions {
         self.copy_on_write = yes;
         self
     }
 
     /// What an image file is. Otherwise its first bytes tell, and whoever has
     /// written them decides.
-    pub fn format(&mut self, format: Format) -> &mut DiskOptions {
+    pub fn format(mut self, format: Format) -> DiskOptions {
         self.format = Some(format);
         self
     }
@@ -74,7 +75,7 @@ impl DiskOptions {
     /// extents in other directories. Whoever has made the image can so make this
     /// program read any file that it may read, and write to external data files
     /// and extents; without it, an image that needs one is an error.
-    pub fn backing(&mut self, yes: bool) -> &mut DiskOptions {
+    pub fn backing(mut self, yes: bool) -> DiskOptions {
         self.backing = yes;
         self
     }
@@ -82,7 +83,7 @@ impl DiskOptions {
     /// A flag that the program sets when it wants to end: from then on, a server of a
     /// network disk that is silent for half a second is given up, instead of two
     /// minutes, and all requests are I/O errors.
-    pub fn given_up(&mut self, flag: Arc<AtomicBool>) -> &mut DiskOptions {
+    pub fn given_up(mut self, flag: Arc<AtomicBool>) -> DiskOptions {
         self.given_up = Some(flag);
         self
     }
@@ -90,7 +91,7 @@ impl DiskOptions {
     /// Bytes of a logical block: a power of two from 512 to 4096. Otherwise it
     /// is that of the image's format, or 4096 if its partition table was made
     /// for such a disk, or 512.
-    pub fn block_size(&mut self, bytes: u32) -> &mut DiskOptions {
+    pub fn block_size(mut self, bytes: u32) -> DiskOptions {
         self.block_size = Some(bytes);
         self
     }

@@ -23,6 +23,10 @@
 //! Any thread may use any of these. Calls enter the kernel through
 //! `drupe_machine`; the private module `sys` is the one that makes them.
 //!
+//! What configures is owned: `MountOptions::new().read_only(true)` takes and returns it
+//! by value, in this crate and in those around it. [`OpenOptions`] is that of `std`, by
+//! reference.
+//!
 //! # Features
 //! - `net` (on by default): sockets, namespaces and polling, the module `net`. What
 //!   arranges a network is the crate `drupe-netadmin`.

@@ -95,6 +95,9 @@ assert_auto_traits! {
 
 #[cfg(feature = "tokio")]
 assert_auto_traits! {
+    drupe::net::tokio::OwnedReadHalf: Send, Sync, Unpin;
+    drupe::net::tokio::OwnedWriteHalf: Send, Sync, Unpin;
+    drupe::net::tokio::ReuniteError: Send, Sync, Unpin;
     drupe::net::tokio::TcpListener: Send, Sync, Unpin;
     drupe::net::tokio::TcpStream: Send, Sync, Unpin;
     drupe::net::tokio::UdpSocket: Send, Sync, Unpin;

@@ -5,16 +5,17 @@
 //! - [`restore`]: make memory from the snapshot, put the address of the boot block
 //!   where the image has it, and have process 1 put together what was frozen.
 
+use crate::config::Config;
 use crate::devices::disks::Disks;
 use crate::devices::environment::{Environment, contain};
-use crate::devices::io_threads::IoThreads;
+use crate::devices::io_queue::IoQueue;
 use crate::devices::netdevs::NetDevices;
-use crate::devices::ops::OPS;
 use crate::devices::watch::Watches;
 use crate::error::Error;
+use crate::generation::generation;
 use crate::instance::{BootBlock, Instance, PostedRequests};
-use crate::machine::Config;
 use crate::memory::Memory;
+use crate::operations::OPS;
 use crate::process::{fault, fork};
 use crate::snapshot::Snapshot;
 use crate::thread::deadline::without_deadline;
@@ -22,6 +23,7 @@ use crate::thread::{self, context};
 use crate::vcpu::Vcpu;
 use crate::vcpu::call::Call;
 use drupe_abi as abi;
+use drupe_host::TimerWaker;
 use drupe_host::log::Log;
 use drupe_image::elf::{Elf, PAGE_SIZE, Relocation};
 use drupe_image::embed;
@@ -84,9 +86,9 @@ fn no_memory(error: std::io::Error) -> Error {
 
 /// Starts a kernel.
 pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
-    match config.snapshot {
-        Some(snapshot) if snapshot.fits(&config) => restore(config, snapshot),
-        _ => cold(config, Boot::default()),
+    match config.fitting_snapshot() {
+        Some(snapshot) => restore(config, snapshot),
+        None => cold(config, Boot::default()),
     }
 }
 
@@ -112,11 +114,7 @@ pub(crate) fn cold(config: Config, boot: Boot) -> Result<Arc<Instance>, Error> {
     let memory = memory.map_err(no_memory)?;
     let kernel = instance(config, memory)?;
     start(&kernel, command_line, boot.flags)?;
-    if kernel
-        .environment
-        .timeout(kernel.vcpu(), abi::NO_DEADLINE)
-        .is_none()
-    {
+    if kernel.vcpu().timeout(abi::NO_DEADLINE).is_none() {
         // The first tick makes timers precise: a clock that stands still does
         // not bring it. It is taken before the call is served.
         let pending = kernel.vcpu().pending();
@@ -184,14 +182,14 @@ fn instance(config: Config, memory: Memory) -> Result<Arc<Instance>, Error> {
     let environment = Environment::new(config.host)?;
     let kernel = Arc::new_cyclic(|myself| Instance {
         id: IDS.fetch_add(1, Relaxed),
-        generation: fork::generation(),
+        generation: generation(),
         environment,
         memory,
         image: OnceLock::new(),
         boot: OnceLock::new(),
         vcpus: Box::new([Vcpu::new()]),
         disks: Disks::default(),
-        io_threads: IoThreads::default(),
+        io_queue: IoQueue::default(),
         netdevs: NetDevices::default(),
         watches: Watches::default(),
         myself: myself.clone(),
@@ -201,8 +199,22 @@ fn instance(config: Config, memory: Memory) -> Result<Arc<Instance>, Error> {
         posted: PostedRequests::default(),
         end: OnceLock::new(),
     });
-    kernel.environment.attach(Arc::downgrade(&kernel))?;
+    kernel.environment.attach(timer_waker(&kernel))?;
     Ok(kernel)
+}
+
+/// What a host whose clock has jumped wakes the kernel's timer with.
+fn timer_waker(kernel: &Arc<Instance>) -> TimerWaker {
+    let kernel = Arc::downgrade(kernel);
+    TimerWaker::new(move || {
+        let kernel = kernel.upgrade().filter(|kernel| kernel.end.get().is_none());
+        if let Some(kernel) = &kernel
+            && !kernel.is_forked()
+        {
+            kernel.vcpu().timer.look_again(kernel.vcpu());
+        }
+        kernel.is_some()
+    })
 }
 
 fn boot_block(

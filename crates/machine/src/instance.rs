@@ -6,12 +6,13 @@
 
 use crate::devices::disks::Disks;
 use crate::devices::environment::Environment;
-use crate::devices::io_threads::IoThreads;
+use crate::devices::io_queue::IoQueue;
 use crate::devices::netdevs::NetDevices;
 use crate::devices::watch::Watches;
 use crate::error::{DeathReport, Error};
+use crate::generation::generation;
 use crate::memory::Memory;
-use crate::process::fork;
+use crate::sync::lock;
 use crate::vcpu::{Futex, Vcpu};
 use drupe_abi as abi;
 use drupe_abi::Errno;
@@ -21,7 +22,7 @@ use drupe_host::threads::{self, JoinHandle};
 use std::ffi::CString;
 use std::ptr;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// How a kernel ended.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ impl PostedRequests {
 pub(crate) struct Instance {
     /// Tells kernels of this process apart, also those that are gone.
     pub(crate) id: u64,
-    /// [`fork::generation`] of the process that booted it.
+    /// [`generation`] of the process that booted it.
     pub(crate) generation: u32,
     /// Clock, console and random source.
     pub(crate) environment: Environment,
@@ -106,7 +107,7 @@ pub(crate) struct Instance {
     /// Its CPUs: one, so far.
     pub(crate) vcpus: Box<[Vcpu]>,
     pub(crate) disks: Disks,
-    pub(crate) io_threads: IoThreads,
+    pub(crate) io_queue: IoQueue,
     pub(crate) netdevs: NetDevices,
     pub(crate) watches: Watches,
     /// For threads that are started later.
@@ -134,11 +135,6 @@ unsafe impl Send for BootBlock {}
 // SAFETY: as above.
 unsafe impl Sync for BootBlock {}
 
-/// Locks `mutex`; a panic of another holder has not broken what it protects.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Instance {
     /// The image's answers; set before anybody else sees the kernel.
     #[inline]
@@ -148,7 +144,7 @@ impl Instance {
 
     /// Whether it is the kernel of a parent process.
     pub(crate) fn is_forked(&self) -> bool {
-        self.generation != fork::generation()
+        self.generation != generation()
     }
 
     /// Asked before anything that takes a lock: in a child of fork(2) another thread
@@ -234,7 +230,7 @@ impl Instance {
             // SAFETY: retired, and held by the caller before.
             unsafe { vcpu.abandon_blocked() };
         }
-        self.io_threads.quit();
+        self.io_queue.quit();
         self.posted.abandon();
         self.watches.end();
     }

@@ -8,26 +8,29 @@
 //! `drupe` builds the safe, file-shaped API on this.
 
 mod boot;
-mod buffer;
+mod config;
 mod devices;
 mod error;
+mod generation;
 mod instance;
 mod machine;
+mod maker;
 mod memory;
+mod operations;
 mod process;
 mod snapshot;
+mod sync;
 mod thread;
 mod vcpu;
 
-pub use buffer::Buffer;
+pub use config::Config;
 pub use devices::disks::DiskId;
 pub use devices::netdevs::LinkId;
-pub use devices::watch::Watch;
 pub use drupe_abi::Crash;
 pub use error::{DeathReport, Error};
-pub use machine::{Config, Machine};
+pub use machine::{Buffer, Machine, Watch};
+pub use maker::make as make_snapshot;
 pub use memory::Ram;
 pub use snapshot::Snapshot;
-pub use snapshot::make as make_snapshot;
 pub use thread::deadline::{with_deadline, without_deadline};
 pub use thread::interrupt::Interrupter;

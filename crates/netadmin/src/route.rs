@@ -44,6 +44,7 @@ pub enum RouteKind {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use]
 pub struct Route {
     /// Which packets take it.
     pub destination: Prefix,

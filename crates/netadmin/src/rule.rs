@@ -11,6 +11,7 @@ use crate::{Network, Prefix};
 /// number first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use]
 pub struct Rule {
     /// Of IPv6 rather than of IPv4.
     pub v6: bool,

@@ -44,6 +44,7 @@ impl fmt::Debug for WireGuardKey {
 
 /// What an interface is to have. From [`WireGuard::new`].
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct WireGuard {
     private_key: WireGuardKey,
     listen_port: u16,
@@ -84,6 +85,7 @@ impl WireGuard {
 
 /// A peer that an interface is to have.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct WireGuardPeer {
     public_key: WireGuardKey,
     preshared_key: Option<WireGuardKey>,

@@ -29,14 +29,14 @@ impl Supervisor {
     /// Nobody has any of the program's ends any more: delivers what was written.
     pub(crate) fn drain(&mut self) -> Result<()> {
         self.stop_listening();
-        for id in self.table.ids() {
-            self.wake(id);
+        for id in self.sockets.table.ids() {
+            self.sockets.wake(id);
         }
         while self.turn(Some(Duration::ZERO), None)? {}
-        let netlink = Netlink::new(&self.net.kernel, libc::NETLINK_SOCK_DIAG)?;
+        let netlink = Netlink::new(&self.sockets.net.kernel, libc::NETLINK_SOCK_DIAG)?;
         let (mut last, mut since) = (None, Instant::now());
         loop {
-            let left = (self.table.unsent(), undelivered(&netlink)?);
+            let left = (self.sockets.table.unsent(), undelivered(&netlink)?);
             if left.0 == 0 && left.1.is_empty() {
                 return Ok(());
             }

@@ -17,10 +17,13 @@
 //! - `keeper`, `program`, `filter`: how the program is started, and that nothing
 //!   is left of it.
 //! - `listener`, `target`: its calls, and its memory and descriptors.
-//! - `supervisor`: the loop; `calls`: one module for each group of calls.
-//! - `entry`, `stream`, `listening`, `messages`: a socket, and what its kind does.
+//! - `supervisor`: the loop, and `drain`, its end; `calls`: one module for each group
+//!   of calls; `call`: one that waits; `sockets`: what calls work on.
+//! - `entry`, `side`, `stream`, `listening`, `messages`: a socket, and what its kind
+//!   does.
 //! - `pair`: the two ends; `socket`: the kernel's.
 
+mod call;
 mod calls;
 mod drain;
 mod entry;
@@ -33,8 +36,10 @@ mod messages;
 mod pair;
 mod pending;
 mod program;
+mod side;
 mod signals;
 mod socket;
+mod sockets;
 mod stream;
 mod supervisor;
 mod target;

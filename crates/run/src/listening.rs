@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use crate::entry::{Side, Turn};
+use crate::side::{Side, Turn};
 use crate::socket::Socket;
 
 /// Connections that wait for the program. More wait in the kernel's backlog.

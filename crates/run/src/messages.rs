@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use crate::entry::{Ready, Side, Tools, Turn};
 use crate::pair::{cost, outstanding};
 use crate::pending::Pending;
+use crate::side::{Ready, Side, Tools, Turn};
 use crate::socket::{Address, Socket};
 
 /// Messages of one socket that are moved before others have their turn.

@@ -28,8 +28,8 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use crate::entry::{Ready, Side, Tools, Turn};
 use crate::pending::Pending;
+use crate::side::{Ready, Side, Tools, Turn};
 use crate::socket::Socket;
 use crate::target::Targets;
 

@@ -3,6 +3,7 @@
 //!
 //! - [`copy()`] does what cp(1) does, [`write_stream`] fills one file.
 //! - [`archive`] and [`extract`] write and read tar archives.
+//! - [`Walk`] meets all files of a tree in an image with a [`Visitor`].
 //! - [`build`] makes what a manifest describes: mtree(5), or a dump of composefs.
 //!
 //! All of them work on [`Mount`](drupe::Mount)s of the library `drupe` and on directories
@@ -31,6 +32,7 @@ mod time;
 mod umask;
 mod unwritten;
 mod users;
+mod visit;
 
 pub use copy::image::times_of;
 pub use copy::keep::Overrides;
@@ -49,6 +51,7 @@ pub use temporary::make_temporary;
 pub use time::{Time, times};
 pub use umask::Umask;
 pub use users::{Names, Owners};
+pub use visit::{Node, Stop, Visitor, Walk};
 
 /// How work went that was not ended early.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -27,5 +27,8 @@ assert_auto_traits! {
     drupe_tree::Silent: Send, Sync, Unpin;
     drupe_tree::Time: Send, Sync, Unpin;
     drupe_tree::Umask: Send, Sync, Unpin;
+    drupe_tree::Node<'static>: Send, Sync, Unpin;
+    drupe_tree::Stop<std::io::Error>: Send, Sync, Unpin;
     drupe_tree::Waiting<std::fs::File>: Send, Sync, Unpin;
+    drupe_tree::Walk<'static>: Send, Sync, Unpin;
 }

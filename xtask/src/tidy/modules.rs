@@ -18,7 +18,10 @@ type Uses = BTreeMap<String, BTreeMap<String, PathBuf>>;
 
 /// A complaint for each circle of a crate whose root is `root`: the modules in
 /// it, each with a file that uses the next one.
-pub(super) fn circles(root: &Path) -> Result<Vec<String>> {
+///
+/// The modules `allowed` may use each other as they like, and count as one to the
+/// others. One of them that is in no circle with the rest is a complaint too.
+pub(super) fn circles(root: &Path, allowed: &[&str]) -> Result<Vec<String>> {
     let names = Names::of(&tokens(root)?);
     let directory = root.parent().context("a root without a directory")?;
     let mut uses = Uses::new();
@@ -32,7 +35,43 @@ pub(super) fn circles(root: &Path) -> Result<Vec<String>> {
             }
         }
     }
-    Ok(describe(&uses))
+    let mut complaints = unneeded(&uses, allowed);
+    complaints.extend(describe(&as_one(uses, allowed)));
+    Ok(complaints)
+}
+
+/// Those of `allowed` that need not be.
+fn unneeded(uses: &Uses, allowed: &[&str]) -> Vec<String> {
+    let mut among = uses.clone();
+    among.retain(|module, _| allowed.contains(&module.as_str()));
+    for used in among.values_mut() {
+        used.retain(|module, _| allowed.contains(&module.as_str()));
+    }
+    let unneeded = allowed
+        .iter()
+        .filter(|module| shortest_way(&among, module).is_none());
+    let tell = |module| format!("{module}: is in no circle; take it from CIRCLES_ALLOWED");
+    unneeded.map(tell).collect()
+}
+
+/// The same with one module for all that are `allowed`.
+fn as_one(uses: Uses, allowed: &[&str]) -> Uses {
+    let name = |module: String| match allowed.contains(&module.as_str()) {
+        true => allowed.join(" and "),
+        false => module,
+    };
+    let mut merged = Uses::new();
+    for (module, used) in uses {
+        let module = name(module);
+        for (used, file) in used {
+            let used = name(used);
+            if used != module {
+                let uses = merged.entry(module.clone()).or_default();
+                uses.entry(used).or_insert(file);
+            }
+        }
+    }
+    merged
 }
 
 fn tokens(file: &Path) -> Result<Vec<TokenTree>> {
@@ -260,13 +299,17 @@ mod tests {
     use super::*;
 
     fn crate_of(files: &[(&str, &str)]) -> Result<Vec<String>> {
+        crate_with(&[], files)
+    }
+
+    fn crate_with(allowed: &[&str], files: &[(&str, &str)]) -> Result<Vec<String>> {
         let dir = tempfile::tempdir()?;
         for (name, text) in files {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().context("a directory")?)?;
             fs::write(path, text)?;
         }
-        let circles = circles(&dir.path().join("lib.rs"))?;
+        let circles = circles(&dir.path().join("lib.rs"), allowed)?;
         let prefix = format!("{}/", dir.path().display());
         let circles = circles.iter().map(|text| text.replace(&prefix, ""));
         Ok(circles.collect())
@@ -304,6 +347,29 @@ mod tests {
             ),
         ])?;
         assert_eq!(found, [""; 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_circle_that_is_allowed() -> Result<()> {
+        let files = [
+            ("lib.rs", "mod a; mod b; mod c;"),
+            ("a.rs", "use crate::b;"),
+            ("b.rs", "use crate::a; use crate::c;"),
+            ("c.rs", ""),
+        ];
+        assert_eq!(crate_with(&["a", "b"], &files)?, [""; 0]);
+        assert_eq!(
+            crate_with(&["a", "b", "c"], &files)?,
+            ["c: is in no circle; take it from CIRCLES_ALLOWED"]
+        );
+        // From b to c, and back to a.
+        let mut files = files;
+        files[3].1 = "use crate::a;";
+        assert_eq!(
+            crate_with(&["a", "b"], &files)?,
+            ["a circle of modules: b.rs uses c, c.rs uses a and b"]
+        );
         Ok(())
     }
 

@@ -2,11 +2,11 @@
 
 use crate::args::{Chmod, Chown};
 use crate::context::Context;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stop};
 use crate::output::Report;
-use crate::visit::{Node, Stop, Visitor, Walk};
 use drupe_tree::ModeChange;
 use drupe_tree::Umask;
+use drupe_tree::{Node, Visitor, Walk};
 
 pub(crate) fn chmod(context: &mut Context<'_>, command: &Chmod) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
@@ -16,7 +16,8 @@ pub(crate) fn chmod(context: &mut Context<'_>, command: &Chmod) -> Result<ExitCo
         recursive: command.recursive,
     };
     for (path, mount) in context.targets(&command.paths, &mut report)? {
-        Walk::new(&mount, &path, &context.signals, &mut report).run(&mut visitor)?;
+        let top = path.on(&mount);
+        report.walk(Walk::new(&top), &context.signals, &mut visitor)?;
     }
     Ok(report.code())
 }
@@ -28,6 +29,8 @@ struct Modes<'a> {
 }
 
 impl Visitor for Modes<'_> {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         let metadata = node.metadata;
         if !metadata.is_symlink() {
@@ -56,9 +59,8 @@ pub(crate) fn chown(context: &mut Context<'_>, command: &Chown) -> Result<ExitCo
             gid,
             recursive: command.recursive,
         };
-        Walk::new(&mount, &path, &context.signals, &mut report)
-            .nofollow()
-            .run(&mut visitor)?;
+        let top = path.on(&mount);
+        report.walk(Walk::new(&top).nofollow(), &context.signals, &mut visitor)?;
     }
     Ok(report.code())
 }
@@ -70,6 +72,8 @@ struct Owner {
 }
 
 impl Visitor for Owner {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         node.lchown(self.uid, self.gid)?;
         Ok(self.recursive)

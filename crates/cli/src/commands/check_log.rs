@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::kernel_log::{KernelLog, Line};
 use crate::args::CheckLog;
 use crate::context::Context;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stop};
 use crate::interrupt::Signals;
 use crate::json_list::{JsonList, bytes_of};
 use crate::location::ImagePath;
 use crate::output::{Report, Stdout};
-use crate::visit::{Node, Stop, Visitor, Walk};
+use drupe_tree::{Node, Visitor, Walk};
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
@@ -78,7 +78,8 @@ fn read_all(
         signals: &context.signals,
         chunk: vec![0; CHUNK],
     };
-    Walk::new(&mount, path, &context.signals, &mut own).run(&mut reader)?;
+    let top = path.on(&mount);
+    own.walk(Walk::new(&top), &context.signals, &mut reader)?;
     let readable = own.code() == ExitCode::Success;
     report.add(own);
     Ok(readable)
@@ -91,6 +92,8 @@ struct Reader<'a> {
 }
 
 impl Visitor for Reader<'_> {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         node.xattrs()?;
         if node.metadata.is_symlink() {

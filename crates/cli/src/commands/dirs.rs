@@ -11,9 +11,8 @@ use crate::args::{Mkdir, Rmdir};
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output::Report;
-use crate::visit::open_parent;
 use drupe_tree::Umask;
-use drupe_tree::paths::base_name;
+use drupe_tree::paths::{base_name, parent};
 use drupe_tree::{Error, Result};
 
 pub(crate) fn mkdir(
@@ -107,4 +106,13 @@ pub(crate) fn rmdir(
         }
     }
     Ok(report.code())
+}
+
+/// The directory that a path is in, open.
+fn open_parent(mount: &Mount, path: &Path) -> drupe::Result<Dir> {
+    let dir = parent(path);
+    match dir.as_os_str().is_empty() {
+        true => mount.open_dir("/"),
+        false => mount.open_dir(dir),
+    }
 }

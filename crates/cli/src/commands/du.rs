@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::args::Du;
 use crate::context::Context;
 use crate::describe::human;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stop};
 use crate::json_list::{JsonList, bytes_of, text_of};
 use crate::output::{Names, Report, Stdout};
-use crate::visit::{Node, Stop, Visitor, Walk};
+use drupe_tree::{Node, Visitor, Walk};
 
 /// What a path takes; the JSON output is an array of these.
 #[derive(Serialize)]
@@ -53,9 +53,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
         let Some(mount) = report.settle(mounted)? else {
             continue;
         };
-        Walk::new(&mount, &path, &context.signals, &mut report)
-            .nofollow()
-            .run(&mut adder)?;
+        let top = path.on(&mount);
+        report.walk(Walk::new(&top).nofollow(), &context.signals, &mut adder)?;
     }
     if command.total {
         let total = adder.total;
@@ -112,6 +111,8 @@ impl Adder<'_> {
 }
 
 impl Visitor for Adder<'_> {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         let metadata = node.metadata;
         let size = self.size(metadata);

@@ -11,10 +11,10 @@ use self::expression::{Action, Expression, Outcome};
 use crate::args::Find;
 use crate::context::Context;
 use crate::describe::Json;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stop};
 use crate::json_list::JsonList;
 use crate::output::{Names, Report, Stdout};
-use crate::visit::{Node, Stop, Visitor, Walk};
+use drupe_tree::{Node, Visitor, Walk};
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode, Failure> {
     let (paths, words) = command.split();
@@ -48,9 +48,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
             names: Names::for_stdout(),
             out: &mut out,
         };
-        Walk::new(&mount, &path, &context.signals, &mut report)
-            .nofollow()
-            .run(&mut finder)?;
+        let top = path.on(&mount);
+        report.walk(Walk::new(&top).nofollow(), &context.signals, &mut finder)?;
     }
     if let Some(json) = json {
         json.finish(&mut out)?;
@@ -101,6 +100,8 @@ impl Finder<'_> {
 }
 
 impl Visitor for Finder<'_> {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         let deeper = node.depth < self.expression.max_depth;
         // What is deleted comes after what is in it.

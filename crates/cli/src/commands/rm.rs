@@ -4,11 +4,11 @@ use drupe::Errno;
 
 use crate::args::Rm;
 use crate::context::Context;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stop};
 use crate::output::Report;
-use crate::visit::{Node, Stop, Visitor, Walk};
 use drupe_tree::Error;
 use drupe_tree::paths::{base_name, ends_with_slash};
+use drupe_tree::{Node, Visitor, Walk};
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Rm) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
@@ -28,9 +28,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Rm) -> Result<ExitCode, F
                 if command.force && matches!(error.errno(), Some(Errno::NOENT | Errno::NOTDIR)) => {
             }
             Ok(found) if found.is_dir() && command.recursive => {
-                Walk::new(&mount, &path, &context.signals, &mut report)
-                    .nofollow()
-                    .run(&mut Remover)?;
+                let top = path.on(&mount);
+                report.walk(Walk::new(&top).nofollow(), &context.signals, &mut Remover)?;
             }
             Ok(found) if found.is_dir() => {
                 let removed = match command.dir {
@@ -58,6 +57,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Rm) -> Result<ExitCode, F
 struct Remover;
 
 impl Visitor for Remover {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         if !node.metadata.is_dir() {
             node.remove()?;

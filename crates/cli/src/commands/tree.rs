@@ -8,10 +8,10 @@ use drupe::DirEntry;
 use crate::args::Tree;
 use crate::context::Context;
 use crate::describe::Json;
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{ExitCode, Failure, Stop};
 use crate::json_list::JsonList;
 use crate::output::{Names, Report, Stdout};
-use crate::visit::{Node, Stop, Visitor, Walk};
+use drupe_tree::{Node, Visitor, Walk};
 
 struct Painter<'a> {
     command: &'a Tree,
@@ -41,7 +41,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode,
         let Some(mount) = report.settle(mounted)? else {
             continue;
         };
-        Walk::new(&mount, &path, &context.signals, &mut report).run(&mut painter)?;
+        let top = path.on(&mount);
+        report.walk(Walk::new(&top), &context.signals, &mut painter)?;
     }
     if let Some(json) = painter.json.take() {
         json.finish(&mut painter.out)?;
@@ -57,6 +58,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode,
 }
 
 impl Visitor for Painter<'_> {
+    type Error = Failure;
+
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop> {
         let is_dir = node.metadata.is_dir();
         // Directories that could not be read were not left.

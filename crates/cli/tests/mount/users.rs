@@ -242,7 +242,7 @@ fn root_unmounts_what_others_have_mounted() -> Outcome {
         ! ls mnt 2> /dev/null
         \"$0\" umount mnt
         e2fsck -fn own.img
-        ! "$0" umount mnt 2> said
+        ! \"$0\" umount mnt 2> said
         grep 'mnt: nothing that drupe' said";
     let drupe = command_for_anyone()?;
     let output = Command::new("unshare")

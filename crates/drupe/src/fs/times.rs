@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// given stay as they are. Nanoseconds and times before 1970 are kept as far
 /// as the filesystem can.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
 pub struct FileTimes {
     accessed: Stamp,
     modified: Stamp,

@@ -6,24 +6,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use drupe::Kernel;
+use drupe::{Kernel, nr};
 use drupe_host::link::Link;
-
-/// System calls (`include/uapi/asm-generic/unistd.h`).
-mod nr {
-    pub(super) const IOCTL: usize = 29;
-    pub(super) const CLOSE: usize = 57;
-    pub(super) const READ: usize = 63;
-    pub(super) const WRITE: usize = 64;
-    pub(super) const SOCKET: usize = 198;
-    pub(super) const BIND: usize = 200;
-    pub(super) const LISTEN: usize = 201;
-    pub(super) const ACCEPT: usize = 202;
-    pub(super) const CONNECT: usize = 203;
-    pub(super) const SENDTO: usize = 206;
-    pub(super) const SETSOCKOPT: usize = 208;
-    pub(super) const SHUTDOWN: usize = 210;
-}
 
 /// How long nothing may come, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
+#[cfg(feature = "tokio")]
+mod halves;
 mod lab;
 mod options;
 mod poll;

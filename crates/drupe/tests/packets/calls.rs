@@ -11,7 +11,7 @@ use std::sync::mpsc::Sender;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use drupe::{Cause, Kernel, ManualClock, with_deadline};
+use drupe::{Cause, Kernel, ManualClock, nr, with_deadline};
 
 use crate::wire::{Message, Wire, read_message};
 
@@ -20,8 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Not a system call: the clock is to go on by so many nanoseconds.
 const ADVANCE: u32 = u32::MAX;
-
-const GETPID: usize = 172;
 
 /// Results that are no kernel's errno: it ended, or the call took too long.
 const NO_KERNEL: i64 = -10_000;
@@ -72,7 +70,7 @@ pub(crate) fn serve<'scope, 'env>(
 /// are due. It takes its interrupts before a call.
 fn settle(kernel: &Kernel) {
     // SAFETY: getpid() has no arguments.
-    let _ = unsafe { kernel.syscall(GETPID, [0; 6]) };
+    let _ = unsafe { kernel.syscall(nr::GETPID, [0; 6]) };
 }
 
 impl Request {

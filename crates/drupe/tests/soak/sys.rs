@@ -1,23 +1,12 @@
 //! System calls that the library does not wrap yet. They are tried again when
 //! they are interrupted or late: somebody does both to all workers.
 
+use drupe::nr::{
+    ACCEPT, BIND, CLOCK_GETTIME, CLOSE, CONNECT, GETSOCKNAME, IOCTL, LISTEN, NANOSLEEP, PIPE2,
+    READ, SOCKET, SOCKETPAIR, WRITE,
+};
 use drupe::{Cause, Errno, Kernel, Result, with_deadline};
 use std::time::{Duration, Instant};
-
-const IOCTL: usize = 29;
-const CLOSE: usize = 57;
-const PIPE2: usize = 59;
-const READ: usize = 63;
-const WRITE: usize = 64;
-const NANOSLEEP: usize = 101;
-const CLOCK_GETTIME: usize = 113;
-const SOCKET: usize = 198;
-const SOCKETPAIR: usize = 199;
-const BIND: usize = 200;
-const LISTEN: usize = 201;
-const ACCEPT: usize = 202;
-const CONNECT: usize = 203;
-const GETSOCKNAME: usize = 204;
 
 /// A descriptor inside a kernel; closed when dropped.
 pub(crate) struct Fd<'a> {

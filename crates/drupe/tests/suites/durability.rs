@@ -71,7 +71,7 @@ fn a_synced_file_survives_on_f2fs() -> Outcome {
 fn dirty_journal(filesystem: &Filesystem) -> Outcome {
     let copy = copied_after_sync(filesystem)?;
     let before = std::fs::read(copy.path())?;
-    let open = |options: &mut DiskOptions| options.open(copy.path());
+    let open = |options: DiskOptions| options.open(copy.path());
 
     let kernel = Kernel::boot()?;
     let disk = kernel.add_disk(open(Disk::options().read_only(true))?)?;

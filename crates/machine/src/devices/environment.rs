@@ -2,14 +2,11 @@
 //! with its panics contained and its promises kept.
 
 use crate::error::Error;
-use crate::instance::Instance;
-use crate::thread::context;
-use crate::vcpu::Vcpu;
 use drupe_host::{Host, TimerWaker};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// More than a task's timer slack, 50 µs (`PR_SET_TIMERSLACK` of `prctl(2)`),
@@ -111,28 +108,18 @@ impl Environment {
         let _ = contain(|| self.host.console(text));
     }
 
-    /// How long the leader (`timer.rs`) may sleep until the kernel's clock is at
-    /// `deadline`. A host that panics here does not know.
-    pub(crate) fn timeout(&self, vcpu: &Vcpu, deadline: u64) -> Option<Duration> {
-        let context = context();
-        let was_inside = context.is_inside();
-        // The leader is outside; a call from there would wait for itself.
-        let inside = context.enter(vcpu);
-        let timeout = contain(|| self.host.timeout(deadline.saturating_add(self.epoch))).flatten();
-        drop(inside);
-        if !was_inside {
-            // The leader must go on waiting: others run what was woken.
-            context.hand_on_deferred();
-        }
-        timeout
+    /// How long until the kernel's clock is at `deadline`; `None`: nobody knows, or
+    /// the host panics. A clock that the program moves may run what it wakes: the
+    /// caller sees to where that can be.
+    pub(crate) fn timeout(&self, deadline: u64) -> Option<Duration> {
+        contain(|| self.host.timeout(deadline.saturating_add(self.epoch))).flatten()
     }
 
-    /// Whether the time between now and a near `deadline` may never pass. Asked
-    /// by the holder of the CPU, which has just looked at the clock.
+    /// Whether `deadline` is near. Asked by the holder of the CPU, which has just
+    /// looked at the clock.
     #[inline]
-    pub(crate) fn stands_still_before(&self, vcpu: &Vcpu, deadline: u64) -> bool {
+    pub(crate) fn is_near(&self, deadline: u64) -> bool {
         deadline.saturating_sub(self.latest.load(Relaxed)) <= NEAR
-            && self.timeout(vcpu, deadline).is_none()
     }
 
     /// Random bytes.
@@ -149,21 +136,12 @@ impl Environment {
         }
     }
 
-    /// Gives the host what wakes `kernel`'s timer.
+    /// Gives the host what wakes the kernel's timer.
     ///
     /// # Errors
     ///
     /// The host panics.
-    pub(crate) fn attach(&self, kernel: Weak<Instance>) -> Result<(), Error> {
-        let waker = TimerWaker::new(move || {
-            let kernel = kernel.upgrade().filter(|kernel| kernel.end.get().is_none());
-            if let Some(kernel) = &kernel
-                && !kernel.is_forked()
-            {
-                kernel.vcpu().timer.look_again(kernel.vcpu());
-            }
-            kernel.is_some()
-        });
+    pub(crate) fn attach(&self, waker: TimerWaker) -> Result<(), Error> {
         contain(|| self.host.attach(waker)).ok_or_else(|| Error::boot("the host panicked"))
     }
 }

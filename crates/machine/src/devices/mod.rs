@@ -1,8 +1,8 @@
-//! What a kernel has instead of hardware: disks, links, clock, console.
+//! What a kernel has instead of hardware: disks, links, clock, console. Nothing here
+//! knows who calls: what the image asks for is in `operations/`.
 
 pub(crate) mod disks;
 pub(crate) mod environment;
-pub(crate) mod io_threads;
+pub(crate) mod io_queue;
 pub(crate) mod netdevs;
-pub(crate) mod ops;
 pub(crate) mod watch;

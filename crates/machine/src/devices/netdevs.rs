@@ -7,9 +7,7 @@
 //! not by an earlier one.
 
 use crate::devices::environment::contain;
-use crate::instance::Instance;
-use crate::thread::{context, deferred};
-use drupe_abi::{Errno, Frame, irq, link_flags};
+use drupe_abi::{Errno, Frame, link_flags};
 use drupe_host::link::{self, FrameHeader, Link, LinkWaker, Offloads};
 use std::io::{IoSlice, IoSliceMut};
 use std::slice;
@@ -70,24 +68,24 @@ pub(crate) fn flags(offloads: Offloads) -> u64 {
 }
 
 impl NetDevices {
-    /// Reserves a number for `link`, and connects it.
+    /// Reserves a number for `link`, and connects it: `waker` makes what it tells
+    /// its news with.
     ///
     /// # Errors
     ///
     /// `ENOSPC` when all are taken.
-    pub(crate) fn insert(&self, kernel: &Arc<Instance>, link: Arc<dyn Link>) -> Result<u32, Errno> {
+    pub(crate) fn insert(
+        &self,
+        link: Arc<dyn Link>,
+        waker: impl FnOnce(u32) -> LinkWaker,
+    ) -> Result<u32, Errno> {
         let number = {
             let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
             let number = slots.iter().position(Option::is_none).ok_or(Errno::NOSPC)?;
             slots[number] = Some(Arc::clone(&link));
             number
         };
-        let kernel = Arc::downgrade(kernel);
-        let waker = LinkWaker::new(move || match kernel.upgrade() {
-            Some(kernel) => wake(kernel, number),
-            None => false,
-        });
-        link.attach(waker);
+        link.attach(waker(number as u32));
         Ok(number as u32)
     }
 
@@ -175,22 +173,13 @@ impl NetDevices {
         }
     }
 
+    /// There is news of a link; the interrupt follows.
+    pub(crate) fn has_news(&self, number: u32) {
+        self.news.fetch_or(1 << number, SeqCst);
+    }
+
     /// Takes the bitmap of links with news.
     pub(crate) fn news(&self) -> u64 {
         self.news.swap(0, SeqCst)
     }
-}
-
-/// There is news of a link. Returns whether the kernel may still want any.
-fn wake(kernel: Arc<Instance>, number: usize) -> bool {
-    if kernel.end.get().is_some() || kernel.is_forked() {
-        return false;
-    }
-    kernel.netdevs.news.fetch_or(1 << number, SeqCst);
-    if context().is_inside() {
-        deferred::interrupt(kernel);
-    } else {
-        kernel.vcpu().interrupt(irq::LINK);
-    }
-    true
 }

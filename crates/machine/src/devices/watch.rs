@@ -1,12 +1,7 @@
-//! Watching files: a call back when one becomes ready
-//! (`kernel/arch/drupe/kernel/watch.c`).
+//! Who is called back when a file becomes ready (`machine/watch.rs`).
 
 use crate::devices::environment::contain;
-use crate::error::Error;
-use crate::instance::lock;
-use crate::machine::Machine;
-use crate::thread::deadline::without_deadline;
-use drupe_abi::op;
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -30,7 +25,7 @@ impl std::fmt::Debug for Watches {
 }
 
 impl Watches {
-    fn insert(&self, notify: Notify) -> u64 {
+    pub(crate) fn insert(&self, notify: Notify) -> u64 {
         let mut table = lock(&self.0);
         table.next += 1;
         let cookie = table.next;
@@ -38,7 +33,7 @@ impl Watches {
         cookie
     }
 
-    fn remove(&self, cookie: u64) {
+    pub(crate) fn remove(&self, cookie: u64) {
         let notify = lock(&self.0).notify.remove(&cookie);
         // Not under the lock: it is not ours what it drops.
         drop(notify);
@@ -58,48 +53,5 @@ impl Watches {
         if let Some(notify) = notify {
             let _ = contain(|| notify());
         }
-    }
-}
-
-/// A file that is watched, until this is dropped. From
-/// [`Machine::watch`](crate::Machine::watch).
-#[derive(Debug)]
-pub struct Watch {
-    machine: Arc<Machine>,
-    cookie: u64,
-    handle: u64,
-}
-
-impl Watch {
-    pub(crate) fn new(machine: Arc<Machine>, fd: i32, notify: Notify) -> Result<Watch, Error> {
-        machine.kernel.check_forked()?;
-        let watches = &machine.kernel.watches;
-        let cookie = watches.insert(notify);
-        // SAFETY: the arguments are numbers.
-        let handle = unsafe { machine.request(op::WATCH, [fd as u64, cookie, 0, 0, 0, 0]) };
-        match handle {
-            Ok(handle) => Ok(Watch {
-                cookie,
-                handle: handle as u64,
-                machine,
-            }),
-            Err(error) => {
-                watches.remove(cookie);
-                Err(error)
-            }
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if self.machine.kernel.is_forked() {
-            return;
-        }
-        let args = [self.handle, 0, 0, 0, 0, 0];
-        // A kernel that has ended watches nothing.
-        // SAFETY: the handle is that of a watch, and is not used again.
-        let _ = without_deadline(|| unsafe { self.machine.request(op::UNWATCH, args) });
-        self.machine.kernel.watches.remove(self.cookie);
     }
 }

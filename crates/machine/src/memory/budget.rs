@@ -5,7 +5,7 @@
 //! process keep to half of it, together: who would exceed that lets go of what can
 //! be mapped again (`mirror.rs`).
 
-use crate::process::fork;
+use crate::generation::generation;
 use once_cell::race::OnceNonZeroUsize;
 use std::num::NonZero;
 use std::sync::atomic::AtomicUsize;
@@ -57,7 +57,7 @@ impl Count {
         Count {
             own: 0,
             used,
-            generation: fork::generation(),
+            generation: generation(),
         }
     }
 
@@ -80,7 +80,7 @@ impl Count {
 
 impl Drop for Count {
     fn drop(&mut self) {
-        if self.generation == fork::generation() {
+        if self.generation == generation() {
             self.used.fetch_sub(self.own, Relaxed);
         }
     }

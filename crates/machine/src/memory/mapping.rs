@@ -12,7 +12,7 @@
 //!   set. A child that was forked in between removes it.
 
 use super::layout::PAGE;
-use crate::process::fork;
+use crate::generation::generation;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::mm::{
@@ -94,7 +94,7 @@ impl Reservation {
         let reservation = Reservation {
             base: base.cast(),
             len,
-            generation: fork::generation(),
+            generation: generation(),
         };
         // SAFETY: it takes nothing from this process.
         unsafe { madvise(base, len, Advice::LinuxDontFork)? };
@@ -262,7 +262,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.generation != fork::generation() {
+        if self.generation != generation() {
             // A child of fork(2) did not get the mapping: the range may be
             // somebody else's there.
             return;

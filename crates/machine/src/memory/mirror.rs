@@ -20,7 +20,8 @@ use super::layout::{Layout, PAGE};
 use super::lent::{Borrower, Lent, Loan};
 use super::mapping::{Access, Reservation};
 use super::trim::{self, ZEROES};
-use crate::instance::lock;
+use crate::snapshot::Shown;
+use crate::sync::lock;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -65,17 +66,6 @@ pub(super) struct State {
     pub(super) area_count: Count,
     /// Mappings that RAM consists of.
     ram_count: Count,
-}
-
-/// Pages of RAM that belong in the vmalloc area, and follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shown {
-    /// The first one's number in the area.
-    pub(crate) at: usize,
-    /// Its number in RAM.
-    pub(crate) page: usize,
-    /// How many.
-    pub(crate) count: usize,
 }
 
 /// A page of the vmalloc area: 0, or the page of RAM that belongs there, plus 1;

@@ -30,7 +30,6 @@ pub(crate) mod snapshot;
 mod stacks;
 mod trim;
 
-pub(crate) use mirror::Shown;
 pub use ram::Ram;
 
 use drupe_image::elf::{Elf, Relocation};

@@ -2,10 +2,10 @@
 
 use super::layout::{Layout, PAGE};
 use super::mapping::{Access, Reservation};
-use super::mirror::{Mirror, Shown};
+use super::mirror::Mirror;
 use super::stacks::Stacks;
 use super::{Memory, Ram, load};
-use crate::snapshot::{Copied, Snapshot};
+use crate::snapshot::{Copied, Shown, Snapshot};
 use drupe_image::elf::Elf;
 use drupe_image::embed;
 use std::arch::x86_64::{

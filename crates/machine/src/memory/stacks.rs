@@ -16,7 +16,7 @@
 
 use super::budget::Count;
 use super::mapping::Reservation;
-use crate::instance::lock;
+use crate::sync::lock;
 use drupe_abi::STACK_SIZE;
 use rustix::io::Errno;
 use std::ops::Range;

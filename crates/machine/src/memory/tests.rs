@@ -1,8 +1,8 @@
 //! A kernel's memory, without a kernel in it.
 
 use super::*;
-use crate::instance::lock;
 use crate::process::fork;
+use crate::sync::lock;
 use drupe_image::embed;
 use layout::PAGE;
 use mapping::Access;

@@ -21,18 +21,11 @@
 //! [`Error::Forked`]: crate::Error::Forked
 
 use super::fault;
+use crate::generation;
 use crate::memory;
 use crate::thread;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU32};
-
-/// How many forks lie between this process and the first one. Relaxed: it
-/// changes while the process has one thread.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
-
-pub(crate) fn generation() -> u32 {
-    GENERATION.load(Relaxed)
-}
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// Installs the handler.
 pub(crate) fn install() {
@@ -50,7 +43,7 @@ pub(crate) fn install() {
 }
 
 unsafe extern "C" fn in_child() {
-    GENERATION.fetch_add(1, Relaxed);
+    generation::forked();
     fault::forked();
     thread::forked();
     memory::forked();

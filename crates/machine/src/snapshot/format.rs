@@ -6,8 +6,7 @@
 //!
 //! Nothing in it depends on where or when it was made.
 
-use super::{Copied, PAGE, Run};
-use crate::memory::Shown;
+use super::{Copied, PAGE, Run, Shown};
 
 /// The first bytes; the last one is the format's version.
 const MAGIC: u64 = u64::from_le_bytes(*b"drupsna\x01");
@@ -17,44 +16,44 @@ const HEADER: usize = 1 + 4 + 8 + 2 + 2 + 7 + 2 * 7;
 
 /// A table: where it starts, and how many entries it has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Table {
-    pub(super) start: u64,
-    pub(super) count: u64,
+pub(crate) struct Table {
+    pub(crate) start: u64,
+    pub(crate) count: u64,
 }
 
 /// What a snapshot begins with.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// SHA-256 of the image.
-    pub(super) image_id: [u8; 32],
+    pub(crate) image_id: [u8; 32],
     /// What the processor could do that the kernel booted on: a bit for each.
-    pub(super) processor: u64,
+    pub(crate) processor: u64,
     /// Bytes of image and RAM.
-    pub(super) memory: u64,
+    pub(crate) memory: u64,
     /// Bytes of the vmalloc area.
-    pub(super) vmalloc: u64,
+    pub(crate) vmalloc: u64,
     /// Pages from the base to the end of the stacks.
-    pub(super) pages: u64,
-    pub(super) cpu_count: u64,
-    pub(super) deadline: u64,
-    pub(super) init_task: u64,
+    pub(crate) pages: u64,
+    pub(crate) cpu_count: u64,
+    pub(crate) deadline: u64,
+    pub(crate) init_task: u64,
     /// [`Snapshot::dense_page`](super::Snapshot::dense_page).
-    pub(super) dense: u64,
+    pub(crate) dense: u64,
     /// From the first page to behind the last one.
-    pub(super) unused: Table,
+    pub(crate) unused: Table,
     /// From the start to the end of the code, offsets from the base.
-    pub(super) text: Table,
+    pub(crate) text: Table,
     /// Offsets: `cpus`, `enter`, `extable`, `extable_end`, `fault`, `abandon`,
     /// `boot`.
-    pub(super) image: [u64; 7],
-    pub(super) runs: Table,
-    pub(super) copies: Table,
-    pub(super) negated: Table,
-    pub(super) area: Table,
-    pub(super) secrets: Table,
-    pub(super) stacks: Table,
+    pub(crate) image: [u64; 7],
+    pub(crate) runs: Table,
+    pub(crate) copies: Table,
+    pub(crate) negated: Table,
+    pub(crate) area: Table,
+    pub(crate) secrets: Table,
+    pub(crate) stacks: Table,
     /// In bytes.
-    pub(super) log: Table,
+    pub(crate) log: Table,
 }
 
 /// Reads numbers one after the other.
@@ -63,10 +62,10 @@ pub(super) struct Header {
 ///
 /// Behind the end; [`Header::read`] has checked all tables.
 #[derive(Debug, Clone)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn at(bytes: &'a [u8], table: Table) -> Reader<'a> {
+    pub(crate) fn at(bytes: &'a [u8], table: Table) -> Reader<'a> {
         Reader(&bytes[table.start as usize..])
     }
 
@@ -76,11 +75,11 @@ impl<'a> Reader<'a> {
         *first
     }
 
-    pub(super) fn u32(&mut self) -> u32 {
+    pub(crate) fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.take())
     }
 
-    pub(super) fn u64(&mut self) -> u64 {
+    pub(crate) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.take())
     }
 
@@ -101,7 +100,7 @@ const SECRET: u64 = 4;
 const STACK: u64 = 4;
 
 impl Header {
-    pub(super) fn read(bytes: &[u8]) -> Result<Header, String> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Header, String> {
         if bytes.len() < HEADER * 8 || !bytes.len().is_multiple_of(PAGE) {
             return Err("there is no snapshot".to_owned());
         }
@@ -169,22 +168,22 @@ impl Header {
 
 /// What is written behind the header.
 #[derive(Debug, Default)]
-pub(super) struct Body {
+pub(crate) struct Body {
     /// Places count from the first page.
-    pub(super) runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
     /// As above.
-    pub(super) copies: Vec<Copied>,
-    pub(super) negated: Vec<u64>,
-    pub(super) area: Vec<Shown>,
-    pub(super) secrets: Vec<u32>,
-    pub(super) stacks: Vec<u32>,
-    pub(super) log: Vec<u8>,
+    pub(crate) copies: Vec<Copied>,
+    pub(crate) negated: Vec<u64>,
+    pub(crate) area: Vec<Shown>,
+    pub(crate) secrets: Vec<u32>,
+    pub(crate) stacks: Vec<u32>,
+    pub(crate) log: Vec<u8>,
     /// By their places.
-    pub(super) pages: Vec<Box<[u64; PAGE / 8]>>,
+    pub(crate) pages: Vec<Box<[u64; PAGE / 8]>>,
 }
 
 /// The snapshot as bytes. The tables of `header` are filled in here.
-pub(super) fn write(mut header: Header, body: &Body) -> Vec<u8> {
+pub(crate) fn write(mut header: Header, body: &Body) -> Vec<u8> {
     let tables = body.runs.len() as u64 * RUN
         + body.copies.len() as u64 * COPIED
         + body.negated.len() as u64 * NEGATED

@@ -11,29 +11,22 @@
 //!
 //! - [`Snapshot`] (this file): the pages, and which of their words are addresses.
 //! - `format.rs`: how it is written.
-//! - `make.rs`: making one; `compare.rs`: which words are addresses; `arrange.rs`: which
-//!   pages are copied, and which are mapped.
+//! - `maker/`: making one.
 //! - `memory/snapshot.rs`: memory from one. `boot.rs`: a kernel from that.
 //! - `kernel/arch/drupe/kernel/snapshot.c`: what a kernel does before and after.
 
-mod arrange;
-mod compare;
-mod format;
-mod make;
+pub(crate) mod format;
 
-use crate::machine::Config;
-use crate::memory::{Ram, Shown};
 use drupe_abi as abi;
 use drupe_image::elf::PAGE_SIZE;
 use drupe_image::embed::{self, Backing};
 use format::{Header, Reader};
-pub use make::make;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
 
 /// What there is to know of a snapshot's format when it is made elsewhere.
-const PAGE: usize = PAGE_SIZE as usize;
+pub(crate) const PAGE: usize = PAGE_SIZE as usize;
 
 /// Where a snapshot's pages can be mapped from.
 type Open = fn() -> io::Result<Backing>;
@@ -43,7 +36,7 @@ type Open = fn() -> io::Result<Backing>;
 /// # Invariants
 ///
 /// Everything that the header counts is inside of `bytes`, and all pages lie between
-/// the end of the image's text and the end of the stacks. It was made by [`make()`],
+/// the end of the image's text and the end of the stacks. It was made by [`make_snapshot`](crate::make_snapshot),
 /// of the image whose hash it has: those that are copied or mapped are what the
 /// kernel may write to.
 pub struct Snapshot {
@@ -82,8 +75,19 @@ pub(crate) struct Copied {
     pub(crate) addresses: [u64; PAGE / 8 / 64],
 }
 
+/// Pages of RAM that belong in the vmalloc area, and follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The first one's number in the area.
+    pub(crate) at: usize,
+    /// Its number in RAM.
+    pub(crate) page: usize,
+    /// How many.
+    pub(crate) count: usize,
+}
+
 impl Snapshot {
-    /// The snapshot that [`make()`] wrote as `bytes`; `open` finds the same bytes in
+    /// The snapshot that [`make_snapshot`](crate::make_snapshot) wrote as `bytes`; `open` finds the same bytes in
     /// a file, to be mapped from.
     ///
     /// # Errors
@@ -129,12 +133,11 @@ impl Snapshot {
         }
     }
 
-    /// Whether a kernel with `config` can start from it.
-    pub(crate) fn fits(&self, config: &Config) -> bool {
+    /// Whether this image, on this processor, can go on from it with so many bytes of
+    /// memory.
+    pub(crate) fn fits(&self, memory: usize) -> bool {
         let header = &self.header;
-        config.memory as u64 == header.memory
-            && config.ram != Ram::SharedFile
-            && config.command_line.is_empty()
+        memory as u64 == header.memory
             && &header.image_id == embed::id()
             && header.processor & !processor() == 0
     }
@@ -268,7 +271,7 @@ impl Snapshot {
 
 /// What the processor can do, of what a kernel may ask it for when it boots, and
 /// uses from then on.
-fn processor() -> u64 {
+pub(crate) fn processor() -> u64 {
     macro_rules! features {
         ($($name:tt),*) => {
             [$(std::arch::is_x86_feature_detected!($name)),*]

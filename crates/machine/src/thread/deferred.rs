@@ -13,7 +13,6 @@
 
 use super::{Context, context};
 use crate::instance::Instance;
-use crate::machine::Machine;
 use drupe_abi::irq;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -120,7 +119,8 @@ impl Context {
         // The end of a call comes back here once the thread is outside.
         if !self.is_inside() {
             while let Some(kernel) = { deferred.halts.borrow_mut().pop() } {
-                drop(Machine { kernel });
+                // Nobody is left to hear of an error.
+                let _ = kernel.halt();
             }
         }
         deferred.any.set(!deferred.halts.borrow().is_empty());

@@ -1,7 +1,7 @@
 //! What a thread of the program is doing in kernels.
 //!
 //! One [`Context`] for each thread: inside which kernel it is, its host tasks
-//! (`tasks.rs`), the deadline of its calls (`deadline.rs`), the word it waits on
+//! (`tasks.rs`, `request.rs`), the deadline of its calls (`deadline.rs`), the word it waits on
 //! for its turn, and what it has put off until it is outside (`deferred.rs`).
 //!
 //! # Lifecycle
@@ -28,6 +28,7 @@
 pub(crate) mod deadline;
 pub(crate) mod deferred;
 pub(crate) mod interrupt;
+mod request;
 pub(crate) mod tasks;
 
 use crate::vcpu::Vcpu;

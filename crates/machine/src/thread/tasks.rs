@@ -3,7 +3,8 @@
 
 use super::Context;
 use crate::error::Error;
-use crate::instance::{Instance, lock};
+use crate::instance::Instance;
+use crate::sync::lock;
 use drupe_abi::op;
 use std::sync::{Arc, Mutex, Weak};
 

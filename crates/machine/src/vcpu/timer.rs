@@ -26,7 +26,7 @@
 
 use super::Vcpu;
 use super::enter::Errand;
-use crate::instance::lock;
+use crate::sync::lock;
 use crate::thread::context;
 use drupe_abi::{NO_DEADLINE, irq};
 use drupe_cpu::PostIrq;
@@ -77,8 +77,8 @@ impl Timer {
     pub(crate) fn set(&self, vcpu: &Vcpu, deadline: u64) {
         let (before, leader) = self.deadline.set(deadline);
         self.settle(leader);
-        let environment = &vcpu.instance().environment;
-        if before != deadline && environment.stands_still_before(vcpu, deadline) {
+        let is_near = vcpu.instance().environment.is_near(deadline);
+        if before != deadline && is_near && vcpu.timeout(deadline).is_none() {
             vcpu.pending().fetch_or(1 << irq::TIMER, SeqCst);
         }
     }
@@ -161,7 +161,7 @@ impl Timer {
             let deadline = self.deadline();
             let timeout = match deadline {
                 NO_DEADLINE => None,
-                deadline => vcpu.instance().environment.timeout(vcpu, deadline),
+                deadline => vcpu.timeout(deadline),
             };
             if timeout == Some(Duration::ZERO) {
                 match self.expire(vcpu, deadline) {
@@ -190,7 +190,7 @@ impl Timer {
         if deadline == before || deadline >= EXPIRED {
             return None;
         }
-        let left = vcpu.instance().environment.timeout(vcpu, deadline)?;
+        let left = vcpu.timeout(deadline)?;
         if left > FAR {
             return None;
         }
@@ -213,6 +213,24 @@ impl Timer {
     }
 }
 
+impl Vcpu {
+    /// How long the calling thread may sleep until the kernel's clock is at
+    /// `deadline`; `None`: for any time, or nobody knows.
+    pub(crate) fn timeout(&self, deadline: u64) -> Option<Duration> {
+        let context = context();
+        let was_inside = context.is_inside();
+        // The leader is outside; a call of the host's from there would wait for itself.
+        let inside = context.enter(self);
+        let timeout = self.instance().environment.timeout(deadline);
+        drop(inside);
+        if !was_inside {
+            // The leader must go on waiting: others run what was woken.
+            context.hand_on_deferred();
+        }
+        timeout
+    }
+}
+
 /// A thread of the program that waits for the kernel's deadline, until this is
 /// dropped.
 pub(super) struct Guard<'a> {
@@ -230,8 +248,7 @@ impl Guard<'_> {
             // It is somebody else's by now.
             return None;
         }
-        let environment = &self.vcpu.instance().environment;
-        environment.timeout(self.vcpu, deadline)
+        self.vcpu.timeout(deadline)
     }
 
     /// The deadline has passed: raises the interrupt.

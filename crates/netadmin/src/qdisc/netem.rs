@@ -13,6 +13,7 @@ use crate::netlink::Body;
 /// let satellite = Netem::new().delay(Duration::from_millis(300)).loss(0.01);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[must_use]
 pub struct Netem {
     delay: Duration,
     jitter: Duration,

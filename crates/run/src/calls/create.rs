@@ -4,14 +4,15 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
-use super::{Answer, Call, Outcome};
+use super::{Answer, Outcome};
+use crate::call::Call;
 use crate::entry::State;
 use crate::listening::unannounce;
 use crate::messages::Messages;
 use crate::pair::{Carries, Pair, is_nonblocking};
 use crate::socket::Socket;
+use crate::sockets::Sockets;
 use crate::stream::{Phase, Stream};
-use crate::supervisor::Supervisor;
 use crate::target::socket_number;
 
 /// A socket for the program, and how its descriptor is to be.
@@ -22,7 +23,7 @@ struct Gift {
     close_on_exec: bool,
 }
 
-impl Supervisor {
+impl Sockets {
     /// socket(2).
     pub(super) fn create(&mut self, call: &Call) -> Outcome {
         let (domain, kind, protocol) = (call.int(0), call.int(1), call.int(2));

@@ -4,7 +4,7 @@
 use libc::iovec;
 use rustix::io::Errno;
 
-use super::Call;
+use crate::call::Call;
 use crate::target::{Memory, vector};
 
 /// `UIO_MAXIOV`.

@@ -1,6 +1,6 @@
 //! The program's calls, and what becomes of them.
 //!
-//! [`Supervisor::serve`] finds out whose socket a call is about; each call has a
+//! [`Sockets::serve`] finds out whose socket a call is about; each call has a
 //! function in one of the modules. A call about a descriptor that is not ours goes
 //! on as if there were no filter. One that must wait is parked, and served anew,
 //! from the beginning, when its socket has become ready.
@@ -19,99 +19,14 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use crate::call::Call;
 use crate::entry::{Entry, State};
-use crate::listener::Notification;
+use crate::listening::Listening;
 use crate::pair::is_nonblocking;
-use crate::socket::Address;
-use crate::supervisor::Supervisor;
-use crate::target::{Memory, socket_number};
-
-/// A call that waits for its answer.
-pub(crate) struct Call {
-    notification: Notification,
-    /// When it gives up, if it waits.
-    pub(crate) deadline: Option<Instant>,
-    /// It has waited.
-    again: bool,
-}
-
-impl Call {
-    pub(crate) fn new(notification: Notification) -> Call {
-        Call {
-            notification,
-            deadline: None,
-            again: false,
-        }
-    }
-
-    pub(crate) fn id(&self) -> u64 {
-        self.notification.id
-    }
-
-    pub(crate) fn thread(&self) -> u32 {
-        self.notification.pid
-    }
-
-    fn nr(&self) -> libc::c_long {
-        self.notification.nr.into()
-    }
-
-    fn arg(&self, number: usize) -> u64 {
-        self.notification.args[number]
-    }
-
-    /// An argument that is an int.
-    fn int(&self, number: usize) -> i32 {
-        self.arg(number) as i32
-    }
-
-    fn memory(&self) -> Memory {
-        Memory(self.thread())
-    }
-
-    /// What it fails with when it has waited too long.
-    pub(crate) fn late(&self) -> Errno {
-        match self.nr() {
-            libc::SYS_connect => Errno::INPROGRESS,
-            _ => Errno::AGAIN,
-        }
-    }
-
-    /// The option that says how long it waits.
-    fn timeout_option(&self) -> i32 {
-        match self.nr() {
-            libc::SYS_accept
-            | libc::SYS_accept4
-            | libc::SYS_recvfrom
-            | libc::SYS_recvmsg
-            | libc::SYS_recvmmsg => libc::SO_RCVTIMEO,
-            _ => libc::SO_SNDTIMEO,
-        }
-    }
-
-    /// An address in the program's memory.
-    fn address(&self, at: u64, len: u64) -> Result<Address, Errno> {
-        let mut bytes = [0; 128];
-        let place = usize::try_from(len as i32).ok();
-        let place = place.and_then(|len| bytes.get_mut(..len));
-        let place = place.ok_or(Errno::INVAL)?;
-        self.memory().read(at, place)?;
-        Address::from_bytes(place)
-    }
-
-    /// Writes an address, as much as fits, and its length.
-    fn put_address(&self, address: &Address, at: u64, len_at: u64) -> Result<(), Errno> {
-        if at == 0 {
-            return Ok(());
-        }
-        let memory = self.memory();
-        let room = memory.read_u32(len_at)? as i32;
-        let room = usize::try_from(room).map_err(|_| Errno::INVAL)?;
-        let bytes = address.as_bytes();
-        memory.write(at, &bytes[..bytes.len().min(room)])?;
-        memory.write(len_at, &(bytes.len() as u32).to_ne_bytes())
-    }
-}
+use crate::side::Side;
+use crate::socket::Socket;
+use crate::sockets::Sockets;
+use crate::target::socket_number;
 
 /// What becomes of a call.
 pub(crate) enum Answer {
@@ -150,7 +65,7 @@ impl About<'_> {
     }
 }
 
-impl Supervisor {
+impl Sockets {
     /// Answers a call, or parks it.
     pub(crate) fn serve(&mut self, mut call: Call) {
         let (outcome, id) = self.outcome(&call);
@@ -252,14 +167,7 @@ impl Supervisor {
     }
 
     /// The state of a socket that listens.
-    fn listening(
-        &mut self,
-        id: u64,
-    ) -> Option<(
-        &mut crate::listening::Listening,
-        &mut crate::entry::Side,
-        &crate::socket::Socket,
-    )> {
+    fn listening(&mut self, id: u64) -> Option<(&mut Listening, &mut Side, &Socket)> {
         let entry = self.table.get(id)?;
         match &mut entry.state {
             State::Listening(listening) => Some((listening, &mut entry.side, &entry.socket)),

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use drupe::{Metadata, Mount};
 
 use super::{is_empty, number, users};
-use crate::exit::Failure;
-use crate::visit::{Node, Stop};
+use crate::exit::{Failure, Stop};
 use drupe_tree::ModeChange;
 use drupe_tree::Names;
+use drupe_tree::Node;
 use drupe_tree::glob;
 
 /// An expression and the options among its words.

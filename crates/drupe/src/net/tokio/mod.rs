@@ -9,7 +9,7 @@
 //!     let listener = TcpListener::bind(kernel, "0.0.0.0:7").await?;
 //!     loop {
 //!         let (stream, _) = listener.accept().await?;
-//!         let (mut reader, mut writer) = tokio::io::split(stream);
+//!         let (mut reader, mut writer) = stream.into_split();
 //!         tokio::spawn(async move { copy(&mut reader, &mut writer).await });
 //!     }
 //! }
@@ -17,7 +17,7 @@
 //!
 //! [`TcpStream`], [`TcpListener`] and [`UdpSocket`] have the methods of their
 //! namesakes in tokio; names are resolved by the host, as there.
-//! `tokio::io::split` makes two halves of a stream.
+//! [`TcpStream::into_split`] makes two halves of a stream.
 //!
 //! All sockets of a kernel in a runtime are waited for by one task of that
 //! runtime, which waits for one descriptor: there are no threads. A socket is
@@ -31,9 +31,11 @@
 mod driver;
 mod ready;
 mod registered;
+mod split;
 mod tcp;
 mod udp;
 
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
 pub use tcp::{TcpListener, TcpStream};
 pub use udp::UdpSocket;
 

@@ -126,11 +126,10 @@ impl TcpStream {
         let mut socket = self.as_socket();
         socket.write(bytes)
     }
-}
 
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
+    /// [`AsyncRead::poll_read`] by any handle.
+    pub(super) fn receive(
+        &self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -140,6 +139,41 @@ impl AsyncRead for TcpStream {
         buffer.advance(len);
         Poll::Ready(Ok(()))
     }
+
+    /// [`AsyncWrite::poll_write`] by any handle.
+    pub(super) fn send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let write = |mut socket: &Socket| socket.write(bytes);
+        self.0.poll(cx, Side::Write, write)
+    }
+
+    /// [`AsyncWrite::poll_write_vectored`] by any handle.
+    pub(super) fn send_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let write = |mut socket: &Socket| socket.write_vectored(pieces);
+        self.0.poll(cx, Side::Write, write)
+    }
+
+    /// The peer reads the end.
+    pub(super) fn end_writing(&self) -> io::Result<()> {
+        match self.as_socket().shutdown(Shutdown::Write) {
+            // It has ended already.
+            Err(error) if error.errno() == Some(Errno::NOTCONN) => Ok(()),
+            result => result.map_err(io::Error::from),
+        }
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.receive(cx, buffer)
+    }
 }
 
 impl AsyncWrite for TcpStream {
@@ -148,8 +182,7 @@ impl AsyncWrite for TcpStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0
-            .poll(cx, Side::Write, |mut socket| socket.write(bytes))
+        self.send(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -157,8 +190,7 @@ impl AsyncWrite for TcpStream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let write = |mut socket: &Socket| socket.write_vectored(pieces);
-        self.0.poll(cx, Side::Write, write)
+        self.send_vectored(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -170,11 +202,7 @@ impl AsyncWrite for TcpStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(match self.as_socket().shutdown(Shutdown::Write) {
-            // It has ended already.
-            Err(error) if error.errno() == Some(Errno::NOTCONN) => Ok(()),
-            result => result.map_err(io::Error::from),
-        })
+        Poll::Ready(self.end_writing())
     }
 }
 

@@ -1,8 +1,8 @@
 //! How the pages of a snapshot come into a kernel's memory.
 
 use super::compare::Page;
-use super::format::{Body, Header, Table};
-use super::{Copied, PAGE, Run};
+use crate::snapshot::format::{Body, Header, Table};
+use crate::snapshot::{Copied, PAGE, Run};
 use drupe_image::elf::Elf;
 use drupe_image::embed;
 use std::cmp::Reverse;

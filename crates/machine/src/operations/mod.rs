@@ -3,6 +3,8 @@
 //! Every function is called by the thread that holds a CPU, while it is inside
 //! the kernel that `ctx` points to (`stack_alloc` also while it is being booted). None may unwind: what could is caught.
 
+mod io_threads;
+
 use crate::devices::environment::contain;
 use crate::instance::Instance;
 use drupe_abi::{Errno, Frame, HostOps, Io};
@@ -94,7 +96,7 @@ unsafe extern "C" fn disk_submit(ctx: *const c_void, _cpu: u32, io: *mut Io) -> 
         if kernel.disks.serve_at_once(io) {
             return true;
         }
-        if kernel.io_threads.submit(kernel, io) {
+        if io_threads::submit(kernel, io) {
             return false;
         }
         kernel.disks.serve(io);
@@ -104,7 +106,7 @@ unsafe extern "C" fn disk_submit(ctx: *const c_void, _cpu: u32, io: *mut Io) -> 
 
 unsafe extern "C" fn disk_reap(ctx: *const c_void, _cpu: u32) -> *mut Io {
     // SAFETY: the kernel passes its own context.
-    let io = unsafe { kernel(ctx) }.io_threads.reap();
+    let io = unsafe { kernel(ctx) }.io_queue.reap();
     io.unwrap_or(std::ptr::null_mut())
 }
 

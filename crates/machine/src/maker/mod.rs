@@ -1,17 +1,23 @@
 //! Making a snapshot: kernels are booted alike, at different addresses, frozen and
-//! compared (`compare.rs`).
+//! compared.
+//!
+//! - `compare.rs`: which words are addresses.
+//! - `arrange.rs`: which pages are copied, and which are mapped.
 
-use super::arrange::arrange;
-use super::compare::compare;
-use super::format::{self, Body, Header, Table};
-use super::{PAGE, processor};
+mod arrange;
+mod compare;
+
 use crate::boot::{self, Boot, cold};
+use crate::config::Config;
 use crate::error::Error;
 use crate::instance::{End, Instance};
-use crate::machine::Config;
 use crate::memory::snapshot::Words;
+use crate::snapshot::format::{self, Body, Header, Table};
+use crate::snapshot::{PAGE, processor};
 use crate::thread::context;
 use crate::thread::deadline::without_deadline;
+use arrange::arrange;
+use compare::compare;
 use drupe_abi::{self as abi, Errno, op};
 use drupe_host::Host;
 use drupe_image::elf::Elf;
@@ -36,7 +42,7 @@ const ATTEMPTS: usize = 3;
 const ROUNDS: usize = 2;
 
 /// Makes the snapshot of a kernel with the default [`Config`], for
-/// [`Snapshot::new`](super::Snapshot::new). The same image gives the same bytes.
+/// [`Snapshot::new`](crate::Snapshot::new). The same image gives the same bytes.
 ///
 /// # Errors
 ///

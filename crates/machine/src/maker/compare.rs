@@ -5,9 +5,9 @@
 //! an address), or by as much in the other direction. Anything else is something
 //! that `snapshot.c` of the port has forgotten, and there is no snapshot then.
 
-use super::PAGE;
-use super::make::Memory;
+use super::Memory;
 use crate::memory::snapshot::Words;
+use crate::snapshot::PAGE;
 use std::fmt::Write;
 use std::fs;
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! Visits all files of a tree in an image: for `rm -r`, `chmod -R`, `du` and
-//! the like.
+//! [`Walk`]: visits all files of a tree in an image, for what `rm -r`, `chmod -R`, `du`
+//! and the like do.
 //!
 //! Below the top everything is reached by its name in an open directory, so
 //! that trees may be deeper than paths can be long, and no symbolic link leads
@@ -12,30 +12,32 @@ use std::path::{Path, PathBuf};
 
 use drupe::{Dir, DirEntry, File, Metadata, Mount};
 
-use crate::exit::Failure;
-use crate::interrupt::Signals;
-use crate::location::ImagePath;
-use crate::output::Report;
-use drupe_tree::Error;
-use drupe_tree::paths::parent;
+use crate::{Error, ImageLocation, Interrupt, Outcome, Progress};
 
 /// A file that is visited.
-pub(crate) struct Node<'a> {
-    pub(crate) mount: &'a Mount,
+#[derive(Debug)]
+pub struct Node<'a> {
+    /// What it is on.
+    pub mount: &'a Mount,
     /// Where it is; `None`: it is the top, reached by its path.
     within: Option<(&'a Dir, &'a OsStr)>,
-    /// As the command line has it, and what is below that.
-    pub(crate) path: &'a Path,
-    pub(crate) metadata: &'a Metadata,
+    /// That of the top as it was given, and what is below that.
+    pub path: &'a Path,
+    /// That of a symbolic link, if it is one, but for a top that is followed.
+    pub metadata: &'a Metadata,
     /// 0: the top.
-    pub(crate) depth: usize,
+    pub depth: usize,
     /// The last one of its directory.
-    pub(crate) last: bool,
+    pub last: bool,
 }
 
 impl Node<'_> {
     /// Sets the mode; not for symbolic links.
-    pub(crate) fn chmod(&self, mode: u32) -> drupe::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// What the image's kernel says.
+    pub fn chmod(&self, mode: u32) -> drupe::Result<()> {
         let permissions = Permissions::from_mode(mode);
         match self.within {
             Some((dir, name)) => dir.set_permissions_of(name, permissions),
@@ -44,14 +46,23 @@ impl Node<'_> {
     }
 
     /// Sets owners, not those of what a symbolic link leads to.
-    pub(crate) fn lchown(&self, uid: Option<u32>, gid: Option<u32>) -> drupe::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// What the image's kernel says.
+    pub fn lchown(&self, uid: Option<u32>, gid: Option<u32>) -> drupe::Result<()> {
         match self.within {
             Some((dir, name)) => dir.chown_of(name, uid, gid),
             None => self.mount.lchown(self.path, uid, gid),
         }
     }
 
-    pub(crate) fn remove(&self) -> drupe::Result<()> {
+    /// Removes it; a directory must be empty.
+    ///
+    /// # Errors
+    ///
+    /// What the image's kernel says.
+    pub fn remove(&self) -> drupe::Result<()> {
         match (self.within, self.metadata.is_dir()) {
             (Some((dir, name)), true) => dir.remove_dir(name),
             (Some((dir, name)), false) => dir.remove_file(name),
@@ -60,7 +71,12 @@ impl Node<'_> {
         }
     }
 
-    pub(crate) fn read_link(&self) -> drupe::Result<PathBuf> {
+    /// What a symbolic link leads to.
+    ///
+    /// # Errors
+    ///
+    /// What the image's kernel says.
+    pub fn read_link(&self) -> drupe::Result<PathBuf> {
         match self.within {
             Some((dir, name)) => dir.read_link(name),
             None => self.mount.read_link(self.path),
@@ -68,14 +84,23 @@ impl Node<'_> {
     }
 
     /// Opens it for reading; for regular files.
-    pub(crate) fn open(&self) -> drupe::Result<File> {
+    ///
+    /// # Errors
+    ///
+    /// What the image's kernel says.
+    pub fn open(&self) -> drupe::Result<File> {
         match self.within {
             Some((dir, name)) => dir.open(name),
             None => self.mount.open(self.path),
         }
     }
 
-    pub(crate) fn open_dir(&self) -> drupe::Result<Dir> {
+    /// Opens a directory.
+    ///
+    /// # Errors
+    ///
+    /// What the image's kernel says.
+    pub fn open_dir(&self) -> drupe::Result<Dir> {
         match self.within {
             Some((dir, name)) => dir.open_dir(name),
             None => self.mount.open_dir(self.path),
@@ -83,7 +108,11 @@ impl Node<'_> {
     }
 
     /// Extended attributes with their values.
-    pub(crate) fn xattrs(&self) -> drupe::Result<Vec<(OsString, Vec<u8>)>> {
+    ///
+    /// # Errors
+    ///
+    /// What the image's kernel says.
+    pub fn xattrs(&self) -> drupe::Result<Vec<(OsString, Vec<u8>)>> {
         match self.within {
             Some((dir, name)) => dir.xattrs_of(name),
             None => {
@@ -98,7 +127,7 @@ impl Node<'_> {
     }
 
     /// Its name, or all of the path at the top.
-    pub(crate) fn name(&self) -> &OsStr {
+    pub fn name(&self) -> &OsStr {
         match self.within {
             Some((_, name)) => name,
             None => self.path.as_os_str(),
@@ -108,55 +137,65 @@ impl Node<'_> {
 
 /// Why a visit ends early.
 #[derive(Debug)]
-pub(crate) enum Stop {
-    /// This file's fault: there is a line about it, and the walk goes on.
+pub enum Stop<E> {
+    /// This file's fault: it is told, and the walk goes on, unless no other file can be
+    /// visited either ([`Error::is_fatal`]).
     File(Error),
     /// The walk's end.
-    All(Failure),
+    All(E),
 }
 
-impl From<drupe::Error> for Stop {
-    fn from(error: drupe::Error) -> Stop {
+impl<E> From<drupe::Error> for Stop<E> {
+    fn from(error: drupe::Error) -> Stop<E> {
         Stop::File(error.into())
     }
 }
 
-impl From<Error> for Stop {
-    fn from(failed: Error) -> Stop {
-        Stop::File(failed)
+impl<E> From<Error> for Stop<E> {
+    fn from(error: Error) -> Stop<E> {
+        Stop::File(error)
     }
 }
 
-/// Of what is written to standard output.
-impl From<std::io::Error> for Stop {
-    fn from(error: std::io::Error) -> Stop {
+/// Of what the visitor writes its findings to.
+impl<E: From<std::io::Error>> From<std::io::Error> for Stop<E> {
+    fn from(error: std::io::Error) -> Stop<E> {
         Stop::All(error.into())
     }
 }
 
-pub(crate) trait Visitor {
+/// What meets the files of a [`Walk`].
+pub trait Visitor {
+    /// What ends the walk early.
+    type Error: From<Error>;
+
     /// Meets a file, and says whether to go into it if it is a directory.
-    fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop>;
+    ///
+    /// # Errors
+    ///
+    /// What [`Stop`] says.
+    fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop<Self::Error>>;
 
     /// Whether an entry of a directory is to be visited.
     fn lists(&self, _entry: &DirEntry) -> bool {
         true
     }
 
-    /// All in a directory has been visited.
-    fn leave(&mut self, _node: &Node<'_>) -> Result<(), Stop> {
+    /// All in a directory has been visited. Not called for one that could not be read.
+    ///
+    /// # Errors
+    ///
+    /// What [`Stop`] says.
+    fn leave(&mut self, _node: &Node<'_>) -> Result<(), Stop<Self::Error>> {
         Ok(())
     }
 }
 
-/// How to walk.
-pub(crate) struct Walk<'a> {
-    mount: &'a Mount,
-    top: &'a ImagePath,
-    signals: &'a Signals,
-    report: &'a mut Report,
-    /// In front of paths in messages.
-    label: String,
+/// A walk through a tree in an image.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "it has to be run"]
+pub struct Walk<'a> {
+    top: &'a ImageLocation,
     follow_top: bool,
 }
 
@@ -173,55 +212,80 @@ struct Level {
 
 impl<'a> Walk<'a> {
     /// From `top`; if that is a symbolic link, from what it leads to.
-    pub(crate) fn new(
-        mount: &'a Mount,
-        top: &'a ImagePath,
-        signals: &'a Signals,
-        report: &'a mut Report,
-    ) -> Walk<'a> {
+    pub fn new(top: &'a ImageLocation) -> Walk<'a> {
         Walk {
-            mount,
             top,
-            signals,
-            report,
-            label: top.volume.label(),
             follow_top: true,
         }
     }
 
     /// A symbolic link at the top is itself.
-    pub(crate) fn nofollow(mut self) -> Walk<'a> {
+    pub fn nofollow(mut self) -> Walk<'a> {
         self.follow_top = false;
         self
     }
 
     /// Visits the top and all below it, entries in the order of their names.
-    pub(crate) fn run(mut self, visitor: &mut impl Visitor) -> Result<(), Failure> {
-        let path = self.top.path.clone();
-        let metadata = match self.follow_top {
-            true => self.mount.metadata(&path),
-            false => self.mount.symlink_metadata(&path),
+    ///
+    /// What cannot be done of a file is told to `progress` and counted in the
+    /// [`Outcome`]; the rest is done.
+    ///
+    /// # Errors
+    ///
+    /// What the visitor ends the walk with, an error after which no other file can be
+    /// visited ([`Error::is_fatal`]), or `interrupt` ([`Error::is_interrupted`]).
+    pub fn run<V: Visitor>(
+        self,
+        visitor: &mut V,
+        interrupt: &Interrupt,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, V::Error> {
+        let mut walking = Walking {
+            top: self.top,
+            visitor,
+            interrupt,
+            progress,
+            outcome: Outcome::default(),
+        };
+        walking.run(self.follow_top)?;
+        Ok(walking.outcome)
+    }
+}
+
+/// A walk that is under way.
+struct Walking<'a, V> {
+    top: &'a ImageLocation,
+    visitor: &'a mut V,
+    interrupt: &'a Interrupt,
+    progress: &'a dyn Progress,
+    outcome: Outcome,
+}
+
+impl<V: Visitor> Walking<'_, V> {
+    fn run(&mut self, follow_top: bool) -> Result<(), V::Error> {
+        let ImageLocation { mount, path, .. } = self.top;
+        let metadata = match follow_top {
+            true => mount.metadata(path),
+            false => mount.symlink_metadata(path),
         };
         let metadata = match metadata {
             Ok(metadata) => metadata,
-            Err(error) => return self.problem(&path, error.into()),
+            Err(error) => return self.problem(path, error.into()),
         };
-        let mut at = path;
+        let mut at = path.clone();
         let mut stack: Vec<Level> = Vec::new();
-        if let Some(level) = self.meet(None, &at, metadata, OsString::new(), 0, true, visitor)? {
+        if let Some(level) = self.meet(None, &at, metadata, OsString::new(), 0, true)? {
             stack.push(level);
         }
         while let Some(level) = stack.last_mut() {
-            self.signals.check()?;
+            self.interrupt.check("visit")?;
             if let Some(name) = level.entries.pop() {
                 let last = level.entries.is_empty();
                 at.push(&name);
                 let depth = stack.len();
                 let dir = &stack[depth - 1].dir;
                 let met = match dir.symlink_metadata(&name) {
-                    Ok(metadata) => {
-                        self.meet(Some(dir), &at, metadata, name, depth, last, visitor)?
-                    }
+                    Ok(metadata) => self.meet(Some(dir), &at, metadata, name, depth, last)?,
                     Err(error) => {
                         self.problem(&at, error.into())?;
                         None
@@ -238,14 +302,14 @@ impl<'a> Walk<'a> {
             };
             // Removed only now: an open directory can be, too.
             let node = Node {
-                mount: self.mount,
+                mount: &self.top.mount,
                 within: stack.last().map(|above| (&above.dir, &*left.name)),
                 path: &at,
                 metadata: &left.metadata,
                 depth: stack.len(),
                 last: left.last,
             };
-            let done = visitor.leave(&node);
+            let done = self.visitor.leave(&node);
             self.settle(&at, done)?;
             if !stack.is_empty() {
                 at.pop();
@@ -255,7 +319,6 @@ impl<'a> Walk<'a> {
     }
 
     /// Visits one file; a directory to go into is returned.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a node")]
     fn meet(
         &mut self,
         dir: Option<&Dir>,
@@ -264,17 +327,16 @@ impl<'a> Walk<'a> {
         name: OsString,
         depth: usize,
         last: bool,
-        visitor: &mut impl Visitor,
-    ) -> Result<Option<Level>, Failure> {
+    ) -> Result<Option<Level>, V::Error> {
         let node = Node {
-            mount: self.mount,
+            mount: &self.top.mount,
             within: dir.map(|dir| (dir, &*name)),
             path,
             metadata: &metadata,
             depth,
             last,
         };
-        let enter = match visitor.visit(&node) {
+        let enter = match self.visitor.visit(&node) {
             Ok(enter) => enter && metadata.is_dir(),
             Err(stop) => {
                 self.settle(path, Err(stop))?;
@@ -289,7 +351,7 @@ impl<'a> Walk<'a> {
             let mut entries = Vec::new();
             for entry in dir.read_dir()? {
                 let entry = entry?;
-                if visitor.lists(&entry) {
+                if self.visitor.lists(&entry) {
                     entries.push(entry.file_name());
                 }
             }
@@ -311,32 +373,23 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn settle(&mut self, path: &Path, result: Result<(), Stop>) -> Result<(), Failure> {
+    fn settle(&mut self, path: &Path, result: Result<(), Stop<V::Error>>) -> Result<(), V::Error> {
         match result {
             Ok(()) => Ok(()),
-            Err(Stop::File(failed)) => self.problem(path, failed),
-            Err(Stop::All(failure)) => Err(failure),
+            Err(Stop::File(error)) => self.problem(path, error),
+            Err(Stop::All(error)) => Err(error),
         }
     }
 
-    /// A line about a file, or the end of the walk.
-    fn problem(&mut self, path: &Path, failed: Error) -> Result<(), Failure> {
-        let fatal = failed.is_fatal();
-        let problem = failed.at(format!("{}:{}", self.label, path.display()));
+    /// Tells of a file, or ends the walk.
+    fn problem(&mut self, path: &Path, error: Error) -> Result<(), V::Error> {
+        let fatal = error.is_fatal();
+        let error = error.at(format!("{}:{}", self.top.label, path.display()));
         if fatal {
-            return Err(problem.into());
+            return Err(error.into());
         }
-        self.report.error(&problem.to_string());
+        self.progress.error(&error);
+        self.outcome.errors += 1;
         Ok(())
-    }
-}
-
-/// The directory that a path is in, open, and its last name, or why not: for
-/// commands that make or remove names.
-pub(crate) fn open_parent(mount: &Mount, path: &Path) -> drupe::Result<Dir> {
-    let dir = parent(path);
-    match dir.as_os_str().is_empty() {
-        true => mount.open_dir("/"),
-        false => mount.open_dir(dir),
     }
 }

@@ -1,12 +1,12 @@
 //! Instance memory that the program can use.
 
+use super::Machine;
 use crate::error::Error;
-use crate::machine::Machine;
 use crate::memory::lent::{Borrower, Loan};
 use crate::thread::deadline::without_deadline;
 use drupe_abi::op;
 use std::iter;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::slice;
 use std::sync::Arc;
 
@@ -30,8 +30,81 @@ unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
 
+impl Machine {
+    /// Allocates `len` bytes of kernel memory: calls that pin pages (direct I/O,
+    /// `MSG_ZEROCOPY`, `vmsplice(2)`, the rings and fixed buffers of io_uring)
+    /// cannot use the program's own.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when there is no contiguous piece.
+    pub fn buffer(self: &Arc<Self>, len: usize) -> Result<Buffer, Error> {
+        Buffer::new(Arc::clone(self), len)
+    }
+
+    /// `pread(2)` of `fd` into `buffer[range]`; works with `O_DIRECT`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    ///
+    /// # Panics
+    ///
+    /// When `range` is not in the buffer, or the buffer another kernel's.
+    pub fn pread(
+        &self,
+        fd: i32,
+        buffer: &mut Buffer,
+        range: Range<usize>,
+        offset: u64,
+    ) -> Result<usize, Error> {
+        buffer.assert_of(self);
+        let piece = &mut buffer[range];
+        let args = [
+            fd as u64,
+            piece.as_mut_ptr() as u64,
+            piece.len() as u64,
+            offset,
+            0,
+            0,
+        ];
+        // SAFETY: the piece is kernel memory, and borrowed for the call.
+        unsafe { self.request(op::PREAD, args) }
+    }
+
+    /// `pwrite(2)` to `fd` from `buffer[range]`; works with `O_DIRECT`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    ///
+    /// # Panics
+    ///
+    /// When `range` is not in the buffer, or the buffer another kernel's.
+    pub fn pwrite(
+        &self,
+        fd: i32,
+        buffer: &Buffer,
+        range: Range<usize>,
+        offset: u64,
+    ) -> Result<usize, Error> {
+        buffer.assert_of(self);
+        let piece = &buffer[range];
+        let args = [
+            fd as u64,
+            piece.as_ptr() as u64,
+            piece.len() as u64,
+            offset,
+            0,
+            0,
+        ];
+        // SAFETY: the piece is kernel memory, and borrowed for the call.
+        unsafe { self.request(op::PWRITE, args) }
+    }
+}
+
 impl Buffer {
-    pub(crate) fn new(machine: Arc<Machine>, len: usize) -> Result<Buffer, Error> {
+    fn new(machine: Arc<Machine>, len: usize) -> Result<Buffer, Error> {
         // SAFETY: the argument is a number.
         let address =
             unsafe { machine.request(op::PAGES_ALLOC, [len.max(1) as u64, 0, 0, 0, 0, 0])? };
@@ -50,7 +123,7 @@ impl Buffer {
         })
     }
 
-    pub(crate) fn assert_of(&self, machine: &Machine) {
+    fn assert_of(&self, machine: &Machine) {
         assert!(
             std::ptr::eq(Arc::as_ptr(&self.machine), machine),
             "a buffer of another kernel"

@@ -1,0 +1,184 @@
+//! A kernel as its owner sees it: [`Machine`].
+//!
+//! - `buffer.rs`: memory of the kernel's that the program can use.
+//! - `link.rs`: network links.
+//! - `watch.rs`: call backs for files that become ready.
+
+mod buffer;
+mod link;
+mod watch;
+
+pub use buffer::Buffer;
+pub use watch::Watch;
+
+use crate::boot;
+use crate::config::Config;
+use crate::devices::disks::{self, DiskId};
+use crate::error::Error;
+use crate::instance::Instance;
+use crate::thread::interrupt::Interrupter;
+use crate::thread::{context, deferred};
+use drupe_abi::{Crash, op};
+use drupe_host::disk::Disk;
+use std::sync::Arc;
+
+/// A running kernel. Any thread may use it; dropping it halts the kernel.
+#[derive(Debug)]
+pub struct Machine {
+    pub(crate) kernel: Arc<Instance>,
+}
+
+impl Machine {
+    /// Boots a kernel.
+    ///
+    /// Its root is an empty tmpfs; nothing else is mounted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Boot`] when memory or threads cannot be had, or the host has no
+    /// clock or random numbers, [`Error::Dead`]
+    /// when the kernel panics while it boots.
+    pub fn boot(config: Config) -> Result<Arc<Machine>, Error> {
+        let kernel = boot::boot(config)?;
+        Ok(Arc::new(Machine { kernel }))
+    }
+
+    /// Makes one system call on the calling thread's own task: number `nr` of
+    /// the generic table (`include/uapi/asm-generic/unistd.h`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Errno`] with what the call returned, else why it could not be
+    /// made.
+    ///
+    /// # Safety
+    ///
+    /// What the call reads or writes through its arguments, until it returns,
+    /// must be the caller's. (A pointer to nothing is fine: `EFAULT`.)
+    #[inline]
+    pub unsafe fn syscall(&self, nr: usize, args: [usize; 6]) -> Result<usize, Error> {
+        let mut nr = nr as u64;
+        if nr >= op::BOOT {
+            // Not a system call, and no business of the caller's: `ENOSYS`.
+            nr = u64::MAX;
+        }
+        // SAFETY: passed on.
+        unsafe { self.request(nr, args.map(|arg| arg as u64)) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Machine::syscall`].
+    #[inline]
+    pub(crate) unsafe fn request(&self, nr: u64, args: [u64; 6]) -> Result<usize, Error> {
+        // SAFETY: passed on.
+        unsafe { self.kernel.request(nr, args) }
+    }
+
+    /// What interrupts the calling thread's calls into this kernel.
+    ///
+    /// # Errors
+    ///
+    /// Why the thread cannot make calls here.
+    pub fn interrupter(&self) -> Result<Interrupter, Error> {
+        Ok(Interrupter {
+            kernel: Arc::downgrade(&self.kernel),
+            task: context().find_task(&self.kernel)?,
+        })
+    }
+
+    /// Adds a disk. On return its partitions have been read.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a geometry that cannot be, `ENOSPC` when there are 26 disks,
+    /// or what the kernel says.
+    pub fn add_disk(&self, disk: Arc<dyn Disk>) -> Result<DiskId, Error> {
+        self.kernel.check_forked()?;
+        let [size, block_size, flags] = disks::describe(&*disk)?;
+        let id = self.kernel.disks.insert(disk)?;
+        let args = [id.0.into(), size, block_size, flags, 0, 0];
+        // SAFETY: the arguments are numbers.
+        match unsafe { self.request(op::DISK_ADD, args) } {
+            Ok(_) => Ok(id),
+            Err(error) => {
+                self.kernel.disks.remove(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a disk.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while it is mounted or open, `ENODEV` when there is none.
+    pub fn remove_disk(&self, id: DiskId) -> Result<(), Error> {
+        // SAFETY: the arguments are numbers.
+        unsafe { self.request(op::DISK_REMOVE, [id.0.into(), 0, 0, 0, 0, 0])? };
+        self.kernel.disks.remove(id);
+        Ok(())
+    }
+
+    /// The newest part of the kernel log.
+    pub fn log(&self) -> String {
+        self.log_since(0)
+    }
+
+    /// Bytes logged so far, for [`Machine::log_since`].
+    pub fn logged(&self) -> u64 {
+        match self.kernel.is_forked() {
+            true => 0,
+            false => self.kernel.log.written(),
+        }
+    }
+
+    /// What the kernel has logged since [`Machine::logged`] was `mark`.
+    pub fn log_since(&self, mark: u64) -> String {
+        match self.kernel.is_forked() {
+            true => String::new(),
+            false => self.kernel.log.text_since(mark),
+        }
+    }
+
+    /// Whether the kernel stayed with the parent process: this one is a child of
+    /// `fork(2)`.
+    pub fn is_forked(&self) -> bool {
+        self.kernel.is_forked()
+    }
+
+    /// Breaks the kernel, to see that the program survives it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dead`], always, unless the kernel had ended before.
+    pub fn crash(&self, how: Crash) -> Result<(), Error> {
+        // SAFETY: the argument is a number.
+        unsafe { self.request(op::CRASH, [how as u64, 0, 0, 0, 0, 0])? };
+        Ok(())
+    }
+
+    /// Writes back what is dirty, and stops the kernel. Calls that are blocked,
+    /// and later ones, get [`Error::Halted`]. Filesystems stay mounted: unmount
+    /// them before. Halting a halted kernel does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dead`] when the kernel had died or dies, [`Error::Reentered`],
+    /// [`Error::Forked`].
+    pub fn halt(&self) -> Result<(), Error> {
+        self.kernel.halt()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if context().is_inside() && !self.kernel.is_forked() {
+            // A thread can be in one call at a time: when that is over.
+            deferred::halt(Arc::clone(&self.kernel));
+            return;
+        }
+        // Nobody is left to hear of an error; `halt` tells.
+        let _ = self.halt();
+    }
+}

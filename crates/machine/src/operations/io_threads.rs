@@ -1,0 +1,61 @@
+//! Threads that wait for disks, so that the CPU does not.
+//!
+//! A request that may have to wait is queued (`devices/io_queue.rs`); the thread that
+//! runs the kernel goes on. When it is served, its thread raises the disk interrupt,
+//! and the kernel's handler takes it back. Threads are started when there is more
+//! work than they can take, and end with the kernel.
+
+use crate::devices::io_queue::Pending;
+use crate::instance::Instance;
+use crate::memory::lent::Borrower;
+use drupe_abi::{Io, io_op, irq};
+use std::ops::Range;
+use std::slice;
+
+/// Queues `io`. `false`: no thread can be had; the caller must serve it.
+///
+/// # Safety
+///
+/// The request is ours until it is handed back.
+pub(super) unsafe fn submit(kernel: &Instance, io: *mut Io) -> bool {
+    let start = || kernel.spawn("drupe-io", serve).is_ok();
+    let take = || {
+        // SAFETY: ours, and nobody else has it yet. A disk may change the vectors
+        // while it works with them: they are looked at now.
+        let loan = unsafe {
+            match (*io).op {
+                io_op::READ => kernel.memory.lend(Borrower::Disk, targets(&*io)),
+                _ => None,
+            }
+        };
+        Pending(io, loan)
+    };
+    kernel.io_queue.submit(start, take)
+}
+
+/// The life of a thread.
+fn serve(kernel: &Instance) {
+    while let Some(mut io) = kernel.io_queue.next() {
+        // SAFETY: pending, so ours.
+        unsafe { kernel.disks.serve(&mut *io.0) };
+        if let Some(loan) = io.1.take() {
+            kernel.memory.end_loan(loan);
+        }
+        kernel.io_queue.complete(io);
+        kernel.vcpu().interrupt(irq::DISK);
+    }
+}
+
+/// The addresses that a read fills.
+///
+/// # Safety
+///
+/// The vectors of `io` are valid while the result lives.
+unsafe fn targets(io: &Io) -> impl Iterator<Item = Range<usize>> {
+    // SAFETY: as promised.
+    let vectors = unsafe { slice::from_raw_parts(io.iov, io.iov_count as usize) };
+    vectors.iter().map(|vector| {
+        let start = vector.base.addr();
+        start..start + vector.len as usize
+    })
+}
