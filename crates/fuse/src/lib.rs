@@ -20,7 +20,7 @@
 //! - `handles`: files and directories that are open.
 //! - `caller`: in whose name a request is done.
 //! - `workers`: threads for what takes long.
-//! - [`Keeper`] (`keeper`): a process that mounts for one that may not; [`unmount`]: has
+//! - [`Keeper`] (`keeper`): a process that mounts for one that may not; [`unmount()`]: has
 //!   it tell how the mount ended.
 //!
 //! **The host's kernel checks permissions** (`default_permissions`, POSIX ACLs):
