@@ -30,7 +30,7 @@ mod qcow2;
 mod vhdx;
 mod vmdk;
 
-pub use drupe_host::disk::{attached_loop, lock_holder};
+pub use drupe_host::disk::{attached_loop, is_locked, lock_holder};
 pub use error::{Error, Result};
 pub use files::files;
 pub use format::Format;

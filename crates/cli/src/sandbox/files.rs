@@ -66,9 +66,13 @@ pub(super) fn confine(uses: &Uses, backing: bool) -> Result<bool> {
             rules.allow(&file, write | ioctls(&file))?;
         }
     }
-    for image in uses.images() {
+    let read = uses.read_images.iter().map(|image| (image, true));
+    let written = uses.write_images.iter().map(|image| (image, false));
+    for (image, read_only) in read.chain(written) {
         // That another process uses an image is an error that names the process.
-        if let Some(holder) = drupe::lock_holder(image) {
+        if drupe::is_locked(image, read_only)
+            && let Some(holder) = drupe::lock_holder(image)
+        {
             rules.allow(Path::new("/proc/locks"), AccessFs::ReadFile.into())?;
             let name = format!("/proc/{}/comm", holder.pid);
             rules.allow(Path::new(&name), AccessFs::ReadFile.into())?;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use faulty::{DiskOp, Fault, Faults, FaultyDisk};
 pub use file::FileDisk;
 pub use harm::Harm;
-pub use image_file::{ImageFile, LockHolder, attached_loop, lock_holder};
+pub use image_file::{ImageFile, LockHolder, attached_loop, is_locked, lock_holder};
 pub use memory::MemoryDisk;
 pub use recording::{Loss, Record, RecordingDisk};
 
