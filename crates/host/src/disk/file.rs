@@ -6,6 +6,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv, preadv2, pwritev2};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes that are written by the thread that runs the kernel, rather than by
 /// another one beside it: fewer take less time than telling the other.
@@ -21,6 +22,10 @@ const MAX_AT_ONCE: usize = 256 << 10;
 pub struct FileDisk {
     image: ImageFile,
     geometry: Geometry,
+    /// The host's filesystem cannot tell whether a read would wait, as tmpfs cannot.
+    reads_cannot_tell: AtomicBool,
+    /// The same of writes, as of ext4.
+    writes_cannot_tell: AtomicBool,
 }
 
 impl FileDisk {
@@ -52,7 +57,12 @@ impl FileDisk {
             read_only,
             discard: image.is_regular() && !read_only,
         };
-        FileDisk { image, geometry }
+        FileDisk {
+            image,
+            geometry,
+            reads_cannot_tell: AtomicBool::new(false),
+            writes_cannot_tell: AtomicBool::new(false),
+        }
     }
 
     fn file(&self) -> &File {
@@ -82,12 +92,17 @@ impl Disk for FileDisk {
     }
 
     fn read_cached(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
+        if self.reads_cannot_tell.load(Ordering::Relaxed) {
+            return self.read_at(buffers, offset).map(|()| true);
+        }
         let wanted: usize = buffers.iter().map(|buffer| buffer.len()).sum();
         match preadv2(self.file(), buffers, offset, ReadWriteFlags::NOWAIT) {
             Ok(n) => Ok(n == wanted),
             Err(Errno::AGAIN | Errno::INTR) => Ok(false),
-            // A filesystem of the host that cannot tell.
-            Err(Errno::OPNOTSUPP) => self.read_at(buffers, offset).map(|()| true),
+            Err(Errno::OPNOTSUPP) => {
+                self.reads_cannot_tell.store(true, Ordering::Relaxed);
+                self.read_cached(buffers, offset)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -119,12 +134,17 @@ impl Disk for FileDisk {
         if wanted > MAX_AT_ONCE {
             return Ok(false);
         }
+        if self.writes_cannot_tell.load(Ordering::Relaxed) {
+            return self.write_at(buffers, offset, false).map(|()| true);
+        }
         self.image.check_not_cut()?;
         match pwritev2(self.file(), buffers, offset, ReadWriteFlags::NOWAIT) {
             Ok(n) => Ok(n == wanted),
             Err(Errno::AGAIN | Errno::INTR) => Ok(false),
-            // A filesystem of the host that cannot tell.
-            Err(Errno::OPNOTSUPP) => self.write_at(buffers, offset, false).map(|()| true),
+            Err(Errno::OPNOTSUPP) => {
+                self.writes_cannot_tell.store(true, Ordering::Relaxed);
+                self.write_cached(buffers, offset)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -317,11 +317,17 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             })
     }
 
+    /// Whether the directory was made by this copy, so that nothing of others' is in it.
+    fn is_new(&self) -> bool {
+        let level = self.stack.last();
+        level.is_some_and(|level| matches!(level.origin, Origin::Made { .. }))
+    }
+
     /// A device or FIFO of the host is written into. `None`: there is none of that
     /// name, or nobody wants a copy any more.
     fn open_node(&self, name: &OsStr) -> Result<Option<D::File>> {
         let dir = self.dir();
-        if D::WORLD != World::Host {
+        if D::WORLD != World::Host || self.is_new() {
             return Ok(None);
         }
         match dir.stat_of(name) {
