@@ -68,7 +68,8 @@ Commands that read open images read-only and never change them.";
 pub(crate) enum Sandbox {
     // What an empty DRUPE_SANDBOX says.
     #[value(alias = "")]
-    /// All commands but shell, script, mount and run, as far as the host has the means
+    /// All commands but shell, script and run, as far as the host has the means; of mount,
+    /// all but a second process that mounts and unmounts
     Auto,
     /// Like auto, but fail where the host lacks the means
     Always,
@@ -118,8 +119,9 @@ pub(crate) struct Global {
 
     /// Replay the journal of a dirty image in memory
     ///
-    /// For images that are only read, which stay as they are. Without it, an image that
-    /// was not unmounted cleanly is an error.
+    /// For commands that only read, and leave the image as it is: without this, one that
+    /// was not unmounted cleanly is an error. Commands that write to an image replay its
+    /// journal in it.
     #[arg(long, global = true, help_heading = IMAGES)]
     pub(crate) replay: bool,
 
@@ -210,12 +212,14 @@ pub(crate) enum Command {
     /// Print files
     Cat(Cat),
     /// Copy files into an image, out of one, or between two
+    #[command(override_usage = "drupe cp [OPTIONS] SOURCE... DEST")]
     Cp(Cp),
     /// Show files as a tree
     Tree(Tree),
     /// Show the status of files: type, size, owner, times, attributes
     Stat(Stat),
     /// Rename files
+    #[command(override_usage = "drupe mv [OPTIONS] SOURCE... DEST")]
     Mv(Mv),
     /// Remove files
     Rm(Rm),
@@ -252,8 +256,10 @@ pub(crate) enum Command {
     /// Read all of an image, and show the kernel's complaints about it
     CheckLog(CheckLog),
     /// Type several of these commands, with the image kept open
+    #[command(after_long_help = shell::NOTES)]
     Shell(Shell),
     /// Run several of these commands from a file, with one kernel
+    #[command(after_long_help = shell::NOTES)]
     Script(Script),
     /// Print shell completions
     Completions(Completions),

@@ -14,6 +14,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -121,7 +122,13 @@ fn check_directory(dir: &Path) -> Result<(), Error> {
         return Err(failed("is not a directory".into()));
     }
     if dir.read_dir().map_err(failed_io)?.next().is_some() {
-        return Err(failed("is not empty; mount on an empty directory".into()));
+        let above = dir.join("..").metadata();
+        return Err(failed(
+            match above.is_ok_and(|above| above.dev() != metadata.dev()) {
+                true => "something is mounted there already".into(),
+                false => "is not empty; mount on an empty directory".into(),
+            },
+        ));
     }
     Ok(())
 }

@@ -7,6 +7,15 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use super::Command;
 
+pub(crate) const NOTES: &str = "\
+Paths are of the image, from the current directory, which begins at the image that
+is named. host:PATH is a path of the host, IMAGE:/PATH one of another image. In a
+script without --image, paths are as on the command line: IMAGE[@PART]:/PATH, or
+of the host. There are no wildcards: `find` does that.
+
+Besides drupe's commands: cd, pwd, lcd and lpwd (of the host), put and get (cp into
+the image, and out), help, exit; !COMMAND runs a command of the host.";
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Shell {
     /// Image to begin in: IMAGE[@PART][:/DIRECTORY]

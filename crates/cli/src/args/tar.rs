@@ -19,8 +19,8 @@ enum Compress {
 pub(crate) struct Tar {
     /// Write the archive to FILE of the host instead of standard output
     ///
-    /// A suffix such as .gz compresses it. An existing file is replaced when the
-    /// archive is complete.
+    /// It is compressed by its suffix: .gz, .tgz, .zst, .tzst, .xz, .txz. An existing
+    /// file is replaced when the archive is complete.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 

@@ -15,7 +15,14 @@ pub(crate) fn create(context: &mut Context<'_>, command: &Tar) -> Result<ExitCod
     let source = context.path(&command.path)?;
     let compression = match (command.compression(), &command.file) {
         (Some(compression), _) => compression,
-        (None, Some(file)) => Compression::of_name(file.as_os_str()),
+        (None, Some(file)) => Compression::of_name(file.as_os_str()).map_err(|suffix| {
+            let message = format!(
+                "{}: archives are not compressed as {suffix} says: use .gz, .zst or .xz, or \
+                 --compress",
+                file.display()
+            );
+            Failure::usage(message)
+        })?,
         (None, None) => Compression::None,
     };
     let options = ArchiveOptions {

@@ -49,6 +49,10 @@ fn one(dir: &Path) -> Result<(), Failure> {
         None => Err(Failure::new(
             ExitCode::Image,
             anyhow!("the process that served it died before the image was clean").context(named()),
+        )
+        .with_hint(
+            "what fsync has acknowledged is there: the next command that writes to the image \
+             replays its journal, and --replay reads it",
         )),
     }
 }

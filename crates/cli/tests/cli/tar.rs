@@ -336,6 +336,12 @@ fn broken_archives() -> Outcome {
         "one\n",
         "half a file is worse than none"
     );
+    let line = place.fails(2, &strings(&["tar", "-f", "new.tar.bz2", "d.img:/"]))?;
+    assert!(
+        line.contains("new.tar.bz2") && line.contains(".bz2 says"),
+        "{line}"
+    );
+    assert!(!place.path("new.tar.bz2").exists());
     let line = place.fails(1, &strings(&["untar", "-f", "none", "d.img:/"]))?;
     assert!(line.contains("cannot open none"), "{line}");
     let line = place.fails(1, &strings(&["untar", "-f", "good.tar", "d.img:/none"]))?;

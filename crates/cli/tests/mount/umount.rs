@@ -37,6 +37,11 @@ fn what_is_in_use_stays() -> Outcome {
     let image = EXT4.image(&place)?;
     let mounted = Mounted::new(&place, &image, &[])?;
     let mut file = File::create(mounted.path("file"))?;
+    let line = place.fails(1, &["mount", "ext4.img", "mnt-ext4"])?;
+    assert!(
+        line.contains("mnt-ext4: something is mounted there already"),
+        "{line}"
+    );
     let line = place.fails(1, &["umount", "mnt-ext4"])?;
     assert!(line.contains("mnt-ext4: is in use"), "{line}");
     file.write_all(b"still mounted")?;
@@ -75,6 +80,7 @@ fn a_process_that_has_died() -> Outcome {
     assert_eq!(error.raw_os_error(), Some(libc::ENOTCONN));
     let line = place.fails(3, &["umount", "mnt-ext4"])?;
     assert!(line.contains("died before the image was clean"), "{line}");
+    assert!(line.contains("hint: what fsync has acknowledged"), "{line}");
     assert_eq!(fs::read_dir(&mounted.dir)?.count(), 0);
     let line = place.fails(1, &["umount", "mnt-ext4"])?;
     assert!(line.contains("nothing that drupe"), "{line}");

@@ -21,18 +21,45 @@ pub enum Compression {
     Xz,
 }
 
+/// Suffixes of compressed files; `None`: with what there is no code for here.
+const SUFFIXES: &[(&str, Option<Compression>)] = &[
+    (".gz", Some(Compression::Gzip)),
+    (".tgz", Some(Compression::Gzip)),
+    (".taz", Some(Compression::Gzip)),
+    (".zst", Some(Compression::Zstd)),
+    (".tzst", Some(Compression::Zstd)),
+    (".xz", Some(Compression::Xz)),
+    (".txz", Some(Compression::Xz)),
+    (".bz2", None),
+    (".tbz", None),
+    (".tbz2", None),
+    (".tz2", None),
+    (".lz", None),
+    (".lz4", None),
+    (".lzma", None),
+    (".tlz", None),
+    (".lzo", None),
+    (".Z", None),
+    (".taZ", None),
+    (".br", None),
+    (".7z", None),
+    (".zip", None),
+];
+
 impl Compression {
     /// By the suffix of a file's name.
-    pub fn of_name(name: &OsStr) -> Compression {
-        let suffix = |suffixes: &[&str]| {
-            let found = |suffix: &&str| name.as_bytes().ends_with(suffix.as_bytes());
-            suffixes.iter().any(found)
-        };
-        match () {
-            () if suffix(&[".gz", ".tgz", ".taz"]) => Compression::Gzip,
-            () if suffix(&[".zst", ".tzst"]) => Compression::Zstd,
-            () if suffix(&[".xz", ".txz"]) => Compression::Xz,
-            () => Compression::None,
+    ///
+    /// # Errors
+    ///
+    /// The suffix, if it is that of another program's compression.
+    pub fn of_name(name: &OsStr) -> Result<Compression, &'static str> {
+        let found = SUFFIXES
+            .iter()
+            .find(|(suffix, _)| name.as_bytes().ends_with(suffix.as_bytes()));
+        match found {
+            Some((_, Some(compression))) => Ok(*compression),
+            Some((suffix, None)) => Err(suffix),
+            None => Ok(Compression::None),
         }
     }
 }
@@ -125,7 +152,7 @@ mod tests {
             ("a.tar.zst", Compression::Zstd),
             ("a.tar.xz", Compression::Xz),
         ] {
-            assert_eq!(Compression::of_name(OsStr::new(name)), compression);
+            assert_eq!(Compression::of_name(OsStr::new(name)), Ok(compression));
             let mut bytes = Vec::new();
             let mut out = Compressor::new(compression, &mut bytes).expect("a compressor");
             out.write_all(b"contents").expect("memory");
@@ -135,6 +162,7 @@ mod tests {
             reader.read_to_end(&mut back).expect("the contents");
             assert_eq!(back, b"contents", "{name}");
         }
+        assert_eq!(Compression::of_name(OsStr::new("a.tar.bz2")), Err(".bz2"));
         assert!(reader(&b"BZh91"[..]).is_err());
         assert!(reader(&b""[..]).is_ok());
     }
