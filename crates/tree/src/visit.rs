@@ -7,6 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -208,6 +209,15 @@ struct Level {
     metadata: Metadata,
     name: OsString,
     last: bool,
+    /// How long the path of the directory above is.
+    above: usize,
+}
+
+/// Cuts a path. Not [`PathBuf::pop`]: that takes a `.` in it away too.
+fn cut(path: &mut PathBuf, len: usize) {
+    let mut bytes = std::mem::take(path).into_os_string().into_vec();
+    bytes.truncate(len);
+    *path = PathBuf::from(OsString::from_vec(bytes));
 }
 
 impl<'a> Walk<'a> {
@@ -281,6 +291,7 @@ impl<V: Visitor> Walking<'_, V> {
             self.interrupt.check("visit")?;
             if let Some(name) = level.entries.pop() {
                 let last = level.entries.is_empty();
+                let above = at.as_os_str().len();
                 at.push(&name);
                 let depth = stack.len();
                 let dir = &stack[depth - 1].dir;
@@ -292,8 +303,8 @@ impl<V: Visitor> Walking<'_, V> {
                     }
                 };
                 match met {
-                    Some(level) => stack.push(level),
-                    None => drop(at.pop()),
+                    Some(level) => stack.push(Level { above, ..level }),
+                    None => cut(&mut at, above),
                 }
                 continue;
             }
@@ -312,7 +323,7 @@ impl<V: Visitor> Walking<'_, V> {
             let done = self.visitor.leave(&node);
             self.settle(&at, done)?;
             if !stack.is_empty() {
-                at.pop();
+                cut(&mut at, left.above);
             }
         }
         Ok(())
@@ -365,6 +376,7 @@ impl<V: Visitor> Walking<'_, V> {
                 metadata,
                 name,
                 last,
+                above: 0,
             })),
             Err(error) => {
                 self.problem(path, error.into())?;

@@ -267,3 +267,17 @@ fn check_page(page: &Path) -> Outcome {
     });
     lint.map(drop)
 }
+
+#[test]
+fn names_are_those_that_were_given() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 16 << 20, &[])?;
+    place.ok(&["mkdir", "-p", "d.img:/a/b/c"])?;
+    let found = place.ok(&["find", "d.img:/a/."])?;
+    assert_eq!(found, "/a/.\n/a/./b\n/a/./b/c\n");
+    place.write("commands", "cd a\nfind\nls --json\n")?;
+    let said = place.ok(&["script", "-i", "d.img", "commands"])?;
+    assert!(said.starts_with("/a\n/a/b\n/a/b/c\n"), "{said}");
+    assert!(said.contains(r#""path":"/a/b""#), "{said}");
+    Ok(())
+}

@@ -73,7 +73,8 @@ fn run_line(context: &mut Context<'_>, line: &[u8]) -> Result<Done, Failure> {
         && error.kind() == ErrorKind::MissingRequiredArgument
         && HERE.iter().any(|name| words[0] == *name)
     {
-        words.push(OsString::from("."));
+        let here = context.here.as_ref();
+        words.push(here.map_or_else(|| ".".into(), |here| here.path.clone().into()));
         parsed = Line::try_parse_from(&words);
     }
     let line = match parsed {
