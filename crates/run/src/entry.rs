@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::call::Call;
 use crate::listening::Listening;
 use crate::messages::Messages;
-use crate::side::{Ready, Side, Tools, Turn};
+use crate::pair_state::{PairState, Ready, Tools, Turn};
 use crate::socket::Socket;
 use crate::stream::Stream;
 
@@ -27,7 +27,7 @@ pub(crate) enum State {
 /// One socket of the program.
 pub(crate) struct Entry {
     pub(crate) socket: Socket,
-    pub(crate) side: Side,
+    pub(crate) pair: PairState,
     pub(crate) state: State,
     /// Calls that wait for it.
     pub(crate) parked: Vec<Call>,
@@ -38,9 +38,9 @@ pub(crate) struct Entry {
 impl Entry {
     /// Has the kernel tell of its readiness.
     pub(crate) fn watch(&mut self) -> Result<(), Errno> {
-        if !self.side.watched {
-            self.socket.watch(self.side.id)?;
-            self.side.watched = true;
+        if !self.pair.watched {
+            self.socket.watch(self.pair.id)?;
+            self.pair.watched = true;
         }
         Ok(())
     }
@@ -50,10 +50,10 @@ impl Entry {
         match &mut self.state {
             State::Stream(stream) => {
                 let blocking = !self.parked.is_empty();
-                stream.advance(&mut self.side, &self.socket, blocking, tools)
+                stream.advance(&mut self.pair, &self.socket, blocking, tools)
             }
-            State::Listening(listening) => listening.advance(&mut self.side, &self.socket),
-            State::Messages(messages) => messages.advance(&mut self.side, &self.socket, tools),
+            State::Listening(listening) => listening.advance(&mut self.pair, &self.socket),
+            State::Messages(messages) => messages.advance(&mut self.pair, &self.socket, tools),
         }
     }
 }
@@ -88,7 +88,7 @@ impl Table {
         if let Some(old) = self.by_number.insert(number, id) {
             self.entries.remove(&old);
         }
-        let side = Side {
+        let pair = PairState {
             id,
             number,
             ours: Some(ours),
@@ -100,7 +100,7 @@ impl Table {
         };
         self.entries.entry(id).or_insert(Entry {
             socket,
-            side,
+            pair,
             state,
             parked: Vec::new(),
             queued: false,
@@ -117,8 +117,8 @@ impl Table {
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
-        if self.by_number.get(&entry.side.number) == Some(&id) {
-            self.by_number.remove(&entry.side.number);
+        if self.by_number.get(&entry.pair.number) == Some(&id) {
+            self.by_number.remove(&entry.pair.number);
         }
         Some(entry)
     }

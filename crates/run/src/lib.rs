@@ -19,7 +19,7 @@
 //! - `listener`, `target`: its calls, and its memory and descriptors.
 //! - `supervisor`: the loop, and `drain`, its end; `calls`: one module for each group
 //!   of calls; `call`: one that waits; `sockets`: what calls work on.
-//! - `entry`, `side`, `stream`, `listening`, `messages`: a socket, and what its kind
+//! - `entry`, `pair`, `stream`, `listening`, `messages`: a socket, and what its kind
 //!   does.
 //! - `pair`: the two ends; `socket`: the kernel's.
 
@@ -34,9 +34,9 @@ mod listener;
 mod listening;
 mod messages;
 mod pair;
+mod pair_state;
 mod pending;
 mod program;
-mod side;
 mod signals;
 mod socket;
 mod sockets;

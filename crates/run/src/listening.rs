@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
-use crate::side::{Side, Turn};
+use crate::pair_state::{PairState, Turn};
 use crate::socket::Socket;
 
 /// Connections that wait for the program. More wait in the kernel's backlog.
@@ -23,33 +23,33 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// Accepts what there is.
-    pub(crate) fn advance(&mut self, side: &mut Side, socket: &Socket) -> Turn {
-        if side.end.hangup {
-            return match side.wire.hangup {
+    pub(crate) fn advance(&mut self, pair: &mut PairState, socket: &Socket) -> Turn {
+        if pair.end.hangup {
+            return match pair.wire.hangup {
                 // We have ended it ourselves.
                 true => Turn::Over,
                 false => Turn::Gone,
             };
         }
-        while side.wire.readable && self.queue.len() < QUEUE {
+        while pair.wire.readable && self.queue.len() < QUEUE {
             match socket.accept() {
                 Ok(connection) => {
                     self.queue.push_back(connection);
-                    announce(side);
+                    announce(pair);
                 }
                 // It was reset before we came.
                 Err(Errno::CONNABORTED) => {}
-                Err(_) => side.wire.readable = false,
+                Err(_) => pair.wire.readable = false,
             }
         }
         Turn::Done
     }
 
     /// The next connection.
-    pub(crate) fn next(&mut self, side: &mut Side, socket: &Socket) -> Result<Socket, Errno> {
+    pub(crate) fn next(&mut self, pair: &mut PairState, socket: &Socket) -> Result<Socket, Errno> {
         if self.queue.is_empty() {
-            side.wire.readable = true;
-            self.advance(side, socket);
+            pair.wire.readable = true;
+            self.advance(pair, socket);
         }
         match self.queue.pop_front() {
             Some(connection) => Ok(connection),
@@ -59,22 +59,22 @@ impl Listening {
     }
 
     /// Nobody has taken this one after all.
-    pub(crate) fn put_back(&mut self, side: &mut Side, connection: Socket) {
+    pub(crate) fn put_back(&mut self, pair: &mut PairState, connection: Socket) {
         self.queue.push_front(connection);
-        announce(side);
+        announce(pair);
     }
 
     /// It listens no more, and whoever waits for it is told.
-    pub(crate) fn end(side: &Side) {
-        if let Some(ours) = &side.ours {
+    pub(crate) fn end(pair: &PairState) {
+        if let Some(ours) = &pair.ours {
             let _ = shutdown(ours, Shutdown::Both);
         }
     }
 }
 
 /// A byte for a connection.
-fn announce(side: &Side) {
-    if let Some(ours) = &side.ours {
+fn announce(pair: &PairState) {
+    if let Some(ours) = &pair.ours {
         let _ = send(ours, b"c", SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 }

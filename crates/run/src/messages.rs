@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::pair::{cost, outstanding};
+use crate::pair_state::{PairState, Ready, Tools, Turn};
 use crate::pending::Pending;
-use crate::side::{Ready, Side, Tools, Turn};
 use crate::socket::{Address, Socket};
 
 /// Messages of one socket that are moved before others have their turn.
@@ -54,30 +54,35 @@ impl Messages {
 
     pub(crate) fn advance(
         &mut self,
-        side: &mut Side,
+        pair: &mut PairState,
         socket: &Socket,
         tools: &mut Tools<'_>,
     ) -> Turn {
-        let sent = self.send_all(side, socket, tools.buffer);
+        let sent = self.send_all(pair, socket, tools.buffer);
         match sent {
             Turn::Gone => return Turn::Gone,
             Turn::More => {
-                self.receive_all(side, socket, tools.buffer);
+                self.receive_all(pair, socket, tools.buffer);
                 return Turn::More;
             }
             _ => {}
         }
-        self.receive_all(side, socket, tools.buffer)
+        self.receive_all(pair, socket, tools.buffer)
     }
 
     /// What the program has written, to the kernel.
-    pub(crate) fn send_all(&mut self, side: &mut Side, socket: &Socket, buffer: &mut [u8]) -> Turn {
-        let Side {
+    pub(crate) fn send_all(
+        &mut self,
+        pair: &mut PairState,
+        socket: &Socket,
+        buffer: &mut [u8],
+    ) -> Turn {
+        let PairState {
             ours: Some(ours),
             end,
             wire,
             ..
-        } = side
+        } = pair
         else {
             return Turn::Done;
         };
@@ -126,28 +131,28 @@ impl Messages {
     /// What has arrived, into the pair.
     pub(crate) fn receive_all(
         &mut self,
-        side: &mut Side,
+        pair: &mut PairState,
         socket: &Socket,
         buffer: &mut [u8],
     ) -> Turn {
         let mut control = [0; CONTROL];
         for _ in 0..TURN {
             if let Some((message, arrived)) = self.held.take() {
-                if !side.end.writable {
+                if !pair.end.writable {
                     self.held = Some((message, arrived));
                     return Turn::Done;
                 }
-                self.push(side, message.as_bytes(), arrived);
+                self.push(pair, message.as_bytes(), arrived);
                 continue;
             }
-            if !side.wire.readable {
+            if !pair.wire.readable {
                 return Turn::Done;
             }
             let mut from = Address::NONE;
             let room = match self.room(socket, buffer.len()) {
                 Ok(room) => room,
                 Err(errno) => {
-                    self.receive_failed(side, errno);
+                    self.receive_failed(pair, errno);
                     continue;
                 }
             };
@@ -159,21 +164,21 @@ impl Messages {
                         flags: received.flags & !libc::MSG_CMSG_CLOEXEC,
                         cost: 0,
                     };
-                    self.push(side, &buffer[..received.len], arrived);
+                    self.push(pair, &buffer[..received.len], arrived);
                 }
-                Err(errno) => self.receive_failed(side, errno),
+                Err(errno) => self.receive_failed(pair, errno),
             }
         }
         Turn::More
     }
 
-    fn receive_failed(&mut self, side: &mut Side, errno: Errno) {
+    fn receive_failed(&mut self, pair: &mut PairState, errno: Errno) {
         match errno {
-            Errno::AGAIN => side.wire.readable = false,
+            Errno::AGAIN => pair.wire.readable = false,
             // Such as that nobody listens where the last one went.
             errno => {
                 self.error = Some(errno);
-                side.wire.readable = !side.wire.hangup;
+                pair.wire.readable = !pair.wire.hangup;
             }
         }
     }
@@ -188,8 +193,8 @@ impl Messages {
         Ok(len.min(all))
     }
 
-    fn push(&mut self, side: &mut Side, message: &[u8], mut arrived: Arrived) {
-        let Some(ours) = &side.ours else { return };
+    fn push(&mut self, pair: &mut PairState, message: &[u8], mut arrived: Arrived) {
+        let Some(ours) = &pair.ours else { return };
         self.forget_read(outstanding(ours));
         match send(ours, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(_) => {
@@ -199,7 +204,7 @@ impl Messages {
                 self.arrived.push_back(arrived);
             }
             Err(Errno::AGAIN) => {
-                side.end.writable = false;
+                pair.end.writable = false;
                 let mut pending = Pending::default();
                 pending.put(message);
                 self.held = Some((pending, arrived));
@@ -224,8 +229,8 @@ impl Messages {
     }
 
     /// What belongs to the message that is read next.
-    pub(crate) fn first(&mut self, side: &Side) -> Option<&Arrived> {
-        if let Some(ours) = &side.ours {
+    pub(crate) fn first(&mut self, pair: &PairState) -> Option<&Arrived> {
+        if let Some(ours) = &pair.ours {
             self.forget_read(outstanding(ours));
         }
         self.arrived.front()

@@ -1,4 +1,4 @@
-//! [`Pending`]: bytes that one side has given and the other not yet taken.
+//! Bytes that one side of a pair has given and the other not yet taken: [`Pending`].
 
 /// What could not be delivered at once. Without memory while there is nothing.
 #[derive(Debug, Default)]

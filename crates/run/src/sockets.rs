@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::entry::{Entry, Table};
 use crate::error::{Doing, Result};
 use crate::listener::Listener;
-use crate::side::{Side, Tools, Turn};
+use crate::pair_state::{PairState, Tools, Turn};
 use crate::socket::Net;
 use crate::target::Targets;
 
@@ -56,10 +56,10 @@ impl Sockets {
         }
     }
 
-    /// A side of a socket is readier than it was: it gets a turn.
-    pub(crate) fn ready(&mut self, id: u64, note: impl FnOnce(&mut Side)) {
+    /// One side of a socket is readier than it was: it gets a turn.
+    pub(crate) fn ready(&mut self, id: u64, note: impl FnOnce(&mut PairState)) {
         if let Some(entry) = self.table.get(id) {
-            note(&mut entry.side);
+            note(&mut entry.pair);
             enqueue(&mut self.queue, entry);
         }
     }
@@ -154,6 +154,6 @@ impl Sockets {
 fn enqueue(queue: &mut VecDeque<u64>, entry: &mut Entry) {
     if !entry.queued {
         entry.queued = true;
-        queue.push_back(entry.side.id);
+        queue.push_back(entry.pair.id);
     }
 }

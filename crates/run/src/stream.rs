@@ -9,7 +9,7 @@
 //! ```
 //!
 //! **Both directions are copied** between our end of the pair and the socket, as
-//! much as the other side takes; what it does not take at once waits in a
+//! much as the other pair takes; what it does not take at once waits in a
 //! [`Pending`], and then nothing more is read.
 //!
 //! **Ends.** The end of what the program writes is `shutdown(SHUT_WR)` of the
@@ -28,8 +28,8 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
+use crate::pair_state::{PairState, Ready, Tools, Turn};
 use crate::pending::Pending;
-use crate::side::{Ready, Side, Tools, Turn};
 use crate::socket::Socket;
 use crate::target::Targets;
 
@@ -89,73 +89,73 @@ impl Stream {
 
     pub(crate) fn advance(
         &mut self,
-        side: &mut Side,
+        pair: &mut PairState,
         socket: &Socket,
         blocking: bool,
         tools: &mut Tools<'_>,
     ) -> Turn {
         match self.phase {
-            Phase::Idle if side.end.hangup => return Turn::Gone,
+            Phase::Idle if pair.end.hangup => return Turn::Gone,
             Phase::Failed | Phase::Broken => return Turn::Over,
             Phase::Idle => return Turn::Done,
-            Phase::Connecting { .. } if side.end.hangup => return Turn::Gone,
-            Phase::Connecting { junk } if side.wire.error || side.wire.hangup => {
-                self.refused(side, junk, blocking, tools.targets);
+            Phase::Connecting { .. } if pair.end.hangup => return Turn::Gone,
+            Phase::Connecting { junk } if pair.wire.error || pair.wire.hangup => {
+                self.refused(pair, junk, blocking, tools.targets);
                 return Turn::Done;
             }
-            Phase::Connecting { junk } if side.wire.writable => {
-                self.connected(side, junk, tools.targets);
+            Phase::Connecting { junk } if pair.wire.writable => {
+                self.connected(pair, junk, tools.targets);
             }
             Phase::Connecting { .. } => return Turn::Done,
             Phase::Open => {}
         }
         let mut budget = TURN;
-        if !self.send_all(side, socket, tools, &mut budget) {
+        if !self.send_all(pair, socket, tools, &mut budget) {
             return Turn::Gone;
         }
         let mut budget_in = TURN;
-        if !self.receive_all(side, socket, tools, &mut budget_in) {
-            self.break_off(side, tools);
+        if !self.receive_all(pair, socket, tools, &mut budget_in) {
+            self.break_off(pair, tools);
             return Turn::Over;
         }
-        if self.finished && self.outbound.is_empty() && self.is_closed(&side.end) {
+        if self.finished && self.outbound.is_empty() && self.is_closed(&pair.end) {
             discard(socket, tools.buffer);
             return Turn::Gone;
         }
         let over = self.finished && self.outbound.is_empty();
         let peer_over = self.peer_finished || self.shut_read;
         match () {
-            () if side.end.hangup && over && peer_over => Turn::Over,
+            () if pair.end.hangup && over && peer_over => Turn::Over,
             () if budget == 0 || budget_in == 0 => Turn::More,
             () => Turn::Done,
         }
     }
 
     /// The connection is there.
-    pub(crate) fn connected(&mut self, side: &mut Side, junk: usize, targets: &mut Targets) {
+    pub(crate) fn connected(&mut self, pair: &mut PairState, junk: usize, targets: &mut Targets) {
         self.phase = Phase::Open;
-        side.unplug(junk, targets);
-        side.end.readable = true;
-        side.end.writable = true;
+        pair.unplug(junk, targets);
+        pair.end.readable = true;
+        pair.end.writable = true;
     }
 
     /// The connection could not be made. Who waits in connect(2) is told there,
     /// and may try again; others find the end, and ask for the error.
     pub(crate) fn refused(
         &mut self,
-        side: &mut Side,
+        pair: &mut PairState,
         junk: usize,
         blocking: bool,
         targets: &mut Targets,
     ) {
-        side.unplug(junk, targets);
-        side.wire = Default::default();
+        pair.unplug(junk, targets);
+        pair.wire = Default::default();
         if blocking {
             self.phase = Phase::Idle;
             return;
         }
         self.phase = Phase::Failed;
-        if let Some(ours) = &side.ours {
+        if let Some(ours) = &pair.ours {
             let _ = shutdown(ours, Shutdown::Both);
         }
     }
@@ -164,18 +164,18 @@ impl Stream {
     /// its end, and wants no more done.
     fn send_all(
         &mut self,
-        side: &mut Side,
+        pair: &mut PairState,
         socket: &Socket,
         tools: &mut Tools<'_>,
         budget: &mut usize,
     ) -> bool {
-        let Side {
+        let PairState {
             ours: Some(ours),
             end,
             wire,
             linger,
             ..
-        } = side
+        } = pair
         else {
             return true;
         };
@@ -250,21 +250,21 @@ impl Stream {
     /// What the peer has sent, to the program. False: it was reset.
     fn receive_all(
         &mut self,
-        side: &mut Side,
+        pair: &mut PairState,
         socket: &Socket,
         tools: &mut Tools<'_>,
         budget: &mut usize,
     ) -> bool {
-        let Some(ours) = &side.ours else { return true };
+        let Some(ours) = &pair.ours else { return true };
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while *budget > 0 {
             if !self.inbound.is_empty() {
-                if !side.end.writable {
+                if !pair.end.writable {
                     break;
                 }
                 match send(ours, self.inbound.as_bytes(), flags) {
                     Ok(len) => self.inbound.consume(len),
-                    Err(Errno::AGAIN) => side.end.writable = false,
+                    Err(Errno::AGAIN) => pair.end.writable = false,
                     Err(_) => {
                         self.inbound.clear();
                         self.unread = true;
@@ -272,24 +272,24 @@ impl Stream {
                 }
                 continue;
             }
-            if self.peer_finished || !side.wire.readable {
+            if self.peer_finished || !pair.wire.readable {
                 break;
             }
             match socket.receive(tools.buffer, 0) {
                 Ok(0) if self.error.is_some() => return false,
                 Ok(0) => {
-                    side.wire.readable = false;
+                    pair.wire.readable = false;
                     self.peer_finished = true;
                     let _ = shutdown(ours, Shutdown::Write);
                 }
                 Ok(len) => {
                     *budget = budget.saturating_sub(len);
-                    side.wire.readable = len == tools.buffer.len() || side.wire.ended;
+                    pair.wire.readable = len == tools.buffer.len() || pair.wire.ended;
                     let bytes = &tools.buffer[..len];
                     if self.unread {
                         continue;
                     }
-                    let sent = match side.end.writable {
+                    let sent = match pair.end.writable {
                         true => send(ours, bytes, flags),
                         false => Err(Errno::AGAIN),
                     };
@@ -297,20 +297,20 @@ impl Stream {
                         Ok(sent) if sent == len => {}
                         Ok(sent) => self.inbound.put(&bytes[sent..]),
                         Err(Errno::AGAIN) => {
-                            side.end.writable = false;
+                            pair.end.writable = false;
                             self.inbound.put(bytes);
                         }
                         Err(_) => self.unread = true,
                     }
                 }
-                Err(Errno::AGAIN) => side.wire.readable = false,
+                Err(Errno::AGAIN) => pair.wire.readable = false,
                 Err(errno) => {
                     self.error.get_or_insert(errno);
                     return false;
                 }
             }
         }
-        if self.inbound.is_empty() && !side.wire.readable {
+        if self.inbound.is_empty() && !pair.wire.readable {
             self.inbound.release();
         }
         true
@@ -325,10 +325,10 @@ impl Stream {
     }
 
     /// The program is told of the error that ended the connection.
-    fn break_off(&mut self, side: &mut Side, tools: &mut Tools<'_>) {
+    fn break_off(&mut self, pair: &mut PairState, tools: &mut Tools<'_>) {
         self.phase = Phase::Broken;
-        let Some(ours) = side.ours.take() else { return };
-        if let Some(theirs) = side.find_theirs(tools.targets) {
+        let Some(ours) = pair.ours.take() else { return };
+        if let Some(theirs) = pair.find_theirs(tools.targets) {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             // Full, or shut down: then this is all that can be done.
             let _ = send(&theirs, b"x", flags);

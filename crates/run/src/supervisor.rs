@@ -97,7 +97,7 @@ impl Supervisor {
         self.sockets.net.collect(&mut events);
         for event in events.iter() {
             let id = event.token().0;
-            self.sockets.ready(id, |side| side.wire.of_wire(event));
+            self.sockets.ready(id, |pair| pair.wire.of_wire(event));
         }
         self.kernel_events = events;
         if let Some(error) = self.sockets.net.failure() {
@@ -148,7 +148,7 @@ impl Supervisor {
                         self.status = Some(ended.ok_or(Error::KeeperKilled)?);
                     }
                 }
-                id => self.sockets.ready(id, |side| side.end.of_end(event.flags)),
+                id => self.sockets.ready(id, |pair| pair.end.of_end(event.flags)),
             }
         }
         self.host_events = events;

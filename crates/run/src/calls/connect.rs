@@ -50,7 +50,7 @@ impl About<'_> {
                     Phase::Connecting { junk } => junk,
                     _ => 0,
                 };
-                stream.connected(&mut entry.side, junk, targets);
+                stream.connected(&mut entry.pair, junk, targets);
                 entry.watch()?;
                 Ok(Answer::Value(0))
             }
@@ -69,7 +69,7 @@ impl About<'_> {
                 }
             }
             (Err(errno), Phase::Connecting { junk }) => {
-                stream.refused(&mut entry.side, junk, !nonblocking, targets);
+                stream.refused(&mut entry.pair, junk, !nonblocking, targets);
                 Err(errno)
             }
             (Err(errno), _) => Err(errno),
@@ -100,17 +100,17 @@ impl About<'_> {
                 if read {
                     entry.socket.shutdown(libc::SHUT_RD)?;
                 }
-                entry.side.end.readable = true;
+                entry.pair.end.readable = true;
             }
             State::Listening(_) => {
                 entry.socket.shutdown(how)?;
                 if read {
-                    Listening::end(&entry.side);
+                    Listening::end(&entry.pair);
                 }
             }
             State::Messages(_) => {
                 entry.socket.shutdown(how)?;
-                if read && let Some(ours) = &entry.side.ours {
+                if read && let Some(ours) = &entry.pair.ours {
                     let _ = shutdown(ours, Shutdown::Write);
                 }
             }

@@ -47,10 +47,10 @@ impl Sockets {
         if flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
             return Err(Errno::INVAL);
         }
-        let Some((listening, side, socket)) = self.listening(id) else {
+        let Some((listening, pair, socket)) = self.listening(id) else {
             return Err(Errno::INVAL);
         };
-        let connection = match listening.next(side, socket) {
+        let connection = match listening.next(pair, socket) {
             Ok(connection) => connection,
             Err(Errno::AGAIN) if !is_nonblocking(theirs) => return Ok(Answer::Wait),
             Err(errno) => return Err(errno),
@@ -78,8 +78,8 @@ impl Sockets {
                 Ok(answer)
             }
             Err((errno, connection)) => {
-                if let Some((listening, side, _)) = self.listening(id) {
-                    listening.put_back(side, connection);
+                if let Some((listening, pair, _)) = self.listening(id) {
+                    listening.put_back(pair, connection);
                 }
                 // Interrupted: it is the next one's.
                 if errno != Errno::NOENT {

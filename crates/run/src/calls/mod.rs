@@ -23,7 +23,7 @@ use crate::call::Call;
 use crate::entry::{Entry, State};
 use crate::listening::Listening;
 use crate::pair::is_nonblocking;
-use crate::side::Side;
+use crate::pair_state::PairState;
 use crate::socket::Socket;
 use crate::sockets::Sockets;
 use crate::target::socket_number;
@@ -120,7 +120,7 @@ impl Sockets {
         let Some(entry) = self.table.get(id) else {
             return Ok(Answer::GoOn);
         };
-        entry.side.seen = (call.thread(), call.int(0));
+        entry.pair.seen = (call.thread(), call.int(0));
         let mut about = About {
             call,
             theirs,
@@ -167,10 +167,10 @@ impl Sockets {
     }
 
     /// The state of a socket that listens.
-    fn listening(&mut self, id: u64) -> Option<(&mut Listening, &mut Side, &Socket)> {
+    fn listening(&mut self, id: u64) -> Option<(&mut Listening, &mut PairState, &Socket)> {
         let entry = self.table.get(id)?;
         match &mut entry.state {
-            State::Listening(listening) => Some((listening, &mut entry.side, &entry.socket)),
+            State::Listening(listening) => Some((listening, &mut entry.pair, &entry.socket)),
             _ => None,
         }
     }

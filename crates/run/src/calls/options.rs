@@ -84,7 +84,7 @@ impl About<'_> {
 
     /// `SO_LINGER`: `struct linger`.
     fn linger(&mut self, value: &mut [u8]) -> Result<usize, Errno> {
-        let seconds = self.entry.side.linger;
+        let seconds = self.entry.pair.linger;
         let on = i32::from(seconds.is_some()).to_ne_bytes();
         let all = [on, seconds.unwrap_or(0).to_ne_bytes()].concat();
         let len = value.len().min(all.len());
@@ -111,7 +111,7 @@ impl About<'_> {
                 // A close with a timeout would keep us, so the kernel is not told.
                 let word = |at: usize| Some(i32::from_ne_bytes(*value.get(at..)?.first_chunk()?));
                 let (on, seconds) = word(0).zip(word(4)).ok_or(Errno::INVAL)?;
-                self.entry.side.linger = (on != 0).then_some(seconds);
+                self.entry.pair.linger = (on != 0).then_some(seconds);
                 if seconds != 0 {
                     value[..4].fill(0);
                 }

@@ -59,8 +59,8 @@ impl About<'_> {
         if let Some(errno) = messages.error.take() {
             return Err(errno);
         }
-        messages.receive_all(&mut entry.side, &entry.socket, buffer);
-        let first = messages.first(&entry.side).cloned();
+        messages.receive_all(&mut entry.pair, &entry.socket, buffer);
+        let first = messages.first(&entry.pair).cloned();
         let peek = flags & libc::MSG_PEEK;
         let wanted = (peek | libc::MSG_TRUNC | libc::MSG_DONTWAIT) as u32;
         let received = recv(
@@ -89,7 +89,7 @@ impl About<'_> {
         };
         message.put(&buffer[..len], from.as_bytes(), &control, told)?;
         // There may be room for one that has waited.
-        entry.side.end.writable = true;
+        entry.pair.end.writable = true;
         let value = if flags & libc::MSG_TRUNC != 0 {
             whole
         } else {

@@ -84,7 +84,7 @@ impl About<'_> {
         let quiet = flags & !libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         match self.entry.socket.send_message(bytes, &to, &control, quiet) {
             Err(Errno::AGAIN) => {
-                self.entry.side.wire.writable = false;
+                self.entry.pair.wire.writable = false;
                 self.wait(flags, Errno::AGAIN)
             }
             result => result.map(|len| Answer::Value(len as i64)),
@@ -104,9 +104,9 @@ impl About<'_> {
     /// Sends what the program has written before.
     pub(super) fn flush(&mut self, buffer: &mut [u8]) {
         let entry = &mut *self.entry;
-        entry.side.end.readable = true;
+        entry.pair.end.readable = true;
         if let State::Messages(messages) = &mut entry.state {
-            messages.send_all(&mut entry.side, &entry.socket, buffer);
+            messages.send_all(&mut entry.pair, &entry.socket, buffer);
         }
     }
 }

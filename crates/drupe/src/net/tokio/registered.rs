@@ -20,7 +20,7 @@ pub(super) struct Registered {
 
 /// A direction of a socket.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Side {
+pub(super) enum Half {
     Read,
     Write,
 }
@@ -43,11 +43,11 @@ impl Registered {
         &self.socket
     }
 
-    fn direction(&self, side: Side) -> &Direction {
+    fn direction(&self, half: Half) -> &Direction {
         let ready = self.registration.ready();
-        match side {
-            Side::Read => &ready.read,
-            Side::Write => &ready.write,
+        match half {
+            Half::Read => &ready.read,
+            Half::Write => &ready.write,
         }
     }
 
@@ -55,12 +55,12 @@ impl Registered {
     pub(super) fn poll<T, E: WouldBlock>(
         &self,
         cx: &mut Context<'_>,
-        side: Side,
+        half: Half,
         mut f: impl FnMut(&Socket) -> std::result::Result<T, E>,
     ) -> Poll<std::result::Result<T, E>> {
         // A task that always finds its socket ready lets others run, too.
         let progress = ready!(poll_proceed(cx));
-        let direction = self.direction(side);
+        let direction = self.direction(half);
         loop {
             let tick = direction.tick();
             match f(&self.socket) {
@@ -84,10 +84,10 @@ impl Registered {
     /// [`Registered::poll`] as a future.
     pub(super) async fn run<T>(
         &self,
-        side: Side,
+        half: Half,
         mut f: impl FnMut(&Socket) -> Result<T>,
     ) -> Result<T> {
-        poll_fn(|cx| self.poll(cx, side, &mut f)).await
+        poll_fn(|cx| self.poll(cx, half, &mut f)).await
     }
 }
 

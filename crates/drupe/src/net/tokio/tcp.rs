@@ -10,7 +10,7 @@ use ::tokio::net::ToSocketAddrs;
 use drupe_abi::Errno;
 
 use super::lookup;
-use super::registered::{Registered, Side};
+use super::registered::{Half, Registered};
 use crate::Kernel;
 use crate::error::{Error, Result};
 use crate::net::tcp::ip;
@@ -66,7 +66,7 @@ impl TcpStream {
                 result => result.map(drop),
             }
         };
-        registered.run(Side::Write, connected).await?;
+        registered.run(Half::Write, connected).await?;
         Ok(TcpStream(registered))
     }
 
@@ -102,14 +102,14 @@ impl TcpStream {
 
     /// Receives without taking it away.
     pub async fn peek(&self, bytes: &mut [u8]) -> Result<usize> {
-        self.0.run(Side::Read, |socket| socket.peek(bytes)).await
+        self.0.run(Half::Read, |socket| socket.peek(bytes)).await
     }
 
     /// Waits until a read would not block.
     pub async fn readable(&self) -> Result<()> {
         // An end or an error is something to read.
         let peek = |socket: &Socket| socket.peek(&mut [0]);
-        match self.0.run(Side::Read, peek).await {
+        match self.0.run(Half::Read, peek).await {
             Err(error) if error.errno().is_none() => Err(error),
             _ => Ok(()),
         }
@@ -134,7 +134,7 @@ impl TcpStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let room = buffer.initialize_unfilled();
-        let read = self.0.poll(cx, Side::Read, |mut socket| socket.read(room));
+        let read = self.0.poll(cx, Half::Read, |mut socket| socket.read(room));
         let len = ready!(read)?;
         buffer.advance(len);
         Poll::Ready(Ok(()))
@@ -143,7 +143,7 @@ impl TcpStream {
     /// [`AsyncWrite::poll_write`] by any handle.
     pub(super) fn send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let write = |mut socket: &Socket| socket.write(bytes);
-        self.0.poll(cx, Side::Write, write)
+        self.0.poll(cx, Half::Write, write)
     }
 
     /// [`AsyncWrite::poll_write_vectored`] by any handle.
@@ -153,7 +153,7 @@ impl TcpStream {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let write = |mut socket: &Socket| socket.write_vectored(pieces);
-        self.0.poll(cx, Side::Write, write)
+        self.0.poll(cx, Half::Write, write)
     }
 
     /// The peer reads the end.
@@ -232,7 +232,7 @@ impl TcpListener {
     /// The next connection, and whose it is.
     pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
         let accept = |socket: &Socket| socket.accept_with(libc::SOCK_NONBLOCK);
-        let (socket, from) = self.0.run(Side::Read, accept).await?;
+        let (socket, from) = self.0.run(Half::Read, accept).await?;
         let stream = TcpStream(Registered::of_nonblocking(socket)?);
         Ok((stream, ip("accept", from)?))
     }
@@ -240,7 +240,7 @@ impl TcpListener {
     /// [`TcpListener::accept`] by hand.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr)>> {
         let accept = |socket: &Socket| socket.accept_with(libc::SOCK_NONBLOCK);
-        let (socket, from) = ready!(self.0.poll(cx, Side::Read, accept))?;
+        let (socket, from) = ready!(self.0.poll(cx, Half::Read, accept))?;
         let registered = Registered::of_nonblocking(socket);
         let accepted = registered.and_then(|it| Ok((TcpStream(it), ip("accept", from)?)));
         Poll::Ready(accepted)

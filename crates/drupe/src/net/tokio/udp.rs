@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ::tokio::net::ToSocketAddrs;
 
 use super::lookup;
-use super::registered::{Registered, Side};
+use super::registered::{Half, Registered};
 use crate::Kernel;
 use crate::error::Result;
 use crate::net::tcp::ip;
@@ -55,32 +55,32 @@ impl UdpSocket {
 
     /// Sends one datagram to where it is connected to.
     pub async fn send(&self, bytes: &[u8]) -> Result<usize> {
-        self.0.run(Side::Write, |socket| socket.send(bytes)).await
+        self.0.run(Half::Write, |socket| socket.send(bytes)).await
     }
 
     /// Receives one datagram from where it is connected to.
     pub async fn recv(&self, bytes: &mut [u8]) -> Result<usize> {
-        self.0.run(Side::Read, |socket| socket.recv(bytes)).await
+        self.0.run(Half::Read, |socket| socket.recv(bytes)).await
     }
 
     /// Sends one datagram to the first of the addresses.
     pub async fn send_to(&self, bytes: &[u8], address: impl ToSocketAddrs) -> Result<usize> {
         let to = lookup("send", address).await?[0];
         let send = |socket: &Socket| socket.send_to(bytes, to);
-        self.0.run(Side::Write, send).await
+        self.0.run(Half::Write, send).await
     }
 
     /// Receives one datagram: its length and from whom.
     pub async fn recv_from(&self, bytes: &mut [u8]) -> Result<(usize, SocketAddr)> {
         let receive = |socket: &Socket| socket.recv_from(bytes);
-        let (len, from) = self.0.run(Side::Read, receive).await?;
+        let (len, from) = self.0.run(Half::Read, receive).await?;
         Ok((len, ip("receive", from)?))
     }
 
     /// [`UdpSocket::recv_from`] without taking it away.
     pub async fn peek_from(&self, bytes: &mut [u8]) -> Result<(usize, SocketAddr)> {
         let peek = |socket: &Socket| socket.recv_from_with(bytes, libc::MSG_PEEK);
-        let (len, from) = self.0.run(Side::Read, peek).await?;
+        let (len, from) = self.0.run(Half::Read, peek).await?;
         Ok((len, ip("receive", from)?))
     }
 }

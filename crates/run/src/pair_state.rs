@@ -1,4 +1,4 @@
-//! [`Side`]: what sockets of all kinds have beside the kernel's socket: our end of the
+//! [`PairState`]: what sockets of all kinds have beside the kernel's socket: our end of the
 //! pair, the readiness of both, and where the program's end was last seen.
 
 use std::os::fd::OwnedFd;
@@ -9,7 +9,7 @@ use rustix::event::epoll::EventFlags;
 use crate::pair::unplug;
 use crate::target::{Targets, socket_number};
 
-/// What is known of the readiness of one side. It is told when it changes, so it
+/// What is known of the readiness of one side of a pair. It is told when it changes, so it
 /// holds until a call says EAGAIN.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ready {
@@ -57,7 +57,7 @@ pub(crate) enum Turn {
 }
 
 /// What all kinds of sockets have.
-pub(crate) struct Side {
+pub(crate) struct PairState {
     pub(crate) id: u64,
     /// Our end of the pair; none once the program has been told of a reset.
     pub(crate) ours: Option<OwnedFd>,
@@ -80,7 +80,7 @@ pub(crate) struct Tools<'a> {
     pub(crate) targets: &'a mut Targets,
 }
 
-impl Side {
+impl PairState {
     /// The program's end may be written to from now on.
     pub(crate) fn unplug(&self, junk: usize, targets: &mut Targets) {
         if junk > 0
