@@ -207,14 +207,15 @@ pub(crate) fn set_place(place: String) {
 /// A line on standard error.
 pub(crate) fn error(text: &str) {
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
-    eprintln!("drupe: {place}{text}");
+    // There is nobody else to tell.
+    let _ = writeln!(io::stderr(), "drupe: {place}{text}");
 }
 
 /// What ended a command, and what the user can do about it, on lines of their own.
 pub(crate) fn failure(failure: &Failure) {
     error(&format!("{:#}", failure.error));
     if let Some(hint) = &failure.hint {
-        eprintln!("hint: {hint}");
+        let _ = writeln!(io::stderr(), "hint: {hint}");
     }
 }
 

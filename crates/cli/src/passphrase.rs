@@ -1,7 +1,7 @@
 //! Where the passphrase of an encrypted volume comes from: a file, the
 //! environment, or whoever sits at the terminal.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -56,7 +56,7 @@ impl Passphrase {
             Passphrase::Terminal if attempt < ATTEMPTS => {
                 let again = if attempt > 0 { "Wrong. " } else { "" };
                 let which = format!("{}@{}", image.display(), volume.id());
-                eprint!("{again}Passphrase of {which}: ");
+                let _ = write!(io::stderr(), "{again}Passphrase of {which}: ");
                 let line = Term::stderr().read_secure_line().ok()?;
                 Some(Zeroizing::new(line.into_bytes()))
             }

@@ -1,6 +1,6 @@
 //! The progress bar of a long copy, on a terminal only.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -87,7 +87,9 @@ impl drupe_tree::Progress for Progress {
 
     fn name(&self, path: &str) {
         if self.names {
-            self.bar.suspend(|| eprintln!("{path}"));
+            self.bar.suspend(|| {
+                let _ = writeln!(io::stderr(), "{path}");
+            });
         }
     }
 

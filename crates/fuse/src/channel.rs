@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
@@ -56,6 +56,14 @@ impl Channel {
                 result => return Ok(result.map(drop)?),
             }
         }
+    }
+
+    /// Whether there is no message just now.
+    pub(crate) fn is_empty(&self) -> bool {
+        let now = Timespec::default();
+        let mut device = [PollFd::new(&self.device, PollFlags::IN)];
+        // Without a mount there is an error, and no message.
+        poll(&mut device, Some(&now)).is_ok() && !device[0].revents().contains(PollFlags::IN)
     }
 
     /// Sends a message. An error is of no use to anybody: whoever waited for it has

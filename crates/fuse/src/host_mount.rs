@@ -61,13 +61,15 @@ impl HostMount {
 
     /// The number of its device, as `/proc/self/mountinfo` has it.
     pub(crate) fn device_number(&self) -> io::Result<String> {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-        let number = mounts.lines().find_map(|line| {
-            let mut fields = line.split(' ');
-            let id = fields.next()?.parse();
-            (id == Ok(self.id)).then(|| fields.nth(1)).flatten()
+        let mounts = std::fs::read("/proc/self/mountinfo")?;
+        let number = mounts.split(|&byte| byte == b'\n').find_map(|line| {
+            // What is behind these may be any bytes.
+            let mut fields = line.split(|&byte| byte == b' ');
+            let id = std::str::from_utf8(fields.next()?).ok()?.parse();
+            let number = String::from_utf8(fields.nth(1)?.to_vec()).ok()?;
+            (id == Ok(self.id)).then_some(number)
         });
-        Ok(number.ok_or(io::ErrorKind::NotFound)?.to_owned())
+        number.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Has the host write out what it has, which must be served meanwhile, and takes

@@ -31,8 +31,8 @@ use drupe::Errno;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-    send, sendmsg, socketpair,
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType, send, sendmsg, socket_with, socketpair,
 };
 
 use crate::host_mount::{HostMount, HostOptions, receive};
@@ -339,8 +339,9 @@ pub(crate) fn hear(mut keeper: UnixStream) -> io::Result<Option<Ended>> {
 pub(crate) fn connect(device: &str, owner: u32) -> Result<UnixStream, Errno> {
     let mut refused = Errno::NOTCONN;
     for address in addresses(device) {
-        let stream = address.and_then(|address| UnixStream::connect_addr(&address));
-        let Ok(mut stream) = stream else { continue };
+        let Ok(mut stream) = address.and_then(|address| connect_at_once(&address)) else {
+            continue;
+        };
         // Anybody can listen at any address.
         let user = socket_peercred(&stream).map(|who| who.uid);
         if !user.is_ok_and(|user| user.is_root() || user.as_raw() == owner) {
@@ -352,6 +353,19 @@ pub(crate) fn connect(device: &str, owner: u32) -> Result<UnixStream, Errno> {
         }
     }
     Err(refused)
+}
+
+/// Connects without waiting for a place among those who wait: who listens may be anybody.
+fn connect_at_once(address: &SocketAddr) -> io::Result<UnixStream> {
+    let name = address.as_abstract_name().unwrap_or_default();
+    let address = SocketAddrUnix::new_abstract_name(name)?;
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, kind, flags, None)?;
+    rustix::net::connect(&socket, &address)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 #[cfg(test)]
@@ -397,6 +411,27 @@ mod tests {
         assert_eq!(receive(&answers, &mut answer).expect("one answer").0, 1);
         assert_eq!(answer[0], DONE, "of detaching nothing");
         assert_eq!(receive(&answers, &mut answer).expect("no other").0, 0);
+    }
+
+    /// Nobody is waited for who has no place left for those that come.
+    #[test]
+    fn a_listener_that_accepts_nobody() {
+        let device = format!("test-{}", std::process::id());
+        let name = format!("drupe-mount-{device}-0");
+        let flags = SocketFlags::CLOEXEC;
+        let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+        let listener = socket_with(family, kind, flags, None).expect("a socket");
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).expect("short");
+        rustix::net::bind(&listener, &address).expect("free");
+        rustix::net::listen(&listener, 0).expect("bound");
+        let address = SocketAddr::from_abstract_name(&name).expect("short");
+        let mut first = Vec::new();
+        while let Ok(one) = connect_at_once(&address) {
+            first.push(one);
+        }
+        assert!(!first.is_empty());
+        let own = rustix::process::geteuid().as_raw();
+        assert_eq!(connect(&device, own).err(), Some(Errno::NOTCONN));
     }
 
     #[test]

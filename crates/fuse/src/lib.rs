@@ -19,7 +19,7 @@
 //!   drupe kernel's memory; `prune` is for filesystems without handles.
 //! - `handles`: files and directories that are open.
 //! - `caller`: in whose name a request is done.
-//! - `workers`: threads for what takes long.
+//! - `workers`: threads for what takes long; `progress`: whether all is served.
 //! - [`Keeper`] (`keeper`): a process that mounts for one that may not; [`unmount()`]: has
 //!   it tell how the mount ended.
 //!
@@ -51,6 +51,7 @@ mod host_mount;
 mod keeper;
 mod options;
 mod patience;
+mod progress;
 mod prune;
 mod requests;
 mod server;

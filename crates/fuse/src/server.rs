@@ -18,6 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use drupe::{AccessTimes, Errno, Mount};
 use drupe_host::threads::SignalsBlocked;
@@ -32,6 +33,9 @@ use crate::requests::Served;
 use crate::session::Session;
 use crate::state::{Shared, State};
 use crate::workers::Workers;
+
+/// How long a mount that is to end serves a program that does not stop asking.
+const REST: Duration = Duration::from_secs(30);
 
 /// Why it could not be mounted, or not be served to the end. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,8 @@ pub struct Server {
     dir: PathBuf,
     host: Host,
     shared: Arc<Shared>,
+    workers: Arc<Workers>,
+    channel: Arc<Channel>,
     events: mpsc::Receiver<Event>,
     sender: mpsc::Sender<Event>,
 }
@@ -80,6 +86,7 @@ enum Host {
 }
 
 impl Host {
+    /// Has the host write out what it has, and takes the mount away.
     fn detach(&self) {
         match self {
             Host::Own(mount) => mount.detach(),
@@ -221,9 +228,10 @@ impl Server {
         })
         .map_err(failed)?;
         let channel = Arc::new(Channel::new(device).map_err(failed)?);
+        let workers = Workers::new(options.threads.max(1));
         let served = Served {
             shared: Arc::clone(&shared),
-            workers: Workers::new(options.threads.max(1)),
+            workers: Arc::clone(&workers),
             channel: Arc::clone(&channel),
         };
         let session = Session::new(served, options.writeback).map_err(|error| {
@@ -233,10 +241,10 @@ impl Server {
         })?;
         // For the threads that are started from here on.
         let _blocked = SignalsBlocked::new();
-        let pruned = Arc::clone(&shared);
+        let (pruned, through) = (Arc::clone(&shared), Arc::clone(&channel));
         thread::Builder::new()
             .name("fuse-prune".into())
-            .spawn(move || prune::serve(&names, &channel, &pruned))
+            .spawn(move || prune::serve(&names, &through, &pruned))
             .map_err(failed)?;
         let ended = sender.clone();
         thread::Builder::new()
@@ -255,6 +263,8 @@ impl Server {
             dir: dir.to_owned(),
             host,
             shared,
+            workers,
+            channel,
             events,
             sender,
         })
@@ -280,7 +290,11 @@ impl Server {
                     continue;
                 }
                 Event::Unmounted => self.host.unmounted(),
-                Event::Stop | Event::Died(_) => self.host.detach(),
+                Event::Stop => {
+                    self.host.detach();
+                    self.serve_the_rest();
+                }
+                Event::Died(_) => self.host.detach(),
             }
             self.shared.end();
             return match event {
@@ -289,6 +303,20 @@ impl Server {
             };
         }
         Ok(())
+    }
+}
+
+impl Server {
+    /// What the host has written out is on its way: syncfs(2) does not wait for it
+    /// (`AS_WRITEBACK_MAY_DEADLOCK_ON_RECLAIM` of the host's mappings), and a program that
+    /// has a file mapped keeps the mount alive. Waits until nothing is asked any more.
+    fn serve_the_rest(&self) {
+        let nothing = || self.channel.is_empty() && self.workers.are_idle();
+        // Somebody may go on writing.
+        let end = Instant::now() + REST;
+        while !self.shared.progress.rested_while(nothing) && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

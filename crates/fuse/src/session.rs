@@ -6,6 +6,7 @@
 //! thread takes longer than most requests.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use drupe::Errno;
@@ -103,20 +104,33 @@ impl Session {
 
     /// Serves until it is unmounted.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        let channel = &*self.served.channel;
+        let served = self.serve_all();
+        self.served.shared.progress.rests();
+        served
+    }
+
+    fn serve_all(&mut self) -> io::Result<()> {
+        let channel = Arc::clone(&self.served.channel);
         let mut patience = Patience::new();
+        let shared = Arc::clone(&self.served.shared);
+        let progress = &shared.progress;
         loop {
+            progress.looks();
             match channel.receive(&mut self.buffer)? {
                 Received::Message(len) => {
+                    progress.found();
                     patience.found();
                     if !self.served.serve(&self.buffer[..len], &mut self.answer) {
                         return Ok(());
                     }
                 }
-                Received::Nothing => match patience.lasts(Instant::now()) {
-                    true => rustix::thread::sched_yield(),
-                    false => channel.wait()?,
-                },
+                Received::Nothing => {
+                    progress.rests();
+                    match patience.lasts(Instant::now()) {
+                        true => rustix::thread::sched_yield(),
+                        false => channel.wait()?,
+                    }
+                }
                 Received::Unmounted => return Ok(()),
             }
         }

@@ -15,6 +15,7 @@ use drupe::{
 use crate::event::Event;
 use crate::handles::Handles;
 use crate::options::Options;
+use crate::progress::Progress;
 use crate::table::{Inode, Key, ROOT, Table, lock};
 use crate::wire::{Attributes, Entry, Request};
 
@@ -387,6 +388,7 @@ pub(crate) struct Change {
 pub(crate) struct Shared {
     state: RwLock<Option<State>>,
     pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) progress: Progress,
     /// A write error was told.
     told: AtomicBool,
 }
@@ -396,6 +398,7 @@ impl Shared {
         Shared {
             state: RwLock::new(Some(state)),
             events,
+            progress: Progress::default(),
             told: AtomicBool::new(false),
         }
     }

@@ -25,6 +25,9 @@ pub enum NotUnmounted {
     /// Another user has mounted it.
     #[error("somebody else has mounted it: only that user or root can unmount it")]
     Others,
+    /// It is mounted in other places too, and lasts until the last of them is taken away.
+    #[error("is mounted on {} too: unmount that first, with umount(8)", .0.display())]
+    Elsewhere(PathBuf),
     /// Files in it are open.
     #[error("is in use: end the programs that have files in it open")]
     Busy,
@@ -48,13 +51,18 @@ impl From<io::Error> for NotUnmounted {
 pub fn unmount(dir: &Path) -> Result<Option<Ended>, NotUnmounted> {
     let dir = mount_point(dir)?;
     let mounts = std::fs::read("/proc/self/mountinfo")?;
-    let mount = mounts
-        .split(|&byte| byte == b'\n')
-        .filter_map(Mount::parse)
-        // What was mounted last hides the others.
-        .rfind(|mount| mount.dir == dir)
+    let lines = mounts.split(|&byte| byte == b'\n');
+    let mounts: Vec<_> = lines.filter_map(Mount::parse).collect();
+    // What was mounted last hides the others.
+    let mut there = mounts.iter().rev();
+    let mount = there
+        .find(|mount| mount.dir == dir)
         .filter(|mount| mount.fstype == FSTYPE.as_bytes())
         .ok_or(NotUnmounted::NotOurs)?;
+    let other = |other: &&Mount| other.device == mount.device && other.dir != mount.dir;
+    if let Some(other) = mounts.iter().find(other) {
+        return Err(NotUnmounted::Elsewhere(other.dir.clone()));
+    }
     match keeper::connect(&mount.device, mount.owner) {
         Ok(keeper) => {
             take_away(&dir)?;
@@ -138,6 +146,8 @@ fn take_away(dir: &Path) -> Result<(), NotUnmounted> {
     match rustix::mount::unmount(dir, UnmountFlags::empty()) {
         Ok(()) => Ok(()),
         Err(Errno::BUSY) => Err(NotUnmounted::Busy),
+        // Somebody else was faster.
+        Err(Errno::INVAL) => Err(NotUnmounted::NotOurs),
         Err(Errno::PERM) => by_fusermount(dir),
         Err(errno) => Err(NotUnmounted::Host(errno.into())),
     }

@@ -78,6 +78,12 @@ impl Workers {
         self.wake.notify_one();
     }
 
+    /// Whether there is nothing to be done.
+    pub(crate) fn are_idle(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.jobs.is_empty() && queue.idle == queue.threads
+    }
+
     /// Does jobs, for ever: the process ends with its mount.
     fn work(&self) {
         let mut queue = lock(&self.queue);

@@ -141,7 +141,7 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failur
     }
     let (volumes, troubles) = made(session, image)?;
     for trouble in troubles {
-        eprintln!("drupe: {trouble}");
+        crate::output::error(&trouble.to_string());
     }
     let failed = |error| Failure::new(ExitCode::Image, error);
     // What can be damaged and read is a GPT.

@@ -135,6 +135,7 @@ fn start_keeper() -> anyhow::Result<Keeper> {
         .arg0(arguments.next().unwrap_or_else(|| "drupe".into()))
         .args(arguments)
         .env(KEEPER, "1")
+        .env_remove("DRUPE_PASSPHRASE")
         .stdin(socket)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -158,11 +159,6 @@ fn serve(
     command: &Mount,
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> Result<ExitCode, Failure> {
-    // Before there are other threads, which inherit this: a signal whose handler
-    // ran in one of them would interrupt what it does.
-    let signals = handled_signals();
-    signals.thread_block().context("cannot block signals")?;
-
     Server::check(&command.dir)?;
     let volume = Volume::of_whole(&command.image)?;
     let options = with_mount_options(options, command);
@@ -173,22 +169,26 @@ fn serve(
     let writable = (!options.read_only).then_some(&*volume.image);
     let mut session = Session::new(&options, None)?;
     session.take_connected(prepared.disks);
+    session.refuse(prepared.refused);
     if let Some(image) = writable {
         session.write_to(image)?;
     }
     let mount = session.mount(&volume)?;
     told.access_times = inner.access_times();
     told.read_only = options.read_only || mount.is_read_only()?;
+    // From here on there is something to be unmounted. Until now, a signal ends the
+    // process, whatever it waits for. The kernel's own threads take none.
+    let signals = handled_signals();
+    signals.thread_block().context("cannot block signals")?;
     let server = Server::kept(mount, &command.dir, keeper.clone(), &told)?;
     let sender = server.sender();
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            while signals.wait().is_ok() {
-                // It has ended, if nobody listens.
-                if sender.send(Event::Stop).is_err() {
-                    break;
-                }
+            if signals.wait().is_ok() && sender.send(Event::Stop).is_ok() {
+                // It waits for something that does not come, such as a server's answer.
+                let _ = signals.wait();
+                std::process::exit(ExitCode::Interrupted as i32);
             }
         })
         .context("cannot start a thread")?;

@@ -277,3 +277,17 @@ fn cut_off_and_unknown() -> Outcome {
     );
     Ok(())
 }
+
+/// The exit code tells, where nothing else can.
+#[test]
+fn a_standard_error_that_is_full() -> Outcome {
+    let place = Place::new()?;
+    let full = std::fs::File::options().write(true).open("/dev/full")?;
+    let status = place
+        .command()
+        .args(["ls", "none.img:/"])
+        .stderr(full)
+        .status()?;
+    assert_eq!(status.code(), Some(3));
+    Ok(())
+}

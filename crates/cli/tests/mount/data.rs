@@ -80,7 +80,7 @@ fn appending() -> Outcome {
 }
 
 /// Maps `len` bytes of a file, calls `work` with them, and unmaps.
-fn mapped(file: &File, len: usize, work: impl FnOnce(&mut [u8])) -> Outcome {
+pub(crate) fn mapped(file: &File, len: usize, work: impl FnOnce(&mut [u8])) -> Outcome {
     let access = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: a new mapping, wherever there is room.
     let start = unsafe { mmap(ptr::null_mut(), len, access, MapFlags::SHARED, file, 0)? };

@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Outcome, Place, noise, tool};
 use crate::mounted::{BTRFS, EXT4, Mounted, XFS, left_out};
@@ -51,6 +52,65 @@ fn signals_unmount_what_is_in_use() -> Outcome {
     assert_eq!(place.ok(&["cat", "ext4.img:/file"])?, "written");
     assert!(file.sync_all().is_err());
     drop(removed);
+    Ok(())
+}
+
+/// What programs have written to memory they have mapped is the host's to write out,
+/// which goes on after it says so.
+#[test]
+fn what_is_mapped_and_dirty_is_written() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    for _ in 0..5 {
+        let place = Place::new()?;
+        let image = EXT4.image(&place)?;
+        let mounted = Mounted::new(&place, &image, &[])?;
+        let file = File::options();
+        let file = file
+            .clone()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(mounted.path("file"))?;
+        file.set_len(1 << 20)?;
+        // The mapping outlives the mount, and cannot be synced then.
+        let synced = crate::data::mapped(&file, 1 << 20, |bytes| {
+            bytes.fill(b'z');
+            let ended = mounted.signal(Signal::TERM);
+            ended.and_then(|()| mounted.ended()).expect("a clean end");
+        });
+        assert!(synced.is_err());
+        EXT4.check(&image)?;
+        assert_eq!(place.ok(&["cat", "ext4.img:/file"])?, "z".repeat(1 << 20));
+    }
+    Ok(())
+}
+
+/// A signal before there is anything to unmount ends it, whatever it waits for.
+#[test]
+fn signals_before_it_is_mounted() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    fs::create_dir(place.path("dir"))?;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let disk = format!("nbd://{}/x", silent.local_addr()?);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut child = place
+            .command()
+            .args(["mount", "-f", &disk, "dir"])
+            .stderr(Stdio::null())
+            .spawn()?;
+        let (_connection, _) = silent.accept()?;
+        let pid = Pid::from_raw(child.id().try_into()?).ok_or("no pid")?;
+        kill_process(pid, signal)?;
+        assert!(!child.wait()?.success());
+    }
+    drop(silent);
+    let line = place.fails(3, &["mount", "-f", &disk, "dir"])?;
+    assert!(line.contains("refused"), "{line}");
     Ok(())
 }
 

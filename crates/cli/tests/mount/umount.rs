@@ -1,7 +1,9 @@
 //! `drupe umount`: returns when the image is clean, or says what was lost.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
@@ -48,6 +50,53 @@ fn what_is_in_use_stays() -> Outcome {
     drop(file);
     place.ok(&["umount", "mnt-ext4"])?;
     mounted.ended()?;
+    EXT4.check(&image)
+}
+
+/// What is mounted twice lasts as long as one of them.
+#[test]
+fn what_is_mounted_elsewhere_too() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    let mounted = Mounted::new(&place, &image, &[])?;
+    fs::create_dir(place.path("bound"))?;
+    let bound = place.path("bound");
+    tool("mount", |mount| {
+        mount.arg("--bind").arg(&mounted.dir).arg(&bound)
+    })?;
+    for dir in ["bound", "mnt-ext4"] {
+        let line = place.fails(1, &["umount", dir])?;
+        assert!(
+            line.contains("is mounted on") && line.contains("too"),
+            "{line}"
+        );
+    }
+    tool("umount", |umount| umount.arg(&bound))?;
+    place.ok(&["umount", "mnt-ext4"])?;
+    mounted.ended()
+}
+
+/// The list of mounts has them all, whatever bytes are in their names.
+#[test]
+fn names_that_are_not_utf8() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let image = EXT4.image(&place)?;
+    let dir = OsStr::from_bytes(b"b\xff \n");
+    fs::create_dir(place.path(dir))?;
+    place.ok(&[OsStr::new("mount"), image.as_os_str(), dir])?;
+    fs::write(place.path(dir).join("file"), "x")?;
+    // Another mount is not to be disturbed by it.
+    fs::create_dir(place.path("other"))?;
+    fs::copy(&image, place.path("other.img"))?;
+    place.ok(&["--replay", "mount", "--read-only", "other.img", "other"])?;
+    place.ok(&["umount", "other"])?;
+    place.ok(&[OsStr::new("umount"), dir])?;
     EXT4.check(&image)
 }
 
