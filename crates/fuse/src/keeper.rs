@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A mount whose process has died stays, and says ENOTCONN: without it, whoever writes to
-//! it would write to the host's directory below.
+//! it would write to the host's directory below. One that nobody has been told of goes.
 //!
 //! What the kernel in the first process makes of an image may be whatever the image's
 //! maker wants. So the keeper knows beforehand where it mounts and what the source is
@@ -45,6 +45,7 @@ const LONGEST: usize = 4096;
 const MOUNT: u8 = b'm';
 const DETACH: u8 = b'd';
 const TAKE_AWAY: u8 = b't';
+const READY: u8 = b'r';
 const UNMOUNTED: u8 = b'u';
 const LOG: u8 = b'l';
 const ENDED: u8 = b'e';
@@ -106,6 +107,12 @@ impl Keeper {
         if self.say(&[what]).is_ok() {
             let _ = receive(&self.0, &mut [0]);
         }
+    }
+
+    /// Says that somebody may rely on the mount: it stays from now on, even if this process
+    /// dies. Until then the keeper takes it away.
+    pub fn ready(&self) {
+        let _ = self.say(&[READY]);
     }
 
     /// Says that somebody has unmounted it, so that its number may be another mount's.
@@ -191,6 +198,7 @@ pub fn keep(
         mount: None,
         listener: None,
         waiting: Vec::new(),
+        ready: false,
         ended: false,
     };
     let dir = dir.canonicalize()?;
@@ -220,7 +228,13 @@ pub fn keep(
             keeping.serve(&message[..len], &dir, options, log);
         }
     }
-    if keeping.mount.is_some() && !keeping.ended {
+    if let Some(mount) = &keeping.mount
+        && !keeping.ended
+    {
+        if !keeping.ready {
+            mount.take_away();
+            return Ok(());
+        }
         log(&format!(
             "{}: the process that served it has died, and what was not synced is lost",
             dir.display()
@@ -235,6 +249,8 @@ struct Keeping {
     mount: Option<HostMount>,
     listener: Option<UnixListener>,
     waiting: Vec<UnixStream>,
+    /// Somebody may rely on it.
+    ready: bool,
     /// The end was told.
     ended: bool,
 }
@@ -267,6 +283,7 @@ impl Keeping {
                 self.listener = None;
                 self.answer(&[DONE]);
             }
+            [READY] => self.ready = true,
             [UNMOUNTED] => self.listener = None,
             [LOG, ref line @ ..] => log(&String::from_utf8_lossy(line)),
             [ENDED, ref ended @ ..] => {

@@ -192,6 +192,7 @@ fn serve(
             }
         })
         .context("cannot start a thread")?;
+    keeper.ready();
     // Whoever waited for us may have gone: then nobody wants this mount.
     let ready = ready();
     if ready.is_err() {
