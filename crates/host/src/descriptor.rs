@@ -32,6 +32,37 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// What was left to the program besides its standard streams, for a program that goes on
+/// in the background: a lock that a shell holds by one of these would be held for as long.
+#[derive(Debug)]
+pub struct Inherited(Vec<RawFd>);
+
+impl Inherited {
+    /// Those there are. Later ones are not seen.
+    ///
+    /// # Errors
+    ///
+    /// Those of listing `/proc/self/fd`.
+    pub fn list() -> io::Result<Inherited> {
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir("/proc/self/fd")? {
+            let number = entry?.file_name();
+            let number = number.to_str().and_then(|number| number.parse().ok());
+            // The one that lists is gone by now, or is not left to the program either.
+            numbers.extend(number.filter(|&number| number > 2 && inherited(number).is_ok()));
+        }
+        Ok(Inherited(numbers))
+    }
+
+    /// Closes them. What has been copied with [`inherited`] stays open.
+    pub fn close(self) {
+        for number in self.0 {
+            // SAFETY: it was left to the program, so nothing in it owns this number.
+            unsafe { libc::close(number) };
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,6 @@ pub mod log;
 mod manual_clock;
 pub mod threads;
 
-pub use descriptor::inherited;
+pub use descriptor::{Inherited, inherited};
 pub use host::{Host, SystemHost, TimerWaker};
 pub use manual_clock::ManualClock;

@@ -87,8 +87,10 @@ fn start() -> Result<ExitCode, Failure> {
 /// The one in the background: no terminal, no directory in the way of an umount,
 /// and nobody who waits for it once it is ready.
 fn in_background(options: &Global, command: &Mount) -> Result<ExitCode, Failure> {
-    // Until it is ready, it may ask for a passphrase.
+    // Until it is ready, it may ask for a passphrase, or read a key that was left to it.
+    let inherited = drupe_host::Inherited::list()?;
     serve(options, command, || {
+        inherited.close();
         rustix::process::setsid().context("cannot leave the session")?;
         std::env::set_current_dir("/").context("cannot leave the directory")?;
         let mut stdout = io::stdout();
@@ -115,6 +117,8 @@ fn be_keeper(command: &Mount) -> Result<ExitCode, Failure> {
         .thread_block()
         .context("cannot block signals")?;
     rustix::process::setsid().context("cannot leave the session")?;
+    // What the caller has open is not kept open here.
+    drupe_host::Inherited::list()?.close();
     let socket = io::stdin().as_fd().try_clone_to_owned();
     let socket = socket.context("no socket")?;
     let volume = Volume::of_whole(&command.image)?;

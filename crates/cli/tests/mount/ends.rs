@@ -214,3 +214,24 @@ fn in_the_background() -> Outcome {
     assert_eq!(place.ok(&["cat", "ext4.img:/file"])?, "usable at once");
     Ok(())
 }
+
+/// Whoever mounts in the background may hold a lock meanwhile, which is its own.
+#[test]
+fn nothing_of_the_callers_stays_open() -> Outcome {
+    if left_out() {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    EXT4.image(&place)?;
+    fs::create_dir(place.path("dir"))?;
+    let script = "exec 9> lock; flock 9; \"$0\" mount ext4.img dir; exec 9>&-; flock -n lock true";
+    tool("sh", |shell| {
+        let drupe = place.command().get_program().to_owned();
+        shell
+            .args(["-c", script])
+            .arg(drupe)
+            .current_dir(place.path(""))
+    })?;
+    place.ok(&["umount", "dir"])?;
+    EXT4.check(&place.path("ext4.img"))
+}
