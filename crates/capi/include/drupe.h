@@ -26,8 +26,7 @@
  *   removes, halts. To free NULL does nothing. Freeing cannot tell of errors:
  *   drupe_umount(), drupe_disk_remove() and drupe_kernel_halt() do.
  * Threads. Any thread may make any call, with the same handles too, at the same time. To
- *   free a handle, nobody else may be using it. A thread needs no preparation, and 64 KiB
- *   of stack.
+ *   free a handle, nobody else may be using it. A thread needs no preparation.
  * Callbacks may run in any thread of the program or of the library. They must return (no
  *   longjmp, no exception), and must not call into the kernel that calls them
  *   (DRUPE_ERROR_REENTERED).
@@ -606,7 +605,8 @@ int drupe_copy(drupe_mount *from, const char *from_path, drupe_mount *to,
 
 /* Writes a directory of an image as an archive that GNU tar reads, with all attributes, to
  * a descriptor of the host, which stays open. To be cancelled while it waits for a reader,
- * the descriptor must not block (O_NONBLOCK). */
+ * the descriptor must not block (O_NONBLOCK). A pipe or socket whose reader is gone: SIGPIPE,
+ * or EPIPE if that is ignored. */
 int drupe_tar(drupe_mount *mount, const char *path, int descriptor,
 	      const struct drupe_tree_options *options, drupe_error **error);
 

@@ -22,6 +22,13 @@ const ARCHIVE: u32 = 1;
 /// `DRUPE_NUMERIC_OWNER`.
 const NUMERIC_OWNER: u32 = 2;
 
+/// `DRUPE_GZIP`.
+const GZIP: u32 = 1;
+/// `DRUPE_ZSTD`.
+const ZSTD: u32 = 2;
+/// `DRUPE_XZ`.
+const XZ: u32 = 3;
+
 /// What errors call an archive.
 const ARCHIVE_NAME: &str = "the archive";
 
@@ -55,9 +62,9 @@ impl TreeOptions {
     fn compression(&self) -> Result<Compression> {
         match self.compression {
             0 => Ok(Compression::None),
-            1 => Ok(Compression::Gzip),
-            2 => Ok(Compression::Zstd),
-            3 => Ok(Compression::Xz),
+            GZIP => Ok(Compression::Gzip),
+            ZSTD => Ok(Compression::Zstd),
+            XZ => Ok(Compression::Xz),
             other => Err(Failure::argument(format!("compression {other} is none"))),
         }
     }

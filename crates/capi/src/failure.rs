@@ -115,10 +115,11 @@ impl From<io::Error> for Failure {
 
 impl From<drupe_tree::Error> for Failure {
     fn from(error: drupe_tree::Error) -> Failure {
-        let code = match (error.errno(), error.is_interrupted()) {
-            (_, true) => CANCELLED,
-            (Some(errno), false) => errno.raw_os_error(),
-            (None, false) => OTHER,
+        let code = match (error.kernel_error(), error.errno()) {
+            _ if error.is_interrupted() => CANCELLED,
+            (Some(error), _) => code(error.cause()),
+            (None, Some(errno)) => errno.raw_os_error(),
+            (None, None) => OTHER,
         };
         Failure::new(code, error.to_string())
     }

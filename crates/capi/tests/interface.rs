@@ -91,6 +91,41 @@ fn numbers_of_errors_are_the_codes() {
     assert_eq!(declared, constants(&code, "", " = "));
 }
 
+/// Flags are what the code takes them for: each constant there says which it is.
+#[test]
+fn numbers_of_flags_are_the_codes() {
+    let header = header("drupe.h");
+    let mut found = 0;
+    for entry in fs::read_dir(own().join("src")).expect("the code") {
+        let code = fs::read_to_string(entry.expect("a file").path()).expect("the code");
+        for constant in code.split("/// `DRUPE_").skip(1) {
+            let (name, rest) = constant.split_once("`.\n").expect("a name");
+            let number = rest
+                .split(" = ")
+                .nth(1)
+                .and_then(|rest| rest.split(';').next());
+            let number = number.expect("a number");
+            let forms = [
+                format!("#define DRUPE_{name} {number}u"),
+                format!("#define DRUPE_{name} {number}\n"),
+            ];
+            let is_there = forms.iter().any(|form| header.contains(form));
+            assert!(is_there, "DRUPE_{name} is {number} in the code");
+            found += 1;
+        }
+    }
+    // Those of time are utimensat's own.
+    assert!(header.contains(&format!("DRUPE_TIME_NOW {:#x}u", libc::UTIME_NOW)));
+    assert!(header.contains(&format!("DRUPE_TIME_OMIT {:#x}u", libc::UTIME_OMIT)));
+    let defined = header.lines().filter(|line| {
+        let value = line
+            .strip_prefix("#define DRUPE_")
+            .and_then(|rest| rest.split(' ').nth(1));
+        value.is_some_and(|value| value.starts_with(|c: char| c.is_ascii_digit()))
+    });
+    assert_eq!(found + 2, defined.count());
+}
+
 #[test]
 fn numbers_of_system_calls_are_the_kernels() {
     let code = fs::read_to_string(own().join("../drupe/src/sys/nr.rs")).expect("the code");

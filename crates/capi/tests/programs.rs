@@ -5,6 +5,8 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::{Linked, check, ext4, run, tree};
@@ -124,18 +126,16 @@ fn volumes() {
     input.write_all(table.as_bytes()).expect("a table");
     drop(input);
     assert!(sfdisk.wait().expect("sfdisk").success());
-    put(&dir, &image, 1 << 20, &part(&dir, "lower"));
-    put(&dir, &image, 33 << 20, &luks(&dir, &part(&dir, "inside")));
-    check("volumes", Linked::Shared, &[&image]);
+    put(&image, 1 << 20, &part(&dir, "lower"));
+    put(&image, 33 << 20, &luks(&dir));
+    check("volumes", Linked::Shared, &[&image, &part(&dir, "inside")]);
 }
 
 /// A small ext4.
-fn part(dir: &TempDir, label: &str) -> std::path::PathBuf {
+fn part(dir: &TempDir, label: &str) -> PathBuf {
     let path = dir.path().join(label);
-    File::create(&path)
-        .expect("an image")
-        .set_len(16 << 20)
-        .expect("room");
+    let file = File::create(&path).expect("an image");
+    file.set_len(16 << 20).expect("room");
     run(Command::new("mkfs.ext4")
         .args(["-q", "-F", "-L", label])
         .arg(&path));
@@ -143,24 +143,29 @@ fn part(dir: &TempDir, label: &str) -> std::path::PathBuf {
 }
 
 /// Copies one image into another, at an offset in bytes.
-fn put(_: &TempDir, image: &std::path::Path, offset: u64, part: &std::path::Path) {
-    use std::os::unix::fs::FileExt;
+fn put(image: &Path, offset: u64, part: &Path) {
     let bytes = fs::read(part).expect("a part");
     let image = File::options().write(true).open(image).expect("the image");
     image.write_all_at(&bytes, offset).expect("the part");
 }
 
-/// An image, encrypted in place: its passphrase is "pass".
-fn luks(dir: &TempDir, plain: &std::path::Path) -> std::path::PathBuf {
-    let key = dir.path().join("key");
+/// An empty LUKS volume: its passphrase is "pass".
+fn luks(dir: &TempDir) -> PathBuf {
+    let [key, path] = ["key", "luks"].map(|name| dir.path().join(name));
     fs::write(&key, "pass").expect("a key");
-    let file = File::options().write(true).open(plain).expect("the image");
-    file.set_len(40 << 20).expect("room for a header");
+    let file = File::create(&path).expect("an image");
+    file.set_len(40 << 20).expect("room");
     run(Command::new("cryptsetup")
-        .args(["reencrypt", "--encrypt", "--batch-mode", "--type", "luks2"])
-        .args(["--reduce-device-size", "16M", "--pbkdf", "pbkdf2"])
-        .args(["--pbkdf-force-iterations", "1000", "--key-file"])
-        .arg(&key)
-        .arg(plain));
-    plain.to_owned()
+        .args([
+            "luksFormat",
+            "--batch-mode",
+            "--type",
+            "luks2",
+            "--sector-size",
+            "512",
+        ])
+        .args(["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"])
+        .arg(&path)
+        .arg(&key));
+    path
 }

@@ -168,6 +168,7 @@ static void dies(struct memory *memory)
 	pthread_mutex_unlock(&memory->lock);
 	FAILS(drupe_stat(root, "/99", 0, &stat, &error), DRUPE_ERROR_DEAD, "died");
 	memory->read_fails = 0;
+	FAILS(drupe_copy_in("/dev/null", root, "/copy", NULL, &error), DRUPE_ERROR_DEAD, "died");
 	FAILS(drupe_umount(root, &error), DRUPE_ERROR_DEAD, "died");
 	OK(drupe_kernel_log(kernel, &text, &error));
 	CHECK(strstr(text, "Kernel panic"));

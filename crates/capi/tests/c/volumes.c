@@ -1,8 +1,10 @@
-/* volumes IMAGE: a GPT with a filesystem called "first", and a LUKS volume called "secret"
- * (its passphrase is "pass") with a filesystem in it. */
+/* volumes IMAGE FILESYSTEM: a GPT with a filesystem called "first", and an empty LUKS volume
+ * called "secret" (its passphrase is "pass"), which gets the other filesystem. */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "check.h"
+#include "drupe_nr.h"
 
 /* Tries a wrong passphrase first. */
 static ptrdiff_t passphrase(void *data, const char *id, uint32_t wrong, char *buffer,
@@ -28,6 +30,36 @@ static void mounts(drupe_partition *partition)
 	drupe_partition_free(partition);
 }
 
+static uint64_t system_call(drupe_kernel *kernel, int64_t number, uint64_t one, const void *two,
+			    uint64_t three)
+{
+	uint64_t arguments[6] = {one, (uint64_t)(uintptr_t)two, three, 0, 0, 0}, result;
+
+	OK(drupe_syscall(kernel, number, arguments, &result, &error));
+	return result;
+}
+
+/* Writes a filesystem to a device, with the kernel's own system calls. */
+static void fill(drupe_kernel *kernel, drupe_partition *partition, const char *path)
+{
+	static char buffer[1 << 16];
+	struct drupe_partition_info info;
+	char device[64];
+	FILE *stream = fopen(path, "rb");
+	uint64_t file;
+	size_t len;
+
+	CHECK(stream);
+	OK(drupe_partition_info(partition, &info, &error));
+	snprintf(device, sizeof(device), "/dev/%s", info.device);
+	file = system_call(kernel, DRUPE_NR_openat, (uint64_t)AT_FDCWD, device, O_WRONLY);
+	while ((len = fread(buffer, 1, sizeof(buffer), stream)) > 0)
+		CHECK(system_call(kernel, DRUPE_NR_write, file, buffer, len) == len);
+	system_call(kernel, DRUPE_NR_fsync, file, NULL, 0);
+	system_call(kernel, DRUPE_NR_close, file, NULL, 0);
+	fclose(stream);
+}
+
 int main(int argc, char **argv)
 {
 	struct drupe_partition_info info;
@@ -40,7 +72,7 @@ int main(int argc, char **argv)
 	size_t count;
 	int asked = 0;
 
-	CHECK(argc == 2);
+	CHECK(argc == 3);
 	MAKE(kernel, drupe_kernel_boot(NULL, &error));
 	MAKE(disk, drupe_disk_add_file(kernel, argv[1], NULL, &error));
 	OK(drupe_disk_partitions(disk, NULL, 0, &count, &error));
@@ -71,6 +103,7 @@ int main(int argc, char **argv)
 		   DRUPE_ERROR_PASSPHRASE, "passphrase");
 	MAKE(unlocked, drupe_partition_unlock(partition, "pass", 4, &error));
 	drupe_partition_free(partition);
+	fill(kernel, unlocked, argv[2]);
 	mounts(unlocked);
 
 	MAKE(volumes, drupe_volumes_find(kernel, &disk, 1, passphrase, &asked, &error));
