@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -48,12 +49,16 @@ pub(crate) fn install(release: bool, prefix: &Path) -> Result<()> {
         Some((minor, _)) => format!("libdrupe.so.{minor}"),
         None => bail!("{version} is no version"),
     };
-    copy(&built.join("libdrupe.so"), &lib.join(&real))?;
+    copy(&built.join("libdrupe.so"), &lib.join(&real), release)?;
     link(&real, &lib.join(&soname))?;
     link(&soname, &lib.join("libdrupe.so"))?;
-    copy(&built.join("libdrupe.a"), &lib.join("libdrupe.a"))?;
+    copy(&built.join("libdrupe.a"), &lib.join("libdrupe.a"), release)?;
     for header in ["drupe.h", "drupe_nr.h"] {
-        copy(&capi.join("include").join(header), &include.join(header))?;
+        copy(
+            &capi.join("include").join(header),
+            &include.join(header),
+            false,
+        )?;
     }
     let template = fs::read_to_string(capi.join("drupe.pc.in")).context("drupe.pc.in")?;
     let text = template.replace("@VERSION@", &version);
@@ -80,22 +85,27 @@ fn replace(to: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<
     fs::rename(&new, to)
 }
 
-/// Copies a file, unless it was copied before.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let known = |path: &Path| -> io::Result<_> {
-        let found = path.metadata()?;
-        Ok((found.len(), found.modified()?))
-    };
-    let wanted = known(from).with_context(|| from.display().to_string())?;
-    if known(to).is_ok_and(|there| there == wanted) {
+/// Copies a file, unless it was copied before: it has the source's time then. With `strip`,
+/// what debuggers want is left out, which is most of a library.
+fn copy(from: &Path, to: &Path, strip: bool) -> Result<()> {
+    let modified = |path: &Path| path.metadata()?.modified();
+    let wanted = modified(from).with_context(|| from.display().to_string())?;
+    if modified(to).is_ok_and(|there| there == wanted) {
         return Ok(());
     }
     let make = |new: &Path| {
         fs::copy(from, new)?;
-        fs::File::options()
-            .write(true)
-            .open(new)?
-            .set_modified(wanted.1)
+        if strip {
+            let stripped = Command::new("strip")
+                .arg("--strip-debug")
+                .arg(new)
+                .status()?;
+            if !stripped.success() {
+                return Err(io::Error::other(format!("strip: {stripped}")));
+            }
+        }
+        let file = fs::File::options().write(true).open(new)?;
+        file.set_modified(wanted)
     };
     replace(to, make).with_context(|| to.display().to_string())
 }

@@ -225,8 +225,8 @@ struct drupe_disk_callbacks {
 	int (*flush)(void *data);
 	/* The content of a range is not needed any more. NULL: the disk can't. */
 	int (*discard)(void *data, uint64_t offset, uint64_t len);
-	/* Called once, when no function will be called any more. Or NULL. It is not called
-	 * when the disk could not be added because of an argument. */
+	/* Called once, when no function will be called any more, also if the kernel does not
+	 * take the disk; but not after DRUPE_ERROR_ARGUMENT. Or NULL. */
 	void (*release)(void *data);
 };
 
@@ -791,7 +791,8 @@ void drupe_poll_free(drupe_poll *poll);
 /* All calls of the calling thread are to be over in so many milliseconds from now: one that
  * blocks then ends with DRUPE_ERROR_DEADLINE, and those that follow fail at once if they
  * would block, until drupe_deadline_clear() or another deadline. What cannot be interrupted
- * (a slow disk) is waited for; freeing and halting have no deadline. */
+ * (a slow disk) is waited for; freeing and halting have no deadline. Copies of trees work
+ * with several threads, of which this is one: drupe_cancel_set() ends them. */
 int drupe_deadline_set(uint64_t milliseconds, drupe_error **error);
 
 /* The calling thread has no deadline any more. */

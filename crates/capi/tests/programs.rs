@@ -1,5 +1,5 @@
-//! Real C programs with libdrupe: shared, static, and under AddressSanitizer, which finds
-//! leaks.
+//! Real C programs with libdrupe: shared, static, without any other file, and under
+//! AddressSanitizer, which finds leaks.
 
 mod common;
 
@@ -69,6 +69,11 @@ fn image_in_and_out() {
 #[test]
 fn image_in_and_out_static() {
     image(Linked::Static);
+}
+
+#[test]
+fn image_in_and_out_alone() {
+    image(Linked::Alone);
 }
 
 #[test]

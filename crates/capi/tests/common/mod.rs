@@ -16,6 +16,8 @@ pub(crate) enum Linked {
     Shared,
     /// libdrupe.a, and the system's libraries shared.
     Static,
+    /// libdrupe.a, and the system's libraries static too: the program needs no other file.
+    Alone,
     /// libdrupe.so, and the program with AddressSanitizer, which finds leaks too.
     Sanitized,
 }
@@ -80,7 +82,7 @@ pub(crate) fn compile(source: &Path, linked: Linked, dir: &TempDir) -> PathBuf {
     cc.arg("-o").arg(&program).arg(source);
     cc.arg("-I").arg(own().join("tests/c"));
     let flags: &[&str] = match linked {
-        Linked::Static => &["--static", "--cflags", "--libs"],
+        Linked::Static | Linked::Alone => &["--static", "--cflags", "--libs"],
         _ => &["--cflags", "--libs"],
     };
     let config = Command::new("pkg-config")
@@ -98,15 +100,18 @@ pub(crate) fn compile(source: &Path, linked: Linked, dir: &TempDir) -> PathBuf {
     }
     match linked {
         Linked::Shared => {}
-        // Without what the program does not use, and without what debuggers want.
+        // Without what debuggers want.
         Linked::Static => {
-            cc.args(["-Wl,--gc-sections", "-s"]);
+            cc.arg("-s");
+        }
+        Linked::Alone => {
+            cc.args(["-static-pie", "-s"]);
         }
         Linked::Sanitized => {
             cc.arg("-fsanitize=address");
         }
     }
-    if linked != Linked::Static {
+    if matches!(linked, Linked::Shared | Linked::Sanitized) {
         let rpath = prefix.join("lib");
         cc.arg(format!("-Wl,-rpath,{}", rpath.display()));
     }
