@@ -51,6 +51,9 @@ as_they_are!(c_int, u32, i64, u64, usize, *const c_void, *mut c_void);
 /// A type that C has pointers to: an opaque one.
 pub(crate) trait Handle {}
 
+/// `drupe.h` promises that any thread may use a handle, several at the same time too.
+pub(crate) const fn any_thread<T: Send + Sync>() {}
+
 impl<T: Handle> Argument for &T {
     type C = *const T;
 
@@ -440,6 +443,8 @@ macro_rules! export {
 macro_rules! handles {
     ($($type:ty => $free:ident;)*) => {$(
         impl $crate::border::Handle for $type {}
+
+        const _: () = $crate::border::any_thread::<$type>();
 
         /// Frees a handle.
         ///

@@ -58,6 +58,22 @@ static void memory_release(void *data)
 	((struct memory *)data)->releases++;
 }
 
+/* The kernel that a log callback calls, though it must not; how often that was refused. */
+static drupe_kernel *called;
+static int refused;
+
+static void logged(void *data, const char *text, size_t len)
+{
+	drupe_error *error = NULL;
+	char *release;
+
+	(void)data, (void)text, (void)len;
+	if (called && drupe_kernel_release(called, &release, &error) == -1) {
+		refused += drupe_error_code(error) == DRUPE_ERROR_REENTERED;
+		drupe_error_free(error);
+	}
+}
+
 static drupe_mount *mount(drupe_disk *disk)
 {
 	drupe_partition *whole;
@@ -185,6 +201,7 @@ static void dies(struct memory *memory)
 
 int main(int argc, char **argv)
 {
+	struct drupe_kernel_options logging;
 	struct drupe_disk_options options;
 	struct drupe_disk_info info;
 	struct memory memory = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0, 0, 0, 0, 0, 0};
@@ -194,7 +211,9 @@ int main(int argc, char **argv)
 	void *before;
 
 	CHECK(argc == 2);
-	MAKE(kernel, drupe_kernel_boot(NULL, &error));
+	DRUPE_INIT(&logging);
+	logging.log = logged;
+	MAKE(kernel, drupe_kernel_boot(&logging, &error));
 	stream = fopen(argv[1], "rb");
 	CHECK(stream && fseek(stream, 0, SEEK_END) == 0);
 	memory.len = (size_t)ftell(stream);
@@ -205,7 +224,11 @@ int main(int argc, char **argv)
 	memcpy(before, memory.bytes, memory.len);
 
 	MAKE(disk, drupe_disk_add_buffer(kernel, memory.bytes, memory.len, NULL, &error));
+	/* A filesystem that is mounted is logged. */
+	called = kernel;
 	write_and_read(disk, "in a buffer");
+	called = NULL;
+	CHECK(refused > 0);
 	CHECK(memcmp(before, memory.bytes, memory.len) != 0);
 	OK(drupe_disk_remove(disk, &error));
 	drupe_disk_free(disk);
