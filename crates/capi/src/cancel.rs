@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 
 use drupe_tree::Interrupt;
 
+use crate::failure::Failure;
+
 /// A request to end, and who may wait for it.
 pub(crate) struct Cancel {
     pub(crate) interrupt: Interrupt,
@@ -18,7 +20,7 @@ handles! {
 
 export! {
     fn drupe_cancel_new() -> handle<Cancel> {
-        let (reader, writer) = io::pipe()?;
+        let (reader, writer) = io::pipe().map_err(|e| Failure::io("pipe", e))?;
         Ok(Cancel {
             interrupt: Interrupt::new(Arc::default(), reader),
             come: writer,
@@ -28,7 +30,8 @@ export! {
     fn drupe_cancel_set(cancel: &Cancel) -> status {
         // Once is enough: the pipe never fills.
         if !cancel.interrupt.flag().swap(true, Ordering::Relaxed) {
-            (&cancel.come).write_all(b"!")?;
+            let told = (&cancel.come).write_all(b"!");
+            told.map_err(|e| Failure::io("write", e))?;
         }
         Ok(())
     }

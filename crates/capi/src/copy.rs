@@ -170,7 +170,10 @@ fn file(descriptor: c_int) -> Result<File> {
     }
     // SAFETY: open while the call lasts, as the header says; if it is not, EBADF is told.
     let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    Ok(borrowed.try_clone_to_owned()?.into())
+    let own = borrowed.try_clone_to_owned();
+    Ok(own
+        .map_err(|e| Failure::io("duplicate descriptor", e))?
+        .into())
 }
 
 export! {

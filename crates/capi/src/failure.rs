@@ -79,6 +79,14 @@ impl Failure {
         drupe::Error::new(operation, Errno::from_raw_os_error(code)).into()
     }
 
+    /// An error of a call to the host, or of a file or socket through `std::io`.
+    pub(crate) fn io(operation: &'static str, error: io::Error) -> Failure {
+        match error.downcast::<drupe::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => drupe::Error::new(operation, error).into(),
+        }
+    }
+
     /// The same error, of a function of C: what is wrong with its arguments has no other
     /// operation.
     pub(crate) fn of(self, function: &'static str) -> Failure {
@@ -101,15 +109,6 @@ impl From<drupe::Error> for Failure {
 impl From<&drupe::Error> for Failure {
     fn from(error: &drupe::Error) -> Failure {
         Failure::new(code(error.cause()), error.to_string())
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        match error.downcast::<drupe::Error>() {
-            Ok(error) => error.into(),
-            Err(error) => Failure::new(host_code(&error), error.to_string()),
-        }
     }
 }
 

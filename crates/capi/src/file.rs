@@ -36,7 +36,8 @@ export! {
         // SAFETY: so much room, as the header says.
         let buffer = unsafe { bytes_mut(buffer, len, "buffer") }?;
         let mut file = file;
-        done.put(file.read(buffer)?);
+        let read = file.read(buffer);
+        done.put(read.map_err(|e| Failure::io("read", e))?);
         Ok(())
     }
 
@@ -49,7 +50,8 @@ export! {
         // SAFETY: so many bytes, as the header says.
         let buffer = unsafe { bytes(buffer, len, "buffer") }?;
         let mut file = file;
-        done.put(file.write(buffer)?);
+        let written = file.write(buffer);
+        done.put(written.map_err(|e| Failure::io("write", e))?);
         Ok(())
     }
 
@@ -95,7 +97,7 @@ export! {
             _ => return Err(Failure::argument("`whence` is not SEEK_SET, SEEK_CUR or SEEK_END")),
         };
         let mut file = file;
-        let now = file.seek(to)?;
+        let now = file.seek(to).map_err(|e| Failure::io("seek", e))?;
         if let Some(position) = position {
             position.put(now);
         }

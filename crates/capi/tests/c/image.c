@@ -168,6 +168,7 @@ int main(int argc, char **argv)
 	drupe_disk *disk;
 	drupe_mount *mount;
 	drupe_file *file;
+	size_t done;
 	int archive, problems = 0;
 
 	CHECK(argc == 5);
@@ -220,7 +221,7 @@ int main(int argc, char **argv)
 	options.flags = 0;
 	FAILS(drupe_untar(mount, "/none", archive, &options, &error), ENOENT, "/none");
 	FAILS(drupe_untar(mount, "/", -1, &options, &error), DRUPE_ERROR_ARGUMENT, "descriptor");
-	FAILS(drupe_untar(mount, "/", 4242, &options, &error), EBADF, "");
+	FAILS(drupe_untar(mount, "/", 4242, &options, &error), EBADF, "duplicate descriptor: ");
 	close(archive);
 
 	/* Cancelled before it begins. */
@@ -236,6 +237,7 @@ int main(int argc, char **argv)
 
 	/* EBUSY: a file is open. The last handle unmounts. */
 	MAKE(file, drupe_open(mount, "/again", O_RDONLY | O_DIRECTORY, 0, &error));
+	FAILS(drupe_file_read(file, argv, 1, &done, &error), EISDIR, "read: Is a directory");
 	FAILS(drupe_umount(mount, &error), EBUSY, "EBUSY");
 	drupe_file_close(file);
 	OK(drupe_disk_remove(disk, &error));
