@@ -5,6 +5,7 @@
 //! which says so; nothing else changes the machine.
 #![forbid(unsafe_code)]
 
+mod capi;
 mod check;
 mod demo;
 mod fio;
@@ -65,6 +66,12 @@ const TASKS: &[Task] = &[
         arguments: "[check] [--flavour NAME] [--verbose]",
         help: "build the kernel image; check: no warnings, checkpatch clean, tree untouched, numbers of calls complete",
         run: kernel::run,
+    },
+    Task {
+        name: "capi",
+        arguments: "[--dev] PREFIX",
+        help: "build libdrupe for C, and install it with drupe.h and drupe.pc beneath PREFIX",
+        run: capi::run,
     },
     Task {
         name: "lint",

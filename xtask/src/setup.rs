@@ -62,6 +62,11 @@ const TESTS: &[Requirement] = &[
     Requirement::program("setpriv", "util-linux"),
     Requirement::program("mandoc", "mandoc"),
     Requirement::program("fusermount3", "fuse3"),
+    // Programs with libdrupe.
+    Requirement::program("cc", "gcc"),
+    Requirement::program("c++", "g++"),
+    Requirement::program("pkg-config", "pkg-config"),
+    Requirement::program("nm", "binutils"),
     // The other end of a link. Another Python that PATH may have lacks scapy.
     Requirement::file("Debian's Python", "python3", "/usr/bin/python3"),
     Requirement::file(

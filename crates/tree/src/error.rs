@@ -15,6 +15,8 @@ pub struct Error {
     errno: Option<Errno>,
     kind: io::ErrorKind,
     cause: String,
+    /// What the image's kernel, or the library, has told.
+    kernel: Option<Box<drupe::Error>>,
     /// The kernel itself is gone.
     is_dead: bool,
     is_interrupted: bool,
@@ -32,6 +34,7 @@ impl Error {
             errno: None,
             kind: io::ErrorKind::Other,
             cause: cause.into(),
+            kernel: None,
             is_dead: false,
             is_interrupted: false,
         }
@@ -73,6 +76,18 @@ impl Error {
         self.kind
     }
 
+    /// What an operation on an image has failed with; its path is that in the image.
+    pub fn kernel_error(&self) -> Option<&drupe::Error> {
+        self.kernel.as_deref()
+    }
+
+    fn told_by(self, error: drupe::Error) -> Error {
+        Error {
+            kernel: Some(Box::new(error)),
+            ..self
+        }
+    }
+
     /// The work was ended by its [`Interrupt`](crate::Interrupt).
     pub fn is_interrupted(&self) -> bool {
         self.is_interrupted
@@ -99,6 +114,7 @@ impl From<drupe::Error> for Error {
             is_dead: matches!(error.cause(), Cause::Dead(_) | Cause::Halted),
             ..Error::new(error.operation(), error.cause().to_string())
         }
+        .told_by(error)
     }
 }
 

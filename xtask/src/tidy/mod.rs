@@ -24,6 +24,7 @@ const CIRCLES_ALLOWED: &[(&str, &[&str])] = &[("drupe-machine", &["instance", "v
 const UNSAFE: &[&str] = &[
     "drupe-abi",
     "drupe-bench",
+    "drupe-capi",
     "drupe-host",
     "drupe-image",
     "drupe-links",

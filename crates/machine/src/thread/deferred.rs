@@ -62,6 +62,17 @@ impl Deferred {
             hand_on(&kernel);
         }
     }
+
+    /// The thread ends: what is put off is handed on, and its memory given back.
+    pub(super) fn end(&self) {
+        self.hand_on();
+        // Empty now: what is dropped is room.
+        drop(self.interrupts.take());
+        let mut halts = self.halts.borrow_mut();
+        if halts.is_empty() {
+            *halts = Vec::new();
+        }
+    }
 }
 
 /// Has `kernel` get a link interrupt once this thread is outside of all kernels.

@@ -177,6 +177,7 @@ unsafe extern "C" fn end(_: *mut libc::c_void) {
     context.deferred.hand_on();
     let tasks = context.tasks.take();
     drop(tasks);
+    context.deferred.end();
     context.waiter.take();
 }
 
