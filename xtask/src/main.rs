@@ -75,13 +75,13 @@ const TASKS: &[Task] = &[
     Task {
         name: "licences",
         arguments: "",
-        help: "check that every dependency's licence goes with GPL-2.0-only",
+        help: "check that every dependency's licence goes with GPL-2.0-only, and that of MIT crates with MIT",
         run: licences::run,
     },
     Task {
         name: "tidy",
         arguments: "",
-        help: "check which crate and module uses which, where unsafe is, headers, file sizes",
+        help: "check which crate and module uses which, where unsafe is, manifests, headers, file sizes",
         run: tidy::run,
     },
     Task {
