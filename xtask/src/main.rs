@@ -7,6 +7,7 @@
 
 mod check;
 mod demo;
+mod dist;
 mod fio;
 mod fsx;
 mod fuzz;
@@ -131,6 +132,12 @@ const TASKS: &[Task] = &[
         arguments: "",
         help: "fio's verify jobs in each of four mounts, read back after another mount (as root)",
         run: fio::run,
+    },
+    Task {
+        name: "dist",
+        arguments: "[PART…] [--root DIR…] [--check]",
+        help: "make what is given to others into target/dist (parts: crates, command), and try each as its users do",
+        run: dist::run,
     },
     Task {
         name: "bench",
