@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use drupe_kbuild::requirements::Requirement;
 use drupe_kbuild::{Flavour, Image, Kbuild};
 
 use crate::demo::quietly;
@@ -41,6 +42,14 @@ use crate::{kernel, setup};
 
 /// What can be asked for: nothing named is all of it.
 const PARTS: [&str; 2] = ["crates", "command"];
+
+/// What is needed beside what tests need.
+const TOOLS: [Requirement; 4] = [
+    Requirement::program("git", "git"),
+    Requirement::program("dpkg-deb", "dpkg"),
+    Requirement::program("lintian", "lintian"),
+    Requirement::program("unshare", "util-linux"),
+];
 
 /// What all parts use.
 pub(crate) struct Dist {
@@ -72,7 +81,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             ),
         }
     }
-    setup::install(&setup::everything()?)?;
+    let mut wanted = setup::everything()?;
+    wanted.extend(TOOLS);
+    setup::install(&wanted)?;
     if std::env::var_os("DRUPE_IMAGE").is_some_and(|value| !value.is_empty()) {
         bail!("DRUPE_IMAGE is set: nobody could say what its image is made of; unset it");
     }
