@@ -2,9 +2,9 @@
 //! image and out again; what came out is compared with what went in, and e2fsck
 //! has the last word. Times are shown beside those of the host's own tools.
 
-mod compare;
-mod steps;
-mod tree;
+pub(crate) mod compare;
+pub(crate) mod steps;
+pub(crate) mod tree;
 mod turns;
 
 use std::fs;
@@ -78,7 +78,7 @@ fn demonstrate(drupe: &Path, directory: &Path) -> Result<()> {
 }
 
 /// A program of e2fsprogs, which an ordinary user's PATH may lack.
-fn tool(name: &str) -> Command {
+pub(crate) fn tool(name: &str) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(name);
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
@@ -86,7 +86,7 @@ fn tool(name: &str) -> Command {
 }
 
 /// Runs a command quietly; what it printed is returned, or in the error.
-fn quietly(command: &mut Command) -> Result<String> {
+pub(crate) fn quietly(command: &mut Command) -> Result<String> {
     let output = command
         .output()
         .with_context(|| format!("cannot run {:?}", command.get_program()))?;

@@ -217,7 +217,7 @@ fn is_checked(file: &Path, root: &Path) -> bool {
 }
 
 /// The overlay of this checkout.
-fn overlay() -> PathBuf {
+pub(crate) fn overlay() -> PathBuf {
     root().join("kernel")
 }
 

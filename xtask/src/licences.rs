@@ -1,5 +1,8 @@
 //! `licences`: everything that is linked into the program, or runs when it is
-//! built, must have a licence that goes with GPL-2.0-only.
+//! built, must have a licence that goes with GPL-2.0-only. A crate of ours that
+//! others may have under MIT or Apache-2.0 uses nothing that they may not.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -28,6 +31,23 @@ const COMPATIBLE: &[&str] = &[
     "Zlib",
 ];
 
+/// Licences that let a program be given on under a licence of its own: not those
+/// of the GPL's family.
+const PERMISSIVE: &[&str] = &[
+    "0BSD",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
     let metadata = output(cargo().args(["metadata", "--format-version=1", "--locked"]))?;
@@ -39,6 +59,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if !bad.is_empty() {
         bail!(
             "licences that do not go with GPL-2.0-only:\n  {}",
+            bad.join("\n  ")
+        );
+    }
+    let bad = tainted(&metadata)?;
+    if !bad.is_empty() {
+        bail!(
+            "crates that promise a permissive licence and use what has none:\n  {}",
             bad.join("\n  ")
         );
     }
@@ -67,17 +94,68 @@ fn complaint(package: &Value) -> Option<String> {
     }
 }
 
-/// Whether an expression can be satisfied with compatible licences.
-fn goes(licence: &str) -> Result<bool, spdx::ParseError> {
-    // Old manifests separate with a slash; it means OR.
-    let expression = Expression::parse(&licence.replace('/', " OR "))?;
-    Ok(expression.evaluate(compatible))
+/// Crates of the workspace whose licence is permissive, and that use one, however
+/// indirectly, whose licence is not. What only tests use does not count.
+fn tainted(metadata: &Value) -> Result<Vec<String>> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let packages: BTreeMap<String, Value> = list(&metadata["packages"])
+        .into_iter()
+        .filter_map(|package| Some((package["id"].as_str()?.to_owned(), package)))
+        .collect();
+    let uses: BTreeMap<String, Vec<String>> = list(&metadata["resolve"]["nodes"])
+        .iter()
+        .filter_map(|node| {
+            let used = list(&node["deps"])
+                .iter()
+                .filter(|used| list(&used["dep_kinds"]).iter().any(|k| k["kind"] != "dev"))
+                .filter_map(|used| Some(used["pkg"].as_str()?.to_owned()))
+                .collect();
+            Some((node["id"].as_str()?.to_owned(), used))
+        })
+        .collect();
+    let permissive = |id: &str| -> Result<bool> {
+        let licence = packages
+            .get(id)
+            .and_then(|package| package["license"].as_str());
+        Ok(satisfied(licence.unwrap_or_default(), PERMISSIVE)?)
+    };
+    let mut complaints = Vec::new();
+    for (id, package) in &packages {
+        if !package["source"].is_null() || !permissive(id)? {
+            continue;
+        }
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![id.as_str()]);
+        while let Some(next) = waiting.pop() {
+            if !seen.insert(next) {
+                continue;
+            }
+            if !permissive(next)? {
+                complaints.push(format!(
+                    "{}: {}, {}",
+                    package["name"], packages[next]["name"], packages[next]["license"]
+                ));
+            }
+            waiting.extend(uses.get(next).into_iter().flatten().map(String::as_str));
+        }
+    }
+    Ok(complaints)
 }
 
-fn compatible(requirement: &LicenseReq) -> bool {
+/// Whether an expression can be satisfied with compatible licences.
+fn goes(licence: &str) -> Result<bool, spdx::ParseError> {
+    satisfied(licence, COMPATIBLE)
+}
+
+/// Whether an expression can be satisfied with the licences of a list.
+fn satisfied(licence: &str, list: &[&str]) -> Result<bool, spdx::ParseError> {
+    // Old manifests separate with a slash; it means OR.
+    let expression = Expression::parse(&licence.replace('/', " OR "))?;
     // An exception adds permissions, so it can only help.
-    let name = requirement.license.to_string();
-    COMPATIBLE.contains(&name.as_str())
+    let listed = |requirement: &LicenseReq| {
+        let name = requirement.license.to_string();
+        list.contains(&name.as_str())
+    };
+    Ok(expression.evaluate(listed))
 }
 
 #[cfg(test)]
@@ -109,5 +187,34 @@ mod tests {
     fn a_package_without_a_licence_is_named() {
         let package = serde_json::json!({ "name": "odd", "version": "1.0.0", "license": null });
         assert_eq!(complaint(&package).unwrap(), "odd 1.0.0: states no licence");
+    }
+
+    #[test]
+    fn a_permissive_crate_uses_permissive_ones_only() {
+        let metadata = |kind: &str, licence: &str| {
+            serde_json::json!({
+                "packages": [
+                    { "id": "ours", "name": "ours", "license": "MIT OR Apache-2.0", "source": null },
+                    { "id": "b", "name": "b", "license": "MIT", "source": "registry" },
+                    { "id": "c", "name": "c", "license": licence, "source": "registry" },
+                ],
+                "resolve": { "nodes": [
+                    { "id": "ours", "deps": [{ "pkg": "b", "dep_kinds": [{ "kind": null }] }] },
+                    { "id": "b", "deps": [{ "pkg": "c", "dep_kinds": [{ "kind": kind }] }] },
+                ] },
+            })
+        };
+        let bad = tainted(&metadata("build", "GPL-2.0-only")).unwrap();
+        assert_eq!(bad, [r#""ours": "c", "GPL-2.0-only""#]);
+        assert!(
+            tainted(&metadata("dev", "GPL-2.0-only"))
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            tainted(&metadata("build", "Apache-2.0"))
+                .unwrap()
+                .is_empty()
+        );
     }
 }

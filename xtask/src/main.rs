@@ -8,6 +8,7 @@
 mod capi;
 mod check;
 mod demo;
+mod dist;
 mod fio;
 mod fsx;
 mod fuzz;
@@ -82,13 +83,13 @@ const TASKS: &[Task] = &[
     Task {
         name: "licences",
         arguments: "",
-        help: "check that every dependency's licence goes with GPL-2.0-only",
+        help: "check that every dependency's licence goes with GPL-2.0-only, and that of MIT crates with MIT",
         run: licences::run,
     },
     Task {
         name: "tidy",
         arguments: "",
-        help: "check which crate and module uses which, where unsafe is, headers, file sizes",
+        help: "check which crate and module uses which, where unsafe is, manifests, headers, file sizes",
         run: tidy::run,
     },
     Task {
@@ -138,6 +139,12 @@ const TASKS: &[Task] = &[
         arguments: "",
         help: "fio's verify jobs in each of four mounts, read back after another mount (as root)",
         run: fio::run,
+    },
+    Task {
+        name: "dist",
+        arguments: "[PART…] [--root DIR…] [--check]",
+        help: "make what is given to others into target/dist (parts: crates, command), and try each as its users do",
+        run: dist::run,
     },
     Task {
         name: "bench",

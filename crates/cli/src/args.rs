@@ -29,13 +29,19 @@ use drupe_tree::Time;
 /// filesystems: ext4, XFS, btrfs, f2fs, vfat, exfat, ntfs, iso9660, udf,
 /// squashfs, erofs and more.
 #[derive(Debug, Parser)]
-#[command(name = "drupe", version, after_long_help = NOTES)]
+#[command(name = "drupe", version = version(), after_long_help = NOTES)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The version of the command, with that of its kernel.
+fn version() -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    format!("{own} (Linux {})", drupe::LINUX_VERSION)
 }
 
 const NOTES: &str = "\

@@ -65,7 +65,7 @@ pub use drupe_host::disk::{
 };
 pub use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 pub use drupe_host::{Host, ManualClock, SystemHost, TimerWaker};
-pub use drupe_machine::{DeathReport, Ram, with_deadline, without_deadline};
+pub use drupe_machine::{DeathReport, LINUX_VERSION, Ram, with_deadline, without_deadline};
 pub use drupe_ondisk::probe;
 pub use drupe_ondisk::table::{Damage as TableDamage, Flaw as TableFlaw, PartitionInfo};
 pub use drupe_ondisk::{CutShort, Error as VolumeError};

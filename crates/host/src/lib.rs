@@ -8,6 +8,7 @@
 //! - [`clock`]: the time.
 //! - [`inherited`]: descriptors that the program was started with.
 //! - [`log`]: the kernel log, kept and passed on.
+//! - [`names`]: addresses of hosts.
 //! - [`futex`]: sleeping and waking, for `drupe-cpu`.
 //! - [`threads`]: threads of the library's own.
 //!
@@ -22,6 +23,7 @@ mod host;
 pub mod link;
 pub mod log;
 mod manual_clock;
+pub mod names;
 pub mod threads;
 
 pub use descriptor::{Inherited, inherited};

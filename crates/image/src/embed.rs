@@ -9,7 +9,7 @@
 //! shared library that this crate was linked into, and where neither can be
 //! opened, a copy in memory.
 //!
-//! Neighbours: `build.rs` provides the image; the loader maps it.
+//! Neighbours: `build/main.rs` provides the image; the loader maps it.
 
 use std::fs::File;
 use std::io;
@@ -43,7 +43,7 @@ pub struct Embedded<const N: usize> {
     pub id: [u8; 32],
 }
 
-// INVARIANT: build.rs writes both files from one image.
+// INVARIANT: build/main.rs writes both files from one image.
 static EMBEDDED: Embedded<{ IMAGE.len() }> = Embedded {
     bytes: *include_bytes!(concat!(env!("OUT_DIR"), "/image.elf")),
     id: *include_bytes!(concat!(env!("OUT_DIR"), "/image.id")),
@@ -59,6 +59,9 @@ pub fn bytes() -> &'static [u8] {
 pub fn id() -> &'static [u8; 32] {
     &EMBEDDED.id
 }
+
+/// The version of Linux that the image is, such as `6.12.38`. Empty if it does not say.
+pub const LINUX_VERSION: &str = include_str!(concat!(env!("OUT_DIR"), "/image.version"));
 
 /// A file and where in it the bytes lie.
 #[derive(Debug)]

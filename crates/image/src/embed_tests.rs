@@ -19,6 +19,15 @@ fn the_image_is_an_aligned_elf_file() {
     assert!(bytes().as_ptr().addr().is_multiple_of(PAGE));
 }
 
+#[test]
+fn the_version_is_that_of_the_banner() {
+    let mut numbers = LINUX_VERSION.split('.');
+    assert_eq!((numbers.next(), numbers.next()), (Some("6"), Some("12")));
+    let banner = format!("Linux version {LINUX_VERSION} (");
+    let mut windows = bytes().windows(banner.len());
+    assert!(windows.any(|window| window == banner.as_bytes()));
+}
+
 /// Run by `a_removed_program_still_backs_its_image` a second time, from a copy
 /// of this program that removes itself.
 #[test]

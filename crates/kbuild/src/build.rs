@@ -110,6 +110,11 @@ impl Kbuild {
         &self.source
     }
 
+    /// The directory of the overlay.
+    pub(crate) fn overlay(&self) -> &Path {
+        &self.overlay
+    }
+
     /// The flavour that is built.
     pub fn flavour(&self) -> Flavour {
         self.flavour

@@ -18,6 +18,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `DRUPE_IMAGE` | a kernel image to use as it is; nothing is built |
+//! | `DRUPE_BUILD_KERNEL` | 1: build the image even where `drupe-image` carries one |
 //! | `DRUPE_LINUX_SOURCE` | a 6.12 source tree, or a tarball of one |
 //! | `DRUPE_CACHE` | the cache directory; default `$XDG_CACHE_HOME/drupe`, else `~/.cache/drupe`, else (without `HOME`) `/var/tmp/drupe-cache` |
 //! | `DRUPE_FLAVOUR` | `mmu` (default) or `nommu` |
@@ -33,6 +34,7 @@ mod error;
 mod extract;
 mod flavour;
 mod make;
+mod origin;
 mod overlay;
 mod prepared;
 mod progress;
@@ -49,6 +51,7 @@ pub use digest::Digest;
 pub use error::{Error, Result};
 pub use flavour::Flavour;
 pub use make::Output;
+pub use origin::Origin;
 pub use overlay::Overlay;
 pub use prepared::Prepared;
 pub use progress::Progress;

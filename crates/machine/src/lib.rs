@@ -27,6 +27,7 @@ pub use config::Config;
 pub use devices::disks::DiskId;
 pub use devices::netdevs::LinkId;
 pub use drupe_abi::Crash;
+pub use drupe_image::embed::LINUX_VERSION;
 pub use error::{DeathReport, Error};
 pub use machine::{Buffer, Machine, Watch};
 pub use maker::make as make_snapshot;

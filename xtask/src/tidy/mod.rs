@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+mod manifests;
 mod modules;
 mod picture;
 
@@ -112,6 +113,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         complaints.extend(dependencies(&layers, package));
         complaints.extend(circles(package)?);
         complaints.extend(unsafe_code(package)?);
+        complaints.extend(manifests::complaints(package, packages));
     }
     let files = sources()?;
     for file in &files {

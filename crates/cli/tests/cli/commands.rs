@@ -38,6 +38,14 @@ fn run(place: &Place, line: &str) -> Outcome<String> {
 }
 
 #[test]
+fn the_version_is_the_commands_and_the_kernels() -> Outcome {
+    let line = Place::new()?.ok(&strings(&["--version"]))?;
+    let own = concat!("drupe ", env!("CARGO_PKG_VERSION"), " (Linux 6.12.");
+    assert!(line.starts_with(own) && line.ends_with(")\n"), "{line}");
+    Ok(())
+}
+
+#[test]
 fn directories() -> Outcome {
     let place = place()?;
     run(&place, "mkdir d.img:/m")?;

@@ -1,13 +1,14 @@
 //! [`Socket`]: a stream of bytes to and from a server, with time limits.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use drupe_host::names;
 use rustix::io::Errno;
 use rustix::net::sockopt::{
     Timeout, set_socket_keepalive, set_socket_timeout, set_tcp_keepcnt, set_tcp_keepidle,
@@ -43,7 +44,7 @@ impl Socket {
     pub(super) fn tcp(host: &str, port: u16, patience: Duration) -> io::Result<Socket> {
         let deadline = Instant::now() + patience;
         let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-        for address in (host, port).to_socket_addrs()? {
+        for address in names::lookup(host, port)? {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
