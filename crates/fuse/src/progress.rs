@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 ///
 /// # Invariants
 /// It is at work from before it looks for a message until it has found none. Each
-/// message is counted before it is no longer at work.
+/// message is counted before it is no longer at work. All accesses are sequentially
+/// consistent: what [`Progress::rested_while`] reads is in one order with what the thread
+/// that serves does before and after it reads the device.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     at_work: AtomicBool,

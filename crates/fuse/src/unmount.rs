@@ -11,7 +11,7 @@ use rustix::mount::UnmountFlags;
 use crate::host_mount::FSTYPE;
 use crate::keeper::{self, Ended};
 
-/// Why something was not unmounted. It is as it was.
+/// Why something was not unmounted. But for [`NotUnmounted::Elsewhere`], it is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotUnmounted {
@@ -25,8 +25,8 @@ pub enum NotUnmounted {
     /// Another user has mounted it.
     #[error("somebody else has mounted it: only that user or root can unmount it")]
     Others,
-    /// It is mounted in other places too, and lasts until the last of them is taken away.
-    #[error("is mounted on {} too: unmount that first, with umount(8)", .0.display())]
+    /// It is unmounted there, but mounted in another place too, and lasts as long.
+    #[error("is still mounted on {}: the image is in use until that is unmounted", .0.display())]
     Elsewhere(PathBuf),
     /// Files in it are open.
     #[error("is in use: end the programs that have files in it open")]
@@ -51,22 +51,24 @@ impl From<io::Error> for NotUnmounted {
 pub fn unmount(dir: &Path) -> Result<Option<Ended>, NotUnmounted> {
     let dir = mount_point(dir)?;
     let mounts = std::fs::read("/proc/self/mountinfo")?;
-    let lines = mounts.split(|&byte| byte == b'\n');
-    let mounts: Vec<_> = lines.filter_map(Mount::parse).collect();
     // What was mounted last hides the others.
-    let mut there = mounts.iter().rev();
+    let mut there = all(&mounts).collect::<Vec<_>>().into_iter().rev();
     let mount = there
         .find(|mount| mount.dir == dir)
         .filter(|mount| mount.fstype == FSTYPE.as_bytes())
         .ok_or(NotUnmounted::NotOurs)?;
-    let other = |other: &&Mount| other.device == mount.device && other.dir != mount.dir;
-    if let Some(other) = mounts.iter().find(other) {
-        return Err(NotUnmounted::Elsewhere(other.dir.clone()));
-    }
     match keeper::connect(&mount.device, mount.owner) {
         Ok(keeper) => {
             take_away(&dir)?;
-            Ok(keeper::hear(keeper)?)
+            // Those that were there before: its number may be another mount's by now. And only
+            // now, since others go with it where directories are shared.
+            let before: Vec<_> = all(&mounts).filter(|other| *other != mount).collect();
+            let mounts = std::fs::read("/proc/self/mountinfo")?;
+            let same = |other: &Mount| other.device == mount.device && before.contains(other);
+            match all(&mounts).find(same) {
+                Some(other) => Err(NotUnmounted::Elsewhere(other.dir)),
+                None => Ok(keeper::hear(keeper)?),
+            }
         }
         Err(Errno::ACCESS) => Err(NotUnmounted::Others),
         Err(_) => match dir.metadata().map_err(|error| error.raw_os_error()) {
@@ -74,6 +76,12 @@ pub fn unmount(dir: &Path) -> Result<Option<Ended>, NotUnmounted> {
             _ => Err(NotUnmounted::NoKeeper),
         },
     }
+}
+
+/// FUSE's mounts, of a list.
+fn all(mounts: &[u8]) -> impl Iterator<Item = Mount> {
+    let lines = mounts.split(|&byte| byte == b'\n');
+    lines.filter_map(Mount::parse)
 }
 
 /// A path as the list of mounts has it. Who may not look at what is mounted there, or

@@ -163,7 +163,7 @@ fn btrfs() -> Outcome {
 
 /// f2fs counts on its blocks being written whole, as flash writes them.
 ///
-/// In 3 of 80 runs its `fsync` returns before all is on its way that it needs (Linux
+/// In 7 of 200 runs its `fsync` returns before all is on its way that it needs (Linux
 /// 6.12.117; why is not understood, see [`Workload::acknowledge_when_flushed`]). So
 /// another history is made, twice at most: what is lost always is found.
 #[test]
