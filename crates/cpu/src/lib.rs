@@ -8,12 +8,14 @@
 //! - [`deadline`] (`deadline.rs`): who wakes for the kernel's timer: the thread that
 //!   sleeps until its deadline, or one that waits for that anyway.
 //! - [`Spin`] (`spin.rs`): how long to spin before sleeping.
+//! - [`work`] (`work.rs`): requests to disks, and the threads that wait for the host in
+//!   the CPU's place.
 //!
 //! Each file says its states, who may touch what, the transitions, the memory
 //! orders and the races considered. `docs/cpu.md` tells the whole to a reader who
 //! knows neither this crate nor its predecessors.
 //!
-//! This crate makes no host call but for the lock of a queue: sleeping and
+//! This crate makes no host call but for the locks of two queues: sleeping and
 //! waking come through [`Park`]. It has no unsafe code, and knows nothing of
 //! kernels.
 #![forbid(unsafe_code)]
@@ -26,6 +28,7 @@ mod spin;
 mod state;
 mod sync;
 mod waiter;
+pub mod work;
 
 pub use baton::{Baton, Halted, PostIrq, Refused, Release, YIELD_LINE};
 pub use completion::{Completion, Outcome, Sleeper};

@@ -1,17 +1,17 @@
-//! Atomics and the queue's lock: std's, or loom's when the models run.
+//! Atomics and the queues' locks: std's, or loom's when the models run.
 
 #[cfg(loom)]
 pub(crate) use loom::{
     hint::spin_loop,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
-    sync::{Mutex, MutexGuard},
+    sync::{Condvar, Mutex, MutexGuard},
 };
 use std::sync::PoisonError;
 #[cfg(not(loom))]
 pub(crate) use std::{
     hint::spin_loop,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
-    sync::{Mutex, MutexGuard},
+    sync::{Condvar, Mutex, MutexGuard},
 };
 
 /// Locks `mutex`; nothing panics while it is locked.

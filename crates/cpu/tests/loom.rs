@@ -8,6 +8,8 @@
 
 #[path = "loom/deadline.rs"]
 mod deadline;
+#[path = "loom/work.rs"]
+mod work;
 
 use drupe_cpu::inbox::{self, Post};
 use drupe_cpu::{

@@ -8,7 +8,6 @@
 use crate::config::Config;
 use crate::devices::disks::Disks;
 use crate::devices::environment::{Environment, contain};
-use crate::devices::io_queue::IoQueue;
 use crate::devices::netdevs::NetDevices;
 use crate::devices::watch::Watches;
 use crate::error::Error;
@@ -189,7 +188,7 @@ fn instance(config: Config, memory: Memory) -> Result<Arc<Instance>, Error> {
         boot: OnceLock::new(),
         vcpus: Box::new([Vcpu::new()]),
         disks: Disks::default(),
-        io_queue: IoQueue::default(),
+        io_queue: drupe_cpu::work::Queue::default(),
         netdevs: NetDevices::default(),
         watches: Watches::default(),
         myself: myself.clone(),

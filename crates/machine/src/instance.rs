@@ -6,8 +6,8 @@
 
 use crate::devices::disks::Disks;
 use crate::devices::environment::Environment;
-use crate::devices::io_queue::IoQueue;
 use crate::devices::netdevs::NetDevices;
+use crate::devices::pending::Pending;
 use crate::devices::watch::Watches;
 use crate::error::{DeathReport, Error};
 use crate::generation::generation;
@@ -107,7 +107,7 @@ pub(crate) struct Instance {
     /// Its CPUs: one, so far.
     pub(crate) vcpus: Box<[Vcpu]>,
     pub(crate) disks: Disks,
-    pub(crate) io_queue: IoQueue,
+    pub(crate) io_queue: drupe_cpu::work::Queue<Pending>,
     pub(crate) netdevs: NetDevices,
     pub(crate) watches: Watches,
     /// For threads that are started later.

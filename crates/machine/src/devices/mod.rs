@@ -3,6 +3,6 @@
 
 pub(crate) mod disks;
 pub(crate) mod environment;
-pub(crate) mod io_queue;
 pub(crate) mod netdevs;
+pub(crate) mod pending;
 pub(crate) mod watch;

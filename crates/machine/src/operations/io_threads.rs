@@ -1,14 +1,15 @@
 //! Threads that wait for disks, so that the CPU does not.
 //!
-//! A request that may have to wait is queued (`devices/io_queue.rs`); the thread that
+//! A request that may have to wait is queued ([`drupe_cpu::work`]); the thread that
 //! runs the kernel goes on. When it is served, its thread raises the disk interrupt,
 //! and the kernel's handler takes it back. Threads are started when there is more
 //! work than they can take, and end with the kernel.
 
-use crate::devices::io_queue::Pending;
+use crate::devices::pending::Pending;
 use crate::instance::Instance;
 use crate::memory::lent::Borrower;
 use drupe_abi::{Io, io_op, irq};
+use drupe_cpu::work::Kind;
 use std::ops::Range;
 use std::slice;
 
@@ -30,19 +31,29 @@ pub(super) unsafe fn submit(kernel: &Instance, io: *mut Io) -> bool {
         };
         Pending(io, loan)
     };
-    kernel.io_queue.submit(start, take)
+    // SAFETY: as above.
+    let kind = unsafe { kind(&*io) };
+    kernel.io_queue.submit(start, kind, take)
 }
 
 /// The life of a thread.
 fn serve(kernel: &Instance) {
-    while let Some(mut io) = kernel.io_queue.next() {
+    while let Some(mut taken) = kernel.io_queue.next() {
         // SAFETY: pending, so ours.
-        unsafe { kernel.disks.serve(&mut *io.0) };
-        if let Some(loan) = io.1.take() {
+        unsafe { kernel.disks.serve(&mut *taken.request.0) };
+        if let Some(loan) = taken.request.1.take() {
             kernel.memory.end_loan(loan);
         }
-        kernel.io_queue.complete(io);
+        kernel.io_queue.complete(taken);
         kernel.vcpu().interrupt(irq::DISK);
+    }
+}
+
+fn kind(io: &Io) -> Kind {
+    match io.op {
+        io_op::WRITE | io_op::DISCARD | io_op::WRITE_ZEROES => Kind::Write(io.disk),
+        io_op::FLUSH => Kind::Flush(io.disk),
+        _ => Kind::Read,
     }
 }
 

@@ -106,7 +106,7 @@ unsafe extern "C" fn disk_submit(ctx: *const c_void, _cpu: u32, io: *mut Io) -> 
 
 unsafe extern "C" fn disk_reap(ctx: *const c_void, _cpu: u32) -> *mut Io {
     // SAFETY: the kernel passes its own context.
-    let io = unsafe { kernel(ctx) }.io_queue.reap();
+    let io = unsafe { kernel(ctx) }.io_queue.reap().map(|io| io.0);
     io.unwrap_or(std::ptr::null_mut())
 }
 

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use drupe::{Errno, Mount, OpenOptions, Record, RecordingDisk};
+use drupe::{Errno, Mount, OpenOptions, RecordingDisk};
 use fastrand::Rng;
 
 /// Bytes of a record of the log, of a block, and of what is written whole.
@@ -138,28 +138,6 @@ fn noise(mount: &Mount, random: &mut Rng, n: u32) -> Result<(), drupe::Error> {
 }
 
 impl Workload {
-    /// Takes a step for acknowledged only when the disk was asked to flush what the step
-    /// wrote.
-    ///
-    /// f2fs needs that: in one run of forty or so, `fsync` sends its flush while the write
-    /// of the file's node is still on its way, and returns when both are done (seen at the
-    /// block driver, with Linux 6.12.117). A power cut right after it can take the file's
-    /// last change, on any disk with a write cache.
-    pub(super) fn acknowledge_when_flushed(&mut self, records: &[Record]) {
-        for step in &mut self.0 {
-            let is_lost = |record: &Record| matches!(record, Record::Write { durable: false, .. });
-            let written = records[step.begun..step.done].iter().rposition(is_lost);
-            let Some(written) = written.map(|at| step.begun + at) else {
-                continue;
-            };
-            let flushed = records[written..]
-                .iter()
-                .position(|record| *record == Record::Flush);
-            let flushed = flushed.map_or(usize::MAX, |at| written + at + 1);
-            step.done = step.done.max(flushed);
-        }
-    }
-
     /// Whether all is there that must be after a power cut at `moment`.
     pub(super) fn verify(&self, mount: &Mount, moment: usize) -> Result<(), Box<dyn Error>> {
         let begun = || self.0.iter().filter(|step| step.begun < moment);
