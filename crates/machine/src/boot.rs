@@ -80,6 +80,12 @@ fn memory_size(elf: &Elf, size: usize) -> Result<usize, Error> {
 }
 
 fn no_memory(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::FileTooLarge {
+        return Error::boot(format_args!(
+            "its memory is a file of the host's, and this process may not have files of \
+             that size: raise the limit (RLIMIT_FSIZE, `ulimit -f`)"
+        ));
+    }
     Error::boot(format_args!("its memory: {error}"))
 }
 

@@ -146,5 +146,10 @@ fn a_limit_of_the_hosts_on_files() -> Outcome {
         assert_eq!(left.len(), 1, "{command}: {left:?}");
         assert_eq!(place.read("out/kept")?, "old", "{command}");
     }
+    let script = format!("prlimit --fsize=1000000 {drupe} ls e.img: 2>&1; echo $?");
+    let said = tool("sh", |sh| {
+        sh.arg("-c").arg(script).current_dir(place.path("."))
+    })?;
+    assert!(said.contains("ulimit -f") && said.ends_with("\n1\n"), "{said}");
     check_ext4(&image)
 }
