@@ -150,6 +150,9 @@ fn a_limit_of_the_hosts_on_files() -> Outcome {
     let said = tool("sh", |sh| {
         sh.arg("-c").arg(script).current_dir(place.path("."))
     })?;
-    assert!(said.contains("ulimit -f") && said.ends_with("\n1\n"), "{said}");
+    assert!(
+        said.contains("ulimit -f") && said.ends_with("\n1\n"),
+        "{said}"
+    );
     check_ext4(&image)
 }

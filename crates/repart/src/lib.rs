@@ -1,0 +1,29 @@
+//! Partition tables from descriptions: definitions in systemd's `repart.d` format, where
+//! their partitions go on a disk, UUIDs that follow from a seed, GUID partition tables.
+//!
+//! - [`read`] (`definition.rs`): the definitions in a directory.
+//! - [`Disk`] (`disk.rs`): the partition table of an image, read and written.
+//! - [`plan`] (`layout.rs`): what definitions make of a disk. The algorithm is that of
+//!   systemd-repart 252, with which the tests compare.
+//! - [`identity`]: UUIDs derived from a seed.
+//! - [`PartitionType`] (`types.rs`): types by the names of the Discoverable Partitions
+//!   Specification.
+//!
+//! Nothing here makes filesystems or needs a kernel: that is `drupe repart`.
+#![forbid(unsafe_code)]
+
+mod definition;
+mod disk;
+mod error;
+pub mod identity;
+mod layout;
+mod settings;
+mod types;
+mod value;
+
+pub use definition::{Bounds, CopyFiles, Definition, read};
+pub use disk::{Disk, Empty, Partition};
+pub use error::{Error, Result};
+pub use layout::{GRAIN, LUKS2_HEADER, Planned, plan};
+pub use types::PartitionType;
+pub use value::parse_size;
