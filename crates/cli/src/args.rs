@@ -1,6 +1,7 @@
 //! The command line, defined once: parsing and help come from here.
 
 mod files;
+mod repart;
 mod run;
 mod shell;
 pub(crate) mod size;
@@ -10,6 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use files::*;
+pub(crate) use repart::*;
 pub(crate) use run::*;
 pub(crate) use shell::*;
 pub(crate) use tar::*;
@@ -251,6 +253,9 @@ pub(crate) enum Command {
     Untar(Untar),
     /// Make the files that a manifest describes: owners, modes, devices, labels
     Build(Build),
+    /// Make partitions and their filesystems from repart.d definitions
+    #[command(long_about = REPART, after_long_help = REPART_NOTES)]
+    Repart(Repart),
     /// Show used and free space of filesystems
     Df(Df),
     /// Show how much space files use

@@ -183,6 +183,12 @@ impl<'a> Context<'a> {
         self.session.mount(volume)
     }
 
+    /// From now on, a signal ends the command when what was begun is finished or taken
+    /// back.
+    pub(crate) fn heed_signals(&mut self) -> Result<(), Failure> {
+        Ok(self.signals.install()?)
+    }
+
     /// From now on this image is written to. What was begun is finished or
     /// taken back when a signal comes.
     pub(crate) fn open_for_writing(&mut self, image: &Path) -> Result<(), Failure> {

@@ -214,9 +214,14 @@ pub(crate) fn error(text: &str) {
 /// What ended a command, and what the user can do about it, on lines of their own.
 pub(crate) fn failure(failure: &Failure) {
     error(&format!("{:#}", failure.error));
-    if let Some(hint) = &failure.hint {
-        let _ = writeln!(io::stderr(), "hint: {hint}");
+    if let Some(text) = &failure.hint {
+        hint(text);
     }
+}
+
+/// What the user can do, on standard error.
+pub(crate) fn hint(text: &str) {
+    let _ = writeln!(io::stderr(), "hint: {text}");
 }
 
 /// A warning on standard error, unless it is not wanted.

@@ -12,22 +12,6 @@ use crate::error::{Error, Result};
 /// tools of util-linux have it.
 const FIRST: u64 = 1 << 20;
 
-/// What to do with a disk that has no partition table, or has one: `--empty` of
-/// systemd-repart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Empty {
-    /// There has to be a table, to which partitions are added.
-    Refuse,
-    /// Either is fine.
-    Allow,
-    /// There must be none; one is made.
-    Require,
-    /// One is made, and what was there forgotten.
-    Force,
-    /// The file is made too.
-    Create,
-}
-
 /// A partition in a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {

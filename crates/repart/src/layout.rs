@@ -69,6 +69,21 @@ pub fn plan(
     plan.finish()
 }
 
+/// The least size of a disk that has room for all of `definitions`, in bytes.
+pub fn least_size(definitions: &[Definition], contents: &[Option<u64>]) -> u64 {
+    let least = |(number, definition)| {
+        let content = contents.get(number).copied().flatten();
+        let item = Item::new(Some((number, definition)), content, None);
+        item.min().saturating_add(item.min_padding())
+    };
+    let all = definitions.iter().enumerate().map(least);
+    all.fold(up(TABLES), u64::saturating_add)
+}
+
+/// What both copies of a partition table take of a disk, with what is in front of the
+/// first partition, in bytes.
+const TABLES: u64 = 1044 << 10;
+
 /// The least that a filesystem can have, in bytes, as systemd-repart and the tools that
 /// make it have it.
 fn least_of(format: &str) -> u64 {

@@ -22,8 +22,8 @@ mod types;
 mod value;
 
 pub use definition::{Bounds, CopyFiles, Definition, read};
-pub use disk::{Disk, Empty, Partition};
+pub use disk::{Disk, Partition};
 pub use error::{Error, Result};
-pub use layout::{GRAIN, LUKS2_HEADER, Planned, plan};
+pub use layout::{GRAIN, LUKS2_HEADER, Planned, least_size, plan};
 pub use types::PartitionType;
 pub use value::parse_size;

@@ -20,6 +20,7 @@ pub(crate) mod ls;
 pub(crate) mod mount;
 pub(crate) mod mv;
 mod place;
+pub(crate) mod repart;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod shell;

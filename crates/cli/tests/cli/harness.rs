@@ -85,6 +85,13 @@ impl Place {
         command
     }
 
+    /// Another program, which runs in the directory.
+    pub(crate) fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
     /// Runs the command.
     pub(crate) fn drupe<S: AsRef<OsStr>>(&self, args: &[S]) -> Outcome<Run> {
         let output = self.command().args(args).output()?;

@@ -17,6 +17,7 @@ mod interrupt;
 mod json;
 mod listing;
 mod promises;
+mod repart;
 mod reproducible;
 mod sandbox;
 mod semantics;

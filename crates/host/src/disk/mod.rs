@@ -5,6 +5,7 @@ mod file;
 mod harm;
 mod image_file;
 mod memory;
+mod part;
 mod recording;
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -15,6 +16,7 @@ pub use file::FileDisk;
 pub use harm::Harm;
 pub use image_file::{ImageFile, LockHolder, attached_loop, is_locked, lock_holder};
 pub use memory::MemoryDisk;
+pub use part::PartDisk;
 pub use recording::{Loss, Record, RecordingDisk};
 
 /// What a disk is, asked once when it is added to a kernel.

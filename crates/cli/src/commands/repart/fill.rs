@@ -1,0 +1,135 @@
+//! Files, directories and links in a filesystem that was just made: by the kernel, in the
+//! image, before the partition is in a table.
+
+use std::fs::Permissions;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use drupe::{Mount, MountOptions};
+use drupe_host::disk::PartDisk;
+use drupe_repart::{CopyFiles, Definition};
+use drupe_tree::{CopyOptions, ImageLocation, Location, Overrides, Umask};
+
+use super::image::Image;
+use crate::args::Repart;
+use crate::context::Context;
+use crate::epoch;
+use crate::exit::{ExitCode, Failure};
+
+/// Permissions of directories that nothing is copied for.
+const DIRECTORY: u32 = 0o755;
+
+/// Fills the filesystem in bytes `range` of the image as the definition says.
+pub(crate) fn fill(
+    context: &Context<'_>,
+    command: &Repart,
+    image: &Image,
+    definition: &Definition,
+    range: Range<u64>,
+) -> Result<ExitCode, Failure> {
+    let is_empty = definition.copy_files.is_empty()
+        && definition.make_directories.is_empty()
+        && definition.make_symlinks.is_empty();
+    let Some(format) = definition.format.as_deref().filter(|_| !is_empty) else {
+        return Ok(ExitCode::Success);
+    };
+    let part = PartDisk::new(Arc::clone(&image.disk), range);
+    let part = part.map_err(|error: io::Error| anyhow!("no such part of the image: {error}"))?;
+    let disk = context.session.kernel().add_disk(drupe::Disk::new(part))?;
+    let mount = disk
+        .whole()
+        .mount(MountOptions::new().fstype(format).no_atime(true))?;
+    let filled = contents(context, command, &mount, definition);
+    // Whatever happened: the kernel lets go of the image, and its error counts.
+    let ended = mount.umount().and_then(|()| disk.remove());
+    let code = filled?;
+    ended?;
+    Ok(code)
+}
+
+fn contents(
+    context: &Context<'_>,
+    command: &Repart,
+    mount: &Mount,
+    definition: &Definition,
+) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::Success;
+    for files in &definition.copy_files {
+        if copy(context, command, mount, definition, files)? != ExitCode::Success {
+            code = ExitCode::Failed;
+        }
+    }
+    for directory in &definition.make_directories {
+        make_directories(mount, Path::new(directory))?;
+    }
+    for (path, target) in &definition.make_symlinks {
+        make_directories(mount, drupe_tree::paths::parent(Path::new(path)))?;
+        mount.symlink(target, path)?;
+    }
+    Ok(code)
+}
+
+fn copy(
+    context: &Context<'_>,
+    command: &Repart,
+    mount: &Mount,
+    definition: &Definition,
+    files: &CopyFiles,
+) -> Result<ExitCode, Failure> {
+    let source = super::beneath(command.root.as_deref(), &files.source);
+    let found = source
+        .metadata()
+        .with_context(|| source.display().to_string())?;
+    let target = Path::new(&files.target);
+    let source = match found.is_dir() {
+        // Its contents and its attributes, into what may be there.
+        true => {
+            make_directories(mount, target)?;
+            source.join(".")
+        }
+        false => {
+            make_directories(mount, drupe_tree::paths::parent(target))?;
+            source
+        }
+    };
+    let dest = Location::Image(ImageLocation {
+        mount: mount.clone(),
+        label: definition.file.clone(),
+        path: PathBuf::from(target),
+    });
+    let options = CopyOptions {
+        archive: true,
+        overrides: Overrides {
+            epoch: epoch::get()?,
+            ..Overrides::default()
+        },
+        ..CopyOptions::default()
+    };
+    context.work(false, |work| {
+        let umask = Umask::take();
+        drupe_tree::copy(
+            &[Location::Host(source)],
+            &dest,
+            &options,
+            &umask,
+            work.interrupt,
+            work.progress,
+        )
+    })
+}
+
+/// Makes a directory with those above it, unless they are there.
+fn make_directories(mount: &Mount, path: &Path) -> Result<(), Failure> {
+    for path in path.ancestors().collect::<Vec<_>>().into_iter().rev() {
+        if path.parent().is_none() || mount.metadata(path).is_ok() {
+            continue;
+        }
+        mount.create_dir(path)?;
+        mount.set_permissions(path, Permissions::from_mode(DIRECTORY))?;
+    }
+    Ok(())
+}
