@@ -39,7 +39,12 @@ pub(super) fn reference(drupe: &Path) -> Result<String> {
     };
     let mut text = String::new();
     for heading in ["Paths in images", "Exit codes", SHARED[0], SHARED[1]] {
-        text += &format!("## {heading}\n\n{}", fenced(&part(heading)?.lines));
+        // Its heading is that of the text, too.
+        let lines = part(heading)?.lines.iter().skip(1);
+        let lines: Vec<_> = lines
+            .map(|line| line.strip_prefix("  ").unwrap_or(line))
+            .collect();
+        text += &format!("## {heading}\n\n{}", fenced(&lines));
     }
     for name in names(part("Commands")?) {
         // `help` has no help of its own.

@@ -24,7 +24,7 @@ pub(crate) const COLUMNS: [&str; 13] = [
     "times to",
     "after 2038",
     "birth time",
-    "`O_TMPFILE`",
+    "O_TMPFILE",
 ];
 
 /// The columns of what is made from a directory.
