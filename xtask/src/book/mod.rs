@@ -81,7 +81,8 @@ fn check() -> Result<()> {
         run_command(&mut tests)
     };
     examples("drupe", &["filesystems", "power_cuts"])?;
-    examples("drupe-netadmin", &["far_away", "passt"])
+    examples("drupe-netadmin", &["far_away", "passt"])?;
+    examples("drupe-fuse", &["sqlite"])
 }
 
 /// The tables of filesystems, from what this machine finds.

@@ -3,14 +3,15 @@
 //! - ```` ```console ````: commands behind `$ ` (and `> `, where one goes on), each followed
 //!   by all that it prints.
 //! - ```` ```sh ````: commands; a block ```` ```text ```` right behind it is what they print.
-//!   With `file=NAME`, it is a file of that name.
+//! - Either with `file=NAME`: a file of that name.
 //! - `<!-- sh … -->`: commands that a reader does not see.
 //! - ```` ```text ```` elsewhere, ```` ```toml ````, ```` ```yaml ````: to be read only.
 //! - Any other language: nothing but an `{{#include}}` of a file that other tests compile
 //!   and run.
 //!
-//! `untested="REASON"` in the line of the fence leaves a block out; `root="REASON"` does
-//! unless root runs the tests, and then says so.
+//! In the line of the fence, `untested="REASON"` leaves a block out. So does
+//! `root="REASON"` unless root runs the tests, and `fuse="REASON"` where there is no FUSE,
+//! which is said then.
 
 use crate::harness::Outcome;
 
@@ -29,8 +30,15 @@ pub(crate) struct Step {
     pub(crate) command: String,
     /// What it prints; `None`: the page does not say.
     pub(crate) prints: Option<String>,
-    /// Why only root can do it.
-    pub(crate) root: Option<String>,
+    /// What it needs, and why.
+    pub(crate) needs: Option<(Need, String)>,
+}
+
+/// What not every machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Root,
+    Fuse,
 }
 
 /// A fenced block, or a comment with commands.
@@ -58,11 +66,11 @@ impl Page {
                 line: block.line,
                 command,
                 prints,
-                root: info.root.map(Into::into),
+                needs: info.needs.map(|(need, why)| (need, why.to_owned())),
             };
             match (info.language, info.file) {
                 _ if info.untested => {}
-                ("sh", Some(file)) => {
+                ("sh" | "text", Some(file)) => {
                     let command = here_document(file, &block.body);
                     page.steps.push(step(command, Some(String::new())));
                 }
@@ -92,7 +100,7 @@ impl Page {
 struct Info<'a> {
     language: &'a str,
     file: Option<&'a str>,
-    root: Option<&'a str>,
+    needs: Option<(Need, &'a str)>,
     untested: bool,
 }
 
@@ -103,7 +111,7 @@ impl<'a> Info<'a> {
             // mdBook's own attributes stand behind a comma.
             language: language.split(',').next().unwrap_or(language),
             file: None,
-            root: None,
+            needs: None,
             untested: false,
         };
         if info.language.is_empty() {
@@ -116,7 +124,8 @@ impl<'a> Info<'a> {
             };
             match name.trim() {
                 "file" => info.file = Some(value),
-                "root" if !value.is_empty() => info.root = Some(value),
+                "root" if !value.is_empty() => info.needs = Some((Need::Root, value)),
+                "fuse" if !value.is_empty() => info.needs = Some((Need::Fuse, value)),
                 "untested" if !value.is_empty() => info.untested = true,
                 name => return Err(format!("what is {name:?} with the value {value:?}?")),
             }
@@ -266,7 +275,7 @@ fn each_kind_of_block_is_what_it_should_be() -> Outcome {
         line,
         command: command.into(),
         prints: prints.map(Into::into),
-        root: None,
+        needs: None,
     };
     let text = "\
 ```console

@@ -11,7 +11,7 @@ use drupe_testing::skipped;
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 
 use crate::harness::{Outcome, Place};
-use crate::page::{Page, Step, matches};
+use crate::page::{Need, Page, Step, matches};
 
 /// What a page may take before it hangs, in seconds.
 const PATIENCE: &str = "300";
@@ -22,12 +22,13 @@ const MARK: char = '\u{1}';
 /// Each step must succeed, unless the next one is `echo $?`, and print what the page says.
 pub(crate) fn run(page: Page) -> Outcome {
     let mut steps = page.steps;
-    if !geteuid().is_root() {
-        steps.retain(|step| {
-            step.root.iter().for_each(skipped);
-            step.root.is_none()
-        });
-    }
+    steps.retain(|step| match &step.needs {
+        Some((need, why)) if lacks(*need) => {
+            skipped(format!("line {}: {why}", step.line));
+            false
+        }
+        _ => true,
+    });
     let place = Place::new()?;
     let bin = place.path("bin");
     fs::create_dir(&bin)?;
@@ -79,6 +80,15 @@ pub(crate) fn run(page: Page) -> Outcome {
     match problems.is_empty() {
         true => Ok(()),
         false => Err(problems.into()),
+    }
+}
+
+/// Whether this machine lacks something. That it lacks FUSE, somebody has to say: as for
+/// the other tests of `drupe mount`.
+fn lacks(need: Need) -> bool {
+    match need {
+        Need::Root => !geteuid().is_root(),
+        Need::Fuse => std::env::var_os("DRUPE_TEST_NO_FUSE").is_some(),
     }
 }
 
