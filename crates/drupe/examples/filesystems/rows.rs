@@ -125,7 +125,7 @@ pub(crate) const WRITABLE: &[(&str, &[Row])] = &[
             f2fs("mkfs.f2fs -O extra_attr,inode_crtime"),
             f2fs("mkfs.f2fs -O extra_attr,flexible_inline_xattr"),
             f2fs("mkfs.f2fs -O extra_attr,compression"),
-            f2fs("mkfs.f2fs -O extra_attr,project_quota,quota"),
+            f2fs("mkfs.f2fs -R 0:0 -O extra_attr,project_quota,quota"),
             f2fs("mkfs.f2fs -O encrypt"),
             f2fs("mkfs.f2fs -O verity"),
             f2fs("mkfs.f2fs -O casefold -C utf8"),
