@@ -3,7 +3,7 @@
 //! A page of `book/src` may include other files of the checkout, whole or in part, as
 //! mdBook has it (`{{#include FILE}}`, `{{#include FILE:PART}}`). Documents such as
 //! `docs/cpu.md` are pages so, and link to each other as files: their links are made those
-//! of the pages ([`links`]).
+//! of the pages ([`super::links`]).
 
 use std::collections::BTreeMap;
 use std::fs;
