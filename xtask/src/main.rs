@@ -5,6 +5,7 @@
 //! which says so; nothing else changes the machine.
 #![forbid(unsafe_code)]
 
+mod book;
 mod capi;
 mod check;
 mod demo;
@@ -145,6 +146,12 @@ const TASKS: &[Task] = &[
         arguments: "[PART…] [--root DIR…] [--check]",
         help: "make what is given to others into target/dist (parts: crates, command), and try each as its users do",
         run: dist::run,
+    },
+    Task {
+        name: "book",
+        arguments: "[--check|--update]",
+        help: "make the book into target/book; check: run all that tests it; update: the tables of filesystems",
+        run: book::run,
     },
     Task {
         name: "bench",
