@@ -38,11 +38,19 @@ pub(super) fn activate(
     };
     let mut volumes = Vec::new();
     let mut trouble = None;
+    // What has a snapshot that could not be: that would not keep what is overwritten.
+    let mut without = Vec::new();
     for volume in listed {
         match activation.logical(&volume.name, 0) {
             Ok(partition) => volumes.push((volume.name, partition)),
-            Err(cause) => trouble = trouble.or(Some(cause)),
+            Err(cause) => {
+                without.extend(group.origin_of(&volume.name));
+                trouble = trouble.or(Some(cause));
+            }
         }
+    }
+    if !activation.read_only {
+        volumes.retain(|(name, _)| !without.contains(&&**name));
     }
     (volumes, trouble)
 }
@@ -52,7 +60,7 @@ struct Activation<'a> {
     group: &'a Group,
     physical: &'a Physical<'a>,
     read_only: bool,
-    /// By name, and whether it is a snapshot's store.
+    /// By name, and whether it is as if there were no snapshots.
     made: HashMap<(String, bool), Partition>,
 }
 
@@ -65,21 +73,22 @@ impl Activation<'_> {
         })
     }
 
-    fn store(&mut self, name: &str, depth: usize) -> Result<Partition, Cause> {
+    fn plain(&mut self, name: &str, depth: usize) -> Result<Partition, Cause> {
         let group = self.group;
+        let writable = !self.read_only;
         self.made((name, true), depth, |devices| {
-            group.store_table(name, devices)
+            group.plain_table(name, writable, devices)
         })
     }
 
     /// A device, made now or before.
     fn made(
         &mut self,
-        (name, store): (&str, bool),
+        (name, plain): (&str, bool),
         depth: usize,
         table: impl FnOnce(&mut Devices<'_>) -> drupe_ondisk::Result<Vec<Target>>,
     ) -> Result<Partition, Cause> {
-        let key = (name.to_owned(), store);
+        let key = (name.to_owned(), plain);
         if let Some(made) = self.made.get(&key) {
             return Ok(made.clone());
         }
@@ -116,7 +125,7 @@ impl Activation<'_> {
     fn part(&mut self, part: Part<'_>, depth: usize) -> Result<Partition, Cause> {
         match part {
             Part::Logical(name) => self.logical(name, depth + 1),
-            Part::Store(name) => self.store(name, depth + 1),
+            Part::Plain(name) => self.plain(name, depth + 1),
             Part::Physical(id) => (self.physical)(id).ok_or_else(|| {
                 let group = &self.group.name;
                 VolumeError::Missing(format!("physical volume {id} of group {group}")).into()

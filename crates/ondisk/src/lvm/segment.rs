@@ -15,9 +15,10 @@ pub enum Part<'a> {
     /// Another logical volume of the group, by its name. It may be one that
     /// users do not see.
     Logical(&'a str),
-    /// What keeps the changes of the snapshot of this name:
-    /// [`Group::store_table`].
-    Store(&'a str),
+    /// A volume as if there were no snapshots: the blocks that a snapshot and its
+    /// origin share, or those that keep the snapshot's changes
+    /// ([`Group::plain_table`]).
+    Plain(&'a str),
 }
 
 /// Finds the device of a part: "MAJOR:MINOR".
@@ -58,32 +59,36 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for caches, VDO and the like, and for writing
-    /// where there are snapshots of the old kind; those of `devices`.
+    /// [`Error::Unsupported`] for caches, VDO and the like; those of `devices`.
     pub fn table<F>(&self, name: &str, writable: bool, mut devices: F) -> Result<Vec<Target>>
     where
         F: FnMut(Part<'_>) -> Result<String>,
     {
         if let Some(snapshot) = self.snapshots.get(name) {
-            return self.snapshot(name, snapshot, writable, &mut devices);
+            return self.snapshot(name, snapshot, &mut devices);
         }
-        if writable && self.origins.contains(name) {
-            let what = format!("writing to {}/{name}, which has snapshots,", self.name);
-            return Err(Error::Unsupported(what));
+        if self.origins.contains(name) {
+            return self.origin(name, writable, &mut devices);
         }
         self.plain(name, writable, &mut devices)
     }
 
-    /// The table of what keeps a snapshot's changes: not that of the snapshot.
+    /// The table of a volume as if there were no snapshots.
     ///
     /// # Errors
     ///
     /// As for [`Group::table`].
-    pub fn store_table<F>(&self, name: &str, mut devices: F) -> Result<Vec<Target>>
+    pub fn plain_table<F>(&self, name: &str, writable: bool, mut devices: F) -> Result<Vec<Target>>
     where
         F: FnMut(Part<'_>) -> Result<String>,
     {
-        self.plain(name, false, &mut devices)
+        self.plain(name, writable, &mut devices)
+    }
+
+    /// What the volume is a snapshot of; `None`: of nothing.
+    pub fn origin_of(&self, name: &str) -> Option<&str> {
+        let snapshot = self.snapshots.get(name)?;
+        Some(&snapshot.origin)
     }
 
     fn plain(&self, name: &str, writable: bool, devices: &mut Devices<'_>) -> Result<Vec<Target>> {
@@ -210,20 +215,32 @@ impl Group {
         &self,
         name: &str,
         snapshot: &Snapshot,
-        writable: bool,
         devices: &mut Devices<'_>,
     ) -> Result<Vec<Target>> {
-        if writable {
-            let what = format!("writing to the snapshot {}/{name}", self.name);
-            return Err(Error::Unsupported(what));
-        }
-        let origin = devices(Part::Logical(&snapshot.origin))?;
-        let store = devices(Part::Store(name))?;
+        let origin = devices(Part::Plain(&snapshot.origin))?;
+        let store = devices(Part::Plain(name))?;
         Ok(vec![Target {
             start: 0,
             len: self.size(&snapshot.origin)? / crate::SECTOR,
             kind: "snapshot",
             params: format!("{origin} {store} P {}", snapshot.chunk_size),
+        }])
+    }
+
+    /// A volume that has snapshots: what is written to it, they keep as it was
+    /// (`Documentation/admin-guide/device-mapper/snapshot.rst`). They have to be there
+    /// before anything is written.
+    fn origin(&self, name: &str, writable: bool, devices: &mut Devices<'_>) -> Result<Vec<Target>> {
+        let plain = devices(Part::Plain(name))?;
+        let (kind, params) = match writable {
+            true => ("snapshot-origin", plain),
+            false => ("linear", format!("{plain} 0")),
+        };
+        Ok(vec![Target {
+            start: 0,
+            len: self.size(name)? / crate::SECTOR,
+            kind,
+            params,
         }])
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use drupe::{Disk, Kernel};
+use drupe::{Disk, Kernel, MountOptions};
 use tempfile::NamedTempFile;
 
 use super::{MIB, make_ext4, partition, read_ext4, volumes};
@@ -123,20 +123,61 @@ fn linear_and_its_snapshot() -> Outcome {
     };
     assert_eq!(label("vg0/root")?, None);
     assert_eq!(label("vg0/later")?.as_deref(), Some("older"));
+    let options = MountOptions::new().read_only(true);
+    let root = partition(&found, "vg0/root")?.mount(options)?;
+    assert!(root.metadata("/lost+found")?.is_dir());
     Ok(())
 }
 
+/// What is written to a volume, its snapshot keeps as it was; and the other way round.
 #[test]
-fn writing_beside_snapshots_is_refused() -> Outcome {
+fn writing_beside_a_snapshot() -> Outcome {
     let images = physical()?;
     let kernel = Kernel::boot()?;
     let found = volumes(&kernel, &paths(&images), false, None)?;
-    assert_eq!(found.find(0, "vg0/root"), None);
-    let trouble = found.iter().find_map(|volume| volume.trouble());
-    assert_eq!(
-        trouble.ok_or("it is trouble")?.to_string(),
-        "open vda: writing to the snapshot vg0/later is not supported"
-    );
+    make_ext4(&kernel, &partition(&found, "vg0/root")?, "first")?;
+    drop(found);
+    kernel.halt()?;
+    // The store keeps nothing: the snapshot is of this moment.
+    let empty: Vec<u8> = [0x7041_6e53u32, 1, 1, 8].map(u32::to_le_bytes).concat();
+    let mut store = vec![0; 2 * EXTENT as usize];
+    store[..empty.len()].copy_from_slice(&empty);
+    images[0]
+        .as_file()
+        .write_all_at(&store, START + STORE * EXTENT)?;
+    for round in 0..2 {
+        let kernel = Kernel::boot()?;
+        let found = volumes(&kernel, &paths(&images), false, None)?;
+        let root = partition(&found, "vg0/root")?.mount(MountOptions::new())?;
+        let later = partition(&found, "vg0/later")?.mount(MountOptions::new())?;
+        if round == 0 {
+            root.write("/new", "of the volume")?;
+            later.write("/own", "of the snapshot")?;
+        }
+        assert_eq!(root.read_to_string("/new")?, "of the volume");
+        assert_eq!(later.read_to_string("/own")?, "of the snapshot");
+        assert!(!root.exists("/own")? && !later.exists("/new")?);
+        root.umount()?;
+        later.umount()?;
+        drop(found);
+        kernel.halt()?;
+    }
+    Ok(())
+}
+
+/// Nothing is written to a volume whose snapshot would not notice.
+#[test]
+fn a_snapshot_without_its_store() -> Outcome {
+    let images = physical()?;
+    images[0]
+        .as_file()
+        .write_all_at(&[7; 4096], START + STORE * EXTENT)?;
+    for read_only in [false, true] {
+        let kernel = Kernel::boot()?;
+        let found = volumes(&kernel, &paths(&images), read_only, None)?;
+        assert_eq!(found.find(0, "vg0/later"), None);
+        assert_eq!(found.find(0, "vg0/root").is_some(), read_only);
+    }
     Ok(())
 }
 
