@@ -1,5 +1,5 @@
-//! Requests to disks that may have to wait, and are served by threads
-//! (`operations/io_threads.rs`), so that the CPU does not wait.
+//! [`IoQueue`]: disk requests that may block. Threads serve them
+//! (`operations/io_threads.rs`) while the CPU goes on.
 
 use crate::memory::lent::Loan;
 use crate::sync::lock;
@@ -7,15 +7,15 @@ use drupe_abi::Io;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// How many requests wait for the host at the same time.
+/// The number of threads, and so of requests that are served at the same time.
 const MAX_THREADS: usize = 4;
 
-/// A request of the kernel, on its way.
+/// A disk request of the kernel that is not complete.
 ///
 /// # Invariants
 ///
-/// Ours alone until it is handed back by [`IoQueue::reap`] (`asm/host.h`). The
-/// loan is that of the memory that it fills.
+/// The kernel does not touch the request until [`IoQueue::reap`] returns it
+/// (`asm/host.h`). The loan covers the memory that the request fills.
 #[derive(Debug)]
 pub(crate) struct Pending(pub(crate) *mut Io, pub(crate) Option<Loan>);
 
@@ -31,7 +31,7 @@ struct Queue {
     quit: bool,
 }
 
-/// Requests to disks that wait, and the threads that serve them.
+/// Disk requests that wait to be served or to be returned to the kernel.
 #[derive(Debug, Default)]
 pub(crate) struct IoQueue {
     queue: Mutex<Queue>,
@@ -39,9 +39,9 @@ pub(crate) struct IoQueue {
 }
 
 impl IoQueue {
-    /// Queues the request that `io` takes over, and first has `start` start one more
-    /// thread if those that there are have enough to do. `false`: there is none, and
-    /// `start` starts none; the caller must serve it.
+    /// Queues the request that `io` returns. Calls `start` first, to start one more
+    /// thread, if all threads are busy. `false`: there is no thread, and `start` could
+    /// not start one; the caller must serve the request.
     pub(crate) fn submit(
         &self,
         start: impl FnOnce() -> bool,
@@ -60,7 +60,7 @@ impl IoQueue {
         true
     }
 
-    /// The next request, waited for, for one of the threads; `None`: it has to end.
+    /// Waits for the next request. `None`: the calling thread has to end.
     pub(crate) fn next(&self) -> Option<Pending> {
         let mut queue = lock(&self.queue);
         loop {
@@ -79,17 +79,17 @@ impl IoQueue {
         }
     }
 
-    /// A request has been served.
+    /// Puts back a request that has been served.
     pub(crate) fn complete(&self, io: Pending) {
         lock(&self.queue).completed.push_back(io);
     }
 
-    /// Hands a completed request back, if there is one.
+    /// Takes a served request, for the kernel, if there is one.
     pub(crate) fn reap(&self) -> Option<*mut Io> {
         lock(&self.queue).completed.pop_front().map(|io| io.0)
     }
 
-    /// Ends the threads; what they serve at the moment is finished first.
+    /// Ends the threads once they have finished their current requests.
     pub(crate) fn quit(&self) {
         lock(&self.queue).quit = true;
         self.submitted.notify_all();
