@@ -1,5 +1,4 @@
-//! [`Address`]: an NBD URI taken apart (`doc/uri.md` of the
-//! NetworkBlockDevice project).
+//! [`Address`]: parses NBD URIs (`doc/uri.md` of the NetworkBlockDevice project).
 
 use std::path::PathBuf;
 
@@ -21,15 +20,15 @@ const PORT: u16 = 10809;
 /// Bytes of an export's name, by the protocol.
 const MAX_NAME: usize = 4096;
 
-/// Where a disk is.
+/// The address of a network disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) server: Server,
-    /// May be empty: the server's default.
+    /// The name of the export; empty: the server's default.
     pub(super) export: String,
 }
 
-/// What to connect to.
+/// The address of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Server {
     Tcp(String, u16),
@@ -110,7 +109,7 @@ fn unix(uri: &str, authority: &str, query: &str) -> Result<Server> {
     }
 }
 
-/// Replaces %XX. `None`: they make no sense, or no UTF-8.
+/// Decodes %XX. `None`: it is malformed, or the result is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

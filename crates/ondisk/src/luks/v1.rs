@@ -7,7 +7,7 @@ use crate::bytes::{be32, bytes_at, text};
 use crate::{Result, SECTOR};
 
 const SLOTS: usize = 8;
-/// "active" of a key slot.
+/// The value of a key slot's `active` field if it is used.
 const ENABLED: u32 = 0x00ac_71f3;
 
 pub(super) fn read<R: Read + Seek>(reader: &mut R) -> Result<Luks> {

@@ -1,4 +1,4 @@
-//! The device mapper tables of logical volumes.
+//! Makes the device mapper tables of logical volumes from their segments.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,28 +7,25 @@ use super::config::{Section, Value};
 use super::{Group, damaged};
 use crate::{Error, Result, Target};
 
-/// What a table refers to.
+/// A device to which a table refers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     /// A physical volume, by its UUID without dashes.
     Physical(&'a str),
-    /// Another logical volume of the group, by its name. It may be one that
-    /// users do not see.
+    /// Another logical volume of the group, which may be hidden, by its name.
     Logical(&'a str),
-    /// What keeps the changes of the snapshot of this name:
-    /// [`Group::store_table`].
+    /// The store of the changes of the snapshot with this name: [`Group::store_table`].
     Store(&'a str),
 }
 
 /// Finds the device of a part: "MAJOR:MINOR".
 type Devices<'f> = dyn FnMut(Part<'_>) -> Result<String> + 'f;
 
-/// Devices that one segment is made of, at most: dm-raid takes 253 with metadata
-/// beside each (`drivers/md/dm-raid.c`), lvm2 makes 128 stripes.
+/// Limit of a segment's devices: dm-raid takes 253, each with a metadata device
+/// (`drivers/md/dm-raid.c`); lvm2 makes up to 128 stripes.
 const MAX_PARTS: usize = 2 * 253;
 
-/// A snapshot of the old kind. It goes by the name of the volume that keeps what
-/// has changed.
+/// An old (not thin) snapshot. It has the name of the volume that stores its changes.
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) origin: String,
@@ -36,7 +33,7 @@ pub(super) struct Snapshot {
     chunk_size: u64,
 }
 
-/// All snapshots of the old kind, by the names that they go by.
+/// All old snapshots, by name.
 pub(super) fn snapshots(logical: &BTreeMap<String, Section>) -> Result<BTreeMap<String, Snapshot>> {
     let mut found = BTreeMap::new();
     for segment in logical.values().flat_map(Section::sections) {
@@ -53,13 +50,13 @@ pub(super) fn snapshots(logical: &BTreeMap<String, Section>) -> Result<BTreeMap<
 }
 
 impl Group {
-    /// The table of a volume. `devices` is asked for each part of it, which may
-    /// mean another table.
+    /// The table of a volume. `devices` must return the device of each part, for which it
+    /// may need the table of another volume.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for caches, VDO and the like, and for writing
-    /// where there are snapshots of the old kind; those of `devices`.
+    /// [`Error::Unsupported`] for caches, VDO and the like, and for writing to volumes
+    /// with old snapshots; those of `devices`.
     pub fn table<F>(&self, name: &str, writable: bool, mut devices: F) -> Result<Vec<Target>>
     where
         F: FnMut(Part<'_>) -> Result<String>,
@@ -74,7 +71,7 @@ impl Group {
         self.plain(name, writable, &mut devices)
     }
 
-    /// The table of what keeps a snapshot's changes: not that of the snapshot.
+    /// The table of the store of a snapshot's changes, not of the snapshot itself.
     ///
     /// # Errors
     ///
@@ -228,7 +225,7 @@ impl Group {
     }
 }
 
-/// Refuses to look for the devices of a segment of too many parts.
+/// Fails if a segment has more than [`MAX_PARTS`] parts.
 fn bounded(parts: usize) -> Result<()> {
     match parts <= MAX_PARTS {
         true => Ok(()),

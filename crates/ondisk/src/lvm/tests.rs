@@ -1,5 +1,5 @@
-//! What the tests on real images, `crates/drupe/tests/suites/volumes`, do not
-//! reach: descriptions that make no sense.
+//! Tests of invalid descriptions. Real volumes are in
+//! `crates/drupe/tests/suites/volumes`.
 
 use super::*;
 
