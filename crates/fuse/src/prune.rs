@@ -1,13 +1,13 @@
-//! Asks the host to forget names of files that can only be known by staying open:
-//! where the filesystem has no handles that last (vfat, exfat), what the host
-//! remembers takes the drupe kernel's memory, and the host has more.
+//! Asks the host to forget names, on filesystems without lasting handles (vfat, exfat):
+//! there each file that the host remembers stays open, and takes memory of the drupe
+//! kernel.
 //!
-//! The first to be named are the first to go, except for what is open: its name
-//! would be shown as deleted. Directories go when there are no files left: one may
-//! be some process's working directory, which nobody tells us.
+//! The oldest names are forgotten first, except those of open files, which would be shown
+//! as deleted. Directories are forgotten when no files are left, since one may be the
+//! working directory of a process, which FUSE does not tell.
 //!
-//! A thread of its own asks: the host takes the directory's lock for it, which
-//! may be held by a request that waits for the thread that serves requests.
+//! A separate thread asks the host: the host takes the directory's lock for it, which a
+//! request may hold that waits for the serving thread.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
@@ -17,11 +17,11 @@ use crate::state::{Named, Shared};
 use crate::table::{Table, Use};
 use crate::wire::notice;
 
-/// Files that stay open for the host's sake, before the first of them are to go:
-/// with some 2 KiB each, an eighth of a kernel of 64 MiB.
+/// How many files may stay open before the first are forgotten. At some 2 KiB each, they
+/// take an eighth of a kernel of 64 MiB.
 const MOST: usize = 4096;
 
-/// Takes in names until serving ends.
+/// The thread's main function: receives names until serving ends.
 pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared) {
     let mut known = Names::default();
     while let Ok(name) = names.recv() {
@@ -52,7 +52,7 @@ impl Names {
         }
     }
 
-    /// Those that are to go now.
+    /// The names that are to be forgotten now.
     fn too_many(&mut self, table: &Table) -> Vec<Named> {
         let known = table.len();
         let mut excess = known.saturating_sub(MOST);

@@ -1,4 +1,4 @@
-//! bind(2), listen(2), connect(2) and shutdown(2).
+//! Serves bind(2), listen(2), connect(2) and shutdown(2).
 
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};

@@ -1,4 +1,4 @@
-//! getsockname(2) and getpeername(2).
+//! Serves getsockname(2) and getpeername(2).
 
 use super::{About, Answer, Outcome};
 

@@ -1,4 +1,4 @@
-//! recvfrom(2) with an address, recvmsg(2) and recvmmsg(2).
+//! Serves recvfrom(2) with an address, recvmsg(2) and recvmmsg(2).
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -98,7 +98,7 @@ impl About<'_> {
         Ok(Answer::Value(value as i64))
     }
 
-    /// The socket's queue of errors.
+    /// Receives from the socket's error queue (`MSG_ERRQUEUE`).
     fn receive_errors(&mut self, message: &Message, flags: i32, buffer: &mut [u8]) -> Outcome {
         let room = message.len().min(buffer.len());
         let mut from = Address::NONE;

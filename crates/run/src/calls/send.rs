@@ -1,4 +1,4 @@
-//! sendto(2) with an address, sendmsg(2) and sendmmsg(2).
+//! Serves sendto(2) with an address, sendmsg(2) and sendmmsg(2).
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -8,9 +8,9 @@ use super::{About, Answer, Outcome};
 use crate::entry::State;
 use crate::socket::Address;
 
-/// The largest message.
+/// Limit of a message in bytes.
 const LARGEST: usize = 4 << 20;
-/// A stream may take less than it is given.
+/// Bytes of a stream that are sent at once; a stream may take fewer than it is given.
 const PIECE: usize = 1 << 20;
 
 impl About<'_> {
@@ -101,7 +101,7 @@ impl About<'_> {
         }
     }
 
-    /// Sends what the program has written before.
+    /// Sends what the program has written to the pair before.
     pub(super) fn flush(&mut self, buffer: &mut [u8]) {
         let entry = &mut *self.entry;
         entry.pair.end.readable = true;
