@@ -21,7 +21,9 @@ pub enum NotUnmounted {
     NotOurs,
     /// The mount's keeper, which knows the result, cannot be reached: it has died, or is
     /// in another network namespace.
-    #[error("its process drupe-keeper cannot be reached: it has died, or runs in another network namespace")]
+    #[error(
+        "its process drupe-keeper cannot be reached: it has died, or runs in another network namespace"
+    )]
     NoKeeper,
     /// Another user has mounted it.
     #[error("somebody else has mounted it: only that user or root can unmount it")]
