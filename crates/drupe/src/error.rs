@@ -79,7 +79,7 @@ pub enum Cause {
     /// The kernel refused a netlink request, with a message.
     #[error("{}: {message}", describe(*.errno))]
     Netlink {
-        /// Its answer.
+        /// The errno value of the answer.
         errno: Errno,
         /// The kernel's message.
         message: String,

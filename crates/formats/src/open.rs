@@ -14,7 +14,7 @@ use crate::{Error, Format, Result, qcow2, vhdx, vmdk};
 pub struct Opened {
     /// The disk in it.
     pub disk: Arc<dyn Disk>,
-    /// What it is.
+    /// Its format.
     pub format: Format,
 }
 

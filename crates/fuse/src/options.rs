@@ -2,7 +2,7 @@
 
 use drupe::AccessTimes;
 
-/// How to mount on the host.
+/// Options of a mount on the host.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {

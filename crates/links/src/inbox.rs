@@ -89,7 +89,7 @@ struct Queue {
     closed: bool,
     /// Senders by their numbers that wait for room.
     refused: Vec<(usize, LinkWaker)>,
-    /// Times that the receiver has taken frames.
+    /// How often the receiver has taken frames.
     drains: u64,
     /// The receiver takes nothing although it was woken: frames without room are lost
     /// until it does.

@@ -69,7 +69,7 @@ impl PostedRequests {
         lock(&self.0).addresses.retain(|&other| other != address);
     }
 
-    /// The kernel has ended.
+    /// Tells the waiting threads that the kernel has ended.
     fn abandon(&self) {
         let mut state = lock(&self.0);
         state.ended = true;

@@ -175,7 +175,7 @@ pub struct WireGuardInfo {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WireGuardPeerInfo {
-    /// Its key.
+    /// Its public key.
     pub public_key: WireGuardKey,
     /// The address from which it was last heard, or the configured one.
     pub endpoint: Option<SocketAddr>,

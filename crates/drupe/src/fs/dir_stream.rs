@@ -18,7 +18,7 @@ pub struct DirStream {
     // Closed before the mount is let go.
     fd: OwnedFd,
     records: Records,
-    /// Where the next entry begins.
+    /// The position of the next entry.
     position: i64,
     /// The position of the last entry.
     before: i64,

@@ -140,7 +140,7 @@ impl Node {
         named(operation, reach())
     }
 
-    /// An entry.
+    /// Looks up an entry.
     pub fn lookup(&self, name: impl AsRef<OsStr>) -> Result<Node> {
         let flags = libc::O_PATH | libc::O_NOFOLLOW;
         let fd = self.entry("look up", name.as_ref(), |sys, dir, name| {

@@ -30,7 +30,7 @@ const STOP_ARRAY: usize = ioc(0, MD, 0x32, 0);
 /// `struct blkpg_partition`, include/uapi/linux/blkpg.h.
 #[repr(C)]
 struct BlkpgPartition {
-    /// Bytes.
+    /// First byte on the disk.
     start: i64,
     length: i64,
     number: i32,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-/// How passt is started.
+/// The options with which passt is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasstOptions {
     /// The program. Default: `passt` in the search path.

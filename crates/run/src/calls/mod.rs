@@ -28,13 +28,13 @@ use crate::socket::Socket;
 use crate::sockets::Sockets;
 use crate::target::socket_number;
 
-/// What becomes of a call.
+/// The answer to a call.
 pub(crate) enum Answer {
     /// The call returns this value.
     Value(i64),
     /// The host's kernel makes the call, on the program's end.
     GoOn,
-    /// It waits.
+    /// The call waits until its socket is ready.
     Wait,
     /// The call was answered already, or was interrupted.
     Given,

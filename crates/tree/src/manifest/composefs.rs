@@ -1,4 +1,4 @@
-//! Dump files of composefs (composefs-dump(5)).
+//! Parses dump files of composefs (composefs-dump(5)).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::digest::Digest;
 use super::tree::{Contents, Node, Tree, names, relative, shown, time, unescape};
 
-/// A line's number and what is wrong with it.
+/// An error: the line's number and what is wrong.
 pub(super) type Wrong = (usize, String);
 
 pub(super) fn parse(text: &[u8]) -> Result<Tree, Wrong> {

@@ -28,7 +28,7 @@ options! {
     header_included_v4, set_header_included_v4: bool = IPPROTO_IP, IP_HDRINCL;
     /// Path MTU discovery and fragmentation: `IP_PMTUDISC_*`.
     mtu_discover_v4, set_mtu_discover_v4: u32 = IPPROTO_IP, IP_MTU_DISCOVER;
-    /// Control messages say the interface and the destination address.
+    /// Adds a control message with the receiving interface and the destination address.
     packet_info_v4, set_packet_info_v4: bool = IPPROTO_IP, IP_PKTINFO;
     /// Errors of ICMP are queued for `MSG_ERRQUEUE`.
     receive_errors_v4, set_receive_errors_v4: bool = IPPROTO_IP, IP_RECVERR;
@@ -50,7 +50,7 @@ options! {
     multicast_loop_v6, set_multicast_loop_v6: bool = IPPROTO_IPV6, IPV6_MULTICAST_LOOP;
     /// Index of the interface for sending multicast packets; 0: by the routing table.
     multicast_if_v6, set_multicast_if_v6: u32 = IPPROTO_IPV6, IPV6_MULTICAST_IF;
-    /// Control messages say the interface and the destination address.
+    /// Adds a control message with the receiving interface and the destination address.
     packet_info_v6, set_packet_info_v6: bool = IPPROTO_IPV6, IPV6_RECVPKTINFO;
 
     /// Holds back data until it is turned off again, and then sends it as one datagram.
