@@ -1,7 +1,7 @@
-//! `fuzz`: the fuzz targets, one after the other, from the seeds in the tree.
+//! `fuzz`: runs the fuzz targets, one after the other, from the seeds in the tree.
 //!
-//! What is found grows in `fuzz/corpus`, and an input that fails is left in
-//! `fuzz/artifacts`; both are not part of the tree.
+//! New inputs are kept in `fuzz/corpus`, failing ones in `fuzz/artifacts`; both are not
+//! part of the tree.
 
 use std::fs;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::run::{root, run as run_command};
 /// How long a target runs unless told otherwise.
 const MINUTES: u64 = 3;
 
-/// The targets and the time that arguments ask for.
+/// The targets and the time, from the arguments.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
     targets: Vec<String>,

@@ -1,5 +1,5 @@
-//! An ext4 image that is mounted: by `drupe mount`, by fuse2fs, and by the host on a
-//! loop device. On each, in turns, fio does the same jobs with a file, and Python
+//! Rows `mounts`: fio and Python wheels on an ext4 image, mounted by `drupe mount`,
+//! fuse2fs and the host. On each mount, in turns, fio does the same jobs with a file, and
 //! wheels are unpacked, walked and imported ([`wheels`]).
 
 use crate::copies::{scratch, time};
@@ -27,11 +27,11 @@ const JOBS: [(&str, &str, &str); 4] = [
     ("mounted ext4: random read 4 KiB", "randread", "4k"),
 ];
 
-/// Who mounts.
+/// The program that mounts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Who {
     Drupe,
-    /// With `--writeback`.
+    /// `drupe mount --writeback`.
     Gathering,
     Fuse2fs,
     Loop,
@@ -101,7 +101,7 @@ pub(crate) fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-/// The best times of each who could be measured.
+/// The best times of each program that could be measured.
 pub(crate) fn best(
     drupe: &Path,
     place: &Path,
