@@ -1,4 +1,4 @@
-//! [`Session`]: the kernel of one command, and what it has mounted.
+//! [`Session`]: the kernel of one command, its disks and mounts.
 
 mod explain;
 mod pick;

@@ -1,4 +1,4 @@
-//! `drupe info`: what is on an image.
+//! `drupe info`: shows the partitions, volumes and filesystems of an image.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

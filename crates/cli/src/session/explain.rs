@@ -1,4 +1,4 @@
-//! Errors of the library in words for the user of the command, with what to do.
+//! Turns errors of the library into messages for the user, with hints.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `build`: what a manifest says, whoever runs it.
+//! `build`: the tree is as the manifest says, also when an ordinary user runs it.
 
 use super::archive::make_tree;
 use super::harness::{

@@ -1,4 +1,4 @@
-//! What cannot be, and what is said about it.
+//! Errors of `drupe run`: wrong programs, links and hosts, and their messages.
 
 use crate::harness::{Outcome, Place};
 use crate::ran::{output, python};

@@ -1,4 +1,4 @@
-//! vhdx: what qemu-img has made is read.
+//! vhdx: images of qemu-img are read.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,4 @@
-//! vmdk: what qemu-img has made is read, and flat extents are written.
+//! vmdk: images of qemu-img are read, and flat extents are written.
 
 use std::fs;
 use std::os::unix::fs::symlink;
