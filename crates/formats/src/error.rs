@@ -22,7 +22,7 @@ pub enum Error {
     #[error("is in use by {}", holder(.0.as_ref()))]
     InUse(Option<LockHolder>),
     /// The image names another file, which the options do not allow to open.
-    #[error("its {role} {name:?} is not opened unless that is allowed")]
+    #[error("its {role} {name:?} is another file, which is opened only if that is allowed")]
     NotAllowed {
         /// "backing file" and the like.
         role: &'static str,

@@ -146,7 +146,7 @@ impl Keeper {
 }
 
 fn gone() -> io::Error {
-    io::Error::other("the process that mounts for this one has gone")
+    io::Error::other("the keeper process has ended")
 }
 
 fn message(kind: u8, text: &[u8]) -> Vec<u8> {

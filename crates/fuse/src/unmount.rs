@@ -17,7 +17,7 @@ use crate::keeper::{self, Ended};
 #[non_exhaustive]
 pub enum NotUnmounted {
     /// No mount of drupe is on the directory.
-    #[error("nothing that drupe has mounted is mounted there")]
+    #[error("no mount of drupe is on it")]
     NotOurs,
     /// The mount's keeper, which knows the result, cannot be reached: it has died, or is
     /// in another network namespace.
@@ -26,7 +26,7 @@ pub enum NotUnmounted {
     )]
     NoKeeper,
     /// Another user has mounted it.
-    #[error("somebody else has mounted it: only that user or root can unmount it")]
+    #[error("another user has mounted it: only that user or root can unmount it")]
     Others,
     /// It was unmounted from the directory, but is mounted on another one too, and so
     /// goes on.

@@ -53,7 +53,7 @@ impl FromStr for LinkSpec {
             why: why.to_owned(),
         };
         let (link, record) = match text.split_once("+pcap=") {
-            Some((_, "")) => return Err(wrong("+pcap= wants a file")),
+            Some((_, "")) => return Err(wrong("a file is missing: +pcap=FILE")),
             Some((link, file)) => (link, Some(file.into())),
             None => (text, None),
         };
@@ -187,7 +187,7 @@ mod tests {
             ("fd:x", "a number"),
             ("fd:-1", "a number"),
             ("pcap", "pcap:FILE"),
-            ("tap+pcap=", "wants a file"),
+            ("tap+pcap=", "a file is missing"),
         ] {
             let said = LinkSpec::from_str(text).unwrap_err().to_string();
             assert!(said.contains(why), "{text}: {said}");

@@ -81,7 +81,7 @@ fn memory_size(elf: &Elf, size: usize) -> Result<usize, Error> {
 }
 
 fn no_memory(error: std::io::Error) -> Error {
-    Error::boot(format_args!("its memory: {error}"))
+    Error::boot(format_args!("cannot map its memory: {error}"))
 }
 
 /// Starts a kernel.
@@ -257,7 +257,7 @@ fn start_helpers(kernel: &Instance) -> Result<(), Error> {
         });
         helper.map_err(|error| {
             kernel.vcpu().timer.quit();
-            Error::boot(format_args!("its helper thread: {error}"))
+            Error::boot(format_args!("cannot start its helper thread: {error}"))
         })?;
     }
     Ok(())
@@ -272,7 +272,9 @@ fn start(kernel: &Arc<Instance>, command_line: CString, flags: u64) -> Result<()
         let entry = kernel.memory.at(elf()?.entry as usize);
         let entry: abi::Entry = std::mem::transmute(entry);
         if entry(&block.boot, image.as_mut_ptr()) != 0 {
-            return Err(Error::boot("the image is of another version"));
+            return Err(Error::boot(
+                "the kernel image is for another version of drupe",
+            ));
         }
         image.assume_init()
     };

@@ -26,7 +26,7 @@ pub enum Error {
     TimedOut,
     /// The kernel belongs to the parent process. This process is a child of `fork(2)`,
     /// which can boot its own kernels.
-    #[error("the kernel stayed with the parent process")]
+    #[error("the kernel belongs to the parent process: boot another one after fork(2)")]
     Forked,
     /// The kernel could not be loaded or booted.
     #[error("cannot boot the kernel: {0}")]

@@ -24,13 +24,13 @@ pub enum Error {
         error: io::Error,
     },
     /// The host cannot intercept the program's network calls.
-    #[error("cannot take over the program's sockets: {why}")]
+    #[error("cannot intercept the program's network calls: {why}")]
     NoFilter {
         /// What is missing.
         why: String,
     },
     /// The keeper process was killed.
-    #[error("the process that keeps the program was killed, and so was the program")]
+    #[error("the keeper process was killed, and the program with it")]
     KeeperKilled,
     /// A system call of the host failed.
     #[error("{what}: {error}")]

@@ -1,4 +1,4 @@
-//! [`matches`]: shell patterns as in fnmatch(3), on bytes.
+//! [`matches()`]: shell patterns as in fnmatch(3), on bytes.
 
 /// Whether a pattern of `*`, `?`, `[a-z]`, `[!a-z]`, `[[:alpha:]]` and `\` matches all of
 /// a name. A star matches slashes and leading dots too, as in find(1). `fold` ignores

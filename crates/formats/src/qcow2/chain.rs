@@ -56,7 +56,7 @@ pub(super) fn open(
         Some(Ok(access)) => Ok(access),
         Some(Err(error)) if error.raw_os_error().is_some() => Err(error.into()),
         Some(Err(error)) => Err(Error::damaged(Format::Qcow2, error.to_string())),
-        None => Err(Error::damaged(Format::Qcow2, "its tables make no sense")),
+        None => Err(Error::damaged(Format::Qcow2, "its tables are invalid")),
     }
 }
 

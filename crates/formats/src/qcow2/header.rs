@@ -57,7 +57,7 @@ impl Header {
         }
         let bits = be32(&head, 20);
         if !(9..=21).contains(&bits) {
-            return Err(damaged(format!("clusters of 2^{bits} bytes")));
+            return Err(damaged(format!("its clusters have 2^{bits} bytes")));
         }
         match be32(&head, 32) {
             0 => {}
@@ -125,7 +125,7 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
         return Err(damaged("the size of its L1 table is wrong"));
     }
     if offset % cluster != 0 || !within(offset, entries * 8) {
-        return Err(damaged("its L1 table is not where it should be"));
+        return Err(damaged("the place of its L1 table is invalid"));
     }
     let (offset, len) = (be64(head, 48), u64::from(be32(head, 56)) * cluster);
     let refcount_order = match be32(head, 4) {
@@ -146,7 +146,7 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
         return Err(damaged("the size of its refcount table is wrong"));
     }
     if offset % cluster != 0 || offset == 0 || !within(offset, len) {
-        return Err(damaged("its refcount table is not where it should be"));
+        return Err(damaged("the place of its refcount table is invalid"));
     }
     let table = read_table(file, offset, len as usize)?;
     if refcount_order > 6 {
@@ -212,7 +212,7 @@ fn backing_name(file: &File, head: &[u8], cluster: u64) -> Result<Option<String>
     let name = name.and_then(|name| String::from_utf8(name).ok());
     match name {
         Some(name) if !name.is_empty() => Ok(Some(name)),
-        _ => Err(damaged("the name of its backing file is not one")),
+        _ => Err(damaged("the name of its backing file is invalid")),
     }
 }
 

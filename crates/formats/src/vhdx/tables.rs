@@ -118,7 +118,7 @@ fn check_header(file: &File) -> Result<()> {
             newest = header;
         }
     }
-    let header = newest.ok_or_else(|| damaged("neither of its headers is sound"))?;
+    let header = newest.ok_or_else(|| damaged("both of its headers are damaged"))?;
     if le16(&header, 66) != 1 {
         return Err(unsupported(&format!("version {}", le16(&header, 66))));
     }
@@ -146,13 +146,13 @@ impl Regions {
         for offset in REGIONS {
             table = table.or(checked(file, offset, TABLE, b"regi")?);
         }
-        let table = table.ok_or_else(|| damaged("neither of its region tables is sound"))?;
+        let table = table.ok_or_else(|| damaged("both of its region tables are damaged"))?;
         let (mut bat, mut metadata) = (None, None);
         for entry in entries(&table, 16, le32(&table, 8) as usize)? {
             let (offset, len) = (le64(entry, 16), u64::from(le32(entry, 24)));
             let wrong = offset < MIB || !offset.is_multiple_of(MIB) || len == 0;
             if wrong || offset.checked_add(len).is_none_or(|end| end > file_size) {
-                return Err(damaged("one of its regions is not where it should be"));
+                return Err(damaged("the place of one of its regions is invalid"));
             }
             match &entry[..16] {
                 id if id == BAT => bat = Some((offset, len)),

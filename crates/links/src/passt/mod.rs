@@ -200,7 +200,7 @@ fn hello(socket: &OwnedFd) -> io::Result<()> {
             None => 4 - answer.len(),
             Some(len) => match u32::from_be_bytes(*len) as usize {
                 len @ ..=MAX_FRAME => 4 + len - answer.len(),
-                _ => return Err(io::Error::other("it does not speak as passt does")),
+                _ => return Err(io::Error::other("it does not speak passt's protocol")),
             },
         };
         let mut some = [0; 2048];

@@ -133,7 +133,9 @@ impl Environment {
         let mut seed = [0; 32];
         match contain(|| self.host.random(&mut seed)) {
             Some(Ok(())) => Ok(seed),
-            Some(Err(error)) => Err(Error::boot(format_args!("its random seed: {error}"))),
+            Some(Err(error)) => Err(Error::boot(format_args!(
+                "cannot get its random seed: {error}"
+            ))),
             None => Err(Error::boot("the host's random source panicked")),
         }
     }
@@ -144,7 +146,8 @@ impl Environment {
     ///
     /// The host panicked.
     pub(crate) fn attach(&self, waker: TimerWaker) -> Result<(), Error> {
-        contain(|| self.host.attach(waker)).ok_or_else(|| Error::boot("the host panicked"))
+        contain(|| self.host.attach(waker))
+            .ok_or_else(|| Error::boot("the host panicked in Host::attach"))
     }
 }
 

@@ -350,7 +350,7 @@ impl Slot {
                 self.area.len = split.div_ceil(SECTOR) * SECTOR;
                 Ok(self)
             }
-            None => Err(damaged(format!("the sizes of key slot {id} make no sense"))),
+            None => Err(damaged(format!("the sizes of key slot {id} are invalid"))),
         }
     }
 
@@ -381,7 +381,7 @@ impl Digest {
             (1..=MAX_DIGEST).contains(&len) && self.hash.work(self.iterations, len) <= MAX_WORK;
         match sane {
             true => Ok(self),
-            false => Err(damaged("the digest of its key makes no sense")),
+            false => Err(damaged("the digest of its key is invalid")),
         }
     }
 

@@ -191,7 +191,7 @@ fn header<R: Read + Seek>(
     let binary = binary.ok_or_else(|| damaged("there is none"))?;
     let size = be64(&binary, 8);
     if !(BINARY as u64 + 1..=MAX_HEADER).contains(&size) || be64(&binary, 256) != offset {
-        return Err(damaged("its size makes no sense"));
+        return Err(damaged("its size is invalid"));
     }
     let mut all = bytes_at(reader, offset, size as usize)?;
     let hash = Hash::named(&text(&binary[72..104]))?;
@@ -295,7 +295,9 @@ fn argon2(
     salt: &str,
 ) -> Result<Kdf> {
     if memory > MAX_MEMORY {
-        return Err(damaged(format!("its key needs {memory} KiB of memory")));
+        return Err(damaged(format!(
+            "its key derivation needs {memory} KiB of memory, of at most {MAX_MEMORY}"
+        )));
     }
     let salt = base64(salt)?;
     Ok(Kdf::Argon2 {
@@ -339,7 +341,7 @@ fn segment(segment: JsonSegment, flags: &[String]) -> Result<Segment> {
         || segment.encryption.is_empty()
         || segment.encryption.contains(char::is_whitespace)
     {
-        return Err(damaged("its segment makes no sense"));
+        return Err(damaged("its segment is invalid"));
     }
     // Of cryptsetup's persistent flags, those that dm-crypt has an option for.
     let known = [

@@ -49,14 +49,14 @@ impl Section {
     pub(super) fn text(&self, name: &str) -> Result<&str> {
         match self.values.get(name) {
             Some(Value::Text(text)) => Ok(text),
-            _ => Err(damaged(format!("{name} is missing or no text"))),
+            _ => Err(damaged(format!("{name} is missing or not a text"))),
         }
     }
 
     pub(super) fn number(&self, name: &str) -> Result<u64> {
         match self.values.get(name) {
             Some(&Value::Number(number)) if number >= 0 => Ok(number as u64),
-            _ => Err(damaged(format!("{name} is missing or no number"))),
+            _ => Err(damaged(format!("{name} is missing or not a number"))),
         }
     }
 
@@ -100,7 +100,7 @@ pub(super) fn parse(text: &str) -> Result<Section> {
     let section = parser.section(0)?;
     match parser.peek() {
         None => Ok(section),
-        Some(extra) => Err(damaged(format!("{extra:?} stands where it should not"))),
+        Some(extra) => Err(damaged(format!("unexpected {extra:?}"))),
     }
 }
 
@@ -150,7 +150,7 @@ impl<'a> Parser<'a> {
         self.rest = rest;
         match word {
             "" => Err(damaged(match self.peek() {
-                Some(found) => format!("{found:?} stands where a name should"),
+                Some(found) => format!("{found:?} in place of a name"),
                 None => "it ends too early".into(),
             })),
             word => Ok(word),
@@ -159,7 +159,7 @@ impl<'a> Parser<'a> {
 
     fn section(&mut self, depth: usize) -> Result<Section> {
         if depth > MAX_DEPTH {
-            return Err(damaged("it has too many sections in sections"));
+            return Err(damaged("its sections are nested too deeply"));
         }
         let mut section = Section::default();
         while !matches!(self.peek(), None | Some('}')) {
@@ -213,6 +213,6 @@ impl<'a> Parser<'a> {
                 c => text.push(c),
             }
         }
-        Err(damaged("a text has no end"))
+        Err(damaged("a quoted text has no end"))
     }
 }

@@ -168,7 +168,7 @@ impl Group {
         let at = |from: u64| {
             offset
                 .checked_add(from)
-                .ok_or_else(|| damaged("its area is nowhere"))
+                .ok_or_else(|| damaged("the place of its area is invalid"))
         };
         let mut text = bytes_at(reader, at(start)?, head as usize)?;
         text.extend(bytes_at(reader, at(SECTOR)?, (len - head) as usize)?);
@@ -285,7 +285,7 @@ impl Group {
         self.extent_size
             .checked_mul(extents)
             .and_then(|sectors| sectors.checked_mul(SECTOR))
-            .ok_or_else(|| damaged(format!("the size of {name} makes no sense")))
+            .ok_or_else(|| damaged(format!("the size of {name} is invalid")))
     }
 
     /// The segments of a logical volume, in their order.

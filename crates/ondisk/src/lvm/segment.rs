@@ -186,7 +186,7 @@ impl Group {
     fn areas(&self, pairs: &[Value], devices: &mut Devices<'_>) -> Result<Vec<String>> {
         let area = |pair: &[Value]| {
             let [Value::Text(name), Value::Number(extent)] = pair else {
-                return Err(damaged("a segment's parts make no sense"));
+                return Err(damaged("the parts of a segment are invalid"));
             };
             let (part, start) = match self.physical.get(name) {
                 Some(pv) => (Part::Physical(&pv.id), pv.start),
@@ -196,7 +196,7 @@ impl Group {
                 .ok()
                 .and_then(|extent| extent.checked_mul(self.extent_size))
                 .and_then(|sector| sector.checked_add(start))
-                .ok_or_else(|| damaged("a segment is nowhere"))?;
+                .ok_or_else(|| damaged("the place of a segment is invalid"))?;
             Ok(format!("{} {sector}", devices(part)?))
         };
         bounded(pairs.len() / 2)?;

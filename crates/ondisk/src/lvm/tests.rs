@@ -66,7 +66,7 @@ fn what_is_wrong_is_named() {
         (
             "stripes = [",
             "stripes = [ \"pv0\", \"pv0\",",
-            "damaged LVM metadata: a segment's parts make no sense",
+            "damaged LVM metadata: the parts of a segment are invalid",
         ),
         (
             "start_extent = 2",
@@ -81,7 +81,7 @@ fn what_is_wrong_is_named() {
         (
             "\"cache\" }",
             "\"cache }",
-            "damaged LVM metadata: a text has no end",
+            "damaged LVM metadata: a quoted text has no end",
         ),
         (
             "vg {",
@@ -101,7 +101,7 @@ fn what_is_wrong_is_named() {
     let error = Group::parse(&deep).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "damaged LVM metadata: it has too many sections in sections"
+        "damaged LVM metadata: its sections are nested too deeply"
     );
 }
 

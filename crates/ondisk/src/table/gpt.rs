@@ -53,7 +53,7 @@ impl fmt::Display for Flaw {
             Flaw::HeaderSize(size) => write!(f, "its header cannot have {size} bytes"),
             Flaw::HeaderChecksum => f.write_str("the checksum of its header is wrong"),
             Flaw::Elsewhere(block) => write!(f, "its header is that of block {block}"),
-            Flaw::UsableBlocks => f.write_str("its range of usable blocks makes no sense"),
+            Flaw::UsableBlocks => f.write_str("its range of usable blocks is invalid"),
             Flaw::EntrySize(size) => write!(f, "its entries have {size} bytes, not {ENTRY}"),
             Flaw::EntryCount(count) => write!(f, "it cannot have {count} entries"),
             Flaw::NoEntries => f.write_str("its entries are not on the disk"),

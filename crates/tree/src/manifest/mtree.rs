@@ -100,7 +100,7 @@ impl Parser<'_> {
     }
 
     fn entry(&mut self, path: &[u8], keywords: &Keywords<'_>) -> Result<(), String> {
-        let path = unescape(path, true).ok_or("the name makes no sense")?;
+        let path = unescape(path, true).ok_or("the name is invalid")?;
         let is_full = path.contains(&b'/');
         let below = names(&path).ok_or_else(|| format!("{} has .. in it", shown(&path)))?;
         let path = match is_full {
@@ -122,7 +122,7 @@ impl Parser<'_> {
             let value = keywords.get(key.as_bytes())?;
             str::from_utf8(value).ok()
         };
-        let wrong = |key: &str| format!("{key}={} makes no sense", text(key).unwrap_or("?"));
+        let wrong = |key: &str| format!("{key}={} is invalid", text(key).unwrap_or("?"));
         let kind = match text("type").unwrap_or("file") {
             "file" => libc::S_IFREG,
             "dir" => libc::S_IFDIR,

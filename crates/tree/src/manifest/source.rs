@@ -99,7 +99,7 @@ impl SourceDir for ManifestDir {
                 let file = HostFile::open_beneath(&*self.base, path, &self.interrupt)?;
                 let found = file.stat()?;
                 if found.kind() != Kind::File {
-                    return Err(Error::new("open", "its contents are no regular file"));
+                    return Err(Error::new("open", "its contents are not a regular file"));
                 }
                 if size.is_some_and(|size| size != found.size) {
                     let cause = "its contents are not of the size that the manifest says";

@@ -448,7 +448,7 @@ impl Extractor<'_> {
             let owners = self.owners()?;
             let Some(value) = acl::from_text(text, &owners.users, &owners.groups) else {
                 let path = String::from_utf8_lossy(&member.path).into_owned();
-                let cause = "its ACL makes no sense, or is about somebody who is not in the image";
+                let cause = "its ACL is invalid, or names a user or group that is not in the image";
                 self.problem(&path, cause);
                 continue;
             };

@@ -307,7 +307,7 @@ impl<R: Read> Reader<R> {
             let next = offset.checked_add(*len);
             match next {
                 Some(next) if *offset >= end && next <= member.size => end = next,
-                _ => return Err(invalid("the map of a sparse file makes no sense")),
+                _ => return Err(invalid("the map of a sparse file is invalid")),
             }
             sum += len;
         }
@@ -350,9 +350,9 @@ impl<R: Read> Reader<R> {
             let next = number
                 .checked_mul(10)
                 .and_then(|number| number.checked_add(digit));
-            number = next.ok_or_else(|| invalid("the map of a sparse file makes no sense"))?;
+            number = next.ok_or_else(|| invalid("the map of a sparse file is invalid"))?;
         }
-        Err(invalid("the map of a sparse file makes no sense"))
+        Err(invalid("the map of a sparse file is invalid"))
     }
 
     /// Reads the map of GNU's old format: in the header, and in blocks behind it, which
@@ -365,7 +365,7 @@ impl<R: Read> Reader<R> {
                     |field: &[u8]| number(field).and_then(|number| u64::try_from(number).ok());
                 let (Some(offset), Some(len)) = (field(&entry.offset), field(&entry.numbytes))
                 else {
-                    return Err(invalid("the map of a sparse file makes no sense"));
+                    return Err(invalid("the map of a sparse file is invalid"));
                 };
                 extents.push((offset, len));
             }
@@ -420,7 +420,7 @@ impl Sparse {
         for (key, value) in records {
             let wrong = || {
                 invalid(format!(
-                    "the record {:?} makes no sense",
+                    "the record {:?} is invalid",
                     String::from_utf8_lossy(key)
                 ))
             };
@@ -498,7 +498,7 @@ impl Sparse {
 }
 
 fn owned(bytes: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let records = pax::parse(bytes).ok_or_else(|| invalid("an extended header makes no sense"))?;
+    let records = pax::parse(bytes).ok_or_else(|| invalid("an extended header is invalid"))?;
     let owned = records
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
