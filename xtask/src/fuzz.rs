@@ -15,14 +15,14 @@ const MINUTES: u64 = 3;
 
 /// The targets and the time, from the arguments.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
+struct Selection {
     targets: Vec<String>,
     minutes: u64,
 }
 
-impl Wanted {
-    fn parse(arguments: &[String], known: &[String]) -> Result<Wanted> {
-        let mut wanted = Wanted {
+impl Selection {
+    fn parse(arguments: &[String], known: &[String]) -> Result<Selection> {
+        let mut wanted = Selection {
             targets: Vec::new(),
             minutes: MINUTES,
         };
@@ -47,7 +47,7 @@ impl Wanted {
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let wanted = Wanted::parse(arguments, &targets()?)?;
+    let wanted = Selection::parse(arguments, &targets()?)?;
     let installed = Command::new("cargo").args(["fuzz", "--version"]).output();
     if !installed.is_ok_and(|output| output.status.success()) {
         bail!("cargo-fuzz is not installed: cargo install cargo-fuzz");
@@ -86,9 +86,9 @@ fn targets() -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn parse(arguments: &[&str]) -> Result<Wanted> {
+    fn parse(arguments: &[&str]) -> Result<Selection> {
         let strings = |words: &[&str]| words.iter().map(|&word| word.into()).collect::<Vec<_>>();
-        Wanted::parse(&strings(arguments), &strings(&["md", "probe"]))
+        Selection::parse(&strings(arguments), &strings(&["md", "probe"]))
     }
 
     #[test]

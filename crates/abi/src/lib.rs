@@ -278,7 +278,7 @@ pub struct HostOps {
     pub unmap: unsafe extern "C" fn(*const c_void, u64, u64),
     /// The end of a stack of [`STACK_SIZE`] bytes, or null.
     pub stack_alloc: unsafe extern "C" fn(*const c_void) -> *mut u8,
-    /// The end of a stack that nobody uses any more.
+    /// The end of a stack to free.
     pub stack_free: unsafe extern "C" fn(*const c_void, *mut u8),
     /// CPU, request; true when it is complete already.
     pub disk_submit: unsafe extern "C" fn(*const c_void, u32, *mut Io) -> bool,

@@ -95,7 +95,7 @@ pub enum Refused {
     Halted,
     /// The deadline has passed.
     TimedOut,
-    /// Somebody called [`Waiter::cancel`].
+    /// [`Waiter::cancel`] was called.
     Cancelled,
 }
 

@@ -35,13 +35,13 @@ pub struct Spin {
 }
 
 /// A wait for which spinning was too short.
-pub(crate) struct InVain {
+pub(crate) struct FailedSpin {
     /// When the spinning began. `None`: it is not measured.
     begun: Option<Instant>,
     slept: Option<Instant>,
 }
 
-impl InVain {
+impl FailedSpin {
     /// Whether the spinning lasted for at least `MIN`.
     pub(crate) fn has_lasted(&self) -> bool {
         let least = Duration::from_nanos(MIN.into());
@@ -63,13 +63,13 @@ impl Spin {
     ///
     /// # Errors
     ///
-    /// An [`InVain`]: pass it to [`Spin::learn`] after sleeping.
-    pub(crate) fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, InVain> {
+    /// An [`FailedSpin`]: pass it to [`Spin::learn`] after sleeping.
+    pub(crate) fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, FailedSpin> {
         if let Some(found) = look() {
             return Ok(found);
         }
         if self.max == 0 {
-            return Err(InVain {
+            return Err(FailedSpin {
                 begun: None,
                 slept: None,
             });
@@ -86,14 +86,14 @@ impl Spin {
             }
             now = Instant::now();
         }
-        Err(InVain {
+        Err(FailedSpin {
             begun: Some(begun),
             slept: Some(now),
         })
     }
 
     /// Adapts the limit when the wait is over, after sleeping.
-    pub(crate) fn learn(&self, wait: &InVain) {
+    pub(crate) fn learn(&self, wait: &FailedSpin) {
         let (Some(begun), Some(slept)) = (wait.begun, wait.slept) else {
             return;
         };

@@ -16,9 +16,9 @@
 //! ```
 //!
 //! - `HELD`: one thread may be inside the kernel.
-//! - `QUEUED`: the queue has waiters; whoever releases must look at it. Set
+//! - `QUEUED`: the queue has waiters; a release must look at it. Set
 //!   and cleared only under the queue's lock.
-//! - `HALTED`: nobody goes inside again. Final, whatever the other flags say.
+//! - `HALTED`: no thread goes inside again. Final, regardless of the other flags.
 //!
 //! No code outside of this file loads or stores the word.
 

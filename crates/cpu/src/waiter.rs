@@ -120,7 +120,7 @@ impl Waiter {
         &self.word
     }
 
-    /// Sleeps while the state is `state` and nobody cancels; returns true when
+    /// Sleeps while the state is `state` and `cancel` was not called. Returns true when
     /// `deadline` has passed.
     pub(crate) fn sleep(&self, state: Wait, deadline: Option<Instant>, park: &impl Park) -> bool {
         park.wait(&self.word, state as u32, deadline)

@@ -25,11 +25,11 @@ impl Kernel {
 #[must_use = "boot() starts the kernel"]
 pub struct Builder {
     config: Config,
-    first: Vec<Box<First>>,
+    first: Vec<Box<BootHook>>,
 }
 
 /// A function of [`Builder::on_boot`].
-type First = dyn FnOnce(&Kernel) -> Result<()> + Send + Sync;
+type BootHook = dyn FnOnce(&Kernel) -> Result<()> + Send + Sync;
 
 impl Default for Builder {
     fn default() -> Builder {

@@ -194,7 +194,7 @@ pub fn keep(
     options: &Options,
     log: &mut dyn FnMut(&str),
 ) -> io::Result<()> {
-    let mut keeping = Keeping {
+    let mut keeping = KeeperState {
         socket,
         mount: None,
         listener: None,
@@ -245,7 +245,7 @@ pub fn keep(
 }
 
 /// The state of a keeper.
-struct Keeping {
+struct KeeperState {
     socket: OwnedFd,
     mount: Option<HostMount>,
     listener: Option<UnixListener>,
@@ -256,7 +256,7 @@ struct Keeping {
     ended: bool,
 }
 
-impl Keeping {
+impl KeeperState {
     fn serve(&mut self, message: &[u8], dir: &Path, options: &Options, log: &mut dyn FnMut(&str)) {
         match *message {
             [MOUNT, read_only, no_atime] if self.mount.is_none() => {
@@ -429,7 +429,7 @@ mod tests {
         assert_eq!(receive(&answers, &mut answer).expect("no other").0, 0);
     }
 
-    /// Nobody is waited for who has no place left for those that come.
+    /// A listener with a full backlog is not waited for.
     #[test]
     fn a_listener_that_accepts_nobody() {
         let device = format!("test-{}", std::process::id());

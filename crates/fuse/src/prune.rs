@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 
 use crate::channel::Channel;
-use crate::state::{Named, Shared};
-use crate::table::{Table, Use};
+use crate::state::{KnownName, Shared};
+use crate::table::{Table, Usage};
 use crate::wire::notice;
 
 /// How many files may stay open before the first are forgotten. At some 2 KiB each, they
@@ -22,7 +22,7 @@ use crate::wire::notice;
 const MOST: usize = 4096;
 
 /// The thread's main function: receives names until serving ends.
-pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared) {
+pub(crate) fn serve(names: &Receiver<KnownName>, channel: &Channel, shared: &Shared) {
     let mut known = Names::default();
     while let Ok(name) = names.recv() {
         known.add(name);
@@ -30,7 +30,7 @@ pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared)
         let Ok(going) = shared.serve(|state| Ok(known.too_many(&state.table))) else {
             return;
         };
-        for Named { parent, name, .. } in going {
+        for KnownName { parent, name, .. } in going {
             // It may have forgotten this one just now, or renamed it.
             channel.send(&notice::forget_name(parent, &name));
         }
@@ -40,12 +40,12 @@ pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared)
 /// The names that the host may know.
 #[derive(Default)]
 struct Names {
-    files: VecDeque<Named>,
-    dirs: VecDeque<Named>,
+    files: VecDeque<KnownName>,
+    dirs: VecDeque<KnownName>,
 }
 
 impl Names {
-    fn add(&mut self, name: Named) {
+    fn add(&mut self, name: KnownName) {
         match name.is_dir {
             true => self.dirs.push_back(name),
             false => self.files.push_back(name),
@@ -53,7 +53,7 @@ impl Names {
     }
 
     /// The names that are to be forgotten now.
-    fn too_many(&mut self, table: &Table) -> Vec<Named> {
+    fn too_many(&mut self, table: &Table) -> Vec<KnownName> {
         let known = table.len();
         let mut excess = known.saturating_sub(MOST);
         let mut going = Vec::new();
@@ -66,18 +66,18 @@ impl Names {
                     break;
                 };
                 let usage = table.usage(name.number);
-                if usage == Use::Known {
+                if usage == Usage::Known {
                     excess -= 1;
                     going.push(name.clone());
                 }
                 // It counts until the host says that it has forgotten it.
-                if usage != Use::Forgotten {
+                if usage != Usage::Forgotten {
                     names.push_back(name);
                 }
             }
             // The host forgets some by itself.
             if names.len() > 2 * known + MOST {
-                names.retain(|name| table.usage(name.number) != Use::Forgotten);
+                names.retain(|name| table.usage(name.number) != Usage::Forgotten);
             }
         }
         going

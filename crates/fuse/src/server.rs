@@ -1,7 +1,7 @@
 //! [`Server`]: mounts on the host, serves, and unmounts.
 //!
 //! ```text
-//!             mount              unmounted by somebody else
+//!             mount              unmounted by another program
 //!   (nothing) ─────▶ serving ───────────────────────────────▶ ended
 //!                       │  close: the host writes what it has,   ▲
 //!                       └──────── DIR is detached ───────────────┘

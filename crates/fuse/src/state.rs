@@ -77,7 +77,7 @@ pub(crate) struct OpenDir {
 
 /// A name that the host was told.
 #[derive(Debug, Clone)]
-pub(crate) struct Named {
+pub(crate) struct KnownName {
     /// The directory's number.
     pub(crate) parent: u64,
     pub(crate) name: OsString,
@@ -102,7 +102,7 @@ pub(crate) struct State {
     writeback: bool,
     read_only: bool,
     access_times: AccessTimes,
-    prune: Mutex<mpsc::Sender<Named>>,
+    prune: Mutex<mpsc::Sender<KnownName>>,
 }
 
 /// A file and its attributes, for the host.
@@ -116,7 +116,7 @@ impl State {
     pub(crate) fn new(
         mount: Mount,
         options: &Options,
-        prune: mpsc::Sender<Named>,
+        prune: mpsc::Sender<KnownName>,
     ) -> drupe::Result<State> {
         let magic = mount.statfs()?.magic();
         // On others, a name may lead to a file under several spellings, and the
@@ -286,7 +286,7 @@ impl State {
     /// Sends the name of a file that must stay open to `prune`.
     fn named(&self, parent: u64, name: &OsStr, inode: &Inode, metadata: &Metadata) {
         // Nobody listens any more: it ends.
-        let _ = lock(&self.prune).send(Named {
+        let _ = lock(&self.prune).send(KnownName {
             parent,
             name: name.to_owned(),
             number: inode.number,

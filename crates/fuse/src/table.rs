@@ -139,7 +139,7 @@ struct KnownInodes {
 
 /// How the host uses a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum Usage {
     /// It does not know it.
     Forgotten,
     /// It knows it.
@@ -326,11 +326,11 @@ impl Table {
     }
 
     /// How the host uses the file of a number.
-    pub(crate) fn usage(&self, number: u64) -> Use {
+    pub(crate) fn usage(&self, number: u64) -> Usage {
         match lock(&self.known).inodes.get(&number) {
-            None => Use::Forgotten,
-            Some(known) if Arc::strong_count(&known.inode) > 1 => Use::Open,
-            Some(_) => Use::Known,
+            None => Usage::Forgotten,
+            Some(known) if Arc::strong_count(&known.inode) > 1 => Usage::Open,
+            Some(_) => Usage::Known,
         }
     }
 

@@ -36,7 +36,7 @@ pub trait Host: Send + Sync + 'static {
 
     /// How long it takes, in time of the program's host, until
     /// [`monotonic`](Host::monotonic) reaches `deadline`; zero when it has.
-    /// `None`: nobody knows, and the kernel's timers wait for
+    /// `None`: unknown, and the kernel's timers wait for
     /// [`TimerWaker::wake`].
     ///
     /// To be overridden with `monotonic` unless that counts the host's

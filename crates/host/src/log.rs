@@ -13,7 +13,7 @@ pub type Listener = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// The newest text, and the number of bytes written in all.
 #[derive(Default)]
-struct Kept {
+struct KeptText {
     text: Vec<u8>,
     /// Bytes written so far.
     written: u64,
@@ -21,7 +21,7 @@ struct Kept {
 
 /// A kernel's log.
 pub struct Log {
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptText>,
     listener: Option<Listener>,
 }
 
@@ -70,7 +70,7 @@ impl Log {
         String::from_utf8_lossy(&kept.text[start as usize..]).into_owned()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, KeptText> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

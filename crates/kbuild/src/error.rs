@@ -35,7 +35,7 @@ pub enum Error {
         /// Its version.
         version: String,
     },
-    /// Somebody has built a kernel inside the source tree.
+    /// A kernel was built inside the source tree.
     #[error("{path} holds the result of a build in the tree; run `make -C {path} mrproper`")]
     DirtyTree {
         /// The source tree.

@@ -20,7 +20,7 @@ pub enum Error {
     NotRunnable {
         /// As it was named.
         program: String,
-        /// What the host says.
+        /// The error of the host.
         error: io::Error,
     },
     /// The host cannot intercept the program's network calls.
@@ -37,7 +37,7 @@ pub enum Error {
     Host {
         /// The operation.
         what: &'static str,
-        /// What the host says.
+        /// The error of the host.
         error: io::Error,
     },
     /// An error of the drupe kernel.
@@ -46,11 +46,11 @@ pub enum Error {
 }
 
 /// Adds the operation to an error of the host.
-pub(crate) trait Doing<T> {
+pub(crate) trait WithOperation<T> {
     fn doing(self, what: &'static str) -> Result<T>;
 }
 
-impl<T, E: Into<io::Error>> Doing<T> for std::result::Result<T, E> {
+impl<T, E: Into<io::Error>> WithOperation<T> for std::result::Result<T, E> {
     fn doing(self, what: &'static str) -> Result<T> {
         self.map_err(|error| Error::Host {
             what,

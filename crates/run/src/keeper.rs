@@ -23,7 +23,7 @@ use rustix::process::{
     Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal,
 };
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result, WithOperation};
 use crate::listener::{Listener, last_error};
 use crate::program::{self, hello_bytes, hello_from};
 use crate::target::owned;

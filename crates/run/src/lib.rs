@@ -69,7 +69,8 @@ pub fn run<E: From<Error>>(
 ) -> Result<ExitStatus, E> {
     let mut command = Command::new(&program.program);
     command.args(&program.arguments);
-    let signals = error::Doing::doing(signals::Signals::take_over(), "cannot take over signals")?;
+    let signals =
+        error::WithOperation::doing(signals::Signals::take_over(), "cannot take over signals")?;
     let mut keeper = keeper::Keeper::fork(command, signals.before())?;
     raise_limit();
     let kernel = boot()?;

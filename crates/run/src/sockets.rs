@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::call::Call;
 use crate::entry::{Entry, Table};
-use crate::error::{Doing, Result};
+use crate::error::{Result, WithOperation};
 use crate::listener::Listener;
 use crate::pair_state::{PairState, Tools, Turn};
 use crate::socket::Net;

@@ -13,7 +13,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::call::Call;
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result, WithOperation};
 use crate::keeper::{Keeper, Started, forward};
 use crate::signals::Signals;
 use crate::socket::Net;

@@ -29,7 +29,7 @@ pub(super) fn complaints(package: &Value, packages: &[Value]) -> Vec<String> {
     lacks
 }
 
-/// Whether a crate is one of those that others get.
+/// Whether a crate is published.
 fn is_published(package: &Value) -> bool {
     // null: anywhere; a list: there only.
     package["publish"]

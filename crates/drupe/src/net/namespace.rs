@@ -31,7 +31,7 @@ impl Namespace {
         let here = Namespace::here(&kernel.inner);
         let make = |here: &Namespace| {
             kernel.inner.sys.unshare_network()?;
-            let _back = Back(here);
+            let _back = ReturnGuard(here);
             Namespace::here(&kernel.inner)
         };
         named("new namespace", here.and_then(|here| make(&here)))
@@ -62,7 +62,7 @@ impl Namespace {
     fn enter<T>(&self, f: impl FnOnce() -> T) -> sys::Result<T> {
         let before = Namespace::here(&self.kernel)?;
         self.kernel.sys.enter_network(self.fd.raw())?;
-        let _back = Back(&before);
+        let _back = ReturnGuard(&before);
         Ok(f())
     }
 
@@ -86,9 +86,9 @@ impl fmt::Debug for Namespace {
 }
 
 /// Returns the calling thread to its namespace when dropped.
-struct Back<'a>(&'a Namespace);
+struct ReturnGuard<'a>(&'a Namespace);
 
-impl Drop for Back<'_> {
+impl Drop for ReturnGuard<'_> {
     fn drop(&mut self) {
         let Namespace { fd, kernel } = self.0;
         // It cannot fail for a descriptor of a namespace, but in a kernel that

@@ -131,10 +131,10 @@ pub(super) struct Connection {
 }
 
 /// The result of reading one reply.
-enum Got {
+enum ReadReply {
     /// The reading thread's own reply; the data is in its buffers.
     Own(Result<(), Errno>),
-    Anothers,
+    OtherThreads,
 }
 
 impl Connection {
@@ -223,7 +223,7 @@ impl Connection {
             state.reading = false;
             // Another thread has its reply, or is to read.
             self.changed.notify_all();
-            if let Ok(Got::Own(result)) = got {
+            if let Ok(ReadReply::Own(result)) = got {
                 state.waiting.remove(&cookie);
                 return Ok(result?);
             }
@@ -231,7 +231,7 @@ impl Connection {
     }
 
     /// Reads one reply. After an error, the connection cannot be used any more.
-    fn read_one(&self, own: u64, answer: &mut [&mut [u8]]) -> io::Result<Got> {
+    fn read_one(&self, own: u64, answer: &mut [&mut [u8]]) -> io::Result<ReadReply> {
         let nonsense = || io::Error::from(io::ErrorKind::InvalidData);
         let mut head = [0; 16];
         self.socket.receive(&mut [IoSliceMut::new(&mut head)])?;
@@ -251,7 +251,7 @@ impl Connection {
                     .collect();
                 self.socket.receive(&mut parts)?;
             }
-            return Ok(Got::Own(result));
+            return Ok(ReadReply::Own(result));
         }
         let waiting = self
             .state()
@@ -273,7 +273,7 @@ impl Connection {
         if let Some(waiting) = self.state().waiting.get_mut(&cookie) {
             waiting.reply = Some(reply);
         }
-        Ok(Got::Anothers)
+        Ok(ReadReply::OtherThreads)
     }
 }
 

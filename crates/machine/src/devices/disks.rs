@@ -147,7 +147,7 @@ unsafe fn vectors<'a>(io: &Io) -> &'a [IoSlice<'a>] {
 
 /// # Safety
 ///
-/// The vectors of `io` are valid for writes, and nobody else's.
+/// The vectors of `io` are valid for writes, and nothing else uses them.
 unsafe fn vectors_mut<'a>(io: &Io) -> &'a mut [IoSliceMut<'a>] {
     // SAFETY: as promised, and the layouts are the same.
     unsafe { slice::from_raw_parts_mut(io.iov.cast(), io.iov_count as usize) }

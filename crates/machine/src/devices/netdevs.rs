@@ -144,7 +144,7 @@ impl NetDevices {
     ///
     /// # Safety
     ///
-    /// The vectors of `frame` are valid for writes, and nobody else's.
+    /// The vectors of `frame` are valid for writes, and nothing else uses them.
     pub(crate) unsafe fn receive(&self, number: u32, frame: &mut Frame) -> i64 {
         let Some(link) = self.get(number) else {
             return 0;

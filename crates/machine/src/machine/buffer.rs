@@ -46,7 +46,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// Those of the system call.
     ///
     /// # Panics
     ///
@@ -76,7 +76,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// Those of the system call.
     ///
     /// # Panics
     ///

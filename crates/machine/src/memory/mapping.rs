@@ -158,7 +158,7 @@ impl Reservation {
     ///
     /// # Safety
     ///
-    /// What was there is gone: nobody may need it.
+    /// The former content of `range` is lost: nothing may use it.
     pub(super) unsafe fn mirror(
         &self,
         range: Range<usize>,
@@ -189,7 +189,7 @@ impl Reservation {
     ///
     /// # Safety
     ///
-    /// Nobody may need it.
+    /// Nothing may use its content.
     pub(super) unsafe fn close(&self, range: Range<usize>) -> Result<(), Errno> {
         let (start, len) = self.place(&range);
         let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
@@ -207,7 +207,7 @@ impl Reservation {
     ///
     /// # Safety
     ///
-    /// Nobody may need it.
+    /// Nothing may use its content.
     pub(super) unsafe fn guard(&self, range: Range<usize>) -> Result<bool, Errno> {
         let (start, len) = self.place(&range);
         // SAFETY: inside our reservation, and not in use.

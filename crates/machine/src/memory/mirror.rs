@@ -20,7 +20,7 @@ use super::layout::{Layout, PAGE};
 use super::lent::{Borrower, Lent, Loan};
 use super::mapping::{Access, Reservation};
 use super::trim::{self, ZEROES};
-use crate::snapshot::Shown;
+use crate::snapshot::MappedRun;
 use crate::sync::lock;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
@@ -205,7 +205,7 @@ impl Mirror {
     ///
     /// # Safety
     ///
-    /// What was there is gone: nobody may need it.
+    /// The former content of that range is lost: nothing may use it.
     pub(super) unsafe fn map_own(
         &self,
         space: &Reservation,
@@ -254,7 +254,7 @@ impl Mirror {
     ///
     /// # Safety
     ///
-    /// Nobody may need what is there.
+    /// Nothing may use the content of that range.
     pub(super) unsafe fn unmap(&self, space: &Reservation, at: Range<usize>) {
         let mut state = lock(&self.state);
         let area = self.area_of(&at);
@@ -264,9 +264,9 @@ impl Mirror {
     }
 
     /// What the kernel has mapped in the vmalloc area: runs of pages of RAM.
-    pub(super) fn area(&self) -> Vec<Shown> {
+    pub(super) fn area(&self) -> Vec<MappedRun> {
         let state = lock(&self.state);
-        let mut all: Vec<Shown> = Vec::new();
+        let mut all: Vec<MappedRun> = Vec::new();
         for (at, entry) in state.area.iter().enumerate() {
             let Some(page) = entry.page() else {
                 continue;
@@ -275,16 +275,16 @@ impl Mirror {
                 Some(last) if last.at + last.count == at && last.page + last.count == page => {
                     last.count += 1;
                 }
-                _ => all.push(Shown { at, page, count: 1 }),
+                _ => all.push(MappedRun { at, page, count: 1 }),
             }
         }
         all
     }
 
     /// Sets the vmalloc area of a kernel that has not run yet. Faults map it.
-    pub(super) fn set_area(&self, all: impl Iterator<Item = Shown>) {
+    pub(super) fn set_area(&self, all: impl Iterator<Item = MappedRun>) {
         let mut state = lock(&self.state);
-        for Shown { at, page, count } in all {
+        for MappedRun { at, page, count } in all {
             state.set_area(at..at + count, |index, _| Entry::new(page + index));
         }
     }
@@ -293,7 +293,7 @@ impl Mirror {
     ///
     /// # Safety
     ///
-    /// Nobody may need what is there.
+    /// Nothing may use the content of that range.
     unsafe fn drop_mapped(&self, state: &mut State, space: &Reservation, area: Range<usize>) {
         let mapped = |entry: &Entry| entry.is_mapped();
         let entries = &state.area[area.clone()];

@@ -5,7 +5,7 @@ use super::mapping::{Access, Reservation};
 use super::mirror::Mirror;
 use super::stacks::Stacks;
 use super::{Memory, Ram, load};
-use crate::snapshot::{Copied, Shown, Snapshot};
+use crate::snapshot::{Copied, MappedRun, Snapshot};
 use drupe_image::elf::Elf;
 use drupe_image::embed;
 use std::arch::x86_64::{
@@ -66,7 +66,7 @@ impl Memory {
     }
 
     /// What the kernel has mapped in the vmalloc area.
-    pub(crate) fn vmalloc_area(&self) -> Vec<Shown> {
+    pub(crate) fn vmalloc_area(&self) -> Vec<MappedRun> {
         self.mirror.area()
     }
 

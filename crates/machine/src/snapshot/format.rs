@@ -7,7 +7,7 @@
 //! Numbers are little-endian. The same image on the same kind of processor gives the same
 //! bytes.
 
-use super::{Copied, PAGE, Run, Shown};
+use super::{Copied, MappedRun, PAGE, Run};
 
 /// The first bytes; the last one is the format's version.
 const MAGIC: u64 = u64::from_le_bytes(*b"drupsna\x01");
@@ -176,7 +176,7 @@ pub(crate) struct Body {
     /// As above.
     pub(crate) copies: Vec<Copied>,
     pub(crate) negated: Vec<u64>,
-    pub(crate) area: Vec<Shown>,
+    pub(crate) area: Vec<MappedRun>,
     pub(crate) secrets: Vec<u32>,
     pub(crate) stacks: Vec<u32>,
     pub(crate) log: Vec<u8>,

@@ -76,7 +76,7 @@ pub(crate) struct Copied {
 
 /// A run of pages of RAM that the kernel has mapped in the vmalloc area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub(crate) struct MappedRun {
     /// The first one's number in the area.
     pub(crate) at: usize,
     /// Its number in RAM.
@@ -195,9 +195,9 @@ impl Snapshot {
     }
 
     /// What the kernel has mapped in the vmalloc area.
-    pub(crate) fn area(&self) -> impl Iterator<Item = Shown> {
+    pub(crate) fn area(&self) -> impl Iterator<Item = MappedRun> {
         let mut reader = Reader::at(self.bytes, self.header.area);
-        (0..self.header.area.count).map(move |_| Shown {
+        (0..self.header.area.count).map(move |_| MappedRun {
             at: reader.u32() as usize,
             page: reader.u32() as usize,
             count: reader.u32() as usize,

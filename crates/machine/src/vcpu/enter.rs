@@ -39,7 +39,7 @@ pub(super) enum Errand {
 
 /// How a run of the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+enum RunEnd {
     /// No task is runnable.
     Idle,
     /// Tasks are runnable; another thread should run them.
@@ -147,15 +147,15 @@ impl Vcpu {
         let mut ended = unsafe { self.run_until_idle(context, call, errand, &mut to_wake) };
         loop {
             match ended {
-                Ended::Stopped => {
+                RunEnd::Stopped => {
                     self.instance().finish(self);
                     break;
                 }
-                Ended::Halted => break,
-                Ended::Idle | Ended::Left => {}
+                RunEnd::Halted => break,
+                RunEnd::Idle | RunEnd::Left => {}
             }
             // Who waits takes over what is left; else a helper thread does.
-            let left = ended == Ended::Left && !self.baton.has_waiters();
+            let left = ended == RunEnd::Left && !self.baton.has_waiters();
             if self.baton.release(self.pending(), &Futex) == Release::Released {
                 if left {
                     self.timer.take_over();
@@ -181,7 +181,7 @@ impl Vcpu {
         call: *mut Call,
         errand: Errand,
         to_wake: &mut ToWake,
-    ) -> Ended {
+    ) -> RunEnd {
         let enter = self.instance().image().enter;
         let cpu = self.state();
         let mut bring: *mut abi::Request = if call.is_null() || errand == Errand::Waited {
@@ -205,7 +205,7 @@ impl Vcpu {
             let leave = unsafe { enter(cpu, bring) };
             bring = ptr::null_mut();
             match leave {
-                abi::leave::IDLE => break Ended::Idle,
+                abi::leave::IDLE => break RunEnd::Idle,
                 abi::leave::DONE => {
                     // SAFETY: we hold the CPU: its state is ours to read.
                     let (done, runnable) = unsafe { ((*cpu).done.cast::<Call>(), (*cpu).runnable) };
@@ -227,10 +227,10 @@ impl Vcpu {
                     }
                     if own_done {
                         if runnable == 0 {
-                            break Ended::Idle;
+                            break RunEnd::Idle;
                         }
                         if self.baton.has_waiters() {
-                            break Ended::Left;
+                            break RunEnd::Left;
                         }
                         if errand != Errand::Rest {
                             self.draining.store(true, Relaxed);
@@ -240,7 +240,7 @@ impl Vcpu {
                 }
                 abi::leave::YIELD => {
                     if own_done {
-                        break Ended::Left;
+                        break RunEnd::Left;
                     }
                     to_wake.now();
                     // SAFETY: we hold the CPU, and wait for the call.
@@ -249,7 +249,7 @@ impl Vcpu {
                         .baton
                         .hand_over(&context.waiter(), self.pending(), &Futex);
                     if back.is_err() {
-                        return Ended::Halted;
+                        return RunEnd::Halted;
                     }
                     // SAFETY: the call is in place while it is not complete,
                     // and its thread is this one.
@@ -257,7 +257,7 @@ impl Vcpu {
                     self.draining.store(own_done, Relaxed);
                 }
                 // `STOPPED`, or a code that does not exist.
-                _ => break Ended::Stopped,
+                _ => break RunEnd::Stopped,
             }
         };
         if !own_done {

@@ -16,7 +16,7 @@ use crate::stream::{Phase, Stream};
 use crate::target::socket_number;
 
 /// A socket for the program, and the flags of its descriptor.
-struct Gift {
+struct NewDescriptor {
     socket: Socket,
     state: State,
     nonblocking: bool,
@@ -30,7 +30,7 @@ impl Sockets {
         let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         let socket = Socket::open(&self.net, domain, kind & !flags, protocol)?;
         let stream = kind & !flags == libc::SOCK_STREAM;
-        let gift = Gift {
+        let gift = NewDescriptor {
             socket,
             state: match stream {
                 true => State::Stream(Stream::new(Phase::Idle)),
@@ -61,7 +61,7 @@ impl Sockets {
             // It may be gone already.
             .or(Ok(crate::socket::Address::NONE))
             .and_then(|peer| call.put_address(&peer, call.arg(1), call.arg(2)));
-        let gift = Gift {
+        let gift = NewDescriptor {
             socket: connection,
             state: State::Stream(Stream::new(Phase::Open)),
             nonblocking: flags & libc::SOCK_NONBLOCK != 0,
@@ -91,7 +91,7 @@ impl Sockets {
     }
 
     /// Gives the program a descriptor as the answer to the call.
-    fn give(&mut self, call: &Call, gift: Gift) -> Result<Answer, (Errno, Socket)> {
+    fn give(&mut self, call: &Call, gift: NewDescriptor) -> Result<Answer, (Errno, Socket)> {
         let carries = match gift.state {
             State::Messages(_) => Carries::Messages,
             _ => Carries::Bytes,

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::filter::SIOCOUTQ;
 use crate::pair::outstanding;
 
@@ -25,7 +25,7 @@ const OWNER: [u32; 4] = [0x8901, 0x8902, 0x8903, 0x8904];
 const IFREQ_DATA: usize = 16;
 const RTENTRY_DEVICE: usize = 88;
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn ioctl(&mut self) -> Outcome {
         let request = self.call.arg(1) as u32;
         match request {

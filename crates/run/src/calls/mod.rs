@@ -44,13 +44,13 @@ pub(crate) enum Answer {
 pub(crate) type Outcome = Result<Answer, Errno>;
 
 /// A call, its socket, and the program's end of the pair.
-struct About<'a> {
+struct SocketCall<'a> {
     call: &'a Call,
     theirs: &'a OwnedFd,
     entry: &'a mut Entry,
 }
 
-impl About<'_> {
+impl SocketCall<'_> {
     /// Whether the call must not wait.
     fn is_nonblocking(&self, flags: i32) -> bool {
         flags & libc::MSG_DONTWAIT != 0 || is_nonblocking(self.theirs)
@@ -121,7 +121,7 @@ impl Sockets {
             return Ok(Answer::GoOn);
         };
         entry.pair.seen = (call.thread(), call.int(0));
-        let mut about = About {
+        let mut about = SocketCall {
             call,
             theirs,
             entry,

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::entry::State;
 use crate::target::Memory;
 
@@ -39,7 +39,7 @@ fn is_bounded(level: i32, name: i32) -> bool {
     )
 }
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn option(&mut self) -> Outcome {
         let (level, name) = (self.call.int(1), self.call.int(2));
         let (at, len_at) = (self.call.arg(3), self.call.arg(4));

@@ -4,11 +4,11 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::message::{MANY, MANY_LEN, Message};
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::entry::State;
 use crate::socket::Address;
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Outcome {
         let call = self.call;
         match call.nr() {

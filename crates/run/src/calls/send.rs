@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
 use super::message::{MANY, MANY_LEN, Message};
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::entry::State;
 use crate::socket::Address;
 
@@ -13,7 +13,7 @@ const LARGEST: usize = 4 << 20;
 /// Bytes of a stream that are sent at once; a stream may take fewer than it is given.
 const PIECE: usize = 1 << 20;
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn send(&mut self, buffer: &mut [u8]) -> Outcome {
         let call = self.call;
         match call.nr() {

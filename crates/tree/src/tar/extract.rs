@@ -145,22 +145,22 @@ struct Extractor<'a> {
 }
 
 /// Why a member was not extracted.
-enum Ended {
+enum MemberError {
     /// An error of the member or the target.
     Member(Error),
     /// The rest of the archive cannot be read.
     Archive(io::Error),
 }
 
-impl From<Error> for Ended {
-    fn from(error: Error) -> Ended {
-        Ended::Member(error)
+impl From<Error> for MemberError {
+    fn from(error: Error) -> MemberError {
+        MemberError::Member(error)
     }
 }
 
-impl From<drupe::Error> for Ended {
-    fn from(error: drupe::Error) -> Ended {
-        Ended::Member(error.into())
+impl From<drupe::Error> for MemberError {
+    fn from(error: drupe::Error) -> MemberError {
+        MemberError::Member(error.into())
     }
 }
 
@@ -205,8 +205,8 @@ impl Extractor<'_> {
             }
             match extracted {
                 Ok(()) => {}
-                Err(Ended::Archive(error)) => return Err(broken(error)),
-                Err(Ended::Member(error)) => {
+                Err(MemberError::Archive(error)) => return Err(broken(error)),
+                Err(MemberError::Member(error)) => {
                     let error = error.at(shown);
                     if error.is_fatal() || error.is_interrupted() {
                         return Err(error);
@@ -277,7 +277,7 @@ impl Extractor<'_> {
         path: &[u8],
         member: &Member,
         reader: &mut Reader<impl Read>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), MemberError> {
         let mut attributes = self.attributes(member)?;
         self.keep.adjust(&mut attributes);
         if path.is_empty() {
@@ -568,18 +568,20 @@ fn fill(
     reader: &mut Reader<impl Read>,
     chunk: &mut [u8],
     mut proceed: impl FnMut(u64) -> Result<()>,
-) -> Result<(), Ended> {
+) -> Result<(), MemberError> {
     let whole = [(0, member.size)];
     let extents = member.extents.as_deref().unwrap_or(&whole);
     for &(offset, len) in extents {
         let mut done = 0;
         while done < len {
             let want = (len - done).min(chunk.len() as u64) as usize;
-            let got = reader.read(&mut chunk[..want]).map_err(Ended::Archive)?;
+            let got = reader
+                .read(&mut chunk[..want])
+                .map_err(MemberError::Archive)?;
             if got == 0 {
                 let message = "the archive ends in the middle of a file";
                 let error = io::Error::new(io::ErrorKind::InvalidData, message);
-                return Err(Ended::Archive(error));
+                return Err(MemberError::Archive(error));
             }
             file.0.write_all_at(&chunk[..got], offset + done)?;
             proceed(got as u64)?;
