@@ -137,7 +137,7 @@ fn extents_elsewhere_must_be_allowed() -> Outcome {
         )?;
         let said = lab.refused("disk.vmdk", &as_vmdk(true))?;
         assert!(
-            said.contains(name) && said.contains("not opened unless"),
+            said.contains(name) && said.contains("opened only if that is allowed"),
             "{said}"
         );
     }

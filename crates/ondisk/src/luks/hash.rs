@@ -1,4 +1,4 @@
-//! [`Hash`]: the hash functions of LUKS headers, PBKDF2 and the anti-forensic diffusion.
+//! [`Hash`](enum@Hash): the hash functions of LUKS headers, PBKDF2 and the anti-forensic diffusion.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};

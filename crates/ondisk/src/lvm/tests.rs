@@ -91,7 +91,7 @@ fn what_is_wrong_is_named() {
         (
             "extent_size = 8192",
             "extent_size = -1",
-            "damaged LVM metadata: extent_size is missing or no number",
+            "damaged LVM metadata: extent_size is missing or not a number",
         ),
     ] {
         let error = table(&GROUP.replacen(from, to, 1)).unwrap_err();
