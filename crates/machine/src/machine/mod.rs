@@ -35,9 +35,9 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// [`Error::Boot`] when the system has no memory or threads left, or the [`Host`]'s
-    /// clock or random source fails; [`Error::Dead`] when the kernel panics while it
-    /// boots.
+    /// [`Error::Boot`] when the system has no memory or threads left, or the
+    /// [host](drupe_host::Host)'s clock or random source fails; [`Error::Dead`] when the
+    /// kernel panics while it boots.
     pub fn boot(config: Config) -> Result<Arc<Machine>, Error> {
         let kernel = boot::boot(config)?;
         Ok(Arc::new(Machine { kernel }))
