@@ -1,6 +1,6 @@
-//! Makes the snapshot, by booting kernels in this process, and puts it where
-//! `src/lib.rs` embeds it from. Where kernels cannot run, or none can be made of
-//! this image, it is empty, and kernels boot.
+//! Makes the snapshot, by booting kernels in this process, and writes it to `OUT_DIR` for
+//! `src/lib.rs`. If that fails, the file is empty, a warning says why, and kernels boot
+//! without a snapshot.
 
 use std::env;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What an NBD server says: its half of a handshake, then replies.
+//! The bytes of an NBD server: its half of a handshake, then replies.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What fuzz targets share: disks that are mostly zeroes, and images in files.
+//! Helpers of the fuzz targets: disks that are mostly zeroes, and images in files.
 //!
 //! The input of a target that reads a disk is not the disk: most of a disk is
 //! zeroes, and what is read is in few places. It is a list of pieces:

@@ -1,4 +1,4 @@
-//! `capi`: libdrupe for C, built and installed: libraries, headers, drupe.pc.
+//! `capi`: builds and installs libdrupe for C: libraries, headers, drupe.pc.
 
 use std::fs;
 use std::io;
@@ -22,8 +22,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     install(release, &std::path::absolute(prefix)?)
 }
 
-/// Builds libdrupe and installs it beneath `prefix`. What is there already, and the same,
-/// is left alone; what is not is replaced in one step, for programs that have it loaded.
+/// Builds libdrupe and installs it below `prefix`. Files that are the same already are
+/// left; others are replaced atomically, for programs that have them loaded.
 pub(crate) fn install(release: bool, prefix: &Path) -> Result<()> {
     let profile = if release { "release" } else { "dev" };
     run_command(
@@ -72,7 +72,7 @@ fn version(metadata: &Value) -> Option<String> {
     Some(package["version"].as_str()?.to_owned())
 }
 
-/// Makes a file under a name beside its own, and renames it.
+/// Makes a file under a temporary name, and renames it.
 fn replace(to: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut new = to.as_os_str().to_owned();
     new.push(".new");
@@ -85,8 +85,8 @@ fn replace(to: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<
     fs::rename(&new, to)
 }
 
-/// Copies a file, unless it was copied before: it has the source's time then. With `strip`,
-/// what debuggers want is left out, which is most of a library.
+/// Copies a file, unless the target has the source's time, and so was copied before. With
+/// `strip`, leaves out debug information, which is most of a library.
 fn copy(from: &Path, to: &Path, strip: bool) -> Result<()> {
     let modified = |path: &Path| path.metadata()?.modified();
     let wanted = modified(from).with_context(|| from.display().to_string())?;

@@ -1,4 +1,4 @@
-//! `lint`: format, clippy and rustdoc, with warnings as errors.
+//! `lint`: checks with rustfmt, clippy and rustdoc, with warnings as errors.
 
 use anyhow::Result;
 

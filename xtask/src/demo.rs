@@ -1,6 +1,6 @@
-//! `demo`: the README's first command. A tree of files goes into a real ext4
-//! image and out again; what came out is compared with what went in, and e2fsck
-//! has the last word. Times are shown beside those of the host's own tools.
+//! `demo`: the README's first command. Copies a tree of files into an ext4 image and out
+//! again, compares the trees, and checks the image with e2fsck. Shows the times, and
+//! those of the host's own tools.
 
 pub(crate) mod compare;
 pub(crate) mod steps;
@@ -19,7 +19,7 @@ use crate::{kernel, setup};
 use steps::Steps;
 use turns::Turns;
 
-/// The listing's lines that are shown.
+/// How many lines of the listing are shown.
 const LISTED: usize = 6;
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -85,7 +85,7 @@ pub(crate) fn tool(name: &str) -> Command {
     command
 }
 
-/// Runs a command quietly; what it printed is returned, or in the error.
+/// Runs a command quietly. Its output is returned, or put into the error.
 pub(crate) fn quietly(command: &mut Command) -> Result<String> {
     let output = command
         .output()

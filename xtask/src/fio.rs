@@ -1,5 +1,5 @@
-//! `fio`: its verify jobs through `drupe mount`: written, unmounted, mounted
-//! again, and read back.
+//! `fio`: runs fio's verify jobs through `drupe mount`: write, unmount, mount again, read
+//! back.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::run::output;
 
 const KINDS: [&str; 4] = ["ext4", "xfs", "btrfs", "f2fs"];
 
-/// What the jobs share: every block has its own header and sum.
+/// Options of all jobs: every block has its own header and checksum.
 const COMMON: &[&str] = &[
     "--size=48m",
     "--verify=crc32c",
@@ -22,7 +22,7 @@ const COMMON: &[&str] = &[
     "--minimal",
 ];
 
-/// How the data gets there; each job has files of its own.
+/// The jobs, by how they write. Each has its own files.
 const JOBS: &[(&str, &[&str])] = &[
     ("sequential", &["--rw=write", "--bs=1m", "--end_fsync=1"]),
     ("random", &["--rw=randwrite", "--bs=4k", "--numjobs=2"]),

@@ -1,5 +1,4 @@
-//! `fsx`: random operations on one file through `drupe mount`, compared with what
-//! must be in it.
+//! `fsx`: runs fsx through `drupe mount`: random operations on one file, each verified.
 
 use std::fs;
 use std::process::Command;
@@ -13,7 +12,7 @@ const VERSION: &str = "0.3.2";
 
 const KINDS: [&str; 4] = ["ext4", "xfs", "btrfs", "f2fs"];
 
-/// Everything that it can do and that FUSE lets through.
+/// All operations of fsx that FUSE supports.
 const CONFIGURATION: &str = "\
 flen = 1048576
 [weights]

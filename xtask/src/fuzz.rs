@@ -1,7 +1,7 @@
-//! `fuzz`: the fuzz targets, one after the other, from the seeds in the tree.
+//! `fuzz`: runs the fuzz targets, one after the other, from the seeds in the tree.
 //!
-//! What is found grows in `fuzz/corpus`, and an input that fails is left in
-//! `fuzz/artifacts`; both are not part of the tree.
+//! New inputs are kept in `fuzz/corpus`, failing ones in `fuzz/artifacts`; both are not
+//! part of the tree.
 
 use std::fs;
 use std::process::Command;
@@ -13,16 +13,16 @@ use crate::run::{root, run as run_command};
 /// How long a target runs unless told otherwise.
 const MINUTES: u64 = 3;
 
-/// The targets and the time that arguments ask for.
+/// The targets and the time, from the arguments.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
+struct Selection {
     targets: Vec<String>,
     minutes: u64,
 }
 
-impl Wanted {
-    fn parse(arguments: &[String], known: &[String]) -> Result<Wanted> {
-        let mut wanted = Wanted {
+impl Selection {
+    fn parse(arguments: &[String], known: &[String]) -> Result<Selection> {
+        let mut wanted = Selection {
             targets: Vec::new(),
             minutes: MINUTES,
         };
@@ -47,7 +47,7 @@ impl Wanted {
 }
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let wanted = Wanted::parse(arguments, &targets()?)?;
+    let wanted = Selection::parse(arguments, &targets()?)?;
     let installed = Command::new("cargo").args(["fuzz", "--version"]).output();
     if !installed.is_ok_and(|output| output.status.success()) {
         bail!("cargo-fuzz is not installed: cargo install cargo-fuzz");
@@ -86,9 +86,9 @@ fn targets() -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn parse(arguments: &[&str]) -> Result<Wanted> {
+    fn parse(arguments: &[&str]) -> Result<Selection> {
         let strings = |words: &[&str]| words.iter().map(|&word| word.into()).collect::<Vec<_>>();
-        Wanted::parse(&strings(arguments), &strings(&["md", "probe"]))
+        Selection::parse(&strings(arguments), &strings(&["md", "probe"]))
     }
 
     #[test]

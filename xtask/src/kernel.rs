@@ -1,5 +1,5 @@
-//! `kernel`: builds the image ahead of cargo; `kernel check`: is the port fit
-//! for a kernel maintainer's eyes, and the kernel the unmodified one?
+//! `kernel`: builds the image ahead of cargo. `kernel check`: checks that the port meets
+//! the kernel's own rules, and that the kernel is unmodified.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::progress::Line;
 use crate::run::root;
 use crate::setup;
 
-/// Where the port lies, in the checkout and in the kernel tree.
+/// The port's path, in the checkout's `kernel` and in the kernel tree.
 const PORT: &str = "arch/drupe";
 
 /// The kernel's table of system calls, and the library's list of their numbers.
@@ -118,7 +118,7 @@ fn numbers(table: &str) -> Vec<String> {
     calls.collect()
 }
 
-/// Lines that a list of numbers lacks, and those that it has too many.
+/// The lines that a list of numbers lacks, and those that it has in excess.
 fn missing(wanted: &[String], list: &str) -> Vec<String> {
     let is_number = |line: &&str| line.starts_with("pub const ");
     let listed: BTreeSet<&str> = list.lines().filter(is_number).collect();
@@ -155,7 +155,7 @@ fn warnings(lines: &[String]) -> BTreeSet<String> {
     lines.iter().filter(own).cloned().collect()
 }
 
-/// What the kernel's own style checker says about each file of the port.
+/// The complaints of the kernel's style checker about each file of the port.
 fn checkpatch(tree: &Path, kbuild: &Kbuild) -> Result<Vec<String>> {
     let overlay = Overlay::at(&overlay())?;
     let files = overlay
@@ -195,7 +195,7 @@ fn checkpatch(tree: &Path, kbuild: &Kbuild) -> Result<Vec<String>> {
     Ok(complaints.into_iter().map(str::to_owned).collect())
 }
 
-/// The types of complaint that the port has a reason not to heed.
+/// The types of complaints that the port ignores, with reasons.
 fn ignored_types() -> Result<Vec<String>> {
     let path = overlay().join(PORT).join("checkpatch.ignore");
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -206,8 +206,8 @@ fn ignored_types() -> Result<Vec<String>> {
         .collect())
 }
 
-/// checkpatch knows nothing about configuration fragments and lists, and stops
-/// at an empty file.
+/// Whether checkpatch can check a file: not configuration fragments, lists and empty
+/// files.
 fn is_checked(file: &Path, root: &Path) -> bool {
     let empty = std::fs::metadata(root.join(file)).is_ok_and(|metadata| metadata.len() == 0);
     let known = file

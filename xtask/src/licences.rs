@@ -1,6 +1,6 @@
-//! `licences`: everything that is linked into the program, or runs when it is
-//! built, must have a licence that goes with GPL-2.0-only. A crate of ours that
-//! others may have under MIT or Apache-2.0 uses nothing that they may not.
+//! `licences`: checks that all dependencies have a licence that is compatible with
+//! GPL-2.0-only, also those that only run in the build. A crate of this workspace under
+//! MIT OR Apache-2.0 must use only permissive crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use spdx::{Expression, LicenseReq};
 
 use crate::run::{cargo, output};
 
-/// Licences that go with GPL-2.0-only. Apache-2.0 is not among them: its patent
-/// clause is a restriction that version 2 of the GPL does not allow.
+/// Licences that are compatible with GPL-2.0-only. Apache-2.0 is not: version 2 of the
+/// GPL does not allow its patent clause.
 const COMPATIBLE: &[&str] = &[
     "0BSD",
     "BSD-2-Clause",
@@ -31,8 +31,8 @@ const COMPATIBLE: &[&str] = &[
     "Zlib",
 ];
 
-/// Licences that let a program be given on under a licence of its own: not those
-/// of the GPL's family.
+/// Permissive licences, under which a program may have any licence: not those of the
+/// GPL's family.
 const PERMISSIVE: &[&str] = &[
     "0BSD",
     "Apache-2.0",
@@ -94,8 +94,8 @@ fn complaint(package: &Value) -> Option<String> {
     }
 }
 
-/// Crates of the workspace whose licence is permissive, and that use one, however
-/// indirectly, whose licence is not. What only tests use does not count.
+/// Permissive crates of the workspace that use, directly or not, a crate that is not
+/// permissive. Dependencies of tests do not count.
 fn tainted(metadata: &Value) -> Result<Vec<String>> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let packages: BTreeMap<String, Value> = list(&metadata["packages"])
@@ -141,12 +141,12 @@ fn tainted(metadata: &Value) -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// Whether an expression can be satisfied with compatible licences.
+/// Whether a licence expression can be satisfied with compatible licences.
 fn goes(licence: &str) -> Result<bool, spdx::ParseError> {
     satisfied(licence, COMPATIBLE)
 }
 
-/// Whether an expression can be satisfied with the licences of a list.
+/// Whether a licence expression can be satisfied with the licences of a list.
 fn satisfied(licence: &str, list: &[&str]) -> Result<bool, spdx::ParseError> {
     // Old manifests separate with a slash; it means OR.
     let expression = Expression::parse(&licence.replace('/', " OR "))?;

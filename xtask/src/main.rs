@@ -1,8 +1,7 @@
-//! The project's tasks: `cargo xtask TASK`.
+//! The table of the project's tasks: `cargo xtask TASK`.
 //!
-//! [`TASKS`] is the table of them, each with its line of help; each task's work
-//! is in a module of its own. What a machine lacks is installed by [`setup`],
-//! which says so; nothing else changes the machine.
+//! [`TASKS`] has each task with a line of help; modules implement them. Only [`setup`]
+//! installs packages on the machine.
 #![forbid(unsafe_code)]
 
 mod book;
@@ -29,7 +28,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-/// A task: what it is called and what it does.
+/// A task: its name, help and function.
 struct Task {
     name: &'static str,
     /// Arguments, as the help shows them.

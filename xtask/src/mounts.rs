@@ -1,4 +1,5 @@
-//! What `pjdfstest` and `fsx` share: outside programs, and images that are mounted.
+//! Helpers of the tasks that test mounts (`pjdfstest`, `fsx`): installing programs,
+//! making and mounting images.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,10 +9,11 @@ use anyhow::{Context, Result};
 
 use crate::run::{cargo, output, root, run};
 
-/// What fits all filesystems' least sizes.
+/// Size of images in bytes, enough for all filesystems.
 const SIZE: u64 = 512 << 20;
 
-/// A program of crates.io's, installed below `target` if it is not there.
+/// Installs a program from crates.io below `target`, unless it is there. Returns its
+/// path.
 pub(crate) fn install(name: &str, version: &str) -> Result<PathBuf> {
     let tools = root().join("target/tools");
     let program = tools.join("bin").join(name);
@@ -26,14 +28,14 @@ pub(crate) fn install(name: &str, version: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The command, built as this program is.
+/// Builds the command in the profile of this program. Returns its path.
 pub(crate) fn command() -> Result<PathBuf> {
     run(cargo().args(["build", "--locked", "--package", "drupe-cli"]))?;
     let own = std::env::current_exe().context("where is this program?")?;
     Ok(own.with_file_name("drupe"))
 }
 
-/// A fresh image, and a directory to mount it on.
+/// Makes a new image, and a directory to mount it on.
 pub(crate) fn image(kind: &str, place: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
     let image = place.join(format!("{name}.img"));
     File::create(&image)?.set_len(SIZE)?;
@@ -43,7 +45,7 @@ pub(crate) fn image(kind: &str, place: &Path, name: &str) -> Result<(PathBuf, Pa
     Ok((image, dir))
 }
 
-/// Has an image checked that was unmounted: it is in use until it is clean.
+/// Checks an unmounted image with its own checker, once it is no longer in use.
 pub(crate) fn check(kind: &str, image: &Path) -> Result<()> {
     let fsck: &[&str] = match kind {
         "ext4" => &["e2fsck", "-fn"],

@@ -1,5 +1,5 @@
-//! `pjdfstest`: that suite over `drupe mount`, beside the host's loop mount of an
-//! equal image, and beside the list of what is expected to fail.
+//! `pjdfstest`: runs the suite pjdfstest on `drupe mount` and on the host's loop mount,
+//! and compares with the list of expected failures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use anyhow::{Context, Result, bail};
 use crate::mounts::{self, Mounted};
 use crate::run::root;
 
-/// The version that the lists were made with.
+/// The version of the suite for which the lists are.
 const VERSION: &str = "0.2.2";
 
-/// Remounting is for what must be read-only; a naptime of several ticks.
+/// The suite's configuration: how to remount read-only, and a pause of several ticks.
 const CONFIGURATION: &str = "\
 [features]
 posix_fallocate = {}
@@ -30,10 +30,10 @@ allow_remount = true
 entries = [[\"nobody\", \"nogroup\"], [\"daemon\", \"daemon\"]]
 ";
 
-/// What became of each test that is not `ok`.
+/// The outcomes of tests that are not `ok`.
 pub(crate) type Outcomes = BTreeMap<String, String>;
 
-/// The filesystems that there are lists for.
+/// The filesystems that have lists.
 const KINDS: [&str; 3] = ["ext4", "xfs", "btrfs"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -98,7 +98,7 @@ fn one(kind: &str, suite: &Path, drupe: &Path) -> Result<()> {
     compare(&expected, &ours, "any more: take them off the list")
 }
 
-/// The tests that did not pass, and how many did.
+/// Parses the output: the tests that did not pass, and the number of those that did.
 fn parse(text: &str) -> Result<(Outcomes, usize)> {
     let mut outcomes = Outcomes::new();
     let mut passed = 0;
@@ -118,7 +118,7 @@ fn parse(text: &str) -> Result<(Outcomes, usize)> {
     Ok((outcomes, passed))
 }
 
-/// A list: a line for each test, its outcome and its name; `#` begins a comment.
+/// Parses a list: each line has the outcome and the name of a test; `#` begins a comment.
 pub(crate) fn expectations(text: &str) -> Outcomes {
     let lines = text
         .lines()
@@ -129,7 +129,8 @@ pub(crate) fn expectations(text: &str) -> Outcomes {
         .collect()
 }
 
-/// Fails if a test failed that did not fail there.
+/// Fails if a test of `ours` failed that did not fail in `theirs`, which is called
+/// `there`.
 pub(crate) fn compare(ours: &Outcomes, theirs: &Outcomes, there: &str) -> Result<()> {
     let failures = |outcomes: &Outcomes| -> Vec<String> {
         let failed = outcomes.iter().filter(|(_, outcome)| *outcome == "FAILED");

@@ -1,5 +1,5 @@
-//! The progress line of a kernel build. On anything but a terminal: one line at
-//! the beginning of each step.
+//! [`Line`]: shows the progress of a kernel build on one line of the terminal, or else a
+//! line for each step.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use drupe_kbuild::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Shows what a build reports.
+/// Shows the progress of a build.
 pub(crate) struct Line {
     bar: ProgressBar,
     /// The step that was shown last.
@@ -53,7 +53,7 @@ impl Drop for Line {
     }
 }
 
-/// What the step is, without what it borrows.
+/// The kind of a step, without borrowed fields.
 fn forget(progress: Progress<'_>) -> Progress<'static> {
     let nowhere = std::path::Path::new("");
     match progress {

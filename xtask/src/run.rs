@@ -1,11 +1,11 @@
-//! Running programs: from the workspace's root, shown before they run.
+//! Runs programs in the workspace's root, and shows them before.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// The checkout.
+/// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own).to_owned()
@@ -27,7 +27,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Shows a command, runs it in the checkout, and wants it to succeed.
+/// Shows a command, and runs it in the checkout. Fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("$ {shown}");
@@ -55,7 +55,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed no UTF-8"))
 }
 
-/// The command as one would type it, near enough.
+/// The command approximately as it would be typed.
 fn show(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());

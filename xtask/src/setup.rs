@@ -1,4 +1,4 @@
-//! `setup`: what building and testing need on a Debian machine.
+//! `setup`: installs the Debian packages that building and testing need.
 
 use std::io;
 use std::path::Path;
@@ -10,8 +10,8 @@ use drupe_kbuild::{Image, Source};
 
 use crate::run::run as run_command;
 
-/// What the tests and the demo need besides the kernel build: each filesystem's
-/// own tools make its images and check what we did to them.
+/// Requirements of the tests and the demo, besides those of the kernel build: the
+/// filesystems' own tools make and check images.
 const TESTS: &[Requirement] = &[
     Requirement::program("mkfs.ext4", "e2fsprogs"),
     Requirement::program("mkfs.xfs", "xfsprogs"),
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     install(&everything()?)
 }
 
-/// What building the kernel needs.
+/// Requirements of building the kernel.
 pub(crate) fn kernel() -> Result<Vec<Requirement>> {
     if Image::from_env()?.is_some() {
         return Ok(Vec::new());
@@ -91,14 +91,14 @@ pub(crate) fn kernel() -> Result<Vec<Requirement>> {
     Ok(requirements::all(&Source::from_env()?))
 }
 
-/// What any task needs.
+/// Requirements of all tasks.
 pub(crate) fn everything() -> Result<Vec<Requirement>> {
     let mut all = kernel()?;
     all.extend(TESTS);
     Ok(all)
 }
 
-/// Installs what is missing of `wanted`, and says what.
+/// Installs missing packages of `wanted`, and prints their names.
 pub(crate) fn install(wanted: &[Requirement]) -> Result<()> {
     let missing = requirements::missing(wanted);
     if missing.is_empty() {
@@ -128,8 +128,9 @@ pub(crate) fn install(wanted: &[Requirement]) -> Result<()> {
     Ok(())
 }
 
-/// apt-get, and no service is started because of it: a policy that forbids that,
-/// unless the machine has one of its own, goes when it is done (`invoke-rc.d(8)`).
+/// A shell script that runs apt-get without starting services: it adds a policy that
+/// forbids that (`invoke-rc.d(8)`), unless the machine has one, and removes it at the
+/// end.
 const APT_GET: &str = "\
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then

@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     all(&TESTS)
 }
 
-/// What `test` runs, each whatever became of those before it.
+/// The steps of `test`. Each runs even if earlier ones have failed.
 const TESTS: [Step<'static>; 5] = [
     ("tests", &tests),
     ("documentation tests", &doc_tests),
@@ -51,7 +51,7 @@ fn all(steps: &[Step<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// The workspace's tests. What they skip on this machine is said at the end.
+/// Runs the workspace's tests, and lists at the end what they have skipped.
 fn tests() -> Result<()> {
     let skipped = tempfile::NamedTempFile::new()?;
     let mut command = cargo();
@@ -72,7 +72,7 @@ fn doc_tests() -> Result<()> {
     run_command(cargo().args(["test", "--workspace", "--doc", "--locked", "--no-fail-fast"]))
 }
 
-/// The kernel without page tables boots, and passes the machine's own tests.
+/// Runs the tests of `drupe-machine` with the kernel without page tables.
 fn nommu() -> Result<()> {
     kernel::build(Flavour::NOMMU, false)?;
     run_command(
@@ -83,8 +83,7 @@ fn nommu() -> Result<()> {
     )
 }
 
-/// `ci`: the cheap checks first, and they fail fast; then all that takes long,
-/// whatever became of what was before it.
+/// `ci`: runs the quick checks, and stops at the first failure; then runs all long ones.
 pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
     tidy::run(&[])?;
@@ -98,8 +97,7 @@ pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     all(&steps)
 }
 
-/// `loom`: the CPU's ownership, and who is woken by a link, under every
-/// interleaving of their steps.
+/// `loom`: runs the loom models of `cpu` and `links`.
 pub(crate) fn loom(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
     all(&[
@@ -121,9 +119,9 @@ fn models(package: &str, target: &str, filter: &str) -> Result<()> {
     )
 }
 
-/// `tsan`: the CPU's stress test under ThreadSanitizer. Needs a nightly
-/// toolchain; its standard library is not instrumented, and need not be: what is
-/// shared is shared through atomics and locks that are compiled into the test.
+/// `tsan`: runs the stress test of `cpu` under ThreadSanitizer. Needs a nightly
+/// toolchain. The standard library need not be instrumented: threads share data only
+/// through atomics and locks that are compiled into the test.
 pub(crate) fn tsan(arguments: &[String]) -> Result<()> {
     crate::no_arguments(arguments)?;
     let suppressions = crate::run::root().join("crates/cpu/tests/tsan.supp");
@@ -142,7 +140,7 @@ pub(crate) fn tsan(arguments: &[String]) -> Result<()> {
     )
 }
 
-/// `soak`: the tests that take minutes.
+/// `soak`: runs the tests that take minutes.
 pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     run_command(
         cargo()
@@ -153,7 +151,7 @@ pub(crate) fn soak(arguments: &[String]) -> Result<()> {
     )
 }
 
-/// `bench`: what drupe costs, beside the host.
+/// `bench`: runs the benchmarks.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     setup::install(&setup::everything()?)?;
     kernel::build(Flavour::MMU, false)?;
@@ -167,7 +165,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     )
 }
 
-/// Builds a program as users would have it; returns where it is.
+/// Builds a program in the release profile. Returns its path.
 pub(crate) fn build_release(package: &str, program: &str) -> Result<PathBuf> {
     run_command(cargo().args(["build", "--release", "--locked", "--package", package]))?;
     // This program is target/PROFILE/xtask, wherever target is.

@@ -1,6 +1,6 @@
-//! `xfstests`: that suite's generic quick group over `drupe mount`, beside the list of
-//! what is expected to fail. The suite is somebody else's build (`make` in a checkout of
-//! <https://git.kernel.org/pub/scm/fs/xfs/xfstests-dev.git>), given by its path.
+//! `xfstests`: runs the generic quick group of xfstests on `drupe mount`, and compares
+//! with the list of expected failures. The user gives the path of a built suite (`make`
+//! in a checkout of <https://git.kernel.org/pub/scm/fs/xfs/xfstests-dev.git>).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,9 +14,9 @@ use crate::mounts;
 use crate::pjdfstest::{Outcomes, compare, expectations};
 use crate::run::root;
 
-/// The suite mounts with `mount -t fuse.drupe`, which starts this as
-/// `mount.fuse.drupe IMAGE DIR -o OPTIONS`. An image is in use until it is clean, which
-/// umount(8) does not wait for; one that is mounted elsewhere stays in use.
+/// The script `mount.fuse.drupe`, which `mount -t fuse.drupe` runs with IMAGE DIR -o
+/// OPTIONS. It waits while an image that was just unmounted is in use, for which
+/// umount(8) does not wait; an image that is mounted elsewhere stays in use.
 fn wrapper(drupe: &Path) -> String {
     let own = "rw|ro|noatime|strictatime|relatime|sync|dirsync|lazytime|nodiratime";
     format!(
@@ -108,17 +108,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     compare(&expected, &ours, "any more: take them off the list")
 }
 
-/// The suite asks df(1) for the type of a mount, and knows no subtypes.
+/// A df(1) for the suite, which does not know subtypes of mounts.
 const DF: &str = "#!/bin/sh
 /bin/df \"$@\" | sed 's/fuse\\.drupe/fuse/'
 ";
 
-/// Runs its further arguments where mount(8) finds `$0/mount.fuse.drupe` among its
-/// helpers: in a mount namespace.
+/// A shell script that runs its arguments in a mount namespace in which mount(8) finds
+/// the helper `$0/mount.fuse.drupe`.
 const WITH_HELPER: &str = "mount -t overlay helper -o lowerdir=\"$0:$(realpath /sbin)\" \
     \"$(realpath /sbin)\" && exec \"$@\"";
 
-/// The tests that did not pass, and all that ran.
+/// Parses the output: the tests that did not pass, and all that ran.
 fn parse(text: &str) -> Result<(Outcomes, Vec<String>)> {
     let of = |heading: &str| -> Vec<String> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(heading));

@@ -1,4 +1,5 @@
-//! The layouts, as numbers that `kernel/arch/drupe/kernel/host.c` asserts too.
+//! Assertions of the types' sizes and offsets. `kernel/arch/drupe/kernel/host.c` has the
+//! same.
 
 use crate::{
     Boot, CpuState, ExtableEntry, Fault, Frame, HostOps, Image, Io, IoVec, Posted, Request,

@@ -13,10 +13,10 @@ use std::sync::atomic::AtomicU64;
 
 pub use rustix::io::Errno;
 
-/// Version of the contract; image and host must agree.
+/// Version of these layouts; image and host must have the same.
 pub const ABI_VERSION: u32 = 5;
 
-/// Bytes of a task's stack that can be used.
+/// Usable size of a task's stack in bytes.
 pub const STACK_SIZE: usize = 124 << 10;
 
 /// The deadline that turns a timer off.
@@ -48,7 +48,7 @@ pub mod stop {
 
 /// Interrupt lines, bits of [`Posted::pending`]: `enum drupe_irq`.
 pub mod irq {
-    /// [`Posted::inbox`](crate::Posted::inbox) has something.
+    /// [`Posted::inbox`](crate::Posted::inbox) has a request.
     pub const CALL: u32 = 0;
     /// Leave at the next poll point.
     pub const YIELD: u32 = 1;
@@ -76,7 +76,7 @@ pub mod op {
     pub const DISK_REMOVE: u64 = BOOT + 5;
     /// Allocate contiguous kernel memory.
     pub const PAGES_ALLOC: u64 = BOOT + 6;
-    /// Free it.
+    /// Free memory of [`PAGES_ALLOC`].
     pub const PAGES_FREE: u64 = BOOT + 7;
     /// `pread(2)` into kernel memory.
     pub const PREAD: u64 = BOOT + 8;
@@ -90,11 +90,11 @@ pub mod op {
     pub const LINK_REMOVE: u64 = BOOT + 12;
     /// Tell the host when a file becomes ready.
     pub const WATCH: u64 = BOOT + 13;
-    /// End that.
+    /// End a [`WATCH`].
     pub const UNWATCH: u64 = BOOT + 14;
-    /// Take apart what depends on addresses.
+    /// Take apart everything whose layout depends on addresses, before a snapshot.
     pub const FREEZE: u64 = BOOT + 15;
-    /// Put it together again.
+    /// Put together again what [`FREEZE`] took apart.
     pub const THAW: u64 = BOOT + 16;
 }
 
@@ -122,11 +122,11 @@ pub mod disk_flags {
     pub const DISCARD: u64 = 2;
     /// The host takes [`io_op::WRITE_ZEROES`](crate::io_op::WRITE_ZEROES).
     pub const WRITE_ZEROES: u64 = 4;
-    /// What is written must not change on its way.
+    /// The data of a write must not change until the write is complete.
     pub const STABLE_WRITES: u64 = 8;
 }
 
-/// What a link takes and brings unfinished: `enum drupe_link_flags`.
+/// What a link leaves to its other end, in both directions: `enum drupe_link_flags`.
 pub mod link_flags {
     /// Checksums.
     pub const CSUM: u64 = 1;
@@ -190,7 +190,7 @@ pub struct Posted {
 #[derive(Debug)]
 #[repr(C)]
 pub struct CpuState {
-    /// What others post.
+    /// What any thread may post.
     pub posted: Posted,
     /// The request the last entry brought.
     pub request: *mut Request,
@@ -278,7 +278,7 @@ pub struct HostOps {
     pub unmap: unsafe extern "C" fn(*const c_void, u64, u64),
     /// The end of a stack of [`STACK_SIZE`] bytes, or null.
     pub stack_alloc: unsafe extern "C" fn(*const c_void) -> *mut u8,
-    /// The end of a stack that nobody uses any more.
+    /// The end of a stack to free.
     pub stack_free: unsafe extern "C" fn(*const c_void, *mut u8),
     /// CPU, request; true when it is complete already.
     pub disk_submit: unsafe extern "C" fn(*const c_void, u32, *mut Io) -> bool,

@@ -1,4 +1,4 @@
-//! Boot, and calls of one thread.
+//! Rows `calls`: boot, and system calls of one thread.
 
 use crate::histogram::Histogram;
 use crate::measure::{best, sure};
@@ -9,11 +9,11 @@ use drupe_machine::{Config, Machine};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// What a sleeper asks for, in nanoseconds.
+/// How long the sleep of a row is, in nanoseconds.
 const NAP_NS: i64 = 100_000;
 const NAPS: usize = 3000;
 
-/// Boots of each kind.
+/// How many boots of each kind are measured.
 const BOOTS: usize = 101;
 
 pub(crate) fn boot(table: &mut Table) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Many threads that all call into one kernel.
+//! Rows `contended`: many threads that call into one kernel.
 
 use crate::measure::{clock, null_calls, sure};
 use crate::system::{Host, System};

@@ -1,5 +1,5 @@
-//! Copying files into an ext4 image and out again: whole processes, with all files in
-//! memory where the host has a place for that, and again with all of them on a disk.
+//! Rows `images`: copying files into an ext4 image and out again, by whole processes,
+//! with all files in memory, and again on a disk.
 
 use crate::table::{Row, Table};
 use anyhow::{Context, Result, bail, ensure};
@@ -13,22 +13,22 @@ use tempfile::TempDir;
 /// Rounds per job; the best counts.
 const ROUNDS: usize = 5;
 
-/// Where a host's files are in memory.
+/// A directory of the host whose files are in memory.
 pub(crate) const MEMORY: &str = "/dev/shm";
 
-/// Where everything lies.
+/// The directories and the command of a measurement.
 struct Place {
     dir: TempDir,
     command: PathBuf,
 }
 
-/// A tree to copy: its name below the place.
+/// The tree of small files.
 const SMALL: &str = "small";
 const BIG: &str = "big";
-/// What programs install: files of all sizes in many directories.
+/// The tree of files of all sizes in many directories, like installed programs.
 const MIXED: &str = "mixed";
 
-/// Where the files of the rows "on a disk" are.
+/// The directory for the rows "on a disk".
 const DISK: &str = "/var/tmp";
 
 impl Place {
@@ -51,7 +51,7 @@ impl Place {
     }
 }
 
-/// Runs a command that must succeed; how long it took.
+/// Runs a command that must succeed. Returns how long it took.
 pub(crate) fn time(command: &mut Command) -> Result<Duration> {
     let start = Instant::now();
     let output = command
@@ -94,7 +94,7 @@ fn copy_in(place: &Place, tree: &str, what: &str) -> Result<Row> {
     Ok(with_loop(row, best(|| loop_in(place, tree))))
 }
 
-/// Adds the host's loop mount, or why there is none.
+/// Adds the time of the host's loop mount, or why there is none.
 fn with_loop(row: Row, time: Result<Duration>) -> Row {
     match time {
         Ok(time) => row.peer("loop mount", time),

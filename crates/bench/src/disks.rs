@@ -1,8 +1,9 @@
-//! How a disk in a file is waited for: threads, as drupe does, or io_uring.
+//! Rows `disks`: waiting for a disk in a file, with threads as in drupe, and with
+//! io_uring.
 //!
-//! Both read the same file past the host's page cache (`O_DIRECT`), 4 KiB at a
-//! time from random places. The threads are drupe's: a queue under a lock, at
-//! most four. This compares ways to wait; no kernel is in it.
+//! Both read the same file past the host's page cache (`O_DIRECT`), 4 KiB at a time from
+//! random places. The threads work as in drupe: a queue under a lock, at most four
+//! threads. No drupe kernel takes part.
 
 use crate::histogram::Histogram;
 use crate::table::{Row, Spread, Table};
@@ -20,15 +21,15 @@ use std::time::Instant;
 const SIZE: u64 = 64 << 20;
 const BLOCK: usize = 4096;
 const READS: usize = 4000;
-/// As in `drupe_machine`.
+/// The number of threads, as in `drupe_machine`.
 const THREADS: usize = 4;
 
-/// Memory that direct I/O takes.
+/// Memory with the alignment for direct I/O.
 #[repr(align(4096))]
 #[derive(Clone)]
 struct Block([u8; BLOCK]);
 
-/// Where to read, one place after another.
+/// The offsets to read from.
 fn places() -> impl Iterator<Item = u64> {
     let mut state = 1u64;
     std::iter::repeat_with(move || {
@@ -38,7 +39,7 @@ fn places() -> impl Iterator<Item = u64> {
     .take(READS)
 }
 
-/// What is asked of the threads, and whether that was all.
+/// The requests for the threads, and whether more will come.
 #[derive(Default)]
 struct Jobs {
     queue: Mutex<(VecDeque<(u64, Instant)>, bool)>,
@@ -71,7 +72,7 @@ impl Jobs {
     }
 }
 
-/// How long each read took, with `depth` on their way at the same time.
+/// The time of each read, with `depth` concurrent reads.
 fn by_threads(file: &File, depth: usize) -> Result<Spread> {
     let jobs = Jobs::default();
     let (sender, done) = mpsc::channel::<io::Result<Instant>>();

@@ -1,10 +1,10 @@
-//! Latencies of millions of calls in a few kilobytes: 16 buckets for each
-//! power of two, so that a bucket is at most a sixteenth of its times wide.
+//! [`Histogram`]: latencies of millions of calls in a few kilobytes. It has 16 buckets
+//! for each power of two, so that a bucket's width is at most a sixteenth of its times.
 
-/// Bits of a time that tell the buckets of one power of two apart.
+/// Bits of a time that select the bucket within a power of two.
 const SUB_BITS: u32 = 4;
 const SUB: usize = 1 << SUB_BITS;
-/// Enough for any `u64`.
+/// The number of buckets for any `u64`.
 const BUCKETS: usize = SUB * (u64::BITS - SUB_BITS + 1) as usize;
 
 /// How often each time was seen.

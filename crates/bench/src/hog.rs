@@ -1,5 +1,4 @@
-//! Null calls of one thread while another one's long calls keep the kernel
-//! busy.
+//! Rows `hog`: null calls of one thread while long calls of another keep the kernel busy.
 
 use crate::copies::{MEMORY, scratch, time};
 use crate::measure::{clock, null_calls, sure};
@@ -18,7 +17,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A hog runs at least this long, alone and beside the null calls.
+/// How long the long calls run at least, alone and with the null calls.
 const TIME: Duration = Duration::from_secs(1);
 
 /// Sizes of the jobs, in bytes.
@@ -125,7 +124,7 @@ fn host_ext4(image: &Path, at: &Path) -> Result<Spread> {
     spread
 }
 
-/// Null calls beside `pass`, which is run over and over.
+/// Measures null calls while another thread runs `pass` repeatedly.
 fn beside<S: System>(system: &S, mut pass: impl FnMut() + Send) -> Spread {
     let alone = passes(&mut pass);
     let (ready, stop) = (Barrier::new(2), AtomicBool::new(false));

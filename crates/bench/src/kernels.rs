@@ -1,4 +1,4 @@
-//! Many kernels in one process: their memory and their time.
+//! Rows `kernels`: memory and time of many kernels in one process.
 
 use crate::system::System;
 use crate::table::{Measured, Row, Table};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const MANY: usize = 100;
 
-/// What a kernel still does after its boot is done after that.
+/// How long to wait for the work that a kernel does after its boot.
 const REST: Duration = Duration::from_millis(100);
 
 fn boot(ram: Ram) -> Result<Arc<Machine>> {
@@ -95,9 +95,9 @@ fn timed<T>(job: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
 /// Memory of this process, in bytes (`/proc/self/smaps_rollup`).
 #[derive(Clone, Copy)]
 struct Memory {
-    /// Pages that nobody else has, nor another mapping of this process.
+    /// Pages that no other process and no other mapping has.
     private: u64,
-    /// These, and of pages that several have, this mapping's part.
+    /// Private pages, and this mapping's share of shared ones.
     proportional: u64,
     /// All pages.
     resident: u64,
@@ -131,7 +131,7 @@ impl Memory {
         }
     }
 
-    /// What each of `kernels` has of it.
+    /// The rows for the memory of each of `kernels`.
     fn rows(self, what: &str, kernels: usize) -> [Row; 2] {
         let kernels = kernels as u64;
         let bytes = |bytes: u64| Measured::Bytes(bytes / kernels);

@@ -1,8 +1,8 @@
-//! What drupe costs: `cargo xtask bench`.
+//! The benchmarks: `cargo xtask bench`. This file selects and runs the groups of rows.
 //!
-//! Every row is measured beside the host doing the same, in the same run, and
-//! printed as a ratio: other machines have other times, and similar ratios.
-//! A row that we lose stays.
+//! Every row is measured beside the host doing the same, in the same run, and printed as
+//! a ratio: other machines have other times, and similar ratios. Rows in which drupe is
+//! slower stay.
 //!
 //! Groups of rows, a module each:
 //! - `calls`: boot, and calls of one thread.
@@ -12,12 +12,12 @@
 //! - `kernels`: many kernels in one process.
 //! - `disks`: threads that wait for disks, beside io_uring.
 //! - `network`: TCP and UDP inside a kernel, between two, and to the host.
-//! - `programs`: iperf3 whose network is a kernel's.
+//! - `programs`: iperf3 with the network of a drupe kernel.
 //! - `images`: whole processes that copy files into and out of an ext4 image.
 //! - `mounts`: fio, and Python's wheels, in a mounted ext4 image.
 //!
-//! What they share: `system` (the two that are compared), `measure`,
-//! `histogram`, `table` (how rows are printed).
+//! Shared modules: `system` (system calls of drupe and the host), `measure`, `histogram`,
+//! `table` (rows and printing).
 
 mod calls;
 mod contended;
@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use table::Table;
 
-/// A kernel as programs have it: from the snapshot.
+/// The configuration of kernels: they start from the snapshot, as in programs.
 fn config() -> Config {
     Config {
         snapshot: drupe_snapshot::snapshot(),
@@ -60,7 +60,7 @@ struct Group {
     run: Run,
 }
 
-/// How, and with what.
+/// The function of a group, by what it needs.
 #[derive(Debug)]
 enum Run {
     Alone(fn(&mut Table) -> Result<()>),
@@ -122,7 +122,7 @@ const GROUPS: &[Group] = &[
     ),
 ];
 
-/// What was asked for.
+/// The command line.
 #[derive(Debug)]
 struct Options {
     json: bool,
@@ -163,7 +163,7 @@ impl Options {
         Ok(options)
     }
 
-    /// The jobs, when all that they need was given.
+    /// Runs the group's measurements, if it has what it needs.
     fn run(&self, table: &mut Table) -> Result<()> {
         let needs = |group: &&&Group| matches!(group.run, Run::Command(_));
         if self.command.is_none()

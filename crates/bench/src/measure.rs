@@ -1,4 +1,4 @@
-//! What several groups measure with.
+//! Helpers of several groups: best of several rounds, null calls, the cost of the clock.
 
 use crate::histogram::Histogram;
 use crate::system::System;
@@ -33,8 +33,8 @@ pub(crate) fn fail(error: &io::Error) -> ! {
     std::process::exit(1)
 }
 
-/// Makes null calls until told to stop; how long each took, which includes
-/// reading the clock once.
+/// Makes null calls until `stop`. Returns the time of each, which includes reading the
+/// clock once.
 pub(crate) fn null_calls<S: System>(system: &S, stop: &AtomicBool) -> Histogram {
     let mut times = Histogram::default();
     let mut before = Instant::now();

@@ -1,5 +1,5 @@
-//! An ext4 image that is mounted: by `drupe mount`, by fuse2fs, and by the host on a
-//! loop device. On each, in turns, fio does the same jobs with a file, and Python
+//! Rows `mounts`: fio and Python wheels on an ext4 image, mounted by `drupe mount`,
+//! fuse2fs and the host. On each mount, in turns, fio does the same jobs with a file, and
 //! wheels are unpacked, walked and imported ([`wheels`]).
 
 use crate::copies::{scratch, time};
@@ -27,30 +27,35 @@ const JOBS: [(&str, &str, &str); 4] = [
     ("mounted ext4: random read 4 KiB", "randread", "4k"),
 ];
 
-/// Who mounts.
+/// The program that mounts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum Mounter {
     Drupe,
-    /// With `--writeback`.
-    Gathering,
+    /// `drupe mount --writeback`.
+    DrupeWriteback,
     Fuse2fs,
     Loop,
 }
 
-impl Who {
-    pub(crate) const ALL: [Who; 4] = [Who::Drupe, Who::Gathering, Who::Fuse2fs, Who::Loop];
+impl Mounter {
+    pub(crate) const ALL: [Mounter; 4] = [
+        Mounter::Drupe,
+        Mounter::DrupeWriteback,
+        Mounter::Fuse2fs,
+        Mounter::Loop,
+    ];
 
     pub(crate) fn mount(self, drupe: &Path, image: &Path, dir: &Path) -> Command {
         let mut command = match self {
-            Who::Drupe | Who::Gathering => Command::new(drupe),
-            Who::Fuse2fs => Command::new("fuse2fs"),
-            Who::Loop => Command::new("mount"),
+            Mounter::Drupe | Mounter::DrupeWriteback => Command::new(drupe),
+            Mounter::Fuse2fs => Command::new("fuse2fs"),
+            Mounter::Loop => Command::new("mount"),
         };
         match self {
-            Who::Drupe => command.args(["mount"]),
-            Who::Gathering => command.args(["mount", "--writeback"]),
-            Who::Fuse2fs => &mut command,
-            Who::Loop => command.args(["-o", "loop"]),
+            Mounter::Drupe => command.args(["mount"]),
+            Mounter::DrupeWriteback => command.args(["mount", "--writeback"]),
+            Mounter::Fuse2fs => &mut command,
+            Mounter::Loop => command.args(["-o", "loop"]),
         };
         command.args([image, dir]);
         command
@@ -79,7 +84,7 @@ fn jobs(dir: &Path) -> Result<Vec<Duration>> {
 
 /// Mounts a fresh image, does `work` in it, unmounts.
 pub(crate) fn mounted<T>(
-    who: Who,
+    who: Mounter,
     drupe: &Path,
     place: &Path,
     work: impl FnOnce(&Path) -> Result<T>,
@@ -101,17 +106,17 @@ pub(crate) fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-/// The best times of each who could be measured.
+/// The best times of each program that could be measured.
 pub(crate) fn best(
     drupe: &Path,
     place: &Path,
     work: impl Fn(&Path) -> Result<Vec<Duration>>,
 ) -> Result<Vec<Option<Vec<Duration>>>> {
-    let mut best: Vec<Option<Vec<Duration>>> = vec![None; Who::ALL.len()];
+    let mut best: Vec<Option<Vec<Duration>>> = vec![None; Mounter::ALL.len()];
     for _ in 0..ROUNDS {
-        for (who, best) in Who::ALL.into_iter().zip(&mut best) {
+        for (who, best) in Mounter::ALL.into_iter().zip(&mut best) {
             let times = match (who, mounted(who, drupe, place, &work)) {
-                (Who::Drupe | Who::Gathering, times) => times?,
+                (Mounter::Drupe | Mounter::DrupeWriteback, times) => times?,
                 (_, Ok(times)) => times,
                 // Not installed, or not allowed here.
                 (_, Err(_)) => continue,
@@ -132,13 +137,13 @@ pub(crate) fn rows<'a>(
     best: &[Option<Vec<Duration>>],
 ) -> Result<()> {
     for (index, what) in names.into_iter().enumerate() {
-        let of = |who: Who| best[who as usize].as_ref().map(|times| times[index]);
-        let ours = of(Who::Drupe).context("drupe was measured")?;
+        let of = |who: Mounter| best[who as usize].as_ref().map(|times| times[index]);
+        let ours = of(Mounter::Drupe).context("drupe was measured")?;
         let mut row = Row::new(what, ours);
         for (who, name) in [
-            (Who::Fuse2fs, "fuse2fs"),
-            (Who::Loop, "loop mount"),
-            (Who::Gathering, "--writeback"),
+            (Mounter::Fuse2fs, "fuse2fs"),
+            (Mounter::Loop, "loop mount"),
+            (Mounter::DrupeWriteback, "--writeback"),
         ] {
             row = match of(who) {
                 Some(theirs) => row.peer(name, theirs),

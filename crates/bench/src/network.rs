@@ -1,5 +1,5 @@
-//! TCP and UDP: inside one kernel, between two over a switch in the process, and
-//! between one and the host over a tap.
+//! Rows `network`: TCP and UDP inside a kernel, between two over a switch, and to the
+//! host over a tap.
 
 use crate::measure::{ROUNDS, best, sure};
 use crate::smoltcp_peer;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a transfer.
 const BYTES: usize = 1 << 30;
-/// Bytes of a call.
+/// Bytes of one write.
 const PIECE: usize = 1 << 17;
 /// Rounds of a transfer; the best counts.
 const TRANSFERS: usize = 3;
@@ -31,11 +31,11 @@ const CONNECTIONS: u32 = 200;
 const PACED: usize = 12_500_000;
 /// Its bits per second.
 const RATE: u64 = 100_000_000;
-/// How long a frame is on its way.
+/// The delay of each frame.
 const DELAY: Duration = Duration::from_millis(10);
 /// Datagrams that are sent.
 const DATAGRAMS: u32 = 200_000;
-/// Connections that are there at once.
+/// Concurrent connections.
 const OPEN: usize = 400;
 
 pub(crate) fn run(table: &mut Table) -> Result<()> {
@@ -161,7 +161,7 @@ fn tap(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// `IFF_UP`, as `SIOCSIFFLAGS` wants it.
+/// `IFF_UP`, in the layout of `SIOCSIFFLAGS`.
 const UP: [u8; 2] = (libc::IFF_UP as u16).to_ne_bytes();
 
 /// A kernel with one link, as 10.9.0.`host`.
@@ -224,7 +224,7 @@ pub(crate) fn host() -> Result<[f64; 2]> {
     Ok([trip(&Host, &Host, &here)?, connections(&Host, &here)?])
 }
 
-/// A row with a time per GiB; the note says what that is per second.
+/// A row with a time per GiB, and the rate per second as a note.
 fn throughput(what: &str, ours: f64, host: f64) -> Row {
     let rate = |ns: f64| BYTES as f64 * 8.0 / ns;
     Row::new(what, ours).host(host).note(format!(
@@ -240,7 +240,7 @@ fn up(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// A connection: its end in `client`, its end in `server`.
+/// Makes a connection. Returns its ends in `client` and `server`.
 fn connect<C: System, S: System>(
     client: &C,
     server: &S,
@@ -357,7 +357,7 @@ fn memory(machine: &Machine, here: &Address) -> Result<Row> {
     Ok(Row::new(what, Measured::Bytes(ours)).note(note))
 }
 
-/// Free memory in bytes, by the word of meminfo.
+/// Available memory in bytes, from the text of meminfo.
 fn available(meminfo: &str) -> u64 {
     let line = meminfo
         .lines()

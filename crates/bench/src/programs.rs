@@ -1,5 +1,5 @@
-//! Programs whose network is a kernel's: this one, over the kernel's loopback, and
-//! iperf3, to a server of the host's over a tap.
+//! Rows `programs`: programs under `drupe run`: this one, over the kernel's loopback, and
+//! iperf3, to a server of the host over a tap.
 
 use crate::network;
 use crate::table::{Row, Table};
@@ -16,7 +16,7 @@ const JOBS: [(&str, &[&str]); 3] = [
     ("iperf3, per GiB, out, 4 streams", &["--parallel", "4"]),
 ];
 
-/// The tap and its address; the kernel's is the next.
+/// The tap's name and address; the kernel has the next address.
 const TAP: &str = "drupe0";
 const HOST: &str = "10.9.1.1";
 const KERNEL: &str = "10.9.1.2/24";
@@ -24,17 +24,17 @@ const KERNEL: &str = "10.9.1.2/24";
 /// How long each job sends, in seconds.
 const SECONDS: &str = "2";
 
-/// The argument with which this program measures the loopback that it sees.
+/// The argument that makes this program measure its loopback.
 pub(crate) const INNER: &str = "--inner";
 
-/// Measures, and prints what.
+/// Measures the loopback, and prints the times.
 pub(crate) fn inner() -> Result<()> {
     let [trip, connection] = network::host()?;
     println!("{trip} {connection}");
     Ok(())
 }
 
-/// What this program measures under `drupe run`.
+/// The times that this program measures under `drupe run`.
 fn loopback(drupe: &Path) -> Result<[f64; 2]> {
     let own = std::env::current_exe().context("where is this program?")?;
     let mut command = Command::new(drupe);

@@ -1,4 +1,5 @@
-//! smoltcp, another TCP in a process: its loopback device, one thread.
+//! A peer for the rows of TCP: smoltcp, another TCP in a process, with its loopback
+//! device in one thread.
 
 use anyhow::{Result, anyhow};
 use smoltcp::iface::{Config, Interface, SocketSet};

@@ -1,5 +1,5 @@
-//! The two that are compared: a kernel of ours and the host's. Jobs are
-//! written once, against [`System`], and run on both.
+//! [`System`]: system calls of a drupe kernel or of the host, so that each job is written
+//! once and runs on both.
 
 use drupe_machine::{Error, Machine};
 use std::ffi::{CStr, c_long};
@@ -60,8 +60,8 @@ pub(crate) fn address(host: [u8; 4], port: u16) -> Address {
 /// The host's kernel.
 pub(crate) struct Host;
 
-/// Who answers system calls. Errors are those of the call; a kernel of ours
-/// that has died gives one without a number.
+/// A kernel that serves system calls. Errors are those of the call; a drupe kernel that
+/// has died returns one without a number.
 pub(crate) trait System: Sync {
     /// # Safety
     ///
@@ -69,7 +69,7 @@ pub(crate) trait System: Sync {
     /// must be the caller's.
     unsafe fn call(&self, nr: Nr, args: [usize; 6]) -> io::Result<usize>;
 
-    /// The cheapest call.
+    /// The cheapest system call.
     #[inline]
     fn getppid(&self) -> io::Result<usize> {
         // SAFETY: no arguments.
@@ -131,7 +131,7 @@ pub(crate) trait System: Sync {
         unsafe { self.call(CLOSE, [fd, 0, 0, 0, 0, 0]) }
     }
 
-    /// Sleeps while `word` is `value`: until woken, or not at all.
+    /// Sleeps while `word` is `value`, until woken.
     fn futex_wait(&self, word: &AtomicU32, value: u32) -> io::Result<()> {
         let op = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
         let args = [word.as_ptr() as usize, op as usize, value as usize, 0, 0, 0];
@@ -224,7 +224,7 @@ pub(crate) trait System: Sync {
         Ok(address)
     }
 
-    /// Listens at `address`; returns the socket and where it is.
+    /// Listens at `address`. Returns the socket and its actual address.
     fn listener(&self, address: &Address) -> io::Result<(Fd, Address)> {
         let fd = self.socket(libc::SOCK_STREAM)?;
         self.bind(fd, address)?;

@@ -1,5 +1,4 @@
-//! Rows of measurements: what, how much here, how much for each peer; and how
-//! they are printed.
+//! [`Table`] and [`Row`]: the measurements of drupe and its peers, and printing them.
 
 use crate::histogram::Histogram;
 use serde_json::{Map, Value, json};
@@ -11,18 +10,18 @@ const WIDTH: usize = 100;
 /// Columns of a row's name.
 const NAME: usize = 32;
 
-/// One number, or several.
+/// The result of a measurement: one number, or several.
 #[derive(Clone)]
 pub(crate) enum Measured {
     /// Nanoseconds.
     Time(f64),
     Bytes(u64),
     Spread(Spread),
-    /// The note says why.
+    /// Not measured; the note says why.
     Missing,
 }
 
-/// How a time varied, and numbers that belong to it.
+/// The distribution of a time, and further numbers.
 #[derive(Clone)]
 pub(crate) struct Spread {
     times: Histogram,
@@ -134,7 +133,7 @@ impl Measured {
         }
     }
 
-    /// What stands above the columns of such rows.
+    /// The heading of the columns of such rows.
     fn heading(&self) -> String {
         match self {
             Measured::Spread(spread) => cells(spread.names().map(str::to_owned)),
@@ -164,9 +163,9 @@ impl fmt::Display for Measured {
 pub(crate) struct Row {
     what: String,
     drupe: Measured,
-    /// Name and numbers of who did the same job.
+    /// Names and results of the peers.
     peers: Vec<(&'static str, Measured)>,
-    /// Why a peer is missing, or what else must be said.
+    /// A note, for example why a peer is missing.
     note: Option<String>,
 }
 
@@ -185,7 +184,7 @@ impl Row {
         Row::new(what, Measured::Missing).note(why)
     }
 
-    /// Adds who did the same job.
+    /// Adds the result of a peer.
     pub(crate) fn peer(mut self, name: &'static str, theirs: impl Into<Measured>) -> Row {
         self.peers.push((name, theirs.into()));
         self
@@ -208,7 +207,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// `quiet`: says nothing while rows are measured.
+    /// `quiet`: prints nothing while rows are measured.
     pub(crate) fn new(quiet: bool) -> Table {
         Table {
             rows: Vec::new(),

@@ -1,4 +1,4 @@
-//! Two threads that wait for each other, and what a task switch costs.
+//! Rows `threads`: two threads that wait for each other, and the cost of a task switch.
 
 use crate::calls;
 use crate::measure::{ROUNDS, best, fail, sure};

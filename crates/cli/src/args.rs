@@ -428,6 +428,10 @@ When the host refuses to write to the image, for want of room for example, every
 change from then on is refused with that error, `drupe umount` fails, and the
 system's log says why.
 
+The image is locked (flock(2)) as long as it is mounted. A virtual machine of QEMU
+is not noticed, since QEMU locks in another way (OFD locks, fcntl(2)), nor does QEMU
+notice the mount: never mount an image that a virtual machine uses.
+
 Files keep their owners: as an ordinary user, you can change what belongs to you
 in the image. Other users, root included, see nothing without --allow-other.
 
@@ -473,7 +477,8 @@ const UMOUNT: &str = "\
 Unmount what `mount` has mounted, and wait until the image is clean
 
 Fails if something of what was written did not reach the image, and says why. A \
-directory that is in use stays mounted.";
+directory that is in use stays mounted. Run it in the network namespace in which \
+`mount` ran: in another one it cannot reach the process that serves the mount, and fails.";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Umount {

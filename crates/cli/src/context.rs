@@ -1,5 +1,5 @@
-//! [`Context`]: what a command runs in: the kernel and what it has mounted,
-//! the options, and in a shell the directory that paths begin at.
+//! [`Context`]: the kernel, mounts and options of a command, and in a shell the current
+//! directory.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! Points in time as users write them.
+//! Parses dates of the command line, as touch(1) does.
 
 use std::time::SystemTime;
 

@@ -1,5 +1,5 @@
-//! What is known of a file, in words: letters and names of types, modes,
-//! times, and the JSON that several commands print.
+//! Formats attributes of files: types, modes, times, and the JSON that several commands
+//! print.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! `SOURCE_DATE_EPOCH`: what makes two runs write the same image.
+//! `SOURCE_DATE_EPOCH`: makes two runs write the same image.
 //!
 //! With it set, a kernel's clock stands still at that time and its random
 //! numbers begin with the same seed, so that the times and generation numbers

@@ -1,4 +1,4 @@
-//! [`ExitCode`]: what the command returns, and [`Failure`], an error with one.
+//! [`ExitCode`]: the command's exit codes; [`Failure`]: an error with an exit code.
 
 /// The exit codes, as `drupe --help` documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

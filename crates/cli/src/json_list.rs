@@ -1,5 +1,5 @@
-//! [`JsonList`]: what `--json` and `--json-lines` print, in one shape for all commands:
-//! an array of objects, or an object on each line. [`text_of`] and [`bytes_of`]: names.
+//! [`JsonList`]: prints the output of `--json` (an array of objects) and `--json-lines`
+//! (an object on each line). [`text_of`] and [`bytes_of`] convert names.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! [`Location`]: what a path argument means: a file of the host or of an image.
+//! [`Location`]: parses a path argument, which names a file of the host or of an image.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

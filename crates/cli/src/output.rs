@@ -1,5 +1,4 @@
-//! What goes to the terminal: names as they are or made visible, and lines
-//! about what went wrong.
+//! Prints to standard output and standard error: names, errors, hints, warnings.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
-//! Where the passphrase of an encrypted volume comes from: a file, the
-//! environment, or whoever sits at the terminal.
+//! [`Passphrase`]: gets the passphrase of an encrypted volume from a file, the
+//! environment or the terminal.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;

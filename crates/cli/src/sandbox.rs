@@ -1,4 +1,4 @@
-//! `--sandbox`: what the process gives up before it looks into an image.
+//! `--sandbox`: confines the process before it looks into an image.
 //!
 //! Whoever made the image may know a fault of the kernel that reads it, and run code in
 //! this process. So it keeps only what the command needs, by its parsed arguments

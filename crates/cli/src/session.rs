@@ -1,17 +1,19 @@
-//! [`Session`]: the kernel of one command, and what it has mounted.
+//! [`Session`]: the kernel of one command, its disks and mounts.
 
+mod explain;
 mod pick;
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use drupe::{
-    AttachedDisk, Cause, Disk, Format, ImageError, Kernel, Mount, MountOptions, Partition,
-    TableDamage, Volumes,
+    AttachedDisk, Cause, Disk, Format, Kernel, Mount, MountOptions, Partition, TableDamage, Volumes,
 };
 
+use self::explain::{INFO, explain};
 pub(crate) use self::pick::is_container;
 use self::pick::{pick_plain, pick_volume};
 use crate::args::Global;
@@ -88,85 +90,6 @@ fn host_error(error: &std::io::Error) -> String {
 
 fn failure(image: &Path, message: String) -> Failure {
     Failure::new(ExitCode::Image, anyhow!("{}: {message}", image.display()))
-}
-
-/// The hint of an image in which nothing can be mounted.
-const INFO: &str = "`drupe info` shows what there is";
-
-/// What an error of this library means for the user of the command.
-fn explain(image: &Path, error: &drupe::Error) -> Failure {
-    let cause = error.cause();
-    let message = match cause {
-        Cause::JournalReplay { fstype } => format!(
-            "the {fstype} journal must be replayed first: it was not unmounted cleanly, \
-             and reading does not change an image"
-        ),
-        Cause::Locked => "is encrypted".to_owned(),
-        Cause::Image(ImageError::NotAllowed { role, name }) if *role == "extent" => {
-            format!("it looks like a vmdk whose {role} {name:?} is another file")
-        }
-        Cause::Image(ImageError::NotAllowed { role, name }) => {
-            format!("its {role} {name:?} is another file")
-        }
-        Cause::Image(ImageError::ReadOnly { what }) => format!("{what} is a read-only format"),
-        Cause::NoPartition { .. }
-        | Cause::Host(_)
-        | Cause::Image(_)
-        | Cause::CutShort(_)
-        | Cause::MissingDevice { .. }
-        | Cause::NoDriver(_)
-        | Cause::Volume(_) => cause.to_string(),
-        _ if is_read_only_filesystem(cause) => "its filesystem is read-only".to_owned(),
-        Cause::NoFilesystem(Some(found)) => format!("holds {found}, not a filesystem"),
-        Cause::NoFilesystem(None) => {
-            "holds no partition table and no filesystem that this kernel knows".to_owned()
-        }
-        Cause::Dead(report) => format!("the kernel died: {}", report.message),
-        _ => error.to_string(),
-    };
-    let failure = failure(image, message);
-    match hint(cause) {
-        Some(hint) => failure.with_hint(hint),
-        None => failure,
-    }
-}
-
-/// What the user can do about an error.
-fn hint(cause: &Cause) -> Option<&'static str> {
-    Some(match cause {
-        Cause::JournalReplay { .. } => "use --replay to replay it in memory",
-        Cause::MissingDevice { .. } => "give the other images with --with",
-        Cause::Locked => {
-            "give the passphrase with --key-file FILE or DRUPE_PASSPHRASE, or at a terminal"
-        }
-        Cause::Volume(drupe::VolumeError::ReadOnly(_)) => "use --replay",
-        Cause::Volume(drupe::VolumeError::Damaged { what: "GPT", .. }) => {
-            "testdisk can look for its partitions"
-        }
-        Cause::Image(ImageError::NotAllowed { role, .. }) if *role == "extent" => {
-            "if you trust the image, use --image-format vmdk (for files beside it) or \
-             --backing (for files anywhere); --image-format raw takes it for a disk"
-        }
-        Cause::Image(ImageError::NotAllowed { .. }) => "if you trust the image, use --backing",
-        Cause::Image(ImageError::ReadOnly { .. }) => {
-            "convert it with qemu-img, to qcow2 for example; --replay replays its journal \
-             in memory"
-        }
-        Cause::NoFilesystem(None) => "is it a disk image?",
-        Cause::Dead(_) => "--kernel-log shows why",
-        cause if is_read_only_filesystem(cause) => "use --read-only",
-        _ => return None,
-    })
-}
-
-/// What read-only filesystems of a kind that could be writable say.
-fn is_read_only_filesystem(cause: &Cause) -> bool {
-    match cause {
-        Cause::Mount { errno, .. } | Cause::Errno(errno) => {
-            matches!(*errno, drupe::Errno::ACCESS | drupe::Errno::ROFS)
-        }
-        _ => false,
-    }
 }
 
 /// Refuses to write to an image that the host has attached to a loop device, or of which
@@ -367,10 +290,11 @@ impl<'a> Session<'a> {
         for (_, name) in &others {
             options = options.device(name);
         }
+        let name = name_of(volume, &partition);
         let mount = partition
             .mount(options.read_only(read_only))
             .map_err(|error| {
-                let failure = explain(image, &error);
+                let failure = explain(Path::new(&name), &error);
                 match error.cause() {
                     Cause::MissingDevice { .. } if self.is_with(&id) => failure.with_hint(
                         "it is one of those given with --with: name the image that it goes \
@@ -559,6 +483,15 @@ impl<'a> Session<'a> {
         }
         Ok(self.kernel.halt()?)
     }
+}
+
+/// The user's name of a partition or volume that was picked: with its number, also if
+/// only the image was named.
+fn name_of(volume: &Volume, partition: &Partition) -> OsString {
+    let number = partition.number().map(|number| number.to_string());
+    let part = volume.part.clone().or(number);
+    let image = volume.image.clone();
+    Volume { image, part }.name()
 }
 
 /// What somebody else has done to one of the images while it was in use.

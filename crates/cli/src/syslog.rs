@@ -1,4 +1,4 @@
-//! The system's log (syslog(3)), for what nobody is there to read on standard error.
+//! Writes to the system's log (syslog(3)), for processes in the background.
 
 use std::os::unix::net::UnixDatagram;
 

@@ -1,36 +1,36 @@
 //! The baton: who may be inside the kernel on one CPU, and who is next.
 //!
-//! The state word is in `state.rs`, a thread that waits in `waiter.rs`; here is
-//! how they go together.
+//! `state.rs` has the state word, `waiter.rs` the state of one waiting thread. This file
+//! has the protocol between the two.
 //!
 //! # Who may touch what
 //!
-//! Only the thread that took the CPU may release, hand over or retire it, and
-//! only between the two may it enter the kernel. The pending word of interrupts
-//! lives in the kernel's memory; any thread sets bits in it, only the holder
-//! (the kernel itself) clears them, the yield line excepted.
+//! Only the thread that took the CPU may release, hand over or retire it. That thread may
+//! enter the kernel only between taking and releasing. The pending word of interrupts
+//! lives in the kernel's memory; any thread sets bits in it, only the holder (the kernel
+//! itself) clears them, the yield line excepted.
 //!
 //! # Turns
 //!
-//! A free CPU is anybody's: a thread that comes along takes it with one
-//! instruction, past those that sleep. That is what makes short calls of many
-//! threads cheap: handing the CPU to a thread that sleeps leaves it unused until
-//! that thread is awake, for a hundred times as long as such a call takes.
+//! A running thread may take a free CPU with one instruction, even while other threads
+//! sleep in the queue. This makes short calls of many threads cheap: a CPU that is handed
+//! to a sleeping thread is unused until that thread is awake, which takes a hundred times
+//! as long as a short call.
 //!
-//! - Whoever releases wakes the first in the queue ([`Wait::Notified`]), which
-//!   then tries, and waits on if somebody else was faster.
-//! - One that has waited for longer than `patience` when it fails so *demands*:
-//!   the next release is a grant, the CPU goes over without ever being free.
-//! - A thread that finds one single turn to last for as long as it spins, or for
-//!   `GRACE` while it sleeps, raises the yield line, at which the kernel leaves in
-//!   mid-computation; the holder then hands over and queues up behind, demanding.
-//!   (A turn that was granted counts from when its thread is awake.)
+//! - The releasing thread wakes the first waiter of the queue ([`Wait::Notified`]). The
+//!   waiter tries to take the CPU, and waits on if another thread was faster.
+//! - A waiter that loses such a try after it has waited for longer than `patience`
+//!   *demands*: the next release is a grant, which passes the CPU to the waiter without
+//!   it being free in between.
+//! - A waiter that sees one turn last for the whole time that it spins, or for `GRACE`
+//!   while it sleeps, raises the yield line. The kernel then leaves in mid-computation,
+//!   and the holder hands the CPU over and queues up at the end, demanding. (A granted
+//!   turn counts from when its thread is awake.)
 //!
-//! **The bound**: who is first in the queue gets the CPU with the second release
-//! after its patience has ended at the latest, or at the first yield. Who waits
-//! can fall behind those only that were in the queue before it: with n of them,
-//! n + 1 turns, each with such a wait. How long a turn can be is the business of
-//! the kernel's poll points.
+//! **The bound**: the first waiter gets the CPU at the first yield, or at the latest with
+//! the second release after its patience has ended. Only waiters that queued up earlier
+//! go before a waiter: with n of them, it waits for at most n + 1 turns, each with such a
+//! wait. The kernel's poll points limit the length of a turn.
 //!
 //! # Interrupts are never lost
 //!
@@ -43,26 +43,27 @@
 //!
 //! # Memory orders
 //!
-//! Taking the word out of `FREE` is an Acquire that pairs with the Release of
-//! the release before it; a grant is the same through the waiter's word. Those
-//! of the state word are SeqCst, because the argument above needs a single
-//! total order with the pending word.
+//! The transition out of `FREE` is an Acquire, which pairs with the Release of the
+//! `release` before it. A grant is the same pair on the waiter's word. All operations on
+//! the state word are SeqCst, because the argument above needs a single total order with
+//! the pending word.
 //!
 //! # Races considered
 //!
-//! - A waiter queues up while the holder releases: both change the one word;
-//!   the release fails if `QUEUED` came first, else the waiter finds it free.
-//! - A waiter gives up while it is granted: the state is decided under the
-//!   lock; a grant that came first counts, and is used.
-//! - The one that was notified gives up: it notifies the next, or grants the
-//!   CPU to a next that demands, which looks for no chance itself.
-//! - `retire` while others queue up: they look at the word under the lock.
+//! - A waiter queues up while the holder releases. Both change the state word: if
+//!   `QUEUED` comes first, the quick release fails and looks at the queue; otherwise the
+//!   waiter finds the CPU free.
+//! - A waiter gives up while it is granted the CPU. The queue's lock decides: after an
+//!   earlier grant, the waiter uses the CPU.
+//! - A notified waiter gives up. It notifies the next waiter, or grants the CPU to it if
+//!   that one demands, since a demanding waiter does not try by itself.
+//! - `retire` while other threads queue up: these look at the state word under the lock.
 //!
 //! # Shutdown
 //!
-//! A kernel halts inside a call, like anything else it does; the holder sees it
-//! stop, and retires the CPU. There is no count of threads to wait for: all that
-//! wait are in the queue and are told, those that come later see the word.
+//! A kernel halts inside a call; the holder sees that and retires the CPU. No count of
+//! threads is needed: `retire` tells every waiter in the queue, and threads that come
+//! later see `HALTED` in the state word.
 
 use crate::state::Acquired;
 use crate::sync::{
@@ -76,25 +77,25 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a thread sleeps before it asks whoever has the CPU all the while to
+/// How long a thread sleeps in the queue before it asks the holder of one long turn to
 /// yield.
 const GRACE: Duration = Duration::from_micros(100);
 
 /// The line of the pending word that asks the holder to leave the kernel.
 pub const YIELD_LINE: u32 = 1;
 
-/// The kernel has halted: nobody will hold this CPU again.
+/// Error: the kernel has halted, and no thread will hold this CPU again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Halted;
 
-/// Why a CPU could not be had.
+/// Why [`Baton::acquire`] did not get the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// The kernel has halted.
     Halted,
     /// The deadline has passed.
     TimedOut,
-    /// [`Waiter::cancel`].
+    /// [`Waiter::cancel`] was called.
     Cancelled,
 }
 
@@ -106,7 +107,7 @@ pub enum PostIrq {
     /// handler, which must not enter, has another thread do both: the CPU is not
     /// bound to a thread, and waking one is allowed there.
     Enter,
-    /// The thread that holds the CPU handles it; nothing to do.
+    /// The thread that holds the CPU handles the interrupt; the caller has nothing to do.
     Left,
     /// The kernel has halted; the interrupt is void.
     Halted,
@@ -138,19 +139,20 @@ type Queue = VecDeque<Arc<Waiter>>;
 pub struct Baton {
     state: State,
     queue: Mutex<Queue>,
-    /// The number of the turn, doubled; odd when its thread is awake. Wraps. Only
-    /// the holder writes.
+    /// Twice the number of the turn, plus 1 while the holder is awake. Wraps. Only the
+    /// holder writes it.
     turn: AtomicU32,
-    /// Before queueing up.
+    /// Spinning before a thread queues up.
     brief: Spin,
-    /// In the queue.
+    /// Spinning in the queue.
     spin: Spin,
     patience: Duration,
 }
 
 impl Baton {
-    /// A CPU that nobody holds. Who waits spins for at most `max_spin` ns before
-    /// sleeping, and is passed by for at most `patience`.
+    /// The baton of a CPU that nobody holds. A waiter spins for at most `max_spin` ns
+    /// before it sleeps. Running threads may take the CPU before a waiter for at most
+    /// `patience`.
     pub fn new(max_spin: u32, patience: Duration) -> Self {
         Baton {
             state: State::new(),
@@ -162,7 +164,7 @@ impl Baton {
         }
     }
 
-    /// Takes the CPU if it is free and nobody waits.
+    /// Takes the CPU if it is free and the queue is empty. Returns whether it was taken.
     #[inline]
     pub fn try_acquire(&self) -> bool {
         let taken = self.state.acquire_unqueued();
@@ -172,12 +174,12 @@ impl Baton {
         taken
     }
 
-    /// Waits until the CPU is the caller's, at most until `deadline`.
-    /// `waiter` is the calling thread's.
+    /// Takes the CPU, waiting for it at most until `deadline`. `waiter` is the calling
+    /// thread's own.
     ///
     /// # Errors
     ///
-    /// Why it is not.
+    /// A [`Refused`] that says why the caller does not have the CPU.
     pub fn acquire(
         &self,
         waiter: &Arc<Waiter>,
@@ -210,7 +212,8 @@ impl Baton {
         self.wait_turn(waiter, pending, deadline, asked, park)
     }
 
-    /// Takes the CPU if it is free, or finds that it never will be.
+    /// Takes the CPU if it is free; an error if it was retired. `None`: another thread
+    /// holds it.
     fn attempt(&self) -> Option<Result<(), Refused>> {
         let now = self.state.snapshot();
         if now.is_halted() {
@@ -222,19 +225,19 @@ impl Baton {
         })
     }
 
-    /// The CPU is the calling thread's, which is awake.
+    /// Begins a turn of the calling thread, which holds the CPU and is awake.
     fn begin_turn(&self) {
         let turn = self.turn.load(Relaxed);
         self.turn.store((turn | 1).wrapping_add(2), Relaxed);
     }
 
-    /// Whether the turn is still that of before, and its thread was awake.
+    /// Whether the turn is still `before`, a value of `turn` whose holder was awake.
     fn is_slow(&self, before: u32) -> bool {
         before & 1 != 0 && self.turn.load(Relaxed) == before
     }
 
-    /// Waits in the queue, until the CPU is the caller's or it gives up. `asked`:
-    /// it has asked the holder to yield.
+    /// Waits in the queue until the caller has the CPU or gives up. `asked`: the caller
+    /// has already asked the holder to yield.
     fn wait_turn(
         &self,
         waiter: &Arc<Waiter>,
@@ -303,8 +306,8 @@ impl Baton {
         }
     }
 
-    /// The first in the queue, notified, tries. If it fails, it waits again, or
-    /// demands if it is not `patient` any more.
+    /// The first waiter, once notified, tries to take the CPU. If another thread was
+    /// faster, it waits again, or demands unless it is still `patient`.
     fn try_turn(&self, waiter: &Arc<Waiter>, patient: bool) -> bool {
         let taken = matches!(self.spin.until(|| self.attempt()), Ok(Ok(())));
         let mut queue = lock(&self.queue);
@@ -322,7 +325,7 @@ impl Baton {
         false
     }
 
-    /// Gives up, unless the CPU was granted or retired meanwhile.
+    /// Leaves the queue without the CPU, unless it was granted or retired meanwhile.
     fn leave(
         &self,
         waiter: &Arc<Waiter>,
@@ -376,7 +379,7 @@ impl Baton {
         Release::Released
     }
 
-    /// Releases with somebody in the queue; returns whether the CPU was granted.
+    /// Releases the CPU with waiters in the queue. Returns whether it was granted to one.
     #[cold]
     fn release_queued(&self, pending: &AtomicU64, park: &impl Park) -> bool {
         let mut queue = lock(&self.queue);
@@ -398,7 +401,7 @@ impl Baton {
         demanded
     }
 
-    /// The CPU goes to the first in the queue; returns whom to wake.
+    /// Grants the CPU to the first waiter. Returns the word to wake.
     fn grant_first(
         &self,
         queue: &mut MutexGuard<'_, Queue>,
@@ -453,7 +456,8 @@ impl Baton {
         }
     }
 
-    /// Whether somebody waits: worth a yield, if the holder is slow.
+    /// Whether a thread waits for the CPU, so that a holder with a long turn should
+    /// yield.
     pub fn has_waiters(&self) -> bool {
         self.state.snapshot().is_queued()
     }
@@ -473,7 +477,7 @@ impl Baton {
         }
     }
 
-    /// HELD → HALTED: the holder will not enter again, nor will anybody else.
+    /// HELD → HALTED: no thread enters the kernel again. Called by the holder.
     pub fn retire(&self, park: &impl Park) {
         let wake: Vec<_> = {
             let mut queue = lock(&self.queue);
@@ -492,7 +496,7 @@ impl Baton {
     }
 }
 
-/// The first in the queue may try; returns whom to wake.
+/// Notifies the first waiter that it may try. Returns the word to wake.
 fn notify_first(queue: &Queue) -> Option<*const AtomicU32> {
     let first = queue.front()?;
     (first.state().0 == Wait::Waiting).then(|| first.set(Wait::Notified))

@@ -1,4 +1,4 @@
-//! A call that is in the kernel, and the thread that waits for it outside.
+//! [`Completion`]: the word by which a thread waits outside for its call in the kernel.
 //!
 //! # States
 //!
@@ -12,16 +12,16 @@
 //!
 //! # Who may touch what
 //!
-//! The call's result belongs to the kernel until the word says `DONE`, then to
-//! the waiter, which may let go of the word's memory at once. So `complete` is
-//! two steps: the word is set **by the holder of the CPU**, while the kernel
-//! cannot end under it; waking needs nothing but the word's address, which may
-//! be stale by then, and may come later, when the CPU is free.
+//! The call's result belongs to the kernel until the word says `DONE`, then to the
+//! waiter, which may free the word's memory at once. So completing takes two steps. **The
+//! holder of the CPU** sets the word, since the kernel cannot end while the CPU is held.
+//! Waking the waiter may come later, when the CPU is free: it uses only the word's
+//! address, which may be stale by then.
 //!
 //! # Memory orders
 //!
-//! `complete` is a Release that pairs with the Acquire in `poll`: the result is
-//! visible to whom the word says so.
+//! `complete` is a Release that pairs with the Acquire in `poll`: a thread that reads
+//! `DONE` sees the result.
 
 use crate::sync::{
     AtomicU32,
@@ -44,19 +44,20 @@ pub enum Outcome {
     Abandoned,
 }
 
-/// A thread that may sleep, and has nothing to sleep for any more.
+/// The waiter of a completed call, which must be woken.
 #[must_use = "it sleeps until it is woken"]
 #[derive(Debug)]
 pub struct Sleeper(*const AtomicU32);
 
 impl Sleeper {
-    /// Wakes it. Its word may be gone: only the address is used.
+    /// Wakes the thread. The word's memory may be freed already: only its address is
+    /// used.
     pub fn wake(self, park: &impl Park) {
         park.wake(self.0);
     }
 }
 
-/// The word between a call and its waiter.
+/// The state of one call, and the word that its thread sleeps on.
 #[derive(Debug)]
 pub struct Completion {
     word: AtomicU32,
@@ -76,8 +77,7 @@ impl Completion {
         }
     }
 
-    /// Tells the waiter how the call ended, unless it knows. Returns whom to
-    /// wake.
+    /// Sets the outcome, unless one is set. Returns the thread to wake, if it may sleep.
     pub fn complete(&self, outcome: Outcome) -> Option<Sleeper> {
         let value = match outcome {
             Outcome::Done => DONE,
@@ -90,15 +90,15 @@ impl Completion {
         (before == Ok(WAITING)).then_some(Sleeper(&self.word))
     }
 
-    /// The thread that made the call, and runs the kernel, has completed it
-    /// itself: nobody waits, and there is nobody to hand the result to.
+    /// Sets [`Outcome::Done`] for a call that the calling thread made itself: no other
+    /// thread waits for it, so nobody is woken and no result is published.
     #[inline]
     pub fn complete_own(&self) {
         // Relaxed: the same thread polls.
         self.word.store(DONE, Relaxed);
     }
 
-    /// How the call ended, if it has.
+    /// How the call ended; `None` while it goes on.
     #[inline]
     pub fn poll(&self) -> Option<Outcome> {
         match self.word.load(Acquire) {

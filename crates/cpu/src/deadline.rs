@@ -1,9 +1,9 @@
-//! Who wakes for the deadline of a kernel's timer.
+//! [`Deadline`]: the deadline of a kernel's timer, and which thread wakes for it.
 //!
 //! # States
 //!
-//! The kernel sets one deadline at a time. One thread at most, the **leader**, is
-//! responsible for it. What it sleeps until is *armed*:
+//! The kernel sets one deadline at a time. At most one thread, the **leader**, is
+//! responsible for it. The time that the leader sleeps until is called *armed*:
 //!
 //! ```text
 //!                   fall_asleep: nobody guards it       ┌────────────────────┐
@@ -20,70 +20,74 @@
 //! A thread that waits for the deadline anyway may **guard** it: `NOBODY` ── guard
 //! ──▶ one deadline ── unguard ──▶ `NOBODY`.
 //!
-//! What the leader sleeps on is a word that changes whenever it must look again.
-//! Edges that are a reason to do so change it themselves, and leave the waking to
-//! their caller ([`Leader::Wake`]).
+//! The leader sleeps on a word that changes whenever it must look for work again. Each
+//! transition that is a reason to look changes the word itself, and tells its caller to
+//! wake the leader ([`Leader::Wake`]).
 //!
 //! # Who may touch what
 //!
-//! Whoever runs the kernel sets the deadline; the leader and the guard turn one
-//! that has passed into [`EXPIRED`]. What is armed, and what is left to a guard,
-//! only the leader writes. Whoever finds no guard becomes it, and only the guard
-//! ends that.
+//! The thread that runs the kernel sets the deadline; the leader and the guard change a
+//! deadline that has passed to [`EXPIRED`]. Only the leader writes `armed` and
+//! `left_to_guard`. Any thread that finds no guard may become the guard, and only the
+//! guard itself ends that.
 //!
 //! # Memory orders
 //!
-//! Two pairs of threads decide by two words each:
+//! Two pairs of operations each use two words:
 //!
 //! - `set` stores the deadline and then reads what is armed; `fall_asleep` stores
 //!   what is armed and then reads the deadline.
 //! - `unguard` stores that nobody guards and then reads what is left to a guard;
 //!   `fall_asleep` stores what is left to a guard and then reads who guards.
 //!
-//! At least one of two sees the other's value, since what one stores first and
-//! the other one reads last is exchanged by both. If the leader's exchange is the
-//! later one, it finds what was stored; if not, the other's continues it, and so
-//! sees what the leader stored before. They are SeqCst like the rest; with AcqRel
-//! the models hold too, and with a plain load in place of the leader's they do not.
+//! In each pair, at least one operation sees the other's value, because both use an
+//! exchange on the word that one stores first and the other reads last. If the leader's
+//! exchange is the later one, it returns what the other thread stored. If it is the
+//! earlier one, the other thread's exchange reads from it, and so sees what the leader
+//! stored before. All are SeqCst. The loom models also hold with AcqRel, but fail with a
+//! plain load in place of the leader's exchange.
 //!
-//! The word changes with a Release, after the reason to look again was stored, and
-//! [`Deadline::look`] is the Acquire that precedes the looking.
+//! The word is changed with a Release, after the reason to look again was stored. It
+//! pairs with the Acquire in [`Deadline::look`], which the leader calls before it looks.
 //!
 //! # Races considered
 //!
-//! A deadline that is replaced and then set once more, while the leader falls
-//! asleep, looks to it as if it had stayed. A guard that leaves in between wakes
-//! nobody for a deadline that is not the kernel's any more, and `set` wakes nobody
-//! who has armed nothing yet. So the leader arms before it looks at the guard, for
-//! the last time: if that is still there, it leaves later than all this, or when
-//! `set` sees what is armed.
+//! While the leader falls asleep, the kernel may replace a deadline and then set the old
+//! one again; the leader does not notice. A guard that leaves in between does not wake
+//! the leader, since its deadline was not the kernel's at that moment, and `set` does not
+//! wake a leader that has armed nothing yet. So the leader arms first and looks at the
+//! guard last: a guard that is still there then leaves after the leader has armed, and at
+//! that point `set` or `unguard` sees it.
 //!
-//! A guard that comes too late is not relied on: both wake for the deadline.
+//! If a guard comes after the leader's last look, the leader does not rely on it: both
+//! wake for the deadline.
 //!
 //! # Shutdown
 //!
-//! [`Deadline::call_leader`] is for all other reasons to look again, one of which
-//! is the end. A guard's call is abandoned by others.
+//! [`Deadline::call_leader`] makes the leader look again for any other reason, such as
+//! the kernel's end. The call that a guard waits in is abandoned like any blocked call
+//! (`completion.rs`).
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// There is no deadline.
 pub const NEVER: u64 = u64::MAX;
 
-/// As good as none: an interrupt has been raised, the kernel's answer to it is
-/// not here yet.
+/// The deadline has passed and its interrupt was raised, but the kernel has not set the
+/// next deadline yet. Nobody sleeps for it.
 pub const EXPIRED: u64 = NEVER - 1;
 
-/// The deadline that nobody guards, or that is left to nobody.
+/// The value of `guarded` without a guard, and of `left_to_guard` when nothing is left to
+/// one.
 const NOBODY: u64 = 0;
 
-/// What the caller owes to the leader.
+/// What the caller must do for the leader.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leader {
-    /// Nothing: it may sleep on, if it does.
+    /// Nothing: the leader may sleep on.
     LetSleep,
-    /// To wake it: [`Deadline::word`] has changed.
+    /// Wake the leader: [`Deadline::word`] has changed.
     Wake,
 }
 
@@ -99,7 +103,8 @@ pub enum Sleep {
     LookAgain,
 }
 
-/// The right to guard a deadline, and the duty to end that.
+/// The right to guard a deadline, from [`Deadline::guard`] until [`Deadline::unguard`],
+/// which must be called.
 #[must_use]
 #[derive(Debug)]
 pub struct Guarding(u64);
@@ -114,7 +119,7 @@ impl Guarding {
 /// The deadline of a kernel's timer, in a clock that only the caller knows.
 #[derive(Debug)]
 pub struct Deadline {
-    /// What the kernel asked for last.
+    /// The deadline that the kernel has set last.
     deadline: AtomicU64,
     /// Until when the leader sleeps: a deadline, or the end of a guard's grace.
     armed: AtomicU64,
@@ -133,7 +138,7 @@ impl Default for Deadline {
 }
 
 impl Deadline {
-    /// There is none yet.
+    /// The timer of a kernel that has set no deadline yet.
     pub fn new() -> Deadline {
         Deadline {
             deadline: AtomicU64::new(NEVER),
@@ -144,13 +149,14 @@ impl Deadline {
         }
     }
 
-    /// What the kernel asked for last, or [`EXPIRED`].
+    /// The deadline that the kernel has set last, or [`EXPIRED`].
     #[inline]
     pub fn get(&self) -> u64 {
         self.deadline.load(SeqCst)
     }
 
-    /// The kernel asks for `deadline`. Returns what was the deadline before, too.
+    /// Sets the kernel's deadline. Returns the previous one, and what to do for the
+    /// leader.
     pub fn set(&self, deadline: u64) -> (u64, Leader) {
         let before = self.deadline.swap(deadline, SeqCst);
         // A later one the leader finds out when it wakes anyway.
@@ -160,14 +166,14 @@ impl Deadline {
         (before, Leader::LetSleep)
     }
 
-    /// `deadline` has passed, unless the kernel has set another one meanwhile.
+    /// Marks `deadline` as [`EXPIRED`], unless the kernel has set another one meanwhile.
     pub fn expire(&self, deadline: u64) {
         let _ = self
             .deadline
             .compare_exchange(deadline, EXPIRED, SeqCst, SeqCst);
     }
 
-    /// The caller guards `deadline`, unless somebody guards one.
+    /// Makes the caller the guard of `deadline`. `None`: there is a guard already.
     pub fn guard(&self, deadline: u64) -> Option<Guarding> {
         self.guarded
             .compare_exchange(NOBODY, deadline, SeqCst, SeqCst)
@@ -175,7 +181,7 @@ impl Deadline {
             .then_some(Guarding(deadline))
     }
 
-    /// The guard leaves, its deadline met or not.
+    /// Ends the guarding, whether the deadline has passed or not.
     pub fn unguard(&self, guarding: &Guarding) -> Leader {
         let &Guarding(deadline) = guarding;
         self.guarded.swap(NOBODY, SeqCst);
@@ -185,25 +191,25 @@ impl Deadline {
         Leader::LetSleep
     }
 
-    /// There is another reason for the leader to look again.
+    /// Makes the leader look again for a reason other than the deadline.
     pub fn call_leader(&self) -> Leader {
         self.changed.fetch_add(1, SeqCst);
         Leader::Wake
     }
 
-    /// What the leader sleeps on.
+    /// The word that the leader sleeps on.
     pub fn word(&self) -> &AtomicU32 {
         &self.changed
     }
 
-    /// The leader is about to look at what there is to do. If there is nothing, it
-    /// sleeps while [`Deadline::word`] is still what this returns.
+    /// Called by the leader before it looks for work. If it finds none, it sleeps as long
+    /// as [`Deadline::word`] still has the value that this returned.
     pub fn look(&self) -> u32 {
         self.changed.load(SeqCst)
     }
 
-    /// The leader, having found `deadline`, is about to sleep until then, or for
-    /// `grace` longer, if it may leave the deadline to a guard.
+    /// Called by the leader before it sleeps until `deadline`, which it has read. With
+    /// `grace` it may leave the deadline to a guard and sleep for that much longer.
     pub fn fall_asleep(&self, deadline: u64, grace: Option<u64>) -> Sleep {
         if let Some(grace) = grace
             && self.guarded.load(SeqCst) == deadline
@@ -228,15 +234,15 @@ impl Deadline {
         Sleep::LookAgain
     }
 
-    /// The leader has slept, and will look again.
+    /// Called by the leader after it has slept, before it looks again.
     pub fn awake(&self) {
         self.armed.store(0, SeqCst);
         self.left_to_guard.store(NOBODY, SeqCst);
     }
 }
 
-/// Whether `word` is still `value`: a read that is also a store, so that an
-/// exchange which comes later continues it.
+/// Whether `word` still holds `value`. This is an exchange, so that a later exchange of
+/// another thread reads from it (see *Memory orders*).
 fn still(word: &AtomicU64, value: u64) -> bool {
     word.compare_exchange(value, value, SeqCst, SeqCst).is_ok()
 }

@@ -7,40 +7,41 @@
 //!
 //! # Who may touch what
 //!
-//! A poster owns its request until [`post`] has put it into the list, then the
-//! list does. The holder of the CPU takes the whole list at once ([`take`]; in a
-//! kernel, the image does the same), and with it all requests and their links.
-//! Nobody takes a single one, so the list knows no ABA problem.
+//! A request belongs to its poster until [`post`] has put it into the list. The holder of
+//! the CPU takes the whole list at once ([`take`]; in a kernel, the image does the same),
+//! and then owns all requests and their links. Single requests are never taken, so there
+//! is no ABA problem.
 //!
 //! # Memory orders
 //!
-//! The compare-exchange of `post` is a Release that pairs with the Acquire of
-//! `take`: whoever takes a request sees what its poster wrote into it, link
-//! included. Requests further down were released by earlier posters, whose
-//! stores the later ones continue (a release sequence).
+//! The compare-exchange of `post` is a Release that pairs with the Acquire of `take`: the
+//! taker of a request sees what its poster wrote into it, including the link. This holds
+//! for older requests of the list too: later compare-exchanges belong to the release
+//! sequence of earlier ones.
 //!
 //! # Races considered
 //!
-//! A poster puts its request into the list *before* it posts the interrupt that
-//! tells of it ([`Baton::post_irq`](crate::Baton::post_irq)), and the kernel takes
-//! the interrupt before the list. So the interrupt that follows a request finds
-//! it, unless an earlier one has.
+//! A poster puts its request into the list *before* it posts the interrupt that tells of
+//! it ([`Baton::post_irq`](crate::Baton::post_irq)), and the kernel takes the interrupt
+//! before the list. So the handler of that interrupt finds the request, unless an earlier
+//! one has taken it.
 //!
 //! # Shutdown
 //!
-//! A kernel that has ended takes nothing. What was posted to it is abandoned by
-//! the poster's own bookkeeping, not here.
+//! A kernel that has ended takes nothing more. Its remaining requests are not handled
+//! here: each poster abandons its own (`completion.rs`).
 
 use crate::sync::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// Something that can be in an inbox.
+/// A request that can be put into an inbox.
 pub trait Post {
-    /// Its address, or another number that is not 0 and tells it from all others.
+    /// The request's address, or in models another unique number. Never 0.
     fn address(&self) -> u64;
-    /// The number of the next one, or 0; the list's while this is in it.
+    /// The link: the address of the next older request, or 0. It belongs to the list
+    /// while the request is in it.
     fn next(&self) -> &AtomicU64;
 }
 
@@ -56,7 +57,7 @@ pub fn post(head: &AtomicU64, request: &impl Post) {
     }
 }
 
-/// Takes all that is in the inbox `head`: the newest one's number, or 0.
+/// Takes all requests out of the inbox `head`. Returns the address of the newest, or 0.
 pub fn take(head: &AtomicU64) -> u64 {
     head.swap(0, Acquire)
 }

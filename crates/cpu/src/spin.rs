@@ -1,49 +1,48 @@
-//! How long to spin before sleeping.
+//! [`Spin`]: how long a thread spins before it sleeps.
 //!
-//! Waking a thread that sleeps on another processor takes tens of microseconds
-//! on some hosts, and what is waited for here takes less than one if the other
-//! thread is awake too. So it can pay to spin for longer than anything should
-//! take: two threads that wait for each other then find each other awake. If
-//! both are on one processor, spinning only keeps the other one from it.
+//! On some hosts it takes tens of microseconds to wake a thread on another processor,
+//! while a turn or a call takes less than one if both threads are awake. So it can pay to
+//! spin for longer than a turn should take: two threads that wait for each other then
+//! stay awake. If both are on one processor, spinning only keeps the other thread from
+//! running.
 //!
-//! Both are told from how long a thread slept after it had spun in vain:
+//! The limit follows how long a thread slept after it had spun in vain:
 //!
-//! - Hardly at all: what was waited for happened as soon as this thread made
-//!   way. Spin half as long.
-//! - Not much longer than spinning could have lasted: another time it may do.
-//!   Twice as long.
-//! - Longer: it never will. Half as long.
+//! - Hardly at all: the other thread only needed this processor. Halve the limit.
+//! - Not for long: spinning and sleeping took at most twice the highest limit. A longer
+//!   spin may suffice. Double the limit.
+//! - Longer: spinning would not have sufficed. Halve the limit.
 
 use crate::sync::{AtomicU32, Ordering::Relaxed, spin_loop};
 use std::time::{Duration, Instant};
 
-/// Who sleeps less than this was not woken from afar.
+/// A thread that sleeps for less than this was not woken from another processor.
 const NEAR: Duration = Duration::from_micros(10);
-/// Less than this is no spinning, in ns.
+/// The smallest limit in ns; below it a thread does not spin.
 const MIN: u32 = 2000;
-/// Looks between two looks at the clock.
+/// How often the condition is checked between two readings of the clock.
 const LOOKS: u32 = 16;
 
-/// A limit that follows what is waited for.
+/// A limit of spinning that adapts to how long the waiting takes.
 ///
-/// Any thread changes the limit, with Relaxed: a lost update costs nothing but
-/// a few looks.
+/// Any thread changes the limit, with Relaxed: a lost update only makes one spin longer
+/// or shorter.
 #[derive(Debug)]
 pub struct Spin {
-    /// In ns; 0, or from `MIN` to `max`.
+    /// The limit in ns: 0, or from `MIN` to `max`.
     limit: AtomicU32,
     max: u32,
 }
 
-/// A wait in which spinning was in vain.
-pub(crate) struct InVain {
-    /// None: nobody measures.
+/// A wait for which spinning was too short.
+pub(crate) struct FailedSpin {
+    /// When the spinning began. `None`: it is not measured.
     begun: Option<Instant>,
     slept: Option<Instant>,
 }
 
-impl InVain {
-    /// Whether there was any spinning to speak of.
+impl FailedSpin {
+    /// Whether the spinning lasted for at least `MIN`.
     pub(crate) fn has_lasted(&self) -> bool {
         let least = Duration::from_nanos(MIN.into());
         let lasted = self.begun.zip(self.slept);
@@ -60,17 +59,17 @@ impl Spin {
         }
     }
 
-    /// Looks until `look` finds something, or spinning does not pay.
+    /// Calls `look` until it returns a value, at most for the limit.
     ///
     /// # Errors
     ///
-    /// To be given to [`Spin::learn`] after sleeping.
-    pub(crate) fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, InVain> {
+    /// An [`FailedSpin`]: pass it to [`Spin::learn`] after sleeping.
+    pub(crate) fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, FailedSpin> {
         if let Some(found) = look() {
             return Ok(found);
         }
         if self.max == 0 {
-            return Err(InVain {
+            return Err(FailedSpin {
                 begun: None,
                 slept: None,
             });
@@ -87,14 +86,14 @@ impl Spin {
             }
             now = Instant::now();
         }
-        Err(InVain {
+        Err(FailedSpin {
             begun: Some(begun),
             slept: Some(now),
         })
     }
 
-    /// What was waited for has come, after sleeping.
-    pub(crate) fn learn(&self, wait: &InVain) {
+    /// Adapts the limit when the wait is over, after sleeping.
+    pub(crate) fn learn(&self, wait: &FailedSpin) {
         let (Some(begun), Some(slept)) = (wait.begun, wait.slept) else {
             return;
         };

@@ -1,4 +1,4 @@
-//! The state word of a CPU: one method per transition.
+//! The state word of a CPU: its flags, and one method per transition.
 //!
 //! # States
 //!
@@ -16,9 +16,9 @@
 //! ```
 //!
 //! - `HELD`: one thread may be inside the kernel.
-//! - `QUEUED`: the queue has waiters; whoever releases must look at it. Set
+//! - `QUEUED`: the queue has waiters; a release must look at it. Set
 //!   and cleared only under the queue's lock.
-//! - `HALTED`: nobody goes inside again. Final, whatever the other flags say.
+//! - `HALTED`: no thread goes inside again. Final, regardless of the other flags.
 //!
 //! No code outside of this file loads or stores the word.
 
@@ -28,17 +28,17 @@ const HELD: u32 = 1;
 const QUEUED: u32 = 2;
 const HALTED: u32 = 4;
 
-/// What the word said at one moment.
+/// The value of the state word at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Snapshot(u32);
 
 impl Snapshot {
-    /// Nobody is inside, and somebody could be.
+    /// The CPU is not held, and not halted.
     pub(crate) fn is_free(self) -> bool {
         self.0 & (HELD | HALTED) == 0
     }
 
-    /// Somebody waits.
+    /// The queue is not empty.
     pub(crate) fn is_queued(self) -> bool {
         self.0 & QUEUED != 0
     }
@@ -48,20 +48,20 @@ impl Snapshot {
     }
 }
 
-/// What became of an attempt to take the CPU.
+/// The result of an attempt to take the CPU.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Acquired {
-    /// It was free, and is the caller's.
+    /// The CPU was free; now the caller holds it.
     Taken,
-    /// Another thread has it, and looks at the pending word before it lets go.
+    /// Another thread holds the CPU. That thread looks at the pending word after it has
+    /// released.
     HeldByAnother,
-    /// Nobody will ever have it.
+    /// The CPU was retired: no thread will hold it again.
     Halted,
 }
 
-/// The word. All operations are SeqCst: see the module documentation of the
-/// crate for their partners.
+/// The state word. All operations are SeqCst; `baton.rs` names their partners.
 #[derive(Debug)]
 pub(crate) struct State(AtomicU32);
 
@@ -75,16 +75,15 @@ impl State {
         Snapshot(self.0.load(SeqCst))
     }
 
-    /// FREE → HELD, if the queue is empty: the way of a call when all is quiet.
+    /// FREE → HELD, if the queue is empty: the usual way of a call.
     #[inline]
     pub(crate) fn acquire_unqueued(&self) -> bool {
         self.0.compare_exchange(0, HELD, SeqCst, SeqCst).is_ok()
     }
 
-    /// FREE → HELD, with or without a queue. Wait-free, so that a signal handler
-    /// may do it: setting a bit and telling what it was is one instruction, and
-    /// so is a load. Setting one that is set changes nothing, and `HALTED` wins
-    /// over `HELD`.
+    /// FREE → HELD, with or without a queue. Wait-free, so that a signal handler may use
+    /// it: it is one instruction that sets `HELD` and returns the old word, and one load.
+    /// Setting `HELD` twice changes nothing, and `HALTED` wins over `HELD`.
     pub(crate) fn acquire(&self) -> Acquired {
         // Only the one bit is looked at, or this would be a loop.
         let was_held = self.0.fetch_or(HELD, SeqCst) & HELD != 0;
@@ -109,8 +108,8 @@ impl State {
         self.0.fetch_and(!HELD, SeqCst);
     }
 
-    /// FREE → HELD, else HELD → HELD + QUEUED: then the caller is to queue up.
-    /// Under the queue's lock.
+    /// FREE → HELD, else HELD → HELD + QUEUED: then the caller must join the queue. Under
+    /// the queue's lock.
     pub(crate) fn acquire_or_enqueue(&self) -> Acquired {
         let next = |word| match Snapshot(word) {
             now if now.is_halted() => None,
@@ -124,7 +123,7 @@ impl State {
         }
     }
 
-    /// The queue is empty. Under its lock.
+    /// Clears `QUEUED` when the queue has become empty. Under its lock.
     pub(crate) fn unqueue(&self) {
         self.0.fetch_and(!QUEUED, SeqCst);
     }

@@ -1,4 +1,4 @@
-//! A thread that waits for a CPU.
+//! [`Waiter`]: the state of a thread that waits for a CPU.
 //!
 //! # States
 //!
@@ -16,9 +16,9 @@
 //!
 //! # Who may touch what
 //!
-//! All transitions but `cancel` are made under the queue's lock, so waiter and
-//! releaser agree on them. `cancel` only sets a flag beside the state, at any
-//! time; the waiter itself leaves the queue.
+//! All transitions except `cancel` are made under the queue's lock, so waiter and
+//! releaser agree on them. `cancel` may come at any time and only sets a flag; the waiter
+//! itself then leaves the queue.
 //!
 //! # Memory orders
 //!
@@ -40,11 +40,11 @@ pub(crate) enum Wait {
     Idle = 0,
     /// In the queue.
     Waiting = 1,
-    /// First in the queue, and the CPU was free: it may try.
+    /// First in the queue, and told that the CPU is free: tries to take it.
     Notified = 2,
-    /// Waits for no chance any more: the next release is its turn.
+    /// Will be granted the CPU by the next release, if first in the queue.
     Demanding = 3,
-    /// The CPU is its own.
+    /// Holds the CPU.
     Granted = 4,
     /// The kernel has halted.
     Halted = 5,
@@ -52,7 +52,8 @@ pub(crate) enum Wait {
 
 const CANCELLED: u32 = 8;
 
-/// What a thread waits on for its turn: one for each thread, for all kernels.
+/// The word that a thread sleeps on while it waits for a CPU. A thread has one, for all
+/// kernels.
 #[derive(Debug)]
 pub struct Waiter {
     word: AtomicU32,
@@ -65,16 +66,17 @@ impl Default for Waiter {
 }
 
 impl Waiter {
-    /// A thread that waits for nothing.
+    /// The state of a thread that is in no queue.
     pub fn new() -> Waiter {
         Waiter {
             word: AtomicU32::new(Wait::Idle as u32),
         }
     }
 
-    /// Makes the thread give up if it waits for its turn in
-    /// [`Baton::acquire`](crate::Baton::acquire); else nothing. One of the crate's
-    /// two operations that a signal handler may use.
+    /// Makes [`Baton::acquire`](crate::Baton::acquire) of the thread return
+    /// [`Refused::Cancelled`](crate::Refused::Cancelled) if the thread waits in it. A
+    /// signal handler may call this and [`Baton::post_irq`](crate::Baton::post_irq),
+    /// nothing else of this crate.
     pub fn cancel(&self, park: &impl Park) {
         let waits = |word| {
             (Wait::Waiting as u32..=Wait::Demanding as u32)
@@ -87,7 +89,7 @@ impl Waiter {
         }
     }
 
-    /// The state, and whether somebody has cancelled.
+    /// The state, and whether `cancel` was called.
     pub(crate) fn state(&self) -> (Wait, bool) {
         // Acquire: pairs with the Release in `set`, of a grant.
         let word = self.word.load(Acquire);
@@ -102,8 +104,8 @@ impl Waiter {
         (state, word & CANCELLED != 0)
     }
 
-    /// Changes the state, under the queue's lock. Returns what to wake, with
-    /// the lock released.
+    /// Changes the state, under the queue's lock. Returns the word to wake once the lock
+    /// is released.
     pub(crate) fn set(&self, state: Wait) -> *const AtomicU32 {
         match state {
             // A cancel goes with the wait.
@@ -118,7 +120,7 @@ impl Waiter {
         &self.word
     }
 
-    /// Sleeps while the state is `state` and nobody cancels; returns true when
+    /// Sleeps while the state is `state` and `cancel` was not called. Returns true when
     /// `deadline` has passed.
     pub(crate) fn sleep(&self, state: Wait, deadline: Option<Instant>, park: &impl Park) -> bool {
         park.wait(&self.word, state as u32, deadline)

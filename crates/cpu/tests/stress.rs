@@ -1,6 +1,6 @@
-//! Real threads on the real rules, with a kernel that is a counter: what loom
-//! cannot run, because it is too long. `cargo xtask tsan` runs it under
-//! ThreadSanitizer, which reports a kernel that two threads are in at once.
+//! A stress test of the baton with real threads, which is too long for loom. A counter
+//! stands for the kernel. `cargo xtask tsan` runs it under ThreadSanitizer, which reports
+//! a kernel that two threads are in at once.
 #![cfg(not(loom))]
 
 use drupe_cpu::{Baton, Completion, Outcome, Park, PostIrq, Refused, Release, Spin, Waiter};

@@ -1,5 +1,5 @@
-//! What a filesystem does when its disk fails: from the 20th write on, this one
-//! writes nothing. The image is read into memory, and not changed.
+//! Shows what a filesystem does when its disk fails: all writes from the 20th on fail.
+//! The image is read into memory, and not changed.
 //!
 //! ```text
 //! truncate -s 64M disk.img && mkfs.ext4 disk.img

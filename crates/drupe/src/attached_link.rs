@@ -1,4 +1,4 @@
-//! [`AttachedLink`]: a network link of a kernel.
+//! [`AttachedLink`]: a network link that was added to a kernel.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use drupe_machine::LinkId;
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelInner};
 
-/// A link that was added to a kernel: an Ethernet interface `eth0`, `eth1` and
-/// so on, which has no address yet and is down. From [`Kernel::add_link`].
+/// A link that was added to a kernel: an Ethernet interface `eth0`, `eth1` and so on,
+/// which has no address yet and is not up. From [`Kernel::add_link`].
 ///
 /// Dropping this changes nothing: the interface stays until it is removed or the
 /// kernel is halted.
@@ -22,8 +22,8 @@ pub struct AttachedLink {
 impl Kernel {
     /// Adds a network link, in the network namespace of the calling thread.
     ///
-    /// Errors: ENOSPC when there are 64, EINVAL for an MTU that cannot be,
-    /// EADDRNOTAVAIL for a multicast or zero hardware address.
+    /// Errors: ENOSPC when there are 64, EINVAL for an invalid MTU, EADDRNOTAVAIL for a
+    /// multicast or zero hardware address.
     pub fn add_link(&self, link: impl Link + 'static) -> Result<AttachedLink> {
         let machine = self.inner.sys.machine();
         let id = machine.add_link(Arc::new(link));
@@ -40,16 +40,16 @@ impl AttachedLink {
         self.id.index()
     }
 
-    /// The kernel it was added to.
+    /// The kernel to which the link was added.
     pub fn kernel(&self) -> Kernel {
         Kernel {
             inner: Arc::clone(&self.kernel),
         }
     }
 
-    /// Removes the interface, whoever uses it, and lets go of the link.
+    /// Removes the interface, also while it is in use, and drops the link.
     ///
-    /// Errors: ENODEV when it is gone already.
+    /// Errors: ENODEV when it was removed before.
     pub fn remove(self) -> Result<()> {
         let removed = self.kernel.sys.machine().remove_link(self.id);
         removed.map_err(|e| Error::new("remove_link", e))

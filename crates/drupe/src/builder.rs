@@ -1,4 +1,4 @@
-//! [`Builder`]: how a kernel is to run, and its start.
+//! [`Builder`]: options of a kernel, and booting it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,21 +15,21 @@ impl Kernel {
         Kernel::builder().boot()
     }
 
-    /// Settings to change before booting.
+    /// Options to set before booting.
     pub fn builder() -> Builder {
         Builder::default()
     }
 }
 
-/// How a kernel is to run. From [`Kernel::builder`].
+/// Options of a kernel that is to be booted. From [`Kernel::builder`].
 #[must_use = "boot() starts the kernel"]
 pub struct Builder {
     config: Config,
-    first: Vec<Box<First>>,
+    first: Vec<Box<BootHook>>,
 }
 
-/// What a kernel does before anybody has it.
-type First = dyn FnOnce(&Kernel) -> Result<()> + Send + Sync;
+/// A function of [`Builder::on_boot`].
+type BootHook = dyn FnOnce(&Kernel) -> Result<()> + Send + Sync;
 
 impl Default for Builder {
     fn default() -> Builder {
@@ -52,57 +52,58 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Bytes of memory, everything included. At least 24 MiB, of which the kernel
-    /// itself takes most; 64 MiB do for images of any size and any number of
-    /// files, more cache more of them. Without enough, the kernel dies.
+    /// Sets the kernel's memory in bytes, everything included. Default: 64 MiB, which
+    /// suffice for images of any size and any number of files; more memory caches more of
+    /// them. At least 24 MiB, most of which the kernel itself takes. A kernel that runs
+    /// out of memory dies.
     pub fn memory(mut self, bytes: usize) -> Builder {
         self.config.memory = bytes;
         self
     }
 
-    /// What that memory is made of: huge pages by default, which is fast; programs
-    /// with many kernels take less memory with [`Ram::SmallPages`].
+    /// Sets the kind of that memory. Default: huge pages, which are fast. Programs with
+    /// many kernels need less memory with [`Ram::SmallPages`].
     pub fn ram(mut self, ram: Ram) -> Builder {
         self.config.ram = ram;
         self
     }
 
-    /// Gets every piece of the kernel's log as it is printed. It must not call
-    /// the kernel ([`Cause::Reentered`](crate::Cause::Reentered)).
+    /// Calls `callback` with every piece of the kernel's log as it is printed. The
+    /// callback must not call the kernel ([`Cause::Reentered`](crate::Cause::Reentered)).
     pub fn kernel_log(mut self, callback: impl Fn(&[u8]) + Send + Sync + 'static) -> Builder {
         self.config.console = Some(Box::new(callback));
         self
     }
 
-    /// The program's own clock, console and random source, instead of
+    /// Sets the kernel's clock, console and random source. Default:
     /// [`SystemHost`](crate::SystemHost).
     pub fn host(mut self, host: impl Host) -> Builder {
         self.config.host = Arc::new(host);
         self
     }
 
-    /// Added to the kernel command line
+    /// Adds `text` to the kernel command line
     /// (`Documentation/admin-guide/kernel-parameters.txt`).
     pub fn command_line(mut self, text: &str) -> Builder {
         self.config.command_line = text.to_owned();
         self
     }
 
-    /// Boots the kernel from its image, as a machine that is switched on does.
+    /// Boots the kernel from its image, not from a snapshot.
     ///
-    /// Otherwise it starts from a snapshot of a kernel that was booted when this
-    /// program was built, unless [`memory`](Builder::memory) or
-    /// [`command_line`](Builder::command_line) ask for another kernel than that
-    /// was. There is no difference but for the time that it takes, and the times
-    /// in the first lines of the log.
+    /// By default a kernel starts from a snapshot, taken of a kernel that was booted when
+    /// this program was built, unless [`memory`](Builder::memory) or
+    /// [`command_line`](Builder::command_line) differ from that one's. Both ways give the
+    /// same kernel; booting takes longer, and the first lines of the log have other
+    /// times.
     pub fn cold_boot(mut self) -> Builder {
         self.config.snapshot = None;
         self
     }
 
-    /// Does this with the kernel that has booted, before [`Builder::boot`]
-    /// returns it. Several are done in their order; an error of one is that of
-    /// booting.
+    /// Adds a function that is called with the booted kernel before [`Builder::boot`]
+    /// returns it. Functions are called in the order in which they were added; an error
+    /// of one fails the boot.
     pub fn on_boot(
         mut self,
         first: impl FnOnce(&Kernel) -> Result<()> + Send + Sync + 'static,
@@ -111,7 +112,7 @@ impl Builder {
         self
     }
 
-    /// Boots it.
+    /// Boots the kernel.
     pub fn boot(self) -> Result<Kernel> {
         let machine = Machine::boot(self.config).map_err(|e| Error::new("boot", e))?;
         let inner = KernelInner::new(machine).map_err(|e| Error::new("boot", e))?;

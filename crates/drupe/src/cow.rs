@@ -1,4 +1,4 @@
-//! [`CopyOnWrite`]: a disk that keeps what is written to it in memory.
+//! [`CopyOnWrite`]: a disk that keeps writes in memory and never changes the disk below.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -7,15 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{BlockDevice, Geometry, Harm};
 
-/// Bytes of a block: what is copied at the first write to any part of it.
+/// Bytes of a block, the unit that is copied at the first write to it.
 const BLOCK: u64 = 4096;
 
 type Blocks = BTreeMap<u64, Box<[u8]>>;
 
-/// A base that is only read, and the blocks written since.
+/// A disk that is only read, and copies of the blocks that were written since.
 pub(crate) struct CopyOnWrite<D> {
     base: D,
-    /// By their number on the disk.
+    /// The copies, by their block number.
     blocks: Mutex<Blocks>,
 }
 

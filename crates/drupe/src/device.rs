@@ -1,5 +1,5 @@
-//! [`Device`]: a block device of a kernel, which can be read and mounted. What
-//! makes it, a disk or the device mapper, is behind [`Backing`].
+//! [`Device`]: a block device of a kernel, which can be read and mounted. Its [`Backing`]
+//! is a disk, or a volume of the device mapper or md.
 
 use std::io::{Read, Seek};
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::error::{Cause, Error, Result};
 use crate::kernel::KernelInner;
 use crate::sys;
 
-/// What devices belong to. As long as one of its devices is there, so is it.
+/// The disk or volume that has devices. It stays as long as one of its devices.
 pub(crate) trait Backing: Send + Sync {
     /// The kernel that has the devices.
     fn kernel(&self) -> &Arc<KernelInner>;
 
-    /// Nothing can be written to them.
+    /// Whether the devices are read-only.
     fn is_read_only(&self) -> bool;
 
-    /// Reads one of them, from its own start on.
+    /// A reader of one device, which starts at position 0.
     fn reader<'a>(&'a self, device: &Device) -> sys::Result<Box<dyn ReadSeek + 'a>>;
 
     /// The disk, if it is one that was plugged in.
@@ -28,11 +28,11 @@ pub(crate) trait Backing: Send + Sync {
     }
 }
 
-/// What reads a device.
+/// A reader of a device.
 pub(crate) trait ReadSeek: Read + Seek {}
 impl<T: Read + Seek> ReadSeek for T {}
 
-/// A block device of a kernel: all of its backing, or a numbered part of it.
+/// A block device of a kernel: its whole backing, or a numbered partition of it.
 #[derive(Clone)]
 pub(crate) struct Device {
     pub(crate) backing: Arc<dyn Backing>,
@@ -66,12 +66,13 @@ impl Device {
         self.backing.is_read_only()
     }
 
-    /// Its content, from its own start on.
+    /// A reader of its content, which starts at position 0.
     pub(crate) fn reader(&self) -> sys::Result<Box<dyn ReadSeek + '_>> {
         self.backing.reader(self)
     }
 
-    /// What is on it: a filesystem, or something else that has a signature.
+    /// Identifies its content by its signature: a filesystem, a volume and so on. `None`:
+    /// unknown.
     pub(crate) fn probe(&self) -> Result<Option<Probe>> {
         let failed = |e: Cause| Error::at("probe", &self.name, e);
         let mut reader = self.reader().map_err(|e| failed(e.into()))?;

@@ -1,4 +1,4 @@
-//! [`Disk`]: a disk to be plugged into a kernel; [`AttachedDisk`]: one that is.
+//! [`Disk`]: an opened disk; [`AttachedDisk`]: a disk that was added to a kernel.
 
 use std::fmt;
 use std::path::Path;
@@ -49,55 +49,54 @@ pub struct DiskOptions {
 }
 
 impl DiskOptions {
-    /// Never write to the file, and open it read-only. Several may have it open
-    /// so at the same time.
+    /// Opens the file read-only, and makes the disk read-only. Any number of programs may
+    /// open a file read-only at the same time.
     pub fn read_only(mut self, yes: bool) -> DiskOptions {
         self.read_only = yes;
         self
     }
 
-    /// Keep what the kernel writes in the program's memory: the file is opened
-    /// read-only and not changed, but a journal can be replayed, and what was
-    /// written is there until the disk goes.
+    /// Keeps all writes in the program's memory. The file is opened read-only and never
+    /// changed, but a journal can be replayed. The writes are lost with the disk.
     pub fn copy_on_write(mut self, yes: bool) -> DiskOptions {
         self.copy_on_write = yes;
         self
     }
 
-    /// What an image file is. Otherwise its first bytes tell, and whoever has
-    /// written them decides.
+    /// Sets the format of an image file. By default its first bytes decide, so whoever
+    /// has written them chooses the format.
     pub fn format(mut self, format: Format) -> DiskOptions {
         self.format = Some(format);
         self
     }
 
-    /// Open other files that an image names: backing files, external data files,
-    /// extents in other directories. Whoever has made the image can so make this
-    /// program read any file that it may read, and write to external data files
-    /// and extents; without it, an image that needs one is an error.
+    /// Allows opening other files that an image names: backing files, external data
+    /// files, extents in other directories. By default, an image that needs one is an
+    /// error: its maker could make this program read any file that it may read, and write
+    /// to external data files and extents.
     pub fn backing(mut self, yes: bool) -> DiskOptions {
         self.backing = yes;
         self
     }
 
-    /// A flag that the program sets when it wants to end: from then on, a server of a
-    /// network disk that is silent for half a second is given up, instead of two
-    /// minutes, and all requests are I/O errors.
+    /// A flag that the program sets when it wants to end. Then a network disk waits for
+    /// its server for half a second instead of two minutes; after that all requests are
+    /// I/O errors.
     pub fn given_up(mut self, flag: Arc<AtomicBool>) -> DiskOptions {
         self.given_up = Some(flag);
         self
     }
 
-    /// Bytes of a logical block: a power of two from 512 to 4096. Otherwise it
-    /// is that of the image's format, or 4096 if its partition table was made
-    /// for such a disk, or 512.
+    /// Sets the logical block size in bytes: a power of two from 512 to 4096. Default:
+    /// that of the image's format; else 4096 if its partition table was made for such a
+    /// disk; else 512.
     pub fn block_size(mut self, bytes: u32) -> DiskOptions {
         self.block_size = Some(bytes);
         self
     }
 
-    /// Opens an image file or a block device of the host. What does not fill a
-    /// block at its end is not used. It is locked against other users (flock(2)).
+    /// Opens an image file or a block device of the host, and locks it (flock(2)). An
+    /// incomplete block at its end is not used.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Disk> {
         let path = path.as_ref();
         self.finish(drupe_formats::open(path, &self.options()))
@@ -105,8 +104,8 @@ impl DiskOptions {
     }
 
     /// Opens the disk that an NBD server exports: `nbd://HOST[:PORT]/EXPORT` or
-    /// `nbd+unix:///EXPORT?socket=PATH`. When the server is gone, all requests
-    /// are I/O errors; there is no second connection.
+    /// `nbd+unix:///EXPORT?socket=PATH`. When the connection ends, all requests are I/O
+    /// errors; it is not made again.
     pub fn open_uri(&self, uri: &str) -> Result<Disk> {
         self.finish(drupe_formats::open_uri(uri, &self.options()))
             .map_err(|cause| Error::at("open disk", uri, cause))
@@ -164,12 +163,12 @@ impl Disk {
         Disk::options().open_uri(uri)
     }
 
-    /// Options to change before opening.
+    /// Options to set before opening.
     pub fn options() -> DiskOptions {
         DiskOptions::default()
     }
 
-    /// A disk of the program's own.
+    /// A disk that the program implements.
     pub fn new(backend: impl BlockDevice + 'static) -> Disk {
         Disk {
             backend: Arc::new(backend),
@@ -178,7 +177,7 @@ impl Disk {
     }
 }
 
-/// A disk of a kernel.
+/// A disk that was added to a kernel.
 ///
 /// Clones are handles to the same disk. It is removed with the last handle to
 /// it; partitions, mounts and files count as handles.
@@ -201,15 +200,15 @@ pub(crate) struct DiskInner {
     backend: Arc<dyn BlockDevice>,
     format: Option<Format>,
     id: DiskId,
-    /// "vda" for the first.
+    /// The name of its device: "vda" for the first disk.
     name: String,
     removed: AtomicBool,
-    /// What of its partition table is damaged, once that was looked for.
+    /// The damage of its partition table; the outer `None`: not checked yet.
     pub(crate) damage: Mutex<Option<Option<Damage>>>,
 }
 
 impl Kernel {
-    /// Plugs a disk in. Its partitions have been read on return.
+    /// Adds a disk. On return, the kernel has read its partition table.
     pub fn add_disk(&self, disk: Disk) -> Result<AttachedDisk> {
         AttachedDisk::add(&self.inner, disk)
     }
@@ -238,7 +237,7 @@ impl AttachedDisk {
         &self.inner.name
     }
 
-    /// What kind of image it is in; `None`: a disk of the program's own.
+    /// The image's format; `None`: a disk that the program implements.
     pub fn format(&self) -> Option<Format> {
         self.inner.format
     }
@@ -248,8 +247,8 @@ impl AttachedDisk {
         self.inner.backend.geometry().block_size
     }
 
-    /// What of it is not all there: a partition or a filesystem ends behind the
-    /// disk's end. It should not be written to.
+    /// The partition or filesystem that ends behind the disk's end, if there is one. Such
+    /// a disk should not be written to. `None`: the disk is complete.
     pub fn cut_short(&self) -> Result<Option<CutShort>> {
         let mut whole = Window::whole(&*self.inner.backend);
         CutShort::of_disk(&mut whole, self.block_size().into())
@@ -261,19 +260,19 @@ impl AttachedDisk {
         self.inner.backend.geometry().size
     }
 
-    /// What somebody else has done to its image file since it was opened: locks hold nobody
-    /// off who does not ask for one.
+    /// What another program did to its image file since it was opened. Locks do not
+    /// prevent this, since they bind only programs that lock too.
     pub fn harm(&self) -> Option<Harm> {
         self.inner.backend.harm()
     }
 
-    /// Nothing can be written to it.
+    /// Whether it is read-only.
     pub fn is_read_only(&self) -> bool {
         self.inner.backend.geometry().read_only
     }
 
-    /// Removes it from the kernel, whoever else has a handle; they get errors
-    /// from then on. EBUSY while it is mounted.
+    /// Removes it from the kernel, even if there are other handles, which get errors from
+    /// then on. EBUSY while it is mounted.
     pub fn remove(self) -> Result<()> {
         self.inner
             .remove()

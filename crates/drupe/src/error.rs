@@ -1,4 +1,4 @@
-//! [`Error`]: what was being done, to what, and why it failed.
+//! [`Error`]: an operation that failed, its path and its [`Cause`].
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use drupe_machine::DeathReport;
 use drupe_ondisk::probe::NoDriver;
 use drupe_ondisk::{CutShort, Error as VolumeError};
 
-/// The result of everything in this crate that can fail.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An operation that failed: its name, the path it was given, the [`Cause`].
@@ -23,7 +23,7 @@ pub struct Error(Box<Context>);
 struct Context {
     operation: &'static str,
     path: Option<PathBuf>,
-    /// The second path of an operation that has two.
+    /// The second path, of an operation that takes two.
     to: Option<PathBuf>,
     cause: Cause,
 }
@@ -32,11 +32,11 @@ struct Context {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The kernel's answer to a system call.
+    /// The error of a system call.
     #[error("{}", describe(*.0))]
     Errno(Errno),
-    /// The kernel has died (panic, BUG, wild access). Its log is in the report;
-    /// every later call gives this error too.
+    /// The kernel has died: a panic, a BUG or an invalid memory access. The report has
+    /// its log. Every later call fails with this too.
     #[error("the kernel died: {}", .0.message)]
     Dead(Arc<DeathReport>),
     /// The kernel has been halted.
@@ -47,69 +47,69 @@ pub enum Cause {
     /// callback.
     #[error("this thread is inside the kernel already")]
     Reentered,
-    /// The call was not over by its deadline
+    /// The call was not complete by its deadline
     /// ([`with_deadline`](crate::with_deadline)).
     #[error("the deadline has passed")]
     TimedOut,
-    /// The kernel is that of the parent process: this one is a child of fork(2),
-    /// and can boot kernels of its own.
-    #[error("the kernel stayed with the parent process")]
+    /// The kernel belongs to the parent process. This process is a child of fork(2),
+    /// which can boot its own kernels.
+    #[error("the kernel belongs to the parent process: boot another one after fork(2)")]
     Forked,
     /// The kernel could not be loaded or booted.
     #[error("cannot boot the kernel: {0}")]
     Boot(Arc<str>),
-    /// The host could not do its part.
+    /// A system call of the host failed.
     #[error("{}", describe_host(.0))]
     Host(#[source] io::Error),
-    /// The kernel does not mount a filesystem, and has said why in its log.
+    /// The kernel cannot mount a filesystem; its log says why.
     #[error("{}: {log}", describe(*.errno))]
     Mount {
-        /// Its answer to the system call.
+        /// The error of the system call.
         errno: Errno,
-        /// What it has logged about it, on one line.
+        /// What the kernel has logged about it, on one line.
         log: String,
     },
-    /// The filesystem is on several devices, and the kernel has not been given all
+    /// The filesystem is on several devices, and not all were given
     /// ([`MountOptions::device`](crate::MountOptions::device)).
     #[error("the {fstype} is on several devices, and one is missing")]
     MissingDevice {
         /// "btrfs".
         fstype: String,
     },
-    /// The kernel refuses a netlink request, and says why.
+    /// The kernel refused a netlink request, with a message.
     #[error("{}: {message}", describe(*.errno))]
     Netlink {
-        /// Its answer.
+        /// The errno value of the answer.
         errno: Errno,
-        /// What it says about it.
+        /// The kernel's message.
         message: String,
     },
-    /// The image is damaged, or is none that can be opened.
+    /// The image is damaged, or of an unsupported kind.
     #[error("{0}")]
     Image(drupe_formats::Error),
-    /// The disk ends before what is on it does.
+    /// The disk is shorter than its content: a partition or filesystem ends behind its
+    /// end.
     #[error("{0}")]
     CutShort(CutShort),
     /// The disk has no partition of this number.
     #[error("there is no partition {number}; {}", list(.present))]
     NoPartition {
-        /// The number asked for.
+        /// The requested number.
         number: u32,
-        /// The numbers there are.
+        /// The numbers of the existing partitions.
         present: Vec<u32>,
     },
-    /// There is no filesystem that this kernel can mount. What there is
-    /// instead, if it is known: "swap", "crypto_LUKS" and so on.
+    /// There is no filesystem that this kernel can mount. The string is the type of the
+    /// content, if it is known: "swap", "crypto_LUKS" and so on.
     #[error("{}", no_filesystem(*.0))]
     NoFilesystem(Option<&'static str>),
-    /// It is a filesystem or a volume that no driver of this kernel reads.
+    /// The content is a filesystem or volume for which this kernel has no driver.
     #[error("{0}")]
     NoDriver(NoDriver),
-    /// It is encrypted, and no passphrase was given.
+    /// The volume is encrypted, and no passphrase was given.
     #[error("is encrypted, and there is no passphrase for it")]
     Locked,
-    /// What is on the disk cannot be used: a volume (LUKS, LVM, md), a partition
-    /// table.
+    /// A volume (LUKS, LVM, md) or a partition table cannot be used.
     #[error("{0}")]
     Volume(VolumeError),
     /// The filesystem was not unmounted cleanly and the disk is read-only, so
@@ -158,8 +158,7 @@ fn describe_host(error: &io::Error) -> String {
 }
 
 impl Error {
-    /// An operation that failed without a path. For crates that add operations to
-    /// those of this one.
+    /// An error of an operation without a path. For crates that add operations.
     pub fn new(operation: &'static str, cause: impl Into<Cause>) -> Error {
         Error(Box::new(Context {
             operation,
@@ -169,7 +168,8 @@ impl Error {
         }))
     }
 
-    /// An operation on a path, or another name of what it was done to.
+    /// An error of an operation on `path`, which may also be the name of an interface, a
+    /// device and so on.
     pub fn at(operation: &'static str, path: impl AsRef<Path>, cause: impl Into<Cause>) -> Error {
         let mut error = Error::new(operation, cause);
         error.0.path = Some(path.as_ref().to_owned());
@@ -187,13 +187,13 @@ impl Error {
         error
     }
 
-    /// The same error of another operation: the one that the caller asked for.
+    /// Replaces the operation's name, to name the function that the user called.
     pub fn with_operation(mut self, operation: &'static str) -> Error {
         self.0.operation = operation;
         self
     }
 
-    /// The same error of another path: the one that the caller gave.
+    /// Replaces the path, to name the one that the user gave.
     pub fn with_path(mut self, path: impl AsRef<Path>) -> Error {
         self.0.path = Some(path.as_ref().to_owned());
         self
@@ -204,12 +204,12 @@ impl Error {
         self
     }
 
-    /// What was being done: the name of the function, mostly.
+    /// The operation, usually the name of the function.
     pub fn operation(&self) -> &'static str {
         self.0.operation
     }
 
-    /// The path it was done to, as it was given.
+    /// The path of the operation, as it was given.
     pub fn path(&self) -> Option<&Path> {
         self.0.path.as_deref()
     }
@@ -219,7 +219,7 @@ impl Error {
         &self.0.cause
     }
 
-    /// The errno value, if the kernel answered with one.
+    /// The errno value, if a system call failed.
     pub fn errno(&self) -> Option<Errno> {
         match self.0.cause {
             Cause::Errno(errno) | Cause::Mount { errno, .. } | Cause::Netlink { errno, .. } => {
@@ -229,7 +229,7 @@ impl Error {
         }
     }
 
-    /// The kind that `std::io` would give this error.
+    /// The corresponding kind of `std::io`.
     pub fn kind(&self) -> io::ErrorKind {
         match &self.0.cause {
             Cause::Errno(errno) | Cause::Mount { errno, .. } | Cause::Netlink { errno, .. } => {
@@ -312,7 +312,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// A path on one line, whatever bytes are in it.
+/// Displays a path on one line: other bytes than printable text are escaped.
 struct OneLine<'a>(&'a Path);
 
 impl fmt::Display for OneLine<'_> {
@@ -350,8 +350,8 @@ impl From<Error> for io::Error {
     }
 }
 
-/// Without the detour through [`Error`], which is an allocation: a call that
-/// would block is no event.
+/// Converts an error directly, without the allocation of an [`Error`]: `WouldBlock` is
+/// frequent.
 pub(crate) fn io_error(operation: &'static str, error: drupe_machine::Error) -> io::Error {
     match error {
         drupe_machine::Error::Errno(errno) => errno.into(),

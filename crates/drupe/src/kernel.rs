@@ -1,5 +1,5 @@
-//! [`Kernel`]: a running kernel. What is plugged into it, mounted in it or
-//! configured is in the modules of those things, above this one.
+//! [`Kernel`]: a running kernel. Its disks, mounts, links and so on are in modules of
+//! their own, which use this one.
 
 #[cfg(feature = "tokio")]
 use std::any::Any;
@@ -30,10 +30,10 @@ impl fmt::Debug for Kernel {
     }
 }
 
-/// A kernel and what is arranged inside it.
+/// A kernel, and what this crate keeps for it.
 pub(crate) struct KernelInner {
     pub(crate) sys: Arc<Sys>,
-    /// Which of [`Pseudo`] are mounted.
+    /// Which filesystems of [`Pseudo`] are mounted.
     pseudo: Mutex<[bool; Pseudo::COUNT]>,
     next_mount: AtomicU32,
     /// Of all its disks.
@@ -46,13 +46,13 @@ pub(crate) struct KernelInner {
     halting: Mutex<()>,
 }
 
-/// What has something to write before its kernel halts: a mount.
+/// A mount, as [`Kernel::halt`] uses it.
 pub(crate) trait Settle: Send + Sync {
-    /// Writes everything out, and takes nothing more.
+    /// Writes everything out, and makes the mount read-only.
     fn settle(&self) -> Result<()>;
 }
 
-/// The kernel's own filesystems, mounted when first needed.
+/// The kernel's own filesystems, which are mounted when they are first needed.
 #[derive(Clone, Copy)]
 pub(crate) enum Pseudo {
     Dev,
@@ -73,7 +73,7 @@ impl Pseudo {
 }
 
 impl Kernel {
-    /// Memory of the kernel's own, for [`File::read_buffer_at`] and
+    /// Allocates memory of the kernel, for [`File::read_buffer_at`] and
     /// [`File::write_buffer_at`]. Physically contiguous: up to 4 MiB at a time.
     ///
     /// [`File::read_buffer_at`]: crate::File::read_buffer_at
@@ -83,9 +83,9 @@ impl Kernel {
         Ok(Buffer(buffer.map_err(|e| Error::new("buffer", e))?))
     }
 
-    /// What interrupts the calling thread's calls into this kernel, from any
-    /// other thread: they end with EINTR. [`std::io`] tries again then, where it
-    /// loops; [`with_deadline`](crate::with_deadline) bounds a call in time.
+    /// A handle by which any other thread interrupts the calling thread's calls into this
+    /// kernel, which then fail with EINTR. Functions of [`std::io`] that loop try again
+    /// after it. [`with_deadline`](crate::with_deadline) limits the time of calls.
     pub fn interrupter(&self) -> Result<Interrupter> {
         let interrupter = self.inner.sys.machine().interrupter();
         let interrupter = interrupter.map_err(|e| Error::new("interrupter", e))?;
@@ -102,18 +102,18 @@ impl Kernel {
         Ok(())
     }
 
-    /// What the kernel has logged so far.
+    /// The newest 256 KiB of the kernel's log.
     pub fn log(&self) -> String {
         self.inner.sys.machine().log()
     }
 
-    /// Any system call, by its number in the generic table ([`crate::nr`]),
-    /// with the calling thread's own task. The kernel's errors are
-    /// [`Cause::Errno`](crate::Cause::Errno).
+    /// Makes any system call, by its number in the generic table ([`crate::nr`]), on the
+    /// calling thread's own task. Its errors are [`Cause::Errno`](crate::Cause::Errno).
     ///
     /// `FUTEX_WAIT` and the other operations of `futex(2)` on the program's own memory
-    /// need `FUTEX_PRIVATE_FLAG`. Without it a futex is looked for by the page that it is
-    /// in, the kernel has no pages of that memory, and the call is `EFAULT`.
+    /// need `FUTEX_PRIVATE_FLAG`. Without the flag the call fails with `EFAULT`, because
+    /// the kernel identifies a shared futex by its page, and has no pages for the
+    /// program's memory.
     ///
     /// # Safety
     /// Memory that the arguments point to must be valid for what the call does
@@ -124,13 +124,12 @@ impl Kernel {
         result.map_err(|e| Error::new("syscall", e))
     }
 
-    /// Halts it now, whoever else has a handle; they get
+    /// Halts the kernel now, even if there are other handles, which get
     /// [`Cause::Halted`](crate::Cause::Halted) from then on.
     ///
-    /// What is still mounted is written out and made read-only, which leaves a
-    /// clean filesystem, unless files are open for writing: then it is left as
-    /// after sync(2), its journal to be replayed. The first error is returned
-    /// when all has been done.
+    /// Each mount is written out and made read-only, which leaves a clean filesystem. If
+    /// files of it are open for writing, it is left as after sync(2), and its journal
+    /// must be replayed. All mounts are done in any case; the first error is returned.
     pub fn halt(&self) -> Result<()> {
         let machine = self.inner.sys.machine();
         if machine.is_forked() {
@@ -156,15 +155,15 @@ impl Kernel {
 pub struct Interrupter(drupe_machine::Interrupter);
 
 impl Interrupter {
-    /// The call that the thread is in ends with EINTR, if it blocks or will and
-    /// signal(7) says that it can be interrupted. If the thread is in no call,
-    /// this holds for its next one: a thread that looks at a flag before each
-    /// call cannot miss one that was set before this.
+    /// Ends the thread's current call with EINTR when it blocks, if signal(7) says that
+    /// it can be interrupted. If the thread is in no call, this applies to its next one:
+    /// a thread that checks a flag before each call cannot miss a flag that was set
+    /// before this.
     ///
-    /// A thread that has ended is not an error; a kernel that has
-    /// ([`Cause::Halted`](crate::Cause::Halted), [`Cause::Dead`](crate::Cause::Dead)),
-    /// and a call from a signal handler or a host operation
-    /// ([`Cause::Reentered`](crate::Cause::Reentered)) are.
+    /// Fails if the kernel has ended ([`Cause::Halted`](crate::Cause::Halted),
+    /// [`Cause::Dead`](crate::Cause::Dead)), and in a signal handler or a host operation
+    /// ([`Cause::Reentered`](crate::Cause::Reentered)). That the thread has ended is not
+    /// an error.
     pub fn interrupt(&self) -> Result<()> {
         self.0.interrupt().map_err(|e| Error::new("interrupt", e))
     }
@@ -187,7 +186,7 @@ impl KernelInner {
         Ok(inner)
     }
 
-    /// What another module keeps for this kernel, made when first asked for.
+    /// A value that another module keeps for this kernel, made at the first use.
     #[cfg(feature = "tokio")]
     pub(crate) fn extension<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         let extensions = self.extensions.lock();
@@ -201,15 +200,15 @@ impl KernelInner {
         new
     }
 
-    /// Makes a fresh kernel ours: no umask, since modes given to this crate are
-    /// meant as they are, and many open files.
+    /// Prepares a booted kernel: no umask, since this crate's modes are exact, and a high
+    /// limit of open files.
     fn prepare(&self) -> sys::Result<()> {
         self.sys.umask(0)?;
         self.sys.set_open_files_limit(1 << 20)?;
         ignore_exists(self.sys.mkdirat(AT_FDCWD, c"/mnt", 0o755))
     }
 
-    /// Mounts a pseudo filesystem unless it is already.
+    /// Mounts a pseudo filesystem unless it is mounted.
     pub(crate) fn need(&self, pseudo: Pseudo) -> sys::Result<()> {
         let mut mounted = self.pseudo.lock().unwrap_or_else(PoisonError::into_inner);
         let mounted = &mut mounted[pseudo as usize];
@@ -260,8 +259,8 @@ fn ignore_exists(result: sys::Result<()>) -> sys::Result<()> {
     }
 }
 
-/// Memory of a kernel's own: what direct I/O reads into and writes from. The
-/// program sees it as a slice. From [`Kernel::buffer`].
+/// Memory of a kernel that the program uses as a slice. Direct I/O needs it. From
+/// [`Kernel::buffer`].
 pub struct Buffer(pub(crate) drupe_machine::Buffer);
 
 impl fmt::Debug for Buffer {

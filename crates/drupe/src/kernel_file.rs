@@ -1,4 +1,5 @@
-//! [`KernelFile`]: a file of the kernel's own tree, not of a disk's.
+//! [`KernelFile`]: a file of the kernel's own tree (`/proc`, `/sys`, `/dev`), not of a
+//! disk.
 
 use std::ffi::CString;
 use std::fmt;
@@ -13,8 +14,8 @@ use crate::error::{Error, Result, io_error};
 use crate::kernel::{Kernel, KernelInner, Pseudo};
 use crate::sys::{AT_FDCWD, OwnedFd};
 
-/// An open file beside all mounts: what the kernel tells in `/proc` and `/sys`,
-/// a device of `/dev`. From [`Kernel::open`].
+/// An open file of the kernel's own tree: of `/proc` or `/sys`, or a device of `/dev`.
+/// From [`Kernel::open`].
 pub struct KernelFile {
     // Closed before the kernel is let go.
     fd: OwnedFd,
@@ -72,14 +73,13 @@ impl KernelFile {
         }
     }
 
-    /// One read(2): how many bytes is returned, 0 at the end.
+    /// One read(2). Returns the number of bytes, 0 at the end.
     pub fn read(&self, bytes: &mut [u8]) -> Result<usize> {
         let read = self.kernel.sys.read(self.fd.raw(), bytes);
         read.map_err(|e| Error::new("read", e))
     }
 
-    /// Reads all that is left, behind what `bytes` has already; how many bytes
-    /// is returned.
+    /// Reads the rest of the file and appends it to `bytes`. Returns the number of bytes.
     pub fn read_to_end(&self, bytes: &mut Vec<u8>) -> Result<usize> {
         let before = bytes.len();
         loop {
@@ -91,7 +91,8 @@ impl KernelFile {
         }
     }
 
-    /// One write(2). The kernel takes a setting as what one call writes.
+    /// One write(2). Write a whole setting with one call: the kernel takes each call as a
+    /// new value.
     pub fn write(&self, bytes: &[u8]) -> Result<usize> {
         let written = self.kernel.sys.write(self.fd.raw(), bytes);
         written.map_err(|e| Error::new("write", e))

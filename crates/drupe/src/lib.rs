@@ -20,16 +20,16 @@
 //! [`AttachedDisk::remove`] and [`Kernel::halt`] return the errors that a drop
 //! must swallow.
 //!
-//! Any thread may use any of these. Calls enter the kernel through
-//! `drupe_machine`; the private module `sys` is the one that makes them.
+//! Any thread may use any of these. The private module `sys` makes the system calls,
+//! through `drupe_machine`.
 //!
-//! What configures is owned: `MountOptions::new().read_only(true)` takes and returns it
-//! by value, in this crate and in those around it. [`OpenOptions`] is that of `std`, by
-//! reference.
+//! Builders and options are passed by value, as in `MountOptions::new().read_only(true)`,
+//! in this crate and those around it. Only [`OpenOptions`] is passed by reference, as in
+//! `std`.
 //!
 //! # Features
-//! - `net` (on by default): sockets, namespaces and polling, the module `net`. What
-//!   arranges a network is the crate `drupe-netadmin`.
+//! - `net` (on by default): sockets, namespaces and polling, the module `net`. The crate
+//!   `drupe-netadmin` configures networks.
 //! - `tokio`: sockets for that runtime, the module `net::tokio`.
 
 mod attached_link;

@@ -1,5 +1,5 @@
-//! [`Mount`]: a mounted filesystem; how it comes and goes. What can be done
-//! with its files is in [`crate::fs`].
+//! [`Mount`]: a mounted filesystem; mounting, unmounting, syncing. Operations on its
+//! files are in [`crate::fs`].
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -14,66 +14,66 @@ use crate::error::{Cause, Error, Result};
 use crate::kernel::{Kernel, KernelInner, Pseudo, Settle};
 use crate::sys::{self, AT_FDCWD, OwnedFd, Sys};
 
-/// How to mount a filesystem, as mount(8) has it.
+/// Options of a mount, as for mount(8).
 ///
-/// Device nodes on it are data, never devices of the kernel (`nodev`).
+/// Device nodes of the filesystem never open devices of the kernel (`nodev`).
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct MountOptions {
     read_only: bool,
     no_atime: bool,
-    /// Further ones of mount(2).
+    /// Further flags of mount(2).
     flags: u64,
     fstype: Option<String>,
     data: String,
-    /// Names of further devices.
+    /// Names of further devices of the filesystem.
     devices: Vec<String>,
 }
 
 impl MountOptions {
-    /// Writable if the disk is, type detected, no further options.
+    /// The defaults: writable if the disk is, with the detected type.
     pub fn new() -> MountOptions {
         MountOptions::default()
     }
 
-    /// Write nothing. On a read-only disk this is so anyway. A journal is
-    /// replayed all the same when the disk is writable.
+    /// Mounts read-only. Default: read-only if the disk is. On a writable disk, a journal
+    /// is replayed even so.
     pub fn read_only(mut self, yes: bool) -> MountOptions {
         self.read_only = yes;
         self
     }
 
-    /// Don't record when files were last read.
+    /// Does not record when files were last read.
     pub fn no_atime(mut self, yes: bool) -> MountOptions {
         self.no_atime = yes;
         self
     }
 
-    /// The kernel's name of the type ("ext4", "ntfs3") instead of detection.
+    /// Sets the type by the kernel's name ("ext4", "ntfs3"). Default: detected.
     pub fn fstype(mut self, fstype: &str) -> MountOptions {
         self.fstype = Some(fstype.to_owned());
         self
     }
 
-    /// Options of the filesystem's own, separated by commas: "compress=zstd".
+    /// Sets options of the filesystem, separated by commas: "compress=zstd".
     pub fn data(mut self, options: &str) -> MountOptions {
         self.data = options.to_owned();
         self
     }
 
-    /// The name of another device of a btrfs that is on several
-    /// ([`Partition::name`](crate::Partition::name)), on the same kernel. All of them
-    /// must be given.
+    /// Adds another device of a btrfs on several devices, by its name
+    /// ([`Partition::name`](crate::Partition::name)) in the same kernel. All must be
+    /// given.
     pub fn device(mut self, name: &str) -> MountOptions {
         self.devices.push(name.to_owned());
         self
     }
 
-    /// Options as mount(8) takes them, separated by commas: "ro", "noatime" and its
-    /// like, "sync", "dirsync", "lazytime"; anything else is the filesystem's own, in
-    /// addition to [`MountOptions::data`]. Device nodes, set-user-ID bits and programs
-    /// do nothing in any case: "nodev", "nosuid" and "noexec" are no news, and their
-    /// opposites are left out.
+    /// Options as mount(8) takes them, separated by commas: "ro", "noatime" and its like,
+    /// "sync", "dirsync", "lazytime". Anything else is passed to the filesystem, in
+    /// addition to [`MountOptions::data`]. "nodev", "nosuid", "noexec" and their
+    /// opposites have no effect: a mount never has devices, and no program runs in the
+    /// kernel.
     pub fn options(mut self, options: &str) -> MountOptions {
         for option in options.split(',').filter(|option| !option.is_empty()) {
             match option {
@@ -93,12 +93,12 @@ impl MountOptions {
         self
     }
 
-    /// Nothing is to be written.
+    /// Whether the mount is to be read-only.
     pub fn is_read_only(&self) -> bool {
         self.read_only
     }
 
-    /// When times of access are renewed.
+    /// When reading a file updates its time of last access.
     pub fn access_times(&self) -> AccessTimes {
         match () {
             () if self.no_atime => AccessTimes::Never,
@@ -119,19 +119,19 @@ impl MountOptions {
     }
 }
 
-/// When reading a file renews its time of last access.
+/// When reading a file updates its time of last access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AccessTimes {
     /// Never (noatime).
     Never,
-    /// When it is older than a day, or than the last change (relatime).
+    /// When that time is older than a day, or than the last change (relatime).
     #[default]
     Relative,
     /// Always (strictatime).
     Always,
 }
 
-/// A flag of mount(2), and whether it is set, by the option's name.
+/// The flag of mount(2) that an option sets or clears.
 fn flag(option: &str) -> Option<(u64, bool)> {
     Some(match option {
         "sync" => (libc::MS_SYNCHRONOUS, true),
@@ -152,7 +152,7 @@ const MS_LAZYTIME: u64 = 1 << 25;
 /// A mounted filesystem. Its methods are those of [`std::fs`]; paths start at
 /// its root, with or without a slash, and never leave it.
 ///
-/// Modes are taken as they are: there is no umask. All operations are root's.
+/// There is no umask: modes are exact. All operations are done as root.
 ///
 /// Clones are handles to the same mount. It is unmounted with the last handle
 /// to it; files count as handles.
@@ -170,13 +170,13 @@ impl fmt::Debug for Mount {
     }
 }
 
-/// A mount: dropped in the order of the fields, so closed, unmounted, and then
-/// the disk and the kernel released.
+/// A mount. Its fields are dropped in their order: first its root is closed, then it is
+/// unmounted, then disk and kernel are released.
 pub(crate) struct MountInner {
     /// The root directory, open for reading.
     pub(crate) root: OwnedFd,
     attached: Attached,
-    /// What it was mounted from, if there is a device.
+    /// The device that was mounted, if there is one.
     pub(crate) device: Option<Device>,
     pub(crate) kernel: Arc<KernelInner>,
 }
@@ -210,8 +210,8 @@ impl Drop for Attached {
 }
 
 impl Mount {
-    /// Unmounts it. EBUSY while there are other handles: the last of them
-    /// unmounts it then. All data has been written out in either case.
+    /// Unmounts the filesystem. Fails with EBUSY while there are other handles; then the
+    /// last of them unmounts it. All data has been written out in either case.
     pub fn umount(self) -> Result<()> {
         let failed = |cause: Cause| Error::new("umount", cause);
         self.sync()?;
@@ -225,26 +225,24 @@ impl Mount {
         attached.umount().map_err(|e| failed(e.into()))
     }
 
-    /// Writes out everything (syncfs(2)), and returns the errors of all that
-    /// was written out earlier.
+    /// Writes everything out (syncfs(2)). Returns also errors of earlier background
+    /// writes.
     pub fn sync(&self) -> Result<()> {
         let root = &self.inner.root;
         let synced = root.sys().syncfs(root.raw());
         synced.map_err(|e| Error::new("sync", e))
     }
 
-    /// Forgets what the kernel keeps in memory of files, of all its filesystems, and
-    /// could read again: pages that are written out, names and inodes
+    /// Drops the kernel's caches of all its filesystems: clean pages, names and inodes
     /// (`drop_caches` in `Documentation/admin-guide/sysctl/vm.rst`).
     pub fn drop_caches(&self) -> Result<()> {
         let dropped = set(&self.inner.kernel, c"/proc/sys/vm/drop_caches", b"3");
         dropped.map_err(|e| Error::new("drop caches", e))
     }
 
-    /// Lets writers of the kernel, on all its filesystems, have much that is not written
-    /// out before the kernel begins to: nine tenths of its memory. Then it is written
-    /// when [`Mount::sync`] says so, not when a thread of the kernel finds time
-    /// (`dirty_ratio` and `dirty_background_ratio` in
+    /// Makes the kernel write back late, on all its filesystems: up to nine tenths of its
+    /// memory may be dirty. So data is mostly written by [`Mount::sync`], not by the
+    /// kernel in the background (`dirty_ratio` and `dirty_background_ratio` in
     /// `Documentation/admin-guide/sysctl/vm.rst`).
     pub fn write_back_late(&self) -> Result<()> {
         let kernel = &self.inner.kernel;
@@ -253,34 +251,34 @@ impl Mount {
         done.map_err(|e| Error::new("write back late", e))
     }
 
-    /// Discards what is free (fstrim(8)): it becomes holes of an image file. How
-    /// many bytes is returned. EOPNOTSUPP where the filesystem or the disk can't.
+    /// Discards free space (fstrim(8)), which becomes holes of an image file. Returns the
+    /// number of bytes. EOPNOTSUPP where the filesystem or the disk cannot.
     pub fn trim(&self) -> Result<u64> {
         self.trim_range([0, u64::MAX, 0])
     }
 
-    /// The same for a part of it: where it starts, its length, and the least length
-    /// of what is discarded, in bytes (ioctl_fitrim(2)).
+    /// Discards free space of a part of the filesystem: its start, its length, and the
+    /// least length of a discarded range, in bytes (ioctl_fitrim(2)).
     pub fn trim_range(&self, range: [u64; 3]) -> Result<u64> {
         let root = &self.inner.root;
         let trimmed = root.sys().trim(root.raw(), range);
         trimmed.map_err(|e| Error::new("trim", e))
     }
 
-    /// The first error of a write to one of the kernel's disks, or of a flush. What was
-    /// written since then, and some of before, may be lost; syncing a file tells of
-    /// that file's data only.
+    /// The first error of a write to one of the kernel's disks, or of a flush. Data that
+    /// was written since then, and some that was written before, may be lost. Syncing a
+    /// file reports errors of that file only.
     pub fn write_error(&self) -> Option<Errno> {
         self.inner.kernel.write_error.get()
     }
 
-    /// Whether it is mounted read-only: asked for, or because the filesystem cannot be
-    /// written to.
+    /// Whether it is mounted read-only, as an option or because the filesystem cannot be
+    /// written.
     pub fn is_read_only(&self) -> Result<bool> {
         Ok(self.statfs()?.is_read_only())
     }
 
-    /// The kernel that mounts it gives out memory of its own here: see
+    /// Allocates memory of the mount's kernel: see
     /// [`Kernel::buffer`](crate::Kernel::buffer).
     pub fn buffer(&self, len: usize) -> Result<crate::Buffer> {
         let buffer = self.inner.kernel.sys.machine().buffer(len);
@@ -289,7 +287,7 @@ impl Mount {
 }
 
 impl Settle for MountInner {
-    /// Writes everything out and makes it read-only, for a kernel about to halt.
+    /// Writes everything out and makes the mount read-only, before its kernel halts.
     fn settle(&self) -> Result<()> {
         let sys = self.root.sys();
         let synced = sys.syncfs(self.root.raw());
@@ -357,7 +355,7 @@ pub(crate) fn mount_device(device: &Device, options: &MountOptions) -> Result<Mo
     }
 }
 
-/// Why a filesystem is not mounted, by what the kernel has logged about it.
+/// Why a filesystem could not be mounted, found out from the kernel's log.
 fn refusal(device: &str, errno: Errno, fstype: String, log: &str) -> Cause {
     // fs/btrfs/disk-io.c, and volumes.c.
     if log.contains("log replay required on RO media") {
@@ -376,8 +374,8 @@ fn refusal(device: &str, errno: Errno, fstype: String, log: &str) -> Cause {
     }
 }
 
-/// The last lines of a log that name a device, or else its very last, without
-/// their times, as one.
+/// The last lines of a log that name a device, joined, without their times; the very last
+/// line if none does.
 fn said_about(device: &str, log: &str) -> Option<String> {
     let lines = log.lines().map(|line| {
         let (time, rest) = line.split_once("] ").unwrap_or(("", line));
@@ -399,7 +397,8 @@ fn said_about(device: &str, log: &str) -> Option<String> {
     (!about.is_empty()).then(|| about.join("; ").replace(char::is_control, "?"))
 }
 
-/// The types to try: the one given, the one found, or all that the kernel has.
+/// The filesystem types to try: the given one, else the detected one, else all of the
+/// kernel.
 fn candidates(device: &Device, options: &MountOptions) -> Result<Vec<CString>> {
     let failed = |cause: Cause| Error::at("mount", &device.name, cause);
     if let Some(fstype) = &options.fstype {
@@ -416,7 +415,7 @@ fn candidates(device: &Device, options: &MountOptions) -> Result<Vec<CString>> {
     }
 }
 
-/// The types of /proc/filesystems that live on disks.
+/// The types of /proc/filesystems that need a disk.
 fn disk_filesystems(kernel: &Arc<KernelInner>) -> sys::Result<Vec<CString>> {
     kernel.need(Pseudo::Proc)?;
     let sys = &kernel.sys;
@@ -473,13 +472,12 @@ fn attach(
     })
 }
 
-/// Lets writers, on all filesystems of the kernel, have much to be written before
-/// they are held up (`Documentation/admin-guide/sysctl/vm.rst`).
+/// Raises the limit of dirty memory at which writers are slowed down, on all filesystems
+/// of the kernel (`Documentation/admin-guide/sysctl/vm.rst`).
 ///
-/// f2fs does not write its metadata before it has 16 MiB of it, or is told that
-/// there is too much (`nr_pages_to_skip` in `fs/f2fs/segment.h`). A kernel with
-/// little memory would slow writers down much sooner, to a few writes in a second,
-/// and to no avail.
+/// f2fs keeps metadata until it has 16 MiB of it (`nr_pages_to_skip` in
+/// `fs/f2fs/segment.h`). With little memory, the kernel would slow writers down long
+/// before that, to a few writes in a second, and the metadata would still not be written.
 fn hold_up_late(kernel: &Arc<KernelInner>) -> sys::Result<()> {
     set(kernel, c"/proc/sys/vm/dirty_ratio", b"80")
 }
@@ -487,9 +485,9 @@ fn hold_up_late(kernel: &Arc<KernelInner>) -> sys::Result<()> {
 /// Keeps a fifth to two fifths of the memory free.
 ///
 /// EROFS decompresses a whole cluster when it reads ahead, which may be 16 MiB of a file,
-/// and takes pages for that without waiting (`GFP_NOWAIT` in `fs/erofs/zdata.c`). When
-/// there are none, what it has got is thrown away, and the cluster is decompressed again
-/// for each of its pages, up to 4,096 times.
+/// and allocates pages for that without waiting (`GFP_NOWAIT` in `fs/erofs/zdata.c`). If
+/// that fails, it frees the pages, and the cluster is decompressed again for each of its
+/// pages, up to 4,096 times.
 fn keep_memory_free(kernel: &Arc<KernelInner>) -> sys::Result<()> {
     // In 1/10,000 of the memory: with less than a cluster between its marks, reading took
     // forty times as long.
@@ -522,7 +520,7 @@ fn finish(
 }
 
 impl MountInner {
-    /// Where it is in the kernel's own tree.
+    /// The mount point in the kernel's own tree.
     pub(crate) fn target(&self) -> &Path {
         use std::os::unix::ffi::OsStrExt;
         Path::new(std::ffi::OsStr::from_bytes(self.attached.target.to_bytes()))

@@ -1,5 +1,5 @@
-//! [`Partition`]: a part of a disk that can hold a filesystem: a device, and what
-//! the partition table says of it.
+//! [`Partition`]: a partition, a whole disk or a volume, which can be mounted; its entry
+//! in the partition table.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -18,8 +18,8 @@ use crate::sys::{self, AT_FDCWD};
 use crate::sysfs;
 use crate::window::Window;
 
-/// A block device of a kernel: a partition of a disk, the whole of it, or a
-/// volume made of such. Keeps its disk, or what the volume is made of.
+/// A block device of a kernel: a partition, a whole disk, or a volume made of these.
+/// Keeps its disk, or the devices of the volume.
 #[derive(Clone)]
 pub struct Partition(pub(crate) Device);
 
@@ -34,7 +34,7 @@ impl fmt::Debug for Partition {
 }
 
 impl AttachedDisk {
-    /// All of it, for a filesystem without a partition table.
+    /// The whole disk, for a filesystem without a partition table.
     pub fn whole(&self) -> Partition {
         Partition(Device::whole(
             Arc::clone(&self.inner) as _,
@@ -43,9 +43,9 @@ impl AttachedDisk {
         ))
     }
 
-    /// The partitions that the kernel has found, by number. Those of a GPT that it
-    /// does not read, because its first copy or its protective MBR is damaged, are
-    /// added ([`AttachedDisk::table_damage`]).
+    /// The partitions of the disk, sorted by number. If the first copy of a GPT or its
+    /// protective MBR is damaged, the kernel does not read it, and the partitions of the
+    /// backup are used ([`AttachedDisk::table_damage`]).
     ///
     /// # Errors
     ///
@@ -71,8 +71,7 @@ impl AttachedDisk {
         }
     }
 
-    /// What of its partition table is damaged, so that its partitions are not the
-    /// kernel's own finding but were read from a backup.
+    /// The damage of its partition table, if its partitions were read from the backup.
     ///
     /// # Errors
     ///
@@ -94,7 +93,7 @@ impl AttachedDisk {
         Ok(known.insert(damage).clone())
     }
 
-    /// Partitions of a damaged table, of which the kernel has found none.
+    /// The partitions of a damaged table, if the kernel has found none.
     fn missing_partitions(&self) -> Result<Option<(Vec<Entry>, Damage)>, Cause> {
         let whole = self.whole();
         if !scan(&whole.0)?.is_empty() {
@@ -141,22 +140,22 @@ impl Partition {
         self.0.kernel()
     }
 
-    /// Its number, counted from 1; `None` for the whole disk, and for a volume.
+    /// Its number, counted from 1. `None`: a whole disk or a volume.
     pub fn number(&self) -> Option<u32> {
         self.0.number
     }
 
-    /// The name of its device: "vda1" for the first one of the first disk.
+    /// The name of its device: "vda1" for the first partition of the first disk.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Nothing can be written to it.
+    /// Whether it is read-only.
     pub fn is_read_only(&self) -> bool {
         self.0.is_read_only()
     }
 
-    /// Bytes from the start of the disk or volume.
+    /// Its offset in the disk or volume, in bytes.
     pub fn start(&self) -> u64 {
         self.0.start
     }
@@ -166,8 +165,8 @@ impl Partition {
         self.0.size
     }
 
-    /// What the partition table says of it. `None` for the whole disk, for
-    /// volumes, and for tables other than GPT and MBR.
+    /// Its entry in the partition table. `None` for whole disks, volumes, and tables
+    /// other than GPT and MBR.
     pub fn info(&self) -> Result<Option<PartitionInfo>> {
         let entry = self.entry().map_err(|e| self.failed(e))?;
         Ok(entry.map(|entry| entry.info))
@@ -187,19 +186,19 @@ impl Partition {
         Error::at("read partition table", self.name(), cause)
     }
 
-    /// What is on it: a filesystem, or something else that has a signature.
+    /// Identifies its content by its signature: a filesystem, a volume and so on. `None`:
+    /// unknown.
     pub fn probe(&self) -> Result<Option<Probe>> {
         self.0.probe()
     }
 
-    /// The partitions that the kernel has found on it: on an array, or the whole
-    /// of a disk.
+    /// The partitions that the kernel has found on it, which is an array or a whole disk.
     pub(crate) fn partitions(&self) -> Result<Vec<Partition>> {
         let found = scan(&self.0).map_err(|e| Error::at("list partitions", self.name(), e))?;
         Ok(found.into_iter().map(Partition).collect())
     }
 
-    /// What of it is not on the disk, or not in the partition.
+    /// The partition or filesystem that ends behind the end of the disk or partition.
     fn cut_short(&self) -> Result<Option<CutShort>> {
         if let Some(disk) = self.0.backing.disk() {
             let entry = self.entry().map_err(|e| self.failed(e))?;

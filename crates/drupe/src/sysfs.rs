@@ -1,4 +1,4 @@
-//! What the kernel tells of its block devices in sysfs.
+//! Reads names, numbers and sizes of the kernel's block devices in sysfs.
 
 use std::ffi::CString;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! [`WatchedDisk`]: a disk whose first write error is remembered.
+//! [`WatchedDisk`]: a disk that notes its kernel's first write error.
 //!
-//! Linux tells of an error of writing back to whoever syncs that very file, and to
-//! nobody else. Who serves others wants to know that the image takes no more.
+//! Linux reports an error of writing back only to a caller that syncs the same file. A
+//! file server has to know that writes to the image fail.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl WriteError {
     }
 }
 
-/// A disk of a kernel, and where its write errors are noted.
+/// A disk of a kernel, and the place where its write errors are noted.
 pub(crate) struct WatchedDisk {
     disk: Arc<dyn BlockDevice>,
     error: Arc<WriteError>,
@@ -50,8 +50,7 @@ impl WatchedDisk {
         }
     }
 
-    /// What cannot be read because somebody has harmed the image file cannot be trusted
-    /// to be written either.
+    /// Notes a read error as a write error, if another program has harmed the image file.
     fn note_harm<T>(&self, result: io::Result<T>) -> io::Result<T> {
         match result {
             Err(_) if self.disk.harm().is_some() => self.error.note(result),

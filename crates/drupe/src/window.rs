@@ -1,4 +1,4 @@
-//! [`Window`]: a part of a disk as a file to read, for what looks at tables.
+//! [`Window`]: reads a part of a disk like a file, for probing and partition tables.
 
 use std::io::{self, IoSliceMut, Read, Seek, SeekFrom};
 
@@ -6,7 +6,7 @@ use drupe_ondisk::part::seek;
 
 use crate::BlockDevice;
 
-/// A part of a disk, read straight from its backend.
+/// A part of a disk, which is read directly, not through the kernel.
 pub(crate) struct Window<'a> {
     backend: &'a dyn BlockDevice,
     start: u64,
@@ -15,7 +15,7 @@ pub(crate) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// All of a disk.
+    /// The whole disk.
     pub(crate) fn whole(backend: &'a dyn BlockDevice) -> Window<'a> {
         Window::new(backend, 0, u64::MAX)
     }

@@ -1,5 +1,4 @@
-//! What handles show of themselves: which one they are, and nothing of what is in
-//! them.
+//! `Debug` of handles: they show which one they are, and nothing of what is in them.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! The whole surface of a mount, on a real ext4 image.
+//! All operations of a mount, on a real ext4 image.
 
 use std::error::Error;
 use std::ffi::OsStr;

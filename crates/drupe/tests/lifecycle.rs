@@ -1,4 +1,4 @@
-//! Who keeps what alive, and that no order of leaving loses data.
+//! Lifetimes of handles: each keeps what it needs, and no order of dropping loses data.
 
 use std::error::Error;
 use std::io::Write;

@@ -1,5 +1,4 @@
-//! Bounded reads of tables from files; numbers in them are read as in all of
-//! drupe.
+//! Reads tables from image files, with bounded sizes.
 
 use std::fs::File;
 use std::io;
@@ -7,9 +6,9 @@ use std::os::unix::fs::FileExt;
 
 pub(crate) use drupe_ondisk::bytes::{be16, be32, be64, le16, le32, le64};
 
-/// Reads a table of an image. `None`: the file ends before it does.
+/// Reads a table of an image. `None`: the file ends before the table.
 ///
-/// `len` is bounded by the caller, whatever the image says.
+/// The caller must bound `len`; the image is not trusted.
 pub(crate) fn read_table(file: &File, offset: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
     let mut table = vec![0; len];
     match file.read_exact_at(&mut table, offset) {
@@ -21,7 +20,7 @@ pub(crate) fn read_table(file: &File, offset: u64, len: usize) -> io::Result<Opt
     }
 }
 
-/// The start of a file, as much of `len` bytes as there is.
+/// Reads the first `len` bytes of a file, or fewer if it is shorter.
 pub(crate) fn read_head(file: &File, len: usize) -> io::Result<Vec<u8>> {
     let mut head = vec![0; len];
     let mut filled = 0;

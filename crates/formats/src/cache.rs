@@ -1,18 +1,18 @@
-//! [`Cache`]: pieces of tables, and of data that was decompressed.
+//! [`Cache`]: a bounded cache of parts of tables and of decompressed data.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A bounded cache. When it is full, all is forgotten: simple, and no worse than
-/// a better choice for who reads a disk from its start.
+/// A bounded cache, which is cleared when it is full. For sequential reads that is as
+/// good as a better policy.
 pub(crate) struct Cache<T: ?Sized> {
     entries: Mutex<HashMap<u64, Arc<T>>>,
     most: usize,
 }
 
 impl<T: ?Sized> Cache<T> {
-    /// For `most` entries.
+    /// A cache of `most` entries.
     pub(crate) fn new(most: usize) -> Cache<T> {
         Cache {
             entries: Mutex::default(),
@@ -20,8 +20,8 @@ impl<T: ?Sized> Cache<T> {
         }
     }
 
-    /// What is cached as `key`, or else is loaded. Two threads may load the
-    /// same; nobody waits for another's.
+    /// The entry `key`, which is loaded if it is not cached. Threads do not wait for each
+    /// other, and may load the same entry.
     pub(crate) fn get(
         &self,
         key: u64,

@@ -1,4 +1,4 @@
-//! [`Error`]: why an image cannot be opened, on one line.
+//! [`Error`]: why an image cannot be opened.
 
 use std::io;
 
@@ -9,20 +9,20 @@ use crate::Format;
 /// The result of opening an image.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an image cannot be opened. The image itself is not named: who opened it
-/// knows it.
+/// Why an image cannot be opened, on one line. The message does not name the image, since
+/// the caller does.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The host's answer.
+    /// An error of the host.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Somebody else uses the file: one who writes, or any if it is to be
-    /// written to.
+    /// Another process has locked the file: for writing, or for reading while this is to
+    /// write.
     #[error("is in use by {}", holder(.0.as_ref()))]
     InUse(Option<LockHolder>),
-    /// The image names another file, and nobody has allowed to open it.
-    #[error("its {role} {name:?} is not opened unless that is allowed")]
+    /// The image names another file, which the options do not allow to open.
+    #[error("its {role} {name:?} is another file, which is opened only if that is allowed")]
     NotAllowed {
         /// "backing file" and the like.
         role: &'static str,
@@ -39,7 +39,7 @@ pub enum Error {
         /// What is wrong with it.
         error: Box<Error>,
     },
-    /// It is to be written to, and cannot be.
+    /// The format cannot be written.
     #[error(
         "{what} is a read-only format; convert the image with qemu-img, or write to a copy in memory"
     )]
@@ -47,7 +47,7 @@ pub enum Error {
         /// The format.
         what: String,
     },
-    /// It is sound, for all we know, but uses what we don't have.
+    /// The image uses a feature that is not supported.
     #[error("{format}: {what} is not supported")]
     Unsupported {
         /// What kind of image it is.
@@ -55,12 +55,12 @@ pub enum Error {
         /// The feature.
         what: String,
     },
-    /// It is a container that is not read; named by what it is called.
+    /// The file is a container of an unsupported format, with its name.
     #[error(
         "is a {0} image, which is not supported: convert it, with qemu-img convert -O qcow2 IMAGE NEW"
     )]
     Foreign(&'static str),
-    /// It contradicts itself, or is incomplete.
+    /// The image is inconsistent or incomplete.
     #[error("{format}: {what}; is the image damaged?")]
     Damaged {
         /// What kind of image it is.
@@ -68,13 +68,13 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
-    /// Blocks of another size are wanted, and cannot be had.
+    /// The requested block size is not possible for this disk.
     #[error("its blocks have {0} bytes, and can only be made larger, up to 4096")]
     BlockSize(u32),
-    /// The address of a network disk makes no sense.
+    /// The address of a network disk is invalid.
     #[error("{0}")]
     Address(String),
-    /// A server does not answer, or not as it should.
+    /// A server does not answer, or violates the protocol.
     #[error("{0}")]
     Server(String),
 }

@@ -1,16 +1,16 @@
-//! [`files`]: what else opening an image will open.
+//! [`files`]: the other files that opening an image will open.
 
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 
 use crate::{Format, qcow2, vmdk};
 
-/// More files than this are not looked for: backing files may name each other.
+/// Limit of the files, since backing files may name each other.
 const MAX_FILES: usize = 1100;
 
-/// The other files that [`open`](crate::open()) opens for the image at `path`,
-/// for who must say so beforehand: extents of a vmdk, and with `backing`
-/// whatever the image and those behind it name. What can't be read names none.
+/// The other files that [`open`](crate::open()) opens for the image at `path`: extents of
+/// a vmdk, and with `backing` all files that the image and its backing files name. A
+/// sandbox needs them in advance. Files that cannot be read are taken to name none.
 pub fn files(path: &Path, backing: bool) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
     let mut next = Some(path.to_owned());
@@ -27,7 +27,7 @@ pub fn files(path: &Path, backing: bool) -> Vec<PathBuf> {
     found
 }
 
-/// What one image names.
+/// The files that one image names.
 fn named(path: &Path, backing: bool) -> Option<Vec<PathBuf>> {
     // Of a pipe or a terminal nothing is read. No lock: others may open it.
     let size = path.metadata().ok().filter(Metadata::is_file)?.len();

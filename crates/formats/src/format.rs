@@ -1,4 +1,4 @@
-//! [`Format`]: what kind of container a file is.
+//! [`Format`]: the formats of disk images, and their detection.
 
 use std::fmt;
 use std::fs::File;
@@ -11,15 +11,15 @@ use crate::bytes::read_head;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// The disk's own bytes, and nothing else.
+    /// The bytes of the disk without a container.
     Raw,
     /// QEMU's copy-on-write format, versions 2 and 3.
     Qcow2,
-    /// VMware's: a descriptor and its extents, or both in one file.
+    /// VMware's format: a descriptor and its extents, or both in one file.
     Vmdk,
-    /// Hyper-V's.
+    /// Hyper-V's format.
     Vhdx,
-    /// Not a file: what an NBD server exports.
+    /// Not a file: an export of an NBD server.
     Nbd,
 }
 
@@ -32,7 +32,8 @@ const MAGIC: &[(&[u8], Format)] = &[
     (b"vhdxfile", Format::Vhdx),
 ];
 
-/// Containers that are known and not read: where their magic string is.
+/// Known but unsupported containers: offset and text of their magic string, and their
+/// name.
 const FOREIGN: &[(usize, &[u8], &str)] = &[
     (64, b"\x7f\x10\xda\xbe", "VDI"),
     // The copy of its footer that a dynamic one begins with.
@@ -42,7 +43,7 @@ const FOREIGN: &[(usize, &[u8], &str)] = &[
     (0, b"WithouFreSpacExt", "Parallels"),
 ];
 
-/// The name of a container that is not read, if the file is one.
+/// The name of the unsupported container that the file is; `None` if it is not one.
 pub(crate) fn foreign(file: &File) -> io::Result<Option<&'static str>> {
     let head = read_head(file, 80)?;
     let is = |&&(at, magic, _): &&(usize, &[u8], &str)| {
@@ -52,10 +53,10 @@ pub(crate) fn foreign(file: &File) -> io::Result<Option<&'static str>> {
 }
 
 impl Format {
-    /// All that a file can be opened as.
+    /// The formats of files.
     pub const FILES: &[Format] = &[Format::Raw, Format::Qcow2, Format::Vmdk, Format::Vhdx];
 
-    /// Its name, as qemu-img has it.
+    /// Its name, as in qemu-img.
     pub fn name(self) -> &'static str {
         match self {
             Format::Raw => "raw",
@@ -66,7 +67,7 @@ impl Format {
         }
     }
 
-    /// What a file is by the magic string at its start; without one it is raw.
+    /// The format of a file by the magic string at its start; without one it is raw.
     pub(crate) fn detect(file: &File) -> io::Result<Format> {
         let head = read_head(file, 32)?;
         let found = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
@@ -83,7 +84,7 @@ impl fmt::Display for Format {
 impl FromStr for Format {
     type Err = String;
 
-    /// By the name of a format that a file can have.
+    /// Parses the name of a file format.
     fn from_str(name: &str) -> Result<Format, String> {
         let names: Vec<&str> = Format::FILES.iter().map(|format| format.name()).collect();
         match names.iter().position(|known| *known == name) {

@@ -1,9 +1,9 @@
-//! Ways in for the fuzz targets (`fuzz/`). Not for anything else.
+//! Entry points for the fuzz targets (`fuzz/`) only.
 
 use crate::nbd;
 
-/// Talks with a server that says `server`, whatever it is asked, and reads and
-/// writes a little if that gets so far.
+/// Connects to a server that sends the bytes `server` regardless of requests, and if the
+/// handshake succeeds, reads and writes a little.
 pub fn nbd(server: &[u8]) {
     nbd::talk(server);
 }

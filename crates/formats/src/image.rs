@@ -1,12 +1,11 @@
-//! [`Image`]: what the readers of this crate implement, and the disk made of
-//! one.
+//! [`Image`]: the trait of this crate's formats; [`ImageDisk`] makes a disk of one.
 
 use std::io::{self, IoSlice, IoSliceMut};
 
 use drupe_host::disk::{Disk, Geometry, Harm};
 use rustix::io::Errno;
 
-/// A disk behind the tables of a format.
+/// The disk in an image of some format.
 pub(crate) trait Image: Send + Sync {
     /// Bytes of the disk.
     fn size(&self) -> u64;
@@ -24,7 +23,7 @@ pub(crate) trait Image: Send + Sync {
         Err(Errno::ROFS.into())
     }
 
-    /// What somebody else has done to its files.
+    /// What another program did to its files while they were open.
     fn harm(&self) -> Option<Harm>;
 
     /// Makes what was written durable.
@@ -39,7 +38,7 @@ pub(crate) struct ImageDisk<I> {
     pub(crate) read_only: bool,
 }
 
-/// Refuses what is not on a disk of `size` bytes.
+/// Fails if the range is not within a disk of `size` bytes.
 pub(crate) fn check_range(size: u64, offset: u64, len: u64) -> io::Result<()> {
     match offset.checked_add(len) {
         Some(end) if end <= size => Ok(()),

@@ -1,14 +1,12 @@
-//! Disk image containers and network disks: what a user names becomes a
-//! [`drupe_host::disk::Disk`].
+//! Opens disk images and network disks as [`drupe_host::disk::Disk`]s.
 //!
-//! - [`open()`]: a file of the host, by its [`Format`]: raw, qcow2 (through the
-//!   crate `imago`), vmdk and vhdx (readers of our own).
-//! - [`open_uri`]: a disk that an NBD server exports.
+//! - [`open()`]: an image file of the host, in one of these [`Format`]s: raw, qcow2 (with
+//!   the crate `imago`), vmdk, vhdx.
+//! - [`open_uri`]: an export of an NBD server.
 //!
-//! Images are not trusted. Every offset and length in them is checked, nothing
-//! is allocated by the size that an image states without a bound, and no other
-//! file that an image names is opened unless [`Options::backing`] allows it;
-//! extents of a vmdk in its own directory are part of it.
+//! Images are not trusted. Every offset and length in them is checked, allocations are
+//! bounded, and other files that an image names are opened only if [`Options::backing`]
+//! allows it. Extents of a vmdk in its own directory count as part of the image.
 //!
 //! An image file is locked while it is open ([`drupe_host::disk::ImageFile`]),
 //! and so are those that it names.

@@ -1,4 +1,4 @@
-//! [`open()`]: an image file, whatever its format.
+//! [`open()`]: opens an image file of any format.
 
 use std::fmt;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::{Error, Format, Result, qcow2, vhdx, vmdk};
 pub struct Opened {
     /// The disk in it.
     pub disk: Arc<dyn Disk>,
-    /// What it is.
+    /// Its format.
     pub format: Format,
 }
 
@@ -31,8 +31,7 @@ impl fmt::Debug for Opened {
 ///
 /// # Errors
 ///
-/// [`Error`] says which there are. A read-only format that is to be written to
-/// is one of them.
+/// Any [`Error`], also if a read-only format is to be written.
 pub fn open(path: &Path, options: &Options) -> Result<Opened> {
     let file = open_file(path, || ImageFile::open(path, options.read_only))?;
     let format = match options.format {

@@ -1,4 +1,4 @@
-//! [`Options`]: how an image is opened, whatever its format.
+//! [`Options`]: options for opening an image or a network disk.
 
 use std::io;
 use std::path::Path;
@@ -9,28 +9,29 @@ use drupe_host::disk::{ImageFile, lock_holder};
 
 use crate::{Error, Format, Result};
 
-/// How to open an image.
+/// Options for opening an image.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Nothing will be written; the file is opened so too.
+    /// Opens the file read-only and makes the disk read-only.
     pub read_only: bool,
-    /// What it is, instead of detection by its first bytes. A format that is only
-    /// detected refers to no other file, not even one beside it: what the first bytes
-    /// of a raw disk are, its guest decides.
+    /// The format. `None`: it is detected by the first bytes. An image whose format was
+    /// only detected may not refer to other files, not even in its directory, since the
+    /// guest of a raw disk can write those bytes.
     pub format: Option<Format>,
-    /// Open other files that the image names: backing files, external data
-    /// files, extents in other directories. Whoever made the image can so make
-    /// the program read any file it may read.
+    /// Allows opening other files that the image names: backing files, external data
+    /// files, extents in other directories. The maker of the image can then make this
+    /// program read any file that it may read.
     pub backing: bool,
-    /// When this becomes true, a server that is silent for half a second is given up:
-    /// all requests are I/O errors from then on. Without it, for two minutes.
+    /// When this becomes true, a network disk waits for its server for half a second
+    /// instead of two minutes; after that all requests are I/O errors.
     pub given_up: Option<Arc<AtomicBool>>,
 }
 
-/// More bytes than a file offset (`loff_t`) can count are none of the kernel's.
+/// The largest size of a disk in bytes: the kernel's file offsets (`loff_t`) cannot count
+/// more.
 pub(crate) const MAX_SIZE: u64 = i64::MAX as u64 & !0xfff;
 
-/// Opens a file with `open`, and says who has locked it if somebody has.
+/// Opens a file with `open`. If another process has locked it, the error names that.
 pub(crate) fn open_file(
     path: &Path,
     open: impl FnOnce() -> io::Result<ImageFile>,

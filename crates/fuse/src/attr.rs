@@ -1,4 +1,4 @@
-//! Times that are to be set, from what FUSE sends.
+//! Converts the times of a SETATTR request to [`FileTimes`].
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use drupe::FileTimes;
 /// Seconds since 1970, negative before, and nanoseconds after them; `None`: now.
 type Time = Option<(i64, u32)>;
 
-/// Times to set; `None` if there are none.
+/// The times to set; `None` if there are none.
 pub(crate) fn times(accessed: Option<Time>, modified: Option<Time>) -> Option<FileTimes> {
     if accessed.is_none() && modified.is_none() {
         return None;
@@ -25,7 +25,7 @@ pub(crate) fn times(accessed: Option<Time>, modified: Option<Time>) -> Option<Fi
     })
 }
 
-/// The time itself; 1970 for what is beyond all that can be said.
+/// The time as a [`SystemTime`]; 1970 if it is out of range.
 fn system_time((seconds, nanos): (i64, u32)) -> SystemTime {
     let whole = Duration::from_secs(seconds.unsigned_abs());
     let time = match seconds < 0 {

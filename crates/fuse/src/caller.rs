@@ -1,15 +1,15 @@
-//! In whose name a request is done.
+//! The [`Credentials`] with which a request is served.
 
 use drupe::{Credentials, capability};
 
 use crate::wire::Request;
 
-/// What an ordinary user's request cannot do, though its permissions have been
-/// checked: use what is reserved for root, or `trusted.*` attributes.
+/// Capabilities that an ordinary user's request lacks: using space that is reserved for
+/// root, and `trusted.*` attributes.
 const ORDINARY: u64 = capability::SYS_RESOURCE | capability::SYS_ADMIN;
 
-/// The credentials of a request, without a umask. FUSE tells user and group; who
-/// is root is taken to have all capabilities, and nobody else any.
+/// The credentials of a request, without a umask. FUSE sends user and group; root is
+/// taken to have all capabilities, other users none.
 pub(crate) fn caller(request: &Request) -> Credentials {
     Credentials {
         uid: request.uid,
@@ -22,8 +22,8 @@ pub(crate) fn caller(request: &Request) -> Credentials {
     }
 }
 
-/// The same, for what takes set-user-ID and set-group-ID bits away from the file
-/// of another: writing and truncating, unless root does it.
+/// The credentials of a request that clears set-user-ID and set-group-ID bits unless root
+/// makes it: writing and truncating.
 pub(crate) fn killing(request: &Request) -> Credentials {
     match request.uid {
         0 => caller(request),
@@ -31,14 +31,14 @@ pub(crate) fn killing(request: &Request) -> Credentials {
     }
 }
 
-/// The same, without the capability to keep those bits.
+/// The credentials without the capability to keep set-user-ID and set-group-ID bits.
 pub(crate) fn without_fsetid(mut credentials: Credentials) -> Credentials {
     credentials.without |= capability::FSETID;
     credentials
 }
 
-/// Whether the thread that makes a request is in a group, by what its host's
-/// `/proc` says; FUSE does not tell. `false` where it cannot be known.
+/// Whether the thread that makes a request is in a group, read from the host's `/proc`,
+/// since FUSE does not send it. `false` if it cannot be read.
 pub(crate) fn is_in_group(request: &Request, gid: u32) -> bool {
     request.gid == gid
         || std::fs::read_to_string(format!("/proc/{}/status", request.pid))

@@ -1,5 +1,5 @@
-//! [`Channel`]: `/dev/fuse`, open for one mount. Whole messages are read from it and
-//! written to it, by any thread.
+//! [`Channel`]: `/dev/fuse`, open for one mount. Any thread reads and writes whole
+//! messages.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,26 +14,26 @@ pub(crate) struct Channel {
     device: OwnedFd,
 }
 
-/// What a [`Channel`] has.
+/// The result of receiving from a [`Channel`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
     /// A message of so many bytes.
     Message(usize),
-    /// None just now.
+    /// There is no message at present.
     Nothing,
-    /// There will be no more: it was unmounted.
+    /// The mount was unmounted: no more messages come.
     Unmounted,
 }
 
 impl Channel {
-    /// Takes over a device that a mount was made with.
+    /// A channel for the device of a mount.
     pub(crate) fn new(device: OwnedFd) -> io::Result<Channel> {
         let flags = fcntl_getfl(&device)?;
         fcntl_setfl(&device, flags | OFlags::NONBLOCK)?;
         Ok(Channel { device })
     }
 
-    /// Takes the next message, without waiting for one.
+    /// Receives the next message, without waiting.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
             match rustix::io::read(&self.device, &mut *buffer) {
@@ -48,7 +48,7 @@ impl Channel {
         }
     }
 
-    /// Sleeps until there is a message, or no mount any more.
+    /// Sleeps until there is a message, or the mount was unmounted.
     pub(crate) fn wait(&self) -> io::Result<()> {
         loop {
             match poll(&mut [PollFd::new(&self.device, PollFlags::IN)], None) {
@@ -58,7 +58,7 @@ impl Channel {
         }
     }
 
-    /// Whether there is no message just now.
+    /// Whether there is no message at present.
     pub(crate) fn is_empty(&self) -> bool {
         let now = Timespec::default();
         let mut device = [PollFd::new(&self.device, PollFlags::IN)];
@@ -66,8 +66,8 @@ impl Channel {
         poll(&mut device, Some(&now)).is_ok() && !device[0].revents().contains(PollFlags::IN)
     }
 
-    /// Sends a message. An error is of no use to anybody: whoever waited for it has
-    /// gone, or the host does not know what it is about any more.
+    /// Sends a message. Errors are ignored: the request was interrupted, or the host has
+    /// forgotten the file.
     pub(crate) fn send(&self, message: &[u8]) {
         while rustix::io::write(&self.device, message) == Err(Errno::INTR) {}
     }

@@ -1,17 +1,17 @@
-//! [`Event`]: what ends a mount, or is told while it lasts.
+//! [`Event`]: the events of a mount: unmounted, stopped, kernel died, write error.
 
 use drupe::Errno;
 
-/// What a [`Server`](crate::Server) waits for.
+/// An event that a [`Server`](crate::Server) waits for.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// It was unmounted, by umount(8) or fusermount3(1).
+    /// The mount was unmounted, by umount(8) or fusermount3(1).
     Unmounted,
-    /// Somebody wants it to end.
+    /// The program asks the server to end.
     Stop,
     /// The drupe kernel died.
     Died(String),
-    /// The host has refused to write to the image; changes are refused from now on.
+    /// The host has failed to write to the image; changes are refused from now on.
     WriteError(Errno),
 }

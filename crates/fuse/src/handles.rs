@@ -1,4 +1,4 @@
-//! What the host has open: a number for each.
+//! [`Handles`]: the files and directories that the host has open, by number.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,13 +27,13 @@ impl<T> Handles<T> {
         number
     }
 
-    /// EBADF if it is not open.
+    /// The open file of a handle; EBADF if there is none.
     pub(crate) fn get(&self, handle: u64) -> Result<Arc<T>, Errno> {
         let found = self.read().get(&handle).cloned();
         found.ok_or(Errno::BADF)
     }
 
-    /// Lets go of it; it is closed when those who use it just now have finished.
+    /// Removes a handle. Its file is closed when current requests have finished with it.
     pub(crate) fn remove(&self, handle: u64) {
         let removed = self.write().remove(&handle);
         // Closing is a system call: not under the lock.

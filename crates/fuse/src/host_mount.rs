@@ -1,5 +1,5 @@
-//! [`HostMount`]: what is mounted on the host, by mount(2) where that is allowed, else
-//! by fusermount3(1).
+//! [`HostMount`]: a mount on the host, made by mount(2) where that is allowed, else by
+//! fusermount3(1).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSliceMut};
@@ -15,38 +15,38 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-/// Where the host's kernel is asked to serve a filesystem.
+/// The device of FUSE.
 pub(crate) const DEVICE: &str = "/dev/fuse";
 
-/// What fusermount3(1) is to put behind "fuse.".
+/// The subtype for fusermount3(1), which makes "fuse.drupe" of it.
 const SUBTYPE: &str = "drupe";
 
-/// What mount(8) shows as type.
+/// The mount's type, as mount(8) shows it.
 pub(crate) const FSTYPE: &str = "fuse.drupe";
 
-/// What a mount is like for the host.
+/// The host's options of a mount.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostOptions<'a> {
-    /// What mount(8) shows as the source.
+    /// The source, as mount(8) shows it.
     pub(crate) source: &'a str,
     pub(crate) read_only: bool,
-    /// Times of access are not renewed.
+    /// Whether reading leaves times of access as they are.
     pub(crate) no_atime: bool,
-    /// Users but the one who mounts may use it; always so if that is root.
+    /// Whether other users may use it; always so if root mounts it.
     pub(crate) allow_other: bool,
 }
 
-/// A mount of ours on the host.
+/// A mount on the host that this process, or its keeper, has made.
 #[derive(Debug)]
 pub(crate) struct HostMount {
-    /// Without symbolic links.
+    /// The directory, without symbolic links.
     dir: PathBuf,
-    /// The host's number of it, which nothing else that is mounted there has.
+    /// The host's mount ID, which tells it from other mounts on the same directory.
     id: u64,
 }
 
 impl HostMount {
-    /// Mounts on `dir`; the device that serves it is returned too.
+    /// Mounts on `dir`. Returns also the device for serving the mount.
     pub(crate) fn attach(dir: &Path, options: HostOptions<'_>) -> io::Result<(HostMount, OwnedFd)> {
         let dir = dir.canonicalize()?;
         let device = match by_mount(&dir, options) {
@@ -59,7 +59,7 @@ impl HostMount {
         Ok((HostMount { dir, id }, device))
     }
 
-    /// The number of its device, as `/proc/self/mountinfo` has it.
+    /// Its device number, as in `/proc/self/mountinfo`.
     pub(crate) fn device_number(&self) -> io::Result<String> {
         let mounts = std::fs::read("/proc/self/mountinfo")?;
         let number = mounts.split(|&byte| byte == b'\n').find_map(|line| {
@@ -72,8 +72,8 @@ impl HostMount {
         number.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Has the host write out what it has, which must be served meanwhile, and takes
-    /// the mount away.
+    /// Makes the host write out its caches, and unmounts. The caller must serve requests
+    /// meanwhile.
     pub(crate) fn detach(&self) {
         // It need not succeed: who has no access any more, such as after an umount of
         // somebody else's, has nothing to write there.
@@ -84,7 +84,7 @@ impl HostMount {
         self.take_away();
     }
 
-    /// Takes it from the host's tree, even if it is in use, and if nobody serves it.
+    /// Detaches the mount from the host's tree, even if it is in use or not served.
     pub(crate) fn take_away(&self) {
         // Not what somebody has mounted there since. To have it open keeps others from
         // unmounting it: so it is opened only now.
@@ -106,13 +106,13 @@ impl HostMount {
     }
 }
 
-/// Opens what is mounted on a directory without asking whoever serves it.
+/// Opens the mounted root with `O_PATH`, which sends no request to the server.
 fn open_path(dir: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(dir, flags, Mode::empty())?)
 }
 
-/// The host's number of the mount that an open file is in.
+/// The host's mount ID of an open file.
 fn mount_id(open: &OwnedFd) -> io::Result<u64> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", open.as_raw_fd()))?;
     let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
@@ -120,7 +120,7 @@ fn mount_id(open: &OwnedFd) -> io::Result<u64> {
     id.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// mount(2), which only root may use.
+/// Mounts with mount(2), which only root may use.
 fn by_mount(dir: &Path, options: HostOptions<'_>) -> io::Result<OwnedFd> {
     let mode = dir.metadata()?.permissions().mode();
     let device = OpenOptions::new().read(true).write(true).open(DEVICE)?;
@@ -141,7 +141,8 @@ fn by_mount(dir: &Path, options: HostOptions<'_>) -> io::Result<OwnedFd> {
     Ok(device.into())
 }
 
-/// fusermount3(1), which may, and sends the device through a socket.
+/// Mounts with fusermount3(1), which is set-user-ID root and sends the device through a
+/// socket.
 fn by_fusermount(dir: &Path, options: HostOptions<'_>) -> io::Result<OwnedFd> {
     // It separates options with commas, and unescapes.
     let source = options.source.replace('\\', "\\\\").replace(',', "\\,");
@@ -178,7 +179,7 @@ fn by_fusermount(dir: &Path, options: HostOptions<'_>) -> io::Result<OwnedFd> {
     }
 }
 
-/// A message from a socket, its length, and the descriptor that came with it.
+/// Receives a message from a socket: its length, and the descriptor that came with it.
 pub(crate) fn receive(
     socket: impl AsFd,
     message: &mut [u8],
@@ -200,7 +201,7 @@ pub(crate) fn receive(
     Ok((received.bytes, rights))
 }
 
-/// Checks that the host has FUSE, for us.
+/// Opens `/dev/fuse`; an error says why it cannot be used.
 pub(crate) fn open_device() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open(DEVICE)
 }

@@ -1,23 +1,23 @@
-//! [`Keeper`], [`keep`]: a process that mounts on the host, and unmounts, for one that
-//! has given up the right to.
+//! [`Keeper`], [`keep`]: the process that mounts and unmounts on the host for the
+//! confined server.
 //!
 //! ```text
 //!  the process that serves DIR             its keeper                  drupe umount DIR
 //!  ───────────────────────────             ──────────                  ────────────────
 //!  mount  ───────────────────────────────▶ mount(2), fusermount3(1)
 //!         ◀────────────── the FUSE device
-//!                                          listens  ◀──────────────────── who waits
+//!                                          listens  ◀──────────────────── connect
 //!                                                                         umount(2)
-//!  how it ended  ────────────────────────▶ tells  ───────────────────────▶ that
+//!  result  ──────────────────────────────▶ passes it on  ────────────────▶ result
 //! ```
 //!
-//! A mount whose process has died stays, and says ENOTCONN: without it, whoever writes to
-//! it would write to the host's directory below. One that nobody has been told of goes.
+//! If the serving process dies, the mount stays and fails with ENOTCONN: otherwise
+//! programs would write to the host's directory below it. Before [`Keeper::ready`], it is
+//! unmounted.
 //!
-//! What the kernel in the first process makes of an image may be whatever the image's
-//! maker wants. So the keeper knows beforehand where it mounts and what the source is
-//! called, mounts once, and does nothing else that is asked but to unmount that, to log,
-//! and to tell those who wait.
+//! The maker of an image may take over the process that serves it. So the keeper knows
+//! directory and source beforehand, mounts once, and accepts only requests to unmount
+//! that, to log a line, and to pass on the result.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -38,7 +38,7 @@ use rustix::net::{
 use crate::host_mount::{HostMount, HostOptions, receive};
 use crate::options::Options;
 
-/// The longest message: one that is logged.
+/// Limit of a message in bytes; the longest are lines to log.
 const LONGEST: usize = 4096;
 
 // What begins a message to the keeper.
@@ -50,25 +50,26 @@ const UNMOUNTED: u8 = b'u';
 const LOG: u8 = b'l';
 const ENDED: u8 = b'e';
 
-/// What begins its answers, and what it says to those who wait.
+/// The first byte of the keeper's answers, and its greeting to waiting processes.
 pub(crate) const DONE: u8 = b'+';
 const FAILED: u8 = b'-';
 
-/// How a mount has ended.
+/// The result of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// The exit code of the process that served it.
     pub code: u8,
-    /// What it had to say: nothing, if all is well.
+    /// Its error message; empty if there was no error.
     pub message: String,
 }
 
-/// The way to a keeper, a process that calls [`keep`].
+/// The connection to a keeper, a process that runs [`keep`].
 #[derive(Debug, Clone)]
 pub struct Keeper(Arc<OwnedFd>);
 
 impl Keeper {
-    /// The two ends: this one, and that of the process that is to be the keeper.
+    /// A new connection: this end, and the socket for the process that will be the
+    /// keeper.
     ///
     /// # Errors
     /// Those of socketpair(2).
@@ -93,12 +94,12 @@ impl Keeper {
         }
     }
 
-    /// Returns when it is done. A keeper that has gone cannot be helped.
+    /// Unmounts, and waits until that is done, or the keeper has died.
     pub(crate) fn detach(&self) {
         self.ask(DETACH);
     }
 
-    /// The same of a mount that is not served.
+    /// Detaches a mount that is not served.
     pub(crate) fn take_away(&self) {
         self.ask(TAKE_AWAY);
     }
@@ -109,24 +110,25 @@ impl Keeper {
         }
     }
 
-    /// Says that somebody may rely on the mount: it stays from now on, even if this process
-    /// dies. Until then the keeper takes it away.
+    /// Tells the keeper that the mount is in use: from now on it stays if this process
+    /// dies. Before, the keeper unmounts it.
     pub fn ready(&self) {
         let _ = self.say(&[READY]);
     }
 
-    /// Says that somebody has unmounted it, so that its number may be another mount's.
+    /// Tells the keeper that the mount was unmounted, so that its number may belong to
+    /// another mount.
     pub(crate) fn unmounted(&self) {
         let _ = self.say(&[UNMOUNTED]);
     }
 
-    /// Hands `log` of [`keep`] a line.
+    /// Sends a line to the `log` function of [`keep`].
     pub fn log(&self, line: &str) {
         let _ = self.say(&message(LOG, line.as_bytes()));
     }
 
-    /// Says how the mount has ended, which the keeper passes on to those who wait for
-    /// that. What ends without is taken for dead.
+    /// Sends the mount's result, which the keeper passes on to waiting processes. If this
+    /// process ends without it, they are told that it has died.
     pub fn tell(&self, ended: &Ended) {
         let mut message = message(ENDED, &[ended.code]);
         message.extend(ended.message.bytes().take(LONGEST - message.len()));
@@ -144,7 +146,7 @@ impl Keeper {
 }
 
 fn gone() -> io::Error {
-    io::Error::other("the process that mounts for this one has gone")
+    io::Error::other("the keeper process has ended")
 }
 
 fn message(kind: u8, text: &[u8]) -> Vec<u8> {
@@ -153,7 +155,7 @@ fn message(kind: u8, text: &[u8]) -> Vec<u8> {
     message
 }
 
-/// An error as a message: its number, or 0, and what it says.
+/// Encodes an error: its number, or 0, and its text.
 fn error_message(error: &io::Error) -> Vec<u8> {
     let number = error.raw_os_error().unwrap_or(0);
     let text = error.to_string();
@@ -172,18 +174,17 @@ fn parse_error(message: &[u8]) -> io::Error {
     }
 }
 
-/// Where the keeper of a mount listens for those who wait: one of some abstract
-/// addresses, by the number of the mount's device, which `/proc/self/mountinfo` shows to
-/// all. The first may be in use: by somebody who has no right to, or by a keeper that is
-/// about to hear that its mount, of the same number, is gone.
+/// The abstract addresses on which a mount's keeper may listen, made from the mount's
+/// device number, which all users see in `/proc/self/mountinfo`. The first may be in use,
+/// by another program or by the keeper of an earlier mount with the same number.
 fn addresses(device: &str) -> impl Iterator<Item = io::Result<SocketAddr>> {
     (0..8).map(move |n| SocketAddr::from_abstract_name(format!("drupe-mount-{device}-{n}")))
 }
 
-/// Mounts on `dir` when [`Server::kept`](crate::Server::kept) at the other end of
-/// `socket` wants it, and unmounts. Returns when that process has gone.
-/// Of `options`, it needs `source` and `allow_other`. `log` is given lines for the
-/// system's log.
+/// The keeper's main function: mounts on `dir` and unmounts, as
+/// [`Server::kept`](crate::Server::kept) at the other end of `socket` requests it.
+/// Returns when that process has ended. Of `options`, only `source` and `allow_other` are
+/// used. `log` is called with lines for the system's log.
 ///
 /// # Errors
 /// `dir` cannot be found; poll(2) fails.
@@ -193,7 +194,7 @@ pub fn keep(
     options: &Options,
     log: &mut dyn FnMut(&str),
 ) -> io::Result<()> {
-    let mut keeping = Keeping {
+    let mut keeping = KeeperState {
         socket,
         mount: None,
         listener: None,
@@ -243,19 +244,19 @@ pub fn keep(
     Ok(())
 }
 
-/// What a keeper has.
-struct Keeping {
+/// The state of a keeper.
+struct KeeperState {
     socket: OwnedFd,
     mount: Option<HostMount>,
     listener: Option<UnixListener>,
     waiting: Vec<UnixStream>,
-    /// Somebody may rely on it.
+    /// Whether [`Keeper::ready`] was called.
     ready: bool,
-    /// The end was told.
+    /// Whether the result was passed on.
     ended: bool,
 }
 
-impl Keeping {
+impl KeeperState {
     fn serve(&mut self, message: &[u8], dir: &Path, options: &Options, log: &mut dyn FnMut(&str)) {
         match *message {
             [MOUNT, read_only, no_atime] if self.mount.is_none() => {
@@ -312,8 +313,8 @@ impl Keeping {
         let _ = sendmsg(&self.socket, &parts, &mut ancillary, SendFlags::NOSIGNAL);
     }
 
-    /// Takes in one who wants to know how the mount ends: its user, or root. Others
-    /// see the connection closed.
+    /// Accepts a process that waits for the result, if it belongs to the mount's user or
+    /// root; else closes its connection.
     fn welcome(&mut self) {
         let Some(Ok((mut who, _))) = self.listener.as_ref().map(UnixListener::accept) else {
             return;
@@ -336,8 +337,7 @@ fn listen(mount: &HostMount) -> io::Result<UnixListener> {
     free.unwrap_or_else(|| Err(io::ErrorKind::AddrInUse.into()))
 }
 
-/// What a keeper says at last to one who waits. `None`: nothing, since what it kept has
-/// died.
+/// Waits for the result from a keeper. `None`: the serving process has died.
 pub(crate) fn hear(mut keeper: UnixStream) -> io::Result<Option<Ended>> {
     let mut said = Vec::new();
     keeper.read_to_end(&mut said)?;
@@ -347,12 +347,11 @@ pub(crate) fn hear(mut keeper: UnixStream) -> io::Result<Option<Ended>> {
     }))
 }
 
-/// The keeper of the mount with this device, which takes its caller in. `owner` is who
+/// Connects to the keeper of the mount with this device number. `owner` is the user who
 /// has mounted it.
 ///
-/// # Errors
-/// ENOTCONN: there is none, at least none of that user's; EACCES: it belongs to somebody
-/// else.
+/// # Errors ENOTCONN: that user has no such keeper; EACCES: the mount belongs to another
+/// user.
 pub(crate) fn connect(device: &str, owner: u32) -> Result<UnixStream, Errno> {
     let mut refused = Errno::NOTCONN;
     for address in addresses(device) {
@@ -372,7 +371,7 @@ pub(crate) fn connect(device: &str, owner: u32) -> Result<UnixStream, Errno> {
     Err(refused)
 }
 
-/// Connects without waiting for a place among those who wait: who listens may be anybody.
+/// Connects without waiting for room in the backlog, since any program may be listening.
 fn connect_at_once(address: &SocketAddr) -> io::Result<UnixStream> {
     let name = address.as_abstract_name().unwrap_or_default();
     let address = SocketAddrUnix::new_abstract_name(name)?;
@@ -430,7 +429,7 @@ mod tests {
         assert_eq!(receive(&answers, &mut answer).expect("no other").0, 0);
     }
 
-    /// Nobody is waited for who has no place left for those that come.
+    /// A listener with a full backlog is not waited for.
     #[test]
     fn a_listener_that_accepts_nobody() {
         let device = format!("test-{}", std::process::id());

@@ -1,25 +1,25 @@
-//! [`Options`]: how to mount on the host.
+//! [`Options`]: the options of a mount on the host.
 
 use drupe::AccessTimes;
 
-/// How to mount on the host.
+/// Options of a mount on the host.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// What mount(8) shows as the source: the image.
+    /// The source, as mount(8) shows it: the image.
     pub source: String,
-    /// Nothing can be changed.
+    /// Whether it is read-only.
     pub read_only: bool,
-    /// When the mount renews times of access.
+    /// When reading updates times of access.
     pub access_times: AccessTimes,
-    /// Other users may use it too, as far as its permissions let them. Always so
-    /// when root mounts; else `/etc/fuse.conf` has to allow it.
+    /// Whether other users may use it, as far as permissions allow. Always on when root
+    /// mounts; other users need `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,
-    /// The host gathers what is written in its page cache before it sends it.
-    /// Many small writes are faster then; times of modification are the host's.
+    /// Whether the host's page cache gathers writes before they are sent. Many small
+    /// writes are faster then; times of modification are the host's.
     pub writeback: bool,
-    /// Threads for requests that take long, beside the one that reads requests;
-    /// at least 1, and started when needed.
+    /// The number of threads for requests that take long, besides the serving thread. At
+    /// least 1; they are started when needed.
     pub threads: usize,
 }
 

@@ -1,10 +1,10 @@
-//! [`Patience`]: how long the thread that serves looks for a request before it sleeps.
+//! [`Patience`]: how long the serving thread polls for a request before it sleeps.
 //!
-//! Whoever makes small requests one after another makes the next one some µs after
-//! the answer, and waking a thread on a processor that sleeps takes longer than
-//! most requests: 45 µs in a virtual machine. So the thread looks again and again,
-//! and lets others run between two looks: a program that waits for this processor
-//! gets it at once, and its request is found without a wake.
+//! A program that makes small requests sends the next one some µs after the answer, and
+//! waking a thread on a sleeping processor takes longer than most requests: 45 µs in a
+//! virtual machine. So the thread polls, and yields the processor between two polls: a
+//! program that waits for this processor gets it at once, and its request is found
+//! without a wake-up.
 //!
 //! ```text
 //!              found while looking: +1, up to FULL
@@ -18,41 +18,43 @@
 //!           others needed the processor: 0, and a longer pause
 //! ```
 //!
-//! Letting others run is dear where they want to: the scheduler lets them run for
-//! ms, and does not prefer a thread that comes back from it, as it does one that is
-//! woken. So each time that happens the pause grows.
+//! Yielding is expensive when other threads need the processor: the scheduler lets them
+//! run for ms, and gives a yielding thread no preference, as it gives a woken one. So
+//! each time that happens the pause grows.
 //!
-//! A mount that is not used costs nothing: the thread sleeps.
+//! While a mount is not used, the thread sleeps.
 
 use std::time::{Duration, Instant};
 
-/// How long it looks: a wake costs as much, on a processor that sleeps deeply.
+/// The longest time of polling: as long as a wake-up takes on a deeply sleeping
+/// processor.
 const LONGEST: Duration = Duration::from_micros(100);
 
-/// Between two looks others had the processor for so long that it is not free.
+/// If other threads ran for longer than this between two polls, the processor counts as
+/// busy.
 const CROWDED: Duration = Duration::from_micros(50);
 
-/// Most trust that the next request will come soon.
+/// The highest trust that the next request comes soon.
 const FULL: u32 = 16;
 
-/// What it loses of it when looking was in vain.
+/// How much trust is lost when polling was in vain.
 const COST: u32 = 4;
 
 /// The pause without trust, in requests: the shortest and the longest.
 const PAUSE: u32 = 32;
 const LONG_PAUSE: u32 = 1 << 13;
 
-/// The pause is halved when looking was of use so often.
+/// The pause is halved after polling has found so many requests.
 const RELIEF: u32 = 64;
 
-/// Whether to look once more.
+/// The state that decides whether to poll once more.
 #[derive(Debug)]
 pub(crate) struct Patience {
     trust: u32,
     pause: u32,
-    /// Requests since it last looked.
+    /// Requests since the last polling.
     slept: u32,
-    /// Requests that were found by looking, since the pause changed.
+    /// Requests that polling has found since the pause changed.
     finds: u32,
     looking: Option<Looking>,
 }
@@ -74,7 +76,7 @@ impl Patience {
         }
     }
 
-    /// A request was there.
+    /// Notes that a request was found.
     pub(crate) fn found(&mut self) {
         if self.looking.take().is_none() {
             return;
@@ -88,7 +90,7 @@ impl Patience {
         }
     }
 
-    /// There was none at `now`. `false`: sleep until there is one.
+    /// Notes that there was no request at `now`. `false`: the thread is to sleep.
     pub(crate) fn lasts(&mut self, now: Instant) -> bool {
         let Some(looking) = &mut self.looking else {
             let looks = self.trust > 0 || self.slept >= self.pause;

@@ -1,14 +1,13 @@
-//! [`Progress`]: whether the thread that serves has a request at hand.
+//! [`Progress`]: whether the serving thread is working on a request.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What the thread that serves says of itself, for one who wants to see it idle.
+/// The state of the serving thread, by which another thread finds out that it is idle.
 ///
-/// # Invariants
-/// It is at work from before it looks for a message until it has found none. Each
-/// message is counted before it is no longer at work. All accesses are sequentially
-/// consistent: what [`Progress::rested_while`] reads is in one order with what the thread
-/// that serves does before and after it reads the device.
+/// # Invariants The thread is marked as working from before it looks for a message until
+/// it has found none. Each message is counted while it is so marked. All accesses are
+/// SeqCst, so that the reads of [`Progress::rested_while`] are in one order with the
+/// thread's accesses before and after it reads the device.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     at_work: AtomicBool,
@@ -16,23 +15,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// It is about to look for a message.
+    /// Called by the serving thread before it looks for a message.
     pub(crate) fn looks(&self) {
         self.at_work.store(true, Ordering::SeqCst);
     }
 
-    /// It has found one.
+    /// Called when it has found one.
     pub(crate) fn found(&self) {
         self.messages.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// There was none.
+    /// Called when there was none.
     pub(crate) fn rests(&self) {
         self.at_work.store(false, Ordering::SeqCst);
     }
 
-    /// Whether it was not at work from before `and` was called until after that, and
-    /// `and` is true.
+    /// Whether `and` is true, and the serving thread was idle from before its call until
+    /// after it.
     pub(crate) fn rested_while(&self, and: impl FnOnce() -> bool) -> bool {
         let before = self.messages.load(Ordering::SeqCst);
         let rested = |messages| {

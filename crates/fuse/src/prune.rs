@@ -1,28 +1,28 @@
-//! Asks the host to forget names of files that can only be known by staying open:
-//! where the filesystem has no handles that last (vfat, exfat), what the host
-//! remembers takes the drupe kernel's memory, and the host has more.
+//! Asks the host to forget names, on filesystems without lasting handles (vfat, exfat):
+//! there each file that the host remembers stays open, and takes memory of the drupe
+//! kernel.
 //!
-//! The first to be named are the first to go, except for what is open: its name
-//! would be shown as deleted. Directories go when there are no files left: one may
-//! be some process's working directory, which nobody tells us.
+//! The oldest names are forgotten first, except those of open files, which would be shown
+//! as deleted. Directories are forgotten when no files are left, since one may be the
+//! working directory of a process, which FUSE does not tell.
 //!
-//! A thread of its own asks: the host takes the directory's lock for it, which
-//! may be held by a request that waits for the thread that serves requests.
+//! A separate thread asks the host: the host takes the directory's lock for it, which a
+//! request may hold that waits for the serving thread.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 
 use crate::channel::Channel;
-use crate::state::{Named, Shared};
-use crate::table::{Table, Use};
+use crate::state::{KnownName, Shared};
+use crate::table::{Table, Usage};
 use crate::wire::notice;
 
-/// Files that stay open for the host's sake, before the first of them are to go:
-/// with some 2 KiB each, an eighth of a kernel of 64 MiB.
+/// How many files may stay open before the first are forgotten. At some 2 KiB each, they
+/// take an eighth of a kernel of 64 MiB.
 const MOST: usize = 4096;
 
-/// Takes in names until serving ends.
-pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared) {
+/// The thread's main function: receives names until serving ends.
+pub(crate) fn serve(names: &Receiver<KnownName>, channel: &Channel, shared: &Shared) {
     let mut known = Names::default();
     while let Ok(name) = names.recv() {
         known.add(name);
@@ -30,7 +30,7 @@ pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared)
         let Ok(going) = shared.serve(|state| Ok(known.too_many(&state.table))) else {
             return;
         };
-        for Named { parent, name, .. } in going {
+        for KnownName { parent, name, .. } in going {
             // It may have forgotten this one just now, or renamed it.
             channel.send(&notice::forget_name(parent, &name));
         }
@@ -40,20 +40,20 @@ pub(crate) fn serve(names: &Receiver<Named>, channel: &Channel, shared: &Shared)
 /// The names that the host may know.
 #[derive(Default)]
 struct Names {
-    files: VecDeque<Named>,
-    dirs: VecDeque<Named>,
+    files: VecDeque<KnownName>,
+    dirs: VecDeque<KnownName>,
 }
 
 impl Names {
-    fn add(&mut self, name: Named) {
+    fn add(&mut self, name: KnownName) {
         match name.is_dir {
             true => self.dirs.push_back(name),
             false => self.files.push_back(name),
         }
     }
 
-    /// Those that are to go now.
-    fn too_many(&mut self, table: &Table) -> Vec<Named> {
+    /// The names that are to be forgotten now.
+    fn too_many(&mut self, table: &Table) -> Vec<KnownName> {
         let known = table.len();
         let mut excess = known.saturating_sub(MOST);
         let mut going = Vec::new();
@@ -66,18 +66,18 @@ impl Names {
                     break;
                 };
                 let usage = table.usage(name.number);
-                if usage == Use::Known {
+                if usage == Usage::Known {
                     excess -= 1;
                     going.push(name.clone());
                 }
                 // It counts until the host says that it has forgotten it.
-                if usage != Use::Forgotten {
+                if usage != Usage::Forgotten {
                     names.push_back(name);
                 }
             }
             // The host forgets some by itself.
             if names.len() > 2 * known + MOST {
-                names.retain(|name| table.usage(name.number) != Use::Forgotten);
+                names.retain(|name| table.usage(name.number) != Usage::Forgotten);
             }
         }
         going

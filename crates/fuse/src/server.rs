@@ -1,15 +1,15 @@
-//! [`Server`]: mounting on the host, serving, and the end of it.
+//! [`Server`]: mounts on the host, serves, and unmounts.
 //!
 //! ```text
-//!             mount              unmounted by somebody else
+//!             mount              unmounted by another program
 //!   (nothing) ─────▶ serving ───────────────────────────────▶ ended
 //!                       │  close: the host writes what it has,   ▲
 //!                       └──────── DIR is detached ───────────────┘
 //! ```
 //!
-//! Somebody who still has a file open when DIR is detached gets ENOTCONN from
-//! then on. In any case all that was written is with the drupe kernel when the
-//! server has ended, and the caller unmounts there.
+//! Programs that have files open when DIR is detached get ENOTCONN from then on. When the
+//! server has ended, the drupe kernel has all written data, and the caller unmounts
+//! there.
 
 use std::fmt;
 use std::io;
@@ -34,10 +34,10 @@ use crate::session::Session;
 use crate::state::{Shared, State};
 use crate::workers::Workers;
 
-/// How long a mount that is to end serves a program that does not stop asking.
+/// How long an ending mount waits for a program that keeps making requests.
 const REST: Duration = Duration::from_secs(30);
 
-/// Why it could not be mounted, or not be served to the end. One line each.
+/// Why mounting or serving failed. Messages have one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -49,7 +49,7 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// The host has no FUSE for us.
+    /// The host has no usable FUSE.
     #[error("{DEVICE}: {0}")]
     Device(String),
     /// The host refused to mount.
@@ -57,13 +57,13 @@ pub enum Error {
     Mount {
         /// The directory as it was given.
         dir: PathBuf,
-        /// What the host said.
+        /// The host's message.
         why: String,
     },
     /// The drupe kernel died; what was not synced is lost.
     #[error("the kernel died: {0}")]
     Died(String),
-    /// The drupe kernel's filesystem.
+    /// An error of the drupe kernel's filesystem.
     #[error(transparent)]
     Drupe(#[from] drupe::Error),
 }
@@ -79,14 +79,14 @@ pub struct Server {
     sender: mpsc::Sender<Event>,
 }
 
-/// Who has mounted it on the host, and takes it away.
+/// Who has mounted it on the host: this process or a keeper.
 enum Host {
     Own(HostMount),
     Kept(Keeper),
 }
 
 impl Host {
-    /// Has the host write out what it has, and takes the mount away.
+    /// Makes the host write out its caches, and unmounts.
     fn detach(&self) {
         match self {
             Host::Own(mount) => mount.detach(),
@@ -94,7 +94,7 @@ impl Host {
         }
     }
 
-    /// Somebody else has taken it away.
+    /// Notes that the mount was unmounted by another program.
     fn unmounted(&self) {
         if let Host::Kept(keeper) = self {
             keeper.unmounted();
@@ -117,7 +117,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Checks that one can mount on `dir`: it is an empty directory.
+/// Checks that `dir` is an empty directory.
 fn check_directory(dir: &Path) -> Result<(), Error> {
     let failed = |why: String| Error::Directory {
         dir: dir.to_owned(),
@@ -140,7 +140,7 @@ fn check_directory(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks that the host has FUSE, for us.
+/// Checks that `/dev/fuse` can be used.
 fn check_device() -> Result<(), Error> {
     match host_mount::open_device() {
         Ok(_) => Ok(()),
@@ -165,8 +165,7 @@ fn describe(error: &io::Error) -> String {
 }
 
 impl Server {
-    /// Checks whether [`Server::new`] could mount on `dir`: for before a kernel
-    /// is booted.
+    /// Checks whether [`Server::new`] could mount on `dir`, before a kernel is booted.
     ///
     /// # Errors
     /// [`Error::Directory`], [`Error::Device`].
@@ -175,8 +174,8 @@ impl Server {
         check_device()
     }
 
-    /// Mounts the root of `mount` on `dir`, which is usable on return. Threads of
-    /// this server's own serve it.
+    /// Mounts the root of `mount` on `dir`, which can be used on return. Threads of the
+    /// server serve it.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -189,8 +188,8 @@ impl Server {
         })
     }
 
-    /// The same, mounted by a [`Keeper`], on the directory that it was given: for a
-    /// process that has no right to mount. `dir` is for messages.
+    /// Like [`Server::new`], but a [`Keeper`] mounts, on the directory that it was given.
+    /// For a confined process. `dir` is only used in messages.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -270,14 +269,14 @@ impl Server {
         })
     }
 
-    /// Where [`Event::Stop`] is sent to.
+    /// A sender for [`Event::Stop`].
     pub fn sender(&self) -> mpsc::Sender<Event> {
         self.sender.clone()
     }
 
-    /// Serves until it is unmounted or told to stop. On return it is unmounted,
-    /// and no file of the drupe kernel's is open any more. `tell` is called when the
-    /// image cannot be written to any more, and the mount goes on.
+    /// Serves until it is unmounted or gets [`Event::Stop`]. On return it is unmounted,
+    /// and all files of the drupe kernel are closed. `tell` is called when writing to the
+    /// image has failed; the mount goes on then.
     ///
     /// # Errors
     /// [`Error::Died`].
@@ -307,9 +306,9 @@ impl Server {
 }
 
 impl Server {
-    /// What the host has written out is on its way: syncfs(2) does not wait for it
-    /// (`AS_WRITEBACK_MAY_DEADLOCK_ON_RECLAIM` of the host's mappings), and a program that
-    /// has a file mapped keeps the mount alive. Waits until nothing is asked any more.
+    /// Waits until no requests come any more. syncfs(2) does not wait for the host's
+    /// writes (`AS_WRITEBACK_MAY_DEADLOCK_ON_RECLAIM` of the host's mappings), and a
+    /// program that has a file mapped keeps the mount alive.
     fn serve_the_rest(&self) {
         let nothing = || self.channel.is_empty() && self.workers.are_idle();
         // Somebody may go on writing.
@@ -320,7 +319,7 @@ impl Server {
     }
 }
 
-/// Messages of other programs end with a newline, and may have several.
+/// Joins the lines of another program's message.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,9 +1,8 @@
-//! [`Session`]: agrees with the host, then serves its requests until the end.
+//! [`Session`]: the serving thread: negotiates with the host, then serves requests.
 //!
-//! One thread reads a request, serves it and answers. When there is no request it
-//! looks for the next one for a while ([`Patience`]) before it sleeps: whoever
-//! makes small requests one after another makes the next one soon, and waking a
-//! thread takes longer than most requests.
+//! The thread reads a request, serves it and answers. When there is none, it polls for a
+//! while ([`Patience`]) before it sleeps, since the next small request often comes soon,
+//! and waking a thread takes longer than most requests.
 
 use std::io;
 use std::sync::Arc;
@@ -16,19 +15,19 @@ use crate::patience::Patience;
 use crate::requests::{LARGEST, Served};
 use crate::wire::{Abilities, Answer, Offer, Request, flag, opcode};
 
-/// Room for a request: the most that is written at once, and what is in front.
+/// Bytes of the longest request: the largest write and its header.
 const ROOM: usize = LARGEST as usize + 4096;
 
-/// Most requests that nobody waits for at a time.
+/// Limit of background requests (such as readahead) at a time.
 const BACKGROUND: u16 = 64;
 
-/// What the host is asked for.
+/// The features that are requested from the host.
 ///
-/// Not `FUSE_ATOMIC_O_TRUNC`: the host looks only after the file was opened, and so
-/// emptied, whether it is being executed (ETXTBSY).
+/// Not `FUSE_ATOMIC_O_TRUNC`: the host checks whether a file is being executed (ETXTBSY)
+/// only after it was opened, and so truncated.
 ///
-/// Not `FUSE_ASYNC_DIO`: after direct I/O that is not waited for, the host does not
-/// drop what others have read into its cache meanwhile.
+/// Not `FUSE_ASYNC_DIO`: after asynchronous direct I/O, the host does not drop pages that
+/// others have read into its cache meanwhile.
 const WANTED: u64 = flag::ASYNC_READ
     | flag::BIG_WRITES
     | flag::MAX_PAGES
@@ -53,8 +52,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Agrees with the host on what both can. With `writeback`, the host gathers what
-    /// is written.
+    /// Negotiates the features with the host. With `writeback`, the host gathers writes.
     pub(crate) fn new(served: Served, writeback: bool) -> io::Result<Session> {
         let mut session = Session {
             served,
@@ -65,7 +63,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Answers one request; `true`: that was all.
+    /// Answers one request; `true`: the negotiation is complete.
     fn agree(&mut self, writeback: bool) -> io::Result<bool> {
         let channel = &self.served.channel;
         let len = match channel.receive(&mut self.buffer)? {

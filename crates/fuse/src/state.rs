@@ -1,4 +1,5 @@
-//! [`State`]: what serves requests, from mounting until the end.
+//! [`State`]: the mounted filesystem with its inodes and open files, shared by all
+//! requests.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -40,32 +41,31 @@ impl From<drupe::Error> for Failure {
     }
 }
 
-/// Filesystems whose inode numbers last only as long as the kernel remembers them:
-/// those of `linux/magic.h` for vfat and exfat.
+/// Filesystems whose inode numbers are valid only while the kernel remembers the inode:
+/// vfat and exfat (`linux/magic.h`).
 const PASSING: &[u64] = &[0x4d44, 0x2011_bab0];
 
-/// Filesystems in which two names of different case are two names: those of
-/// `linux/magic.h` for ext2 to ext4, XFS, btrfs, f2fs.
+/// Case-sensitive filesystems: ext2 to ext4, XFS, btrfs, f2fs (`linux/magic.h`).
 const CASE_SENSITIVE: &[u64] = &[0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
 
-/// Those of them in which that is so for each directory by itself: ext4, f2fs.
+/// Filesystems in which each directory may be case-insensitive: ext4, f2fs.
 const FOLDING: &[u64] = &[0xef53, 0xf2f5_2010];
 
-/// How long the host may believe a name, that there is none, or attributes, without
-/// asking. Nobody else changes the filesystem.
+/// How long the host may cache names, missing names and attributes. Only this mount
+/// changes the filesystem.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// The same for attributes that change without being asked to
+/// How long the host may cache attributes that change by themselves
 /// ([`Inode::is_unsettled`]).
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Age of a time of last access from which on reading renews it (relatime).
+/// The age of a time of last access from which on reading updates it (relatime).
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A file that is open.
 pub(crate) struct OpenFile {
     pub(crate) file: File,
-    /// Keeps it in use.
+    /// Keeps the inode in the table.
     pub(crate) _inode: Arc<Inode>,
 }
 
@@ -77,32 +77,32 @@ pub(crate) struct OpenDir {
 
 /// A name that the host was told.
 #[derive(Debug, Clone)]
-pub(crate) struct Named {
+pub(crate) struct KnownName {
     /// The directory's number.
     pub(crate) parent: u64,
     pub(crate) name: OsString,
-    /// What has the name.
+    /// The number of the file that has the name.
     pub(crate) number: u64,
     pub(crate) is_dir: bool,
 }
 
-/// What serves requests.
+/// The mounted filesystem, as requests use it.
 pub(crate) struct State {
     pub(crate) mount: Mount,
     pub(crate) table: Table,
     pub(crate) files: Handles<OpenFile>,
     pub(crate) dirs: Handles<OpenDir>,
-    /// How long names hold, and that there are none.
+    /// How long the host may cache names and missing names.
     names: Duration,
     /// ext4 or f2fs: directories may be [`CASEFOLD`](crate::table::CASEFOLD), and files
     /// are found by their numbers.
     folding: bool,
-    /// How long attributes hold.
+    /// How long the host may cache attributes.
     attributes: Duration,
     writeback: bool,
     read_only: bool,
     access_times: AccessTimes,
-    prune: Mutex<mpsc::Sender<Named>>,
+    prune: Mutex<mpsc::Sender<KnownName>>,
 }
 
 /// A file and its attributes, for the host.
@@ -112,11 +112,11 @@ pub(crate) struct Found {
 }
 
 impl State {
-    /// Names of files that have to stay open go to `prune`.
+    /// A state for a mount. Names of files that must stay open are sent to `prune`.
     pub(crate) fn new(
         mount: Mount,
         options: &Options,
-        prune: mpsc::Sender<Named>,
+        prune: mpsc::Sender<KnownName>,
     ) -> drupe::Result<State> {
         let magic = mount.statfs()?.magic();
         // On others, a name may lead to a file under several spellings, and the
@@ -143,7 +143,7 @@ impl State {
         })
     }
 
-    /// ESTALE for a number the host was never told.
+    /// The inode of a number; ESTALE for a number that the host was never told.
     pub(crate) fn inode(&self, number: u64) -> Answer<Arc<Inode>> {
         self.table.get(number).ok_or(Errno::STALE.into())
     }
@@ -153,20 +153,20 @@ impl State {
         Ok(self.table.node(&self.inode(number)?)?)
     }
 
-    /// An entry of a directory, which the host will be told of.
+    /// Looks up an entry of a directory, for an answer to the host.
     pub(crate) fn enter(&self, parent: u64, dir: &Node, name: &OsStr) -> Answer<Found> {
         let metadata = dir.metadata_of(name)?;
         let handle = || dir.handle_of(name);
         self.found((parent, name), metadata, handle, || dir.lookup(name))
     }
 
-    /// The same for a file that was just opened by that name.
+    /// Like [`State::enter`], for a file that was just opened by that name.
     pub(crate) fn enter_file(&self, place: (u64, &OsStr), file: &File) -> Answer<Found> {
         let metadata = file.metadata()?;
         self.found(place, metadata, || file.handle(), || file.node())
     }
 
-    /// A file of a number that the host has forgotten: it has a handle.
+    /// Finds a file by a number that the host has forgotten, if its handle is known.
     pub(crate) fn remember(&self, number: u64) -> Answer<Found> {
         let node = match self.table.get(number) {
             Some(inode) => self.table.node(&inode)?,
@@ -198,7 +198,7 @@ impl State {
         self.found(nowhere, node.metadata()?, || Ok(Some(handle.clone())), open)
     }
 
-    /// The host will be told of a file.
+    /// Enters a file into the table, for an answer to the host.
     fn found(
         &self,
         (parent, name): (u64, &OsStr),
@@ -221,7 +221,7 @@ impl State {
         Ok(Found { inode, metadata })
     }
 
-    /// What is known of a file now.
+    /// The inode of a number, and its current metadata.
     pub(crate) fn known(&self, number: u64) -> Answer<(Arc<Inode>, Metadata)> {
         let inode = self.inode(number)?;
         let metadata = self.table.node(&inode)?.metadata()?;
@@ -244,7 +244,7 @@ impl State {
         }
     }
 
-    /// How long names in a directory hold, and that there are none.
+    /// How long the host may cache names and missing names of a directory.
     pub(crate) fn names_in(&self, dir: u64) -> Duration {
         let folds = || match self.table.get(dir) {
             Some(dir) => self.table.folds(&dir),
@@ -271,8 +271,9 @@ impl State {
         Some(self.node(number).ok()?.metadata().ok()?.gid())
     }
 
-    /// The flags for the file that serves the host's. The host says where to write,
-    /// also where it appends; it does its direct I/O with us as with a disk.
+    /// The flags for opening a file for the host. `O_APPEND` and `O_DIRECT` are removed:
+    /// the host sends the offset of each write, and its direct I/O uses the drupe
+    /// kernel's cache.
     pub(crate) fn serving_flags(&self, flags: i32) -> i32 {
         let flags = flags & !(libc::O_APPEND | libc::O_DIRECT | libc::O_NOCTTY | libc::O_NOFOLLOW);
         match (self.writeback, flags & libc::O_ACCMODE) {
@@ -282,10 +283,10 @@ impl State {
         }
     }
 
-    /// A file that has to stay open got a name.
+    /// Sends the name of a file that must stay open to `prune`.
     fn named(&self, parent: u64, name: &OsStr, inode: &Inode, metadata: &Metadata) {
         // Nobody listens any more: it ends.
-        let _ = lock(&self.prune).send(Named {
+        let _ = lock(&self.prune).send(KnownName {
             parent,
             name: name.to_owned(),
             number: inode.number,
@@ -293,7 +294,7 @@ impl State {
         });
     }
 
-    /// A file was renamed.
+    /// Updates the names after a rename.
     pub(crate) fn renamed(&self, parent: u64, dir: &Node, name: &OsStr) {
         if !self.table.has_handles()
             && let Ok(metadata) = dir.metadata_of(name)
@@ -303,8 +304,8 @@ impl State {
         }
     }
 
-    /// The entry that is about to be removed or replaced stays for those who
-    /// have it.
+    /// Keeps the entry that is about to be removed or replaced open for programs that use
+    /// it.
     pub(crate) fn pin(&self, dir: &Node, name: &OsStr) {
         // If there is none, the operation will tell.
         if let Ok(metadata) = dir.metadata_of(name) {
@@ -312,9 +313,9 @@ impl State {
         }
     }
 
-    /// Whether anything can still be changed. When the host has once refused to write
-    /// to the image, such as for want of room, what was written may be lost already:
-    /// every change after that is refused, so that whoever makes one is told.
+    /// Fails if the host has ever failed to write to the image, for example for lack of
+    /// space. Data may be lost then, so every later change is refused, and programs get
+    /// the error.
     pub(crate) fn check_image(&self) -> Result<(), Errno> {
         match self.mount.write_error() {
             None => Ok(()),
@@ -322,15 +323,16 @@ impl State {
         }
     }
 
-    /// The directory `parent`, entered in somebody's name to make something.
+    /// The directory `parent`, after setting the credentials `who` for making a file in
+    /// it.
     pub(crate) fn directory(&self, parent: u64, who: &Credentials) -> Answer<Arc<Node>> {
         self.check_image()?;
         self.mount.act_as(who)?;
         self.node(parent)
     }
 
-    /// Whether reading the file would renew its time of last access, so that the
-    /// host must read it from us, not from its cache.
+    /// Whether reading the file would update its time of last access, so that the host
+    /// must not read from its cache.
     pub(crate) fn renews_access(&self, metadata: &Metadata) -> bool {
         match self.access_times {
             AccessTimes::Never => return false,
@@ -384,12 +386,12 @@ pub(crate) struct Change {
     pub(crate) times: Option<drupe::FileTimes>,
 }
 
-/// The state, as long as there is one, and whom to tell of events.
+/// The state until serving ends, and the receiver of events.
 pub(crate) struct Shared {
     state: RwLock<Option<State>>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) progress: Progress,
-    /// A write error was told.
+    /// Whether a write error was reported.
     told: AtomicBool,
 }
 
@@ -403,7 +405,7 @@ impl Shared {
         }
     }
 
-    /// Serves one request; ENOTCONN when all is over.
+    /// Calls `work` with the state; ENOTCONN when serving has ended.
     pub(crate) fn serve<T>(&self, work: impl FnOnce(&State) -> Answer<T>) -> Result<T, Errno> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = &*state else {
@@ -423,7 +425,7 @@ impl Shared {
         })
     }
 
-    /// The same in the name of the caller.
+    /// Calls `work` with the state and the caller's credentials.
     pub(crate) fn serve_as<T>(
         &self,
         who: &Credentials,
@@ -435,7 +437,7 @@ impl Shared {
         })
     }
 
-    /// The same in the name of root.
+    /// Calls `work` with the state and root's credentials.
     pub(crate) fn serve_as_root<T>(
         &self,
         work: impl FnOnce(&State) -> Answer<T>,
@@ -443,7 +445,7 @@ impl Shared {
         self.serve_as(&Credentials::ROOT, work)
     }
 
-    /// What the host is told; if the kernel has died, the server is told that.
+    /// The errno value for the host. If the kernel has died, reports that to the server.
     fn errno(&self, error: &drupe::Error) -> Errno {
         if let Cause::Dead(report) = error.cause() {
             // Nobody listens any more: it has been told before.
@@ -452,16 +454,15 @@ impl Shared {
         error.errno().unwrap_or(Errno::IO)
     }
 
-    /// Ends serving: waits for the requests that are being served, closes all
-    /// files, lets go of the mount.
+    /// Ends serving: waits for current requests, closes all files, drops the mount.
     pub(crate) fn end(&self) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         drop(state.take());
     }
 }
 
-/// The credentials for making a file: as the caller, with the caller's umask; and
-/// without the capability to make set-group-ID files for other groups.
+/// The credentials for making a file: the caller's, with its umask, and without the
+/// capability to make set-group-ID files for other groups.
 pub(crate) fn maker(
     request: &Request,
     umask: u32,

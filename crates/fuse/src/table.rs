@@ -1,23 +1,22 @@
-//! [`Table`]: which inode a number of FUSE's stands for.
+//! [`Table`]: maps FUSE's node numbers to inodes.
 //!
-//! The number is the filesystem's own inode number, so that programs see that.
-//! Exceptions: the root, which is 1; an inode 0 or 1 that is not the root; and
-//! inodes of further devices (subvolumes of btrfs have one each, and the same
-//! numbers). Those have the number of the device in their upper bits.
+//! The number is the filesystem's inode number, which programs see. Exceptions are the
+//! root, which is 1; an inode 0 or 1 that is not the root; and inodes of further devices
+//! (each subvolume of btrfs is one, with the same inode numbers). The latter have the
+//! number of the device in their upper bits.
 //!
-//! Numbers of vfat and exfat last only as long as their kernel remembers the file,
-//! which is less long than programs do: find(1) and others compare what they open
-//! with what they have seen before. There the number is made from the directory's
-//! number and the name, and is the same whenever that name is looked up (until the
-//! file, or a directory above it, was renamed and then forgotten).
+//! Inode numbers of vfat and exfat are valid only while the kernel remembers the inode,
+//! which is too short for find(1) and others, which compare them. There the number is
+//! made from the directory's number and the name, and stays the same (until the file, or
+//! a directory above it, was renamed and then forgotten).
 //!
-//! An inode is kept as a file handle. Opening it again is cheap, and what was
-//! opened last stays open ([`RECENT`]). Where a handle does not do, it stays open
-//! as long as the host knows it (it is *pinned*):
+//! An inode is kept as a file handle, from which opening it is cheap; recently used ones
+//! stay open ([`RECENT`]). Where a handle is not enough, the inode is *pinned*: it stays
+//! open as long as the host knows it. That is so if
 //! - the filesystem has no handles that last (vfat, exfat);
-//! - its last name is about to be removed. It stays what it is then for those who
-//!   have it, and its number is not given to another file until the host has
-//!   forgotten it. So a number in the table means one file.
+//! - its last name is about to be removed. Programs that use the file can go on, and its
+//!   number is not used for another file until the host has forgotten it. So a number in
+//!   the table always means one file.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
@@ -27,18 +26,18 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use drupe::{File, Handle, Metadata, Mount, Node, Result};
 
-/// Inodes that are kept open because they were used last. Each takes some 2 KiB
-/// of the drupe kernel's memory.
+/// How many recently used inodes stay open. Each takes some 2 KiB of the drupe kernel's
+/// memory.
 const RECENT: usize = 512;
 
-/// Handles of files that the host has forgotten last: somebody may have a handle of
-/// the host's (`name_to_handle_at(2)`), which leads to the number only.
+/// How many handles of forgotten files are kept: programs may have the host's handle of
+/// such a file (`name_to_handle_at(2)`), which contains only the number.
 const REMEMBERED: usize = 1 << 16;
 
 /// The number of the root (`FUSE_ROOT_ID`).
 pub(crate) const ROOT: u64 = 1;
 
-/// What an inode is to the drupe kernel.
+/// The identity of an inode in the drupe kernel: device and inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     dev: u64,
@@ -62,16 +61,17 @@ pub(crate) struct Inode {
     key: Key,
     handle: Option<Handle>,
     open: Mutex<Option<Arc<Node>>>,
-    /// `open` is not to be closed.
+    /// Whether `open` must not be closed.
     pinned: AtomicBool,
-    /// What becomes of it later, such as room for what was written, is not yet known.
+    /// Whether attributes may still change by themselves, such as the blocks of delayed
+    /// allocation.
     unsettled: AtomicBool,
-    /// Whether it is a directory with [`CASEFOLD`], once somebody wanted to know.
+    /// Whether it is a directory with [`CASEFOLD`]; unset until it was first needed.
     folds: OnceLock<bool>,
 }
 
 impl Inode {
-    /// Tells files apart that have the same number one after the other.
+    /// The generation, which distinguishes files that have had the same number.
     pub(crate) fn generation(&self) -> u64 {
         let Some(handle) = &self.handle else {
             return 0;
@@ -83,13 +83,13 @@ impl Inode {
         (hasher.finish() >> 32).max(1)
     }
 
-    /// Its contents or extended attributes change, or may do.
+    /// Notes that its contents or extended attributes may change.
     pub(crate) fn was_written(&self) {
         self.unsettled.store(true, Ordering::Relaxed);
     }
 
-    /// Attributes of it change without being asked to: blocks are counted when they
-    /// are allocated, which may be later.
+    /// Whether its attributes may change by themselves: blocks are counted when they are
+    /// allocated, which may be later.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.unsettled.load(Ordering::Relaxed)
     }
@@ -104,22 +104,22 @@ impl Inode {
         }
     }
 
-    /// It stays open as long as the host knows it, for want of a handle.
+    /// Whether it has no handle, and so must stay open as long as the host knows it.
     pub(crate) fn needs_to_stay_open(&self) -> bool {
         self.handle.is_none()
     }
 
-    /// The device it is on.
+    /// The number of its device.
     pub(crate) fn dev(&self) -> u64 {
         self.key.dev
     }
 }
 
 /// `FS_CASEFOLD_FL` (include/uapi/linux/fs.h): in this directory, names that differ in
-/// case are one.
+/// case are the same.
 pub(crate) const CASEFOLD: u32 = 0x4000_0000;
 
-/// An inode, and how often the host has been told its number.
+/// An inode, and its lookup count: how often the host was told its number.
 struct Known {
     inode: Arc<Inode>,
     lookups: u64,
@@ -129,31 +129,31 @@ struct Known {
 #[derive(Default)]
 struct KnownInodes {
     inodes: HashMap<u64, Known>,
-    /// Their numbers, where those are made from names.
+    /// Their numbers, on filesystems where these are made from names.
     numbers: HashMap<Key, u64>,
-    /// What the host has forgotten, the last [`REMEMBERED`] of them.
+    /// Handles of forgotten files, the last [`REMEMBERED`] of them.
     forgotten: HashMap<u64, Handle>,
     /// Their numbers, in the order in which they were forgotten first.
     order: VecDeque<u64>,
 }
 
-/// What the host does with a file.
+/// How the host uses a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum Usage {
     /// It does not know it.
     Forgotten,
     /// It knows it.
     Known,
-    /// It has it open, or asks about it just now.
+    /// It has the file open, or is making a request about it.
     Open,
 }
 
 /// The inodes that the host knows.
 pub(crate) struct Table {
     mount: Mount,
-    /// Handles find a file again as long as it exists.
+    /// Whether handles stay valid as long as the file exists.
     lasting: bool,
-    /// Numbers are made from names.
+    /// Whether numbers are made from names.
     by_name: bool,
     root: Arc<Inode>,
     known: Mutex<KnownInodes>,
@@ -163,8 +163,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// `passing`: the filesystem's numbers, and so its handles, last only as long as
-    /// the kernel remembers them.
+    /// A table for a mount. `passing`: inode numbers and handles are valid only while the
+    /// kernel remembers the inode.
     pub(crate) fn new(mount: &Mount, passing: bool) -> Result<Table> {
         let node = mount.root()?;
         let key = Key::of(&node.metadata()?);
@@ -219,7 +219,7 @@ impl Table {
         })
     }
 
-    /// The number that a directory is to show for an entry with the number `ino`.
+    /// The number to list in a directory for an entry with the inode number `ino`.
     pub(crate) fn number_of_entry(&self, dir: &Inode, name: &OsStr, ino: u64) -> u64 {
         match self.number(Key::new(dir.dev(), ino)) {
             // Only shown: the host uses another number for the root.
@@ -230,7 +230,7 @@ impl Table {
         }
     }
 
-    /// The inode of a key, if it is known; the host will be told once more.
+    /// The inode of a key, if it is known. Its lookup count is increased.
     pub(crate) fn again(&self, key: Key) -> Option<Arc<Inode>> {
         let number = self.number(key)?;
         if number == ROOT {
@@ -245,7 +245,7 @@ impl Table {
         Some(Arc::clone(&known.inode))
     }
 
-    /// Whether files are known by handle: if the root can be.
+    /// Whether the filesystem has handles, as far as the root has one.
     pub(crate) fn has_handles(&self) -> bool {
         self.lasting
     }
@@ -256,9 +256,9 @@ impl Table {
         (inode.key == key).then_some(inode)
     }
 
-    /// Takes in a file that has a name in a directory; the host will be told of it.
-    /// `node` opens it, if it has to stay open. `None` if its number is that of
-    /// another one: with more than 2^48 inodes on several devices.
+    /// Adds a file that has a name in a directory, or increases its lookup count. `node`
+    /// opens it, if it must stay open. `None` if its number is taken, as with more than
+    /// 2^48 inodes on several devices.
     pub(crate) fn insert(
         &self,
         (dir, name): (u64, &OsStr),
@@ -298,7 +298,7 @@ impl Table {
         Ok(Some(Arc::clone(&known.inode)))
     }
 
-    /// The host has forgotten a number that often.
+    /// Decreases the lookup count of a number, when the host forgets it.
     pub(crate) fn forget(&self, number: u64, lookups: u64) {
         let mut table = lock(&self.known);
         let Some(known) = table.inodes.get_mut(&number) else {
@@ -320,26 +320,26 @@ impl Table {
         drop(gone);
     }
 
-    /// The handle of a file that the host has forgotten not long ago.
+    /// The handle of a recently forgotten file.
     pub(crate) fn forgotten(&self, number: u64) -> Option<Handle> {
         lock(&self.known).forgotten.get(&number).cloned()
     }
 
-    /// What the host does with a number.
-    pub(crate) fn usage(&self, number: u64) -> Use {
+    /// How the host uses the file of a number.
+    pub(crate) fn usage(&self, number: u64) -> Usage {
         match lock(&self.known).inodes.get(&number) {
-            None => Use::Forgotten,
-            Some(known) if Arc::strong_count(&known.inode) > 1 => Use::Open,
-            Some(_) => Use::Known,
+            None => Usage::Forgotten,
+            Some(known) if Arc::strong_count(&known.inode) > 1 => Usage::Open,
+            Some(_) => Usage::Known,
         }
     }
 
-    /// How many the host knows.
+    /// The number of inodes that the host knows.
     pub(crate) fn len(&self) -> usize {
         lock(&self.known).inodes.len()
     }
 
-    /// The file of an inode; ESTALE if it is gone.
+    /// The file of an inode; ESTALE if it was removed.
     pub(crate) fn node(&self, inode: &Arc<Inode>) -> Result<Arc<Node>> {
         let mut open = lock(&inode.open);
         if let Some(node) = &*open {
@@ -354,7 +354,8 @@ impl Table {
         Ok(node)
     }
 
-    /// Opens an inode, with flags of open(2) that create nothing; ESTALE if it is gone.
+    /// Opens an inode, with flags of open(2) that create nothing; ESTALE if it was
+    /// removed.
     pub(crate) fn open(&self, inode: &Arc<Inode>, flags: i32) -> Result<File> {
         match &inode.handle {
             Some(handle) if !inode.pinned.load(Ordering::Relaxed) => {
@@ -364,7 +365,7 @@ impl Table {
         }
     }
 
-    /// Whether names in a directory that differ in case are one.
+    /// Whether names in a directory that differ in case are the same.
     pub(crate) fn folds(&self, dir: &Arc<Inode>) -> bool {
         *dir.folds.get_or_init(|| {
             let flags = libc::O_RDONLY | libc::O_DIRECTORY;
@@ -373,7 +374,7 @@ impl Table {
         })
     }
 
-    /// Lets the least recent one rest.
+    /// Marks an inode as recently used, and closes the least recently used one.
     fn touch(&self, inode: &Arc<Inode>) {
         let mut recent = lock(&self.recent);
         recent.push_back(Arc::downgrade(inode));
@@ -387,7 +388,8 @@ impl Table {
         }
     }
 
-    /// The last name of a file is about to go: see the module's documentation.
+    /// Pins a file whose last name is about to be removed: see the module's
+    /// documentation.
     pub(crate) fn pin(&self, metadata: &Metadata) {
         if metadata.nlink() > 1 && !metadata.is_dir() {
             return;
@@ -416,8 +418,8 @@ impl KnownInodes {
         }
     }
 
-    /// The number of a file whose number is made from its name: the one it has, or
-    /// a new one.
+    /// The number of a file on a filesystem where numbers are made from names: its known
+    /// one, or a new one.
     fn number_by_name(&mut self, key: Key, dir: u64, name: &OsStr) -> u64 {
         if let Some(&number) = self.numbers.get(&key) {
             return number;
@@ -440,7 +442,8 @@ fn number_of_name(dir: u64, name: &OsStr) -> u64 {
     (hasher.finish() >> 1).max(ROOT + 1)
 }
 
-/// Locks `mutex`; a panic of another holder has not broken what it protects.
+/// Locks `mutex`, also after another holder has panicked: no holder leaves the data
+/// inconsistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

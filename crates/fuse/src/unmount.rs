@@ -1,4 +1,4 @@
-//! [`unmount`]: takes a mount away that a keeper keeps, and hears how it ended.
+//! [`unmount`]: unmounts a mount of a keeper, and waits for its result: `drupe umount`.
 
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -11,27 +11,31 @@ use rustix::mount::UnmountFlags;
 use crate::host_mount::FSTYPE;
 use crate::keeper::{self, Ended};
 
-/// Why something was not unmounted. But for [`NotUnmounted::Elsewhere`], it is as it was.
+/// Why a directory was not unmounted. Except with [`NotUnmounted::Elsewhere`], nothing
+/// was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotUnmounted {
-    /// What is mounted there, if anything, is none of ours.
-    #[error("nothing that drupe has mounted is mounted there")]
+    /// No mount of drupe is on the directory.
+    #[error("no mount of drupe is on it")]
     NotOurs,
-    /// The process that would tell how it ends cannot be reached: it has died, or is in
-    /// another network namespace.
-    #[error("its process drupe-keeper cannot be reached, which would tell how it ends")]
+    /// The mount's keeper, which knows the result, cannot be reached: it has died, or is
+    /// in another network namespace.
+    #[error(
+        "its process drupe-keeper cannot be reached: it has died, or runs in another network namespace"
+    )]
     NoKeeper,
     /// Another user has mounted it.
-    #[error("somebody else has mounted it: only that user or root can unmount it")]
+    #[error("another user has mounted it: only that user or root can unmount it")]
     Others,
-    /// It is unmounted there, but mounted in another place too, and lasts as long.
+    /// It was unmounted from the directory, but is mounted on another one too, and so
+    /// goes on.
     #[error("is still mounted on {}: the image is in use until that is unmounted", .0.display())]
     Elsewhere(PathBuf),
     /// Files in it are open.
     #[error("is in use: end the programs that have files in it open")]
     Busy,
-    /// What the host said.
+    /// An error of the host.
     #[error("{}", .0)]
     Host(io::Error),
 }
@@ -42,9 +46,9 @@ impl From<io::Error> for NotUnmounted {
     }
 }
 
-/// Unmounts what [`keep`](crate::keep) has mounted on `dir`, and returns when the image
-/// is clean, or is known not to be. `None`: the process that served it died before, and
-/// what was not synced is lost.
+/// Unmounts a mount of [`keep`](crate::keep) on `dir`, and returns when it has ended,
+/// with its result. `None`: the process that served it had died before, and unsynced data
+/// is lost.
 ///
 /// # Errors
 /// Any [`NotUnmounted`].
@@ -78,14 +82,14 @@ pub fn unmount(dir: &Path) -> Result<Option<Ended>, NotUnmounted> {
     }
 }
 
-/// FUSE's mounts, of a list.
+/// The FUSE mounts in the text of `/proc/self/mountinfo`.
 fn all(mounts: &[u8]) -> impl Iterator<Item = Mount> {
     let lines = mounts.split(|&byte| byte == b'\n');
     lines.filter_map(Mount::parse)
 }
 
-/// A path as the list of mounts has it. Who may not look at what is mounted there, or
-/// what nobody serves any more, can still be found.
+/// The absolute path of a mount point. Works also if this user may not access the mount,
+/// or it is not served any more.
 fn mount_point(dir: &Path) -> io::Result<PathBuf> {
     let dir = std::path::absolute(dir)?;
     match dir.canonicalize() {
@@ -98,7 +102,7 @@ fn mount_point(dir: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// A line of `/proc/self/mountinfo` (proc(5)), as far as it matters here.
+/// The used fields of a line of `/proc/self/mountinfo` (proc(5)).
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
     device: String,
@@ -130,7 +134,7 @@ impl Mount {
     }
 }
 
-/// `\040` for a space, and the like.
+/// Decodes `\040` (a space) and the like.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -161,7 +165,7 @@ fn take_away(dir: &Path) -> Result<(), NotUnmounted> {
     }
 }
 
-/// fusermount3(1) may do it for an ordinary user.
+/// Unmounts with fusermount3(1), for an ordinary user.
 fn by_fusermount(dir: &Path) -> Result<(), NotUnmounted> {
     let output = Command::new("fusermount3")
         .args(["-u", "--"])

@@ -1,11 +1,10 @@
 //! [`Workers`]: threads for requests that take long.
 //!
-//! One thread reads the requests and serves most of them itself: waking another
-//! one takes longer than a request that waits for nothing (on the machine that
-//! this was measured on, a random read took 2.5 times as long with four threads
-//! that read requests as with one). What waits for a disk must not hold up the
-//! others, however: syncing always goes to a worker; reading and writing do for a
-//! while after one of them took long ([`Workers::is_slow`]).
+//! The serving thread serves most requests itself: waking another thread takes longer
+//! than a request that does not wait (with four threads that read requests, a random read
+//! took 2.5 times as long as with one). Requests that wait for a disk must not hold up
+//! others, so syncing always goes to a worker, and reading and writing do for a while
+//! after one of them took long ([`Workers::is_slow`]).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,13 +15,13 @@ use drupe_host::threads;
 
 use crate::table::lock;
 
-/// What takes longer has waited for something.
+/// A request that takes longer has waited for the disk.
 const LONG: Duration = Duration::from_micros(200);
 
-/// Moving a KiB may take so much more, without waiting for anything.
+/// The additional time that each KiB of a request may take without waiting.
 const MOVING_A_KIB: Duration = Duration::from_nanos(500);
 
-/// So many reads and writes after a long one go to workers.
+/// How many reads and writes after a long one go to workers.
 const AFTER_A_LONG_ONE: u32 = 32;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -54,7 +53,7 @@ impl Workers {
         })
     }
 
-    /// Has a thread do it, soon.
+    /// Lets a worker do `job`.
     pub(crate) fn run(self: &Arc<Workers>, job: impl FnOnce() + Send + 'static) {
         let mut queue = lock(&self.queue);
         queue.jobs.push_back(Box::new(job));
@@ -78,13 +77,13 @@ impl Workers {
         self.wake.notify_one();
     }
 
-    /// Whether there is nothing to be done.
+    /// Whether no jobs wait or run.
     pub(crate) fn are_idle(&self) -> bool {
         let queue = lock(&self.queue);
         queue.jobs.is_empty() && queue.idle == queue.threads
     }
 
-    /// Does jobs, for ever: the process ends with its mount.
+    /// The main function of a worker. It never ends: the process ends with its mount.
     fn work(&self) {
         let mut queue = lock(&self.queue);
         loop {
@@ -103,7 +102,7 @@ impl Workers {
         }
     }
 
-    /// Whether reading and writing are to be left to workers just now.
+    /// Whether reads and writes are to go to workers at present.
     pub(crate) fn is_slow(&self) -> bool {
         // Lost updates among threads only make it a request more or less.
         let left = self.slow.load(Ordering::Relaxed);
@@ -113,7 +112,7 @@ impl Workers {
         left > 0
     }
 
-    /// Does it, and notes whether it took long for so many bytes.
+    /// Calls `work`, and notes whether it took long for `bytes` bytes.
     pub(crate) fn timed<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();

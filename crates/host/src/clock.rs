@@ -1,4 +1,4 @@
-//! The time, in nanoseconds.
+//! The host's clocks, in nanoseconds.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 

@@ -1,19 +1,18 @@
-//! [`inherited`]: descriptors that the program was started with, by their numbers.
+//! [`inherited`]: the descriptors that were open when the program was started, by number.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
-/// A copy of the descriptor `number` that whoever started the program has left to it:
-/// standard output, or what a shell's `3> file` opens. Copies share one position in the
-/// file.
+/// A duplicate of the descriptor `number` that was open when the program was started:
+/// standard output, or what a shell's `3> file` opens. Duplicates share one position in
+/// the file.
 ///
 /// # Errors
 ///
-/// `EBADF`: it is not open, or the program has opened it itself. (All that Rust opens is
-/// marked to be closed when another program is started, `FD_CLOEXEC`; what was left to
-/// this one cannot be.)
+/// `EBADF`: the descriptor is not open, or the program itself has opened it. (Rust sets
+/// `FD_CLOEXEC` on all that it opens; an inherited descriptor cannot have it.)
 pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_GETFD touches no memory, and a number that is not open is EBADF.
     let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
@@ -32,13 +31,14 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// What was left to the program besides its standard streams, for a program that goes on
-/// in the background: a lock that a shell holds by one of these would be held for as long.
+/// The inherited descriptors other than the standard streams. A program that goes on in
+/// the background closes them, since they keep open what a shell opened, such as a file
+/// that it has locked.
 #[derive(Debug)]
 pub struct Inherited(Vec<RawFd>);
 
 impl Inherited {
-    /// Those there are. Later ones are not seen.
+    /// Lists the descriptors that are open now. Call it before the program opens any.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Inherited {
         Ok(Inherited(numbers))
     }
 
-    /// Closes them. What has been copied with [`inherited`] stays open.
+    /// Closes the listed descriptors. Duplicates made with [`inherited`] stay open.
     pub fn close(self) {
         for number in self.0 {
             // SAFETY: it was left to the program, so nothing in it owns this number.

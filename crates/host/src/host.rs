@@ -1,4 +1,4 @@
-//! [`Host`]: what a kernel asks of the program it lives in, disks aside.
+//! [`Host`]: the clock, console and random source that a program gives to a kernel.
 
 use crate::clock;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -9,15 +9,14 @@ use std::time::Duration;
 
 /// The clock, console and random source of a kernel.
 ///
-/// A program implements what it wants to be different; the rest is as in
-/// [`SystemHost`].
+/// A program implements the methods that should differ from [`SystemHost`], which are the
+/// defaults.
 ///
-/// The methods are called by whatever thread runs the kernel, on that thread's
-/// own stack; [`timeout`](Host::timeout) also by a thread of the kernel's own
-/// that waits outside, at the same time. The kernel waits for them, so they must
-/// not block. A panic is contained: the result is as if the clock had not moved,
-/// the text had been taken, the random source had failed. A call into a kernel
-/// from here is refused.
+/// The thread that runs the kernel calls the methods, on its own stack; at the same time
+/// a thread of the library may call [`timeout`](Host::timeout). The kernel waits for
+/// them, so they must not block. A panic is contained: the clock then reads as before,
+/// the text counts as taken, the random source as failed. A call into a kernel from these
+/// methods is refused.
 pub trait Host: Send + Sync + 'static {
     /// Nanoseconds since some fixed point in the past; never goes back (if it
     /// does, the kernel sees it stand still). The kernel's own clock,
@@ -37,7 +36,7 @@ pub trait Host: Send + Sync + 'static {
 
     /// How long it takes, in time of the program's host, until
     /// [`monotonic`](Host::monotonic) reaches `deadline`; zero when it has.
-    /// `None`: nobody knows, and the kernel's timers wait for
+    /// `None`: unknown, and the kernel's timers wait for
     /// [`TimerWaker::wake`].
     ///
     /// To be overridden with `monotonic` unless that counts the host's
@@ -49,21 +48,22 @@ pub trait Host: Send + Sync + 'static {
         ))
     }
 
-    /// A kernel is being booted; `waker` is how to tell it that the clock has
-    /// jumped. To be kept by hosts whose clock can.
+    /// Called when a kernel is booted. A host whose clock can jump keeps `waker`, and
+    /// calls it after each jump.
     fn attach(&self, _waker: TimerWaker) {}
 
-    /// Gets every piece of the kernel log as it is printed: lines, mostly, not
-    /// always UTF-8. The newest part is kept elsewhere.
+    /// Called with every piece of the kernel log as it is printed: mostly whole lines,
+    /// not always UTF-8. The kernel's [`Log`](crate::log::Log) keeps the newest part
+    /// besides.
     fn console(&self, _text: &[u8]) {}
 
-    /// Fills `seed`, which the kernel's random numbers begin with. A kernel asks
-    /// once, when it is booted. The kernel adds other sources, such as the times
-    /// of interrupts: the same seed does not promise the same numbers.
+    /// Fills `seed`, from which the kernel seeds its random numbers. Called once, when it
+    /// is booted. The kernel adds other sources, such as the times of interrupts: the
+    /// same seed does not promise the same numbers.
     ///
     /// # Errors
     ///
-    /// Any; the kernel is not booted then.
+    /// After any error, the kernel is not booted.
     fn random(&self, seed: &mut [u8]) -> io::Result<()> {
         let mut filled = 0;
         while filled < seed.len() {
@@ -73,28 +73,30 @@ pub trait Host: Send + Sync + 'static {
     }
 }
 
-/// The host's clocks, `getrandom(2)`, and a console that nobody reads.
+/// The default [`Host`]: the system's clocks, `getrandom(2)`, and a console that prints
+/// nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemHost;
 
 impl Host for SystemHost {}
 
-/// Makes a kernel look at its clock. From [`Host::attach`].
+/// Makes a kernel read its clock again, after the clock has jumped. [`Host::attach`] gets
+/// one.
 #[derive(Clone)]
 pub struct TimerWaker(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl TimerWaker {
-    /// A waker that calls `wake`, which tells whether there is still a kernel.
+    /// A waker that calls `wake`, which returns whether the kernel still exists.
     pub fn new(wake: impl Fn() -> bool + Send + Sync + 'static) -> TimerWaker {
         TimerWaker(Arc::new(wake))
     }
 
-    /// The clock has jumped: what waits for a time that has come goes on. Calls
-    /// into the kernel that are made after this returns see the new time; the
-    /// times of files are those of the latest tick, two milliseconds old at
-    /// most. Any thread may call it, also inside a kernel.
+    /// Makes the kernel read its clock: timers that have expired fire. Calls into the
+    /// kernel that are made after this returns see the new time; the times of files are
+    /// those of the latest tick, two milliseconds old at most. Any thread may call it,
+    /// also inside a kernel.
     ///
-    /// Returns whether there is still a kernel to wake.
+    /// Returns whether the kernel still exists.
     pub fn wake(&self) -> bool {
         (self.0)()
     }

@@ -1,19 +1,20 @@
-//! Host operations: what a kernel needs from the program it lives in.
+//! What a program provides for a kernel: clock, console, randomness, disks, links,
+//! threads.
 //!
-//! - [`Host`]: clock, console and random source, as the program wants them;
-//!   [`SystemHost`] is what it gets, [`ManualClock`] a clock for tests.
-//! - [`disk`]: what a disk is; disks in files of the host and in memory, and
-//!   one that fails on demand.
-//! - [`link`]: what a network link is.
-//! - [`clock`]: the time.
-//! - [`inherited`]: descriptors that the program was started with.
-//! - [`log`]: the kernel log, kept and passed on.
-//! - [`names`]: addresses of hosts.
+//! - [`Host`]: clock, console and random source; [`SystemHost`] is the default,
+//!   [`ManualClock`] a clock for tests.
+//! - [`disk`]: the trait `Disk`; disks in files of the host and in memory, and for tests
+//!   one that fails and one that loses power.
+//! - [`link`]: the trait `Link`, a network link.
+//! - [`clock`]: the host's clocks.
+//! - [`inherited`]: descriptors that were open when the program was started.
+//! - [`log`]: the kernel log, kept and passed to a listener.
+//! - [`names`]: addresses of host names.
 //! - [`futex`]: sleeping and waking, for `drupe-cpu`.
-//! - [`threads`]: threads of the library's own.
+//! - [`threads`]: the library's own threads.
 //!
-//! `drupe-machine` turns these into the table of `asm/host.h`; nothing here
-//! knows a kernel.
+//! `drupe-machine` makes the table of host operations (`asm/host.h`) from these. Nothing
+//! in this crate depends on a kernel.
 
 pub mod clock;
 mod descriptor;

@@ -1,14 +1,14 @@
-//! What a network link is to a kernel.
+//! [`Link`]: the trait of a network link, its frames and offloads.
 //!
-//! A link carries Ethernet frames between a kernel and something else: a device
-//! of the host, another kernel, a file. Frames may be unfinished, as between a
-//! driver and its network card: [`FrameHeader`] says what is left to do.
+//! A link carries Ethernet frames between a kernel and something else: a device of the
+//! host, another kernel, a file. As between a driver and its network card, a checksum or
+//! the cutting into segments may be left to the receiver: [`FrameHeader`] says which.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::Arc;
 
-/// What is left to do to a frame: `struct virtio_net_hdr` without
-/// `num_buffers` (`include/uapi/linux/virtio_net.h`), in the machine's byte
+/// The checksum and segmentation that a frame still needs: `struct virtio_net_hdr`
+/// without `num_buffers` (`include/uapi/linux/virtio_net.h`), in the machine's byte
 /// order, as host taps and packet sockets have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C)]
@@ -21,10 +21,10 @@ pub struct FrameHeader {
     pub hdr_len: u16,
     /// Payload of one segment in bytes.
     pub gso_size: u16,
-    /// Where the checksum begins to count, in bytes from the frame's start.
+    /// Where the checksummed bytes begin, in bytes from the frame's start.
     pub csum_start: u16,
-    /// Where it goes, in bytes from `csum_start`; the sum of the pseudo header
-    /// is there already.
+    /// Where the checksum is stored, in bytes from `csum_start`. The sum of the pseudo
+    /// header is there already.
     pub csum_offset: u16,
 }
 
@@ -47,7 +47,7 @@ impl FrameHeader {
     pub const LEN: usize = 10;
 }
 
-/// What a link takes and brings unfinished.
+/// Work on frames that the kernel may leave to the link, and the link to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offloads {
     /// Frames with [`FrameHeader::NEEDS_CSUM`].
@@ -58,14 +58,14 @@ pub struct Offloads {
     pub uso: bool,
 }
 
-/// What a link is, asked once when it is added to a kernel.
+/// The properties of a link, read once when it is added to a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkInfo {
     /// The kernel's own hardware address on it; `None`: the kernel makes one up.
     pub mac: Option<[u8; 6]>,
     /// Largest payload of an Ethernet frame in bytes, 68 to 65,521.
     pub mtu: u32,
-    /// What [`Link::send`] takes and [`Link::receive`] brings.
+    /// What may be left to do in frames of [`Link::send`] and [`Link::receive`].
     pub offloads: Offloads,
 }
 
@@ -73,7 +73,7 @@ pub struct LinkInfo {
 /// frame check sequence.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
-    /// What is left to do to it.
+    /// The checksum and segmentation that it still needs.
     pub header: FrameHeader,
     /// Its bytes.
     pub pieces: &'a [IoSlice<'a>],
@@ -98,34 +98,36 @@ impl Frame<'_> {
 /// block, and a call into the same kernel from there fails. A panic loses what
 /// was being carried.
 pub trait Link: Send + Sync {
-    /// Address, size and abilities.
+    /// Hardware address, MTU and offloads.
     fn info(&self) -> LinkInfo;
 
-    /// Gives the link what tells the kernel of news. Called once, before any
-    /// `send` and `receive`; when the kernel has removed the link or has ended,
-    /// [`LinkWaker::wake`] returns `false` and the link may stop.
+    /// Gives the link the waker by which it tells the kernel of new frames or room.
+    /// Called once, before any `send` and `receive`; when the kernel has removed the link
+    /// or has ended, [`LinkWaker::wake`] returns `false` and the link may stop.
     fn attach(&self, waker: LinkWaker);
 
-    /// Sends frames, in order; returns how many it has taken. If not all, the
-    /// kernel keeps the rest, and asks again after a [`LinkWaker::wake`] that
-    /// comes once the link can take more. Frames that cannot be sent for good
-    /// (an error of the medium) count as taken, and are lost.
+    /// Sends frames in order; returns how many were taken. The kernel keeps the rest and
+    /// sends them again after [`LinkWaker::wake`], which the link must call once it can
+    /// take more. Frames that can never be sent (an error of the medium) count as taken,
+    /// and are lost.
     fn send(&self, frames: &[Frame<'_>]) -> usize;
 
-    /// Brings the next frame into `buffers`, which have room for 65,550 bytes or
-    /// more, and says its length and header. `None`: there is none now; the next
-    /// one must [`LinkWaker::wake`].
+    /// Copies the next frame into `buffers`, which have room for 65,550 bytes or more;
+    /// returns its length and header. `None`: no frame has come; the link must call
+    /// [`LinkWaker::wake`] when the next one does.
     ///
     /// # Errors
     ///
-    /// The link is broken; it is not asked again until it wakes the kernel.
+    /// Any: the link is broken. `receive` is not called again until the link wakes the
+    /// kernel.
     fn receive(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Option<(usize, FrameHeader)>>;
 
-    /// The kernel has let go of the link: threads that it had may end.
+    /// Called when the kernel does not use the link any more: the link may end its
+    /// threads.
     fn detach(&self) {}
 }
 
-/// A link that the program keeps a handle to.
+/// A link to which the program keeps a handle.
 impl<L: Link + ?Sized> Link for Arc<L> {
     fn info(&self) -> LinkInfo {
         (**self).info()
@@ -144,20 +146,21 @@ impl<L: Link + ?Sized> Link for Arc<L> {
     }
 }
 
-/// Tells a kernel that a link has something to receive, or can send again. Clones
-/// are the same waker. It may be used in any thread, and inside any kernel: then
-/// the news is delivered when that kernel is left.
+/// Tells a kernel that a link has something to receive, or can send again. Clones are the
+/// same waker. Any thread may use it. Inside of a kernel, the kernel is told when the
+/// thread has left that one.
 #[derive(Clone)]
 pub struct LinkWaker(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl LinkWaker {
-    /// `wake` returns whether somebody may still be there.
+    /// A waker that calls `wake`, which returns `false` once the kernel does not use the
+    /// link any more.
     pub fn new(wake: impl Fn() -> bool + Send + Sync + 'static) -> LinkWaker {
         LinkWaker(Arc::new(wake))
     }
 
-    /// Has the kernel look at the link; often runs it, in this thread, until it
-    /// has. `false`: nobody is there any more.
+    /// Makes the kernel look at the link, often by running it in the calling thread.
+    /// `false`: the kernel does not use the link any more.
     pub fn wake(&self) -> bool {
         (self.0)()
     }

@@ -1,19 +1,19 @@
-//! The kernel log: the newest text is kept, all of it can be listened to.
+//! [`Log`]: a kernel's log, its newest 256 KiB, and the listener that gets all of it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bytes that are kept.
+/// How many bytes are kept.
 const CAPACITY: usize = 256 << 10;
 
-/// Gets every piece of text as the kernel prints it.
+/// Called with every piece of text as the kernel prints it.
 ///
-/// It is called by the thread that runs the kernel, which waits for it; a call
-/// into the same kernel from here fails.
+/// The thread that runs the kernel calls it, and the kernel waits meanwhile. A call from
+/// it into the same kernel fails.
 pub type Listener = Box<dyn Fn(&[u8]) + Send + Sync>;
 
-/// The newest text, and how much there was.
+/// The newest text, and the number of bytes written in all.
 #[derive(Default)]
-struct Kept {
+struct KeptText {
     text: Vec<u8>,
     /// Bytes written so far.
     written: u64,
@@ -21,7 +21,7 @@ struct Kept {
 
 /// A kernel's log.
 pub struct Log {
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptText>,
     listener: Option<Listener>,
 }
 
@@ -52,7 +52,7 @@ impl Log {
         }
     }
 
-    /// What is kept. Bytes that are not UTF-8 are replaced.
+    /// The text that is kept. Bytes that are not UTF-8 are replaced.
     pub fn text(&self) -> String {
         self.text_since(0)
     }
@@ -62,7 +62,7 @@ impl Log {
         self.kept().written
     }
 
-    /// What is kept of the text behind the first `mark` bytes.
+    /// The kept text that was written after the first `mark` bytes.
     pub fn text_since(&self, mark: u64) -> String {
         let kept = self.kept();
         let new = kept.written.saturating_sub(mark);
@@ -70,7 +70,7 @@ impl Log {
         String::from_utf8_lossy(&kept.text[start as usize..]).into_owned()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, KeptText> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

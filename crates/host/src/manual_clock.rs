@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told to go on.
+//! [`ManualClock`]: a clock that moves only when the program advances it.
 
 use crate::host::{Host, TimerWaker};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -8,16 +8,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A clock that stands still until [`advance`](ManualClock::advance) or
 /// [`set`](ManualClock::set).
 ///
-/// Clones are handles to the same clock, and any number of kernels may have it.
-/// It is a [`Host`] that is the system's in all else; a program's own host
-/// passes `monotonic`, `wall_clock`, `timeout` and `attach` on to it.
+/// Clones are handles to the same clock, and any number of kernels may have it. It is a
+/// [`Host`] whose console and random source are the system's; a program's own host
+/// forwards `monotonic`, `wall_clock`, `timeout` and `attach` to it.
 ///
-/// While it stands still, what waits for a time in the kernel waits: sleeping
-/// calls, and what filesystems do in the background every few seconds. Where a
-/// call waits for that, another thread has to advance the clock.
+/// While it stands still, nothing in the kernel that waits for a time goes on: neither
+/// sleeping calls nor the periodic work of filesystems. If a call waits for that work,
+/// another thread has to advance the clock.
 ///
-/// A child of `fork(2)` makes a clock of its own: in the parent's, another thread of
-/// the parent may have been just then.
+/// A child of `fork(2)` must make its own clock: another thread of the parent may have
+/// held this one's lock at the fork.
 ///
 /// TCP takes the time 0 for none: a connection that is made before the clock was
 /// ever advanced leaves a warning in the kernel's log (`net/ipv4/tcp_input.c`).
@@ -51,16 +51,15 @@ impl ManualClock {
         }))
     }
 
-    /// How far it has gone.
+    /// The time since the clock was made, as far as it was advanced.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.0.now.load(SeqCst))
     }
 
-    /// Advances it by `step`, at once: nothing sees a time in between. What
-    /// waits in a kernel for a time that has come goes on; see
-    /// [`TimerWaker::wake`].
+    /// Advances the clock by `step` in one jump. Timers of the kernels that have expired
+    /// then fire; see [`TimerWaker::wake`].
     ///
-    /// A kernel counts each second of it (`timekeeping_advance()` of Linux): a year
+    /// A kernel counts each second of the jump (`timekeeping_advance()` of Linux): a year
     /// takes it some 0.2 s of processor time, a century 20 s and more.
     pub fn advance(&self, step: Duration) {
         let add = |now: u64| Some(now.saturating_add(nanoseconds(step)));
@@ -68,7 +67,7 @@ impl ManualClock {
         self.wake();
     }
 
-    /// Advances it to `time` after its beginning; no effect if that has passed.
+    /// Advances the clock to `time` since it was made; no effect if that has passed.
     pub fn set(&self, time: Duration) {
         self.0.now.fetch_max(nanoseconds(time), SeqCst);
         self.wake();

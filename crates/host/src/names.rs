@@ -1,17 +1,17 @@
-//! Names of hosts: [`lookup`], also in programs that are linked statically.
+//! [`lookup`]: the addresses of a host name, also in statically linked programs.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-/// The addresses of a host, as the C library finds them.
+/// The addresses of the host name `host`, each with `port`, as getaddrinfo(3) finds them.
 ///
-/// A program whose C library is linked statically must not load the modules that
-/// nsswitch.conf(5) of its host names: they need the C library that they were built
-/// with. It reads `/etc/hosts` and asks the servers of `/etc/resolv.conf`, no more.
+/// A program with a statically linked C library reads `/etc/hosts` and asks the servers
+/// of `/etc/resolv.conf`, no more: the modules that nsswitch.conf(5) names need the C
+/// library that they were built with.
 ///
 /// # Errors
 ///
-/// The host is not known, or nobody who knows can be asked.
+/// The name is not known, or no name server answers.
 pub fn lookup(host: &str, port: u16) -> io::Result<impl Iterator<Item = SocketAddr>> {
     #[cfg(all(target_feature = "crt-static", target_env = "gnu"))]
     own_services::select()?;
@@ -20,7 +20,7 @@ pub fn lookup(host: &str, port: u16) -> io::Result<impl Iterator<Item = SocketAd
 
 #[cfg(all(target_feature = "crt-static", target_env = "gnu"))]
 mod own_services {
-    //! Which services of glibc look names up: those that are a part of it.
+    //! The services of nsswitch.conf(5) that are part of glibc itself.
 
     use std::ffi::{CStr, c_char, c_int};
     use std::io;

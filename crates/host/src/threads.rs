@@ -1,14 +1,12 @@
-//! Threads that the library starts in a program: no signal handler of the
-//! program's runs on them.
+//! The library's own threads, on which no signal handler of the program runs.
 //!
-//! They have small tasks of their own, and some run a kernel on a kernel's stack.
-//! A handler there would interrupt what it knows nothing of, and might wait for
-//! what its thread was about to do.
+//! The program does not know these threads. A handler on one would interrupt the library,
+//! and might wait for what that very thread was about to do.
 //!
-//! They are made by the C library, not by `std::thread`: each thread of `std`'s takes a
-//! lock of `std`'s when it begins and when it ends (that of its handler for stack
-//! overflows), and a child of `fork(2)` may inherit it locked. Threads that the child
-//! starts would wait for it for ever. The C library releases its own locks in a child.
+//! They are made with `pthread_create(3)`, not `std::thread`: each thread of `std` takes
+//! a lock when it begins and ends (for its stack overflow handler). A child of `fork(2)`
+//! may inherit that lock locked, and its threads would wait for ever. The C library
+//! releases its own locks in a child.
 
 use std::any::Any;
 use std::ffi::{CString, c_void};
@@ -25,8 +23,8 @@ use std::thread::Result;
 /// Bytes of stack: as many as `std::thread` gives by default.
 const STACK: usize = 2 << 20;
 
-/// Bytes of stack for signal handlers, which a thread needs whose own stack, or the
-/// kernel stack that it is on, has overflowed.
+/// Bytes of stack for signal handlers, which run after a thread's own stack or a kernel
+/// stack has overflowed.
 const HANDLER_STACK: usize = 64 << 10;
 
 /// Inaccessible bytes below that.
@@ -35,8 +33,8 @@ const GUARD: usize = 4096;
 /// Bytes of a thread's name, its end included (`pthread_setname_np(3)`).
 const NAME: usize = 16;
 
-/// What an instruction of the thread's own causes: to block these would not hold
-/// them back.
+/// Signals that an instruction of the thread itself causes. Blocking these would end the
+/// process.
 const OWN: [i32; 6] = [
     libc::SIGSEGV,
     libc::SIGBUS,
@@ -46,8 +44,8 @@ const OWN: [i32; 6] = [
     libc::SIGSYS,
 ];
 
-/// The calling thread's signals are blocked while this lives, and those of the
-/// threads that it starts meanwhile for good.
+/// Blocks the calling thread's signals until dropped. Threads that it starts meanwhile
+/// have them blocked for good.
 #[derive(Debug)]
 #[must_use = "the signals are blocked until it is dropped"]
 pub struct SignalsBlocked {
@@ -91,7 +89,7 @@ impl Drop for SignalsBlocked {
     }
 }
 
-/// As `std::thread::JoinHandle`: a thread that [`spawn`] has started.
+/// A handle to a thread of [`spawn`], like `std::thread::JoinHandle`.
 pub struct JoinHandle<T> {
     /// `None` when it has been waited for.
     thread: Option<libc::pthread_t>,
@@ -111,8 +109,8 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// What it panicked with; or a message, if the thread is one of the process that
-    /// this one was forked from.
+    /// The thread's panic; or a message, if the thread belongs to the process that this
+    /// one was forked from.
     pub fn join(mut self) -> Result<T> {
         let Some(thread) = self.here() else {
             return Err(Box::new("a thread of the parent process") as Box<dyn Any + Send>);
@@ -131,14 +129,14 @@ impl<T> JoinHandle<T> {
         self.here() == Some(unsafe { libc::pthread_self() })
     }
 
-    /// The thread, unless it is one of another process.
+    /// The thread, unless it belongs to another process.
     fn here(&self) -> Option<libc::pthread_t> {
         self.thread.filter(|_| self.process == process::id())
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
-    /// The thread goes on, and nobody waits for it.
+    /// Detaches the thread.
     fn drop(&mut self) {
         if let Some(thread) = self.here() {
             // SAFETY: a thread of this process that is neither joined nor detached.
@@ -147,15 +145,15 @@ impl<T> Drop for JoinHandle<T> {
     }
 }
 
-/// What a thread that begins is handed.
+/// What a new thread is given: its closure, and where its result goes.
 struct Start {
     name: CString,
     main: Box<dyn FnOnce() + Send>,
 }
 
-/// As `std::thread::Builder::spawn`, for a thread on which no handler of the
-/// program's signals runs. The environment has no say in the size of its stack, and
-/// `std::thread::current` does not know its name; the system does.
+/// Like `std::thread::Builder::spawn`, with all signals blocked. `RUST_MIN_STACK` does
+/// not change its stack's size. The system knows the thread's name,
+/// `std::thread::current` does not.
 ///
 /// # Errors
 ///
@@ -203,7 +201,7 @@ pub fn spawn<T: Send + 'static>(
     })
 }
 
-/// Where a thread begins.
+/// The start routine of a thread.
 extern "C" fn begin(start: *mut c_void) -> *mut c_void {
     // SAFETY: what `spawn` has handed over.
     let Start { name, main } = *unsafe { Box::from_raw(start.cast::<Start>()) };
@@ -269,7 +267,7 @@ unsafe fn set_handler_stack(stack: *mut c_void, flags: i32) {
 mod tests {
     use super::*;
 
-    /// Whether `signal` is blocked here.
+    /// Whether `signal` is blocked in the calling thread.
     fn is_blocked(signal: i32) -> bool {
         let mut mask = MaybeUninit::zeroed();
         // SAFETY: the mask is filled in, and valid before that.

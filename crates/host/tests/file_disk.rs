@@ -1,4 +1,4 @@
-//! Disks in files of the host.
+//! Tests of `FileDisk`: disks in files of the host.
 
 use drupe_host::disk::{Disk, FileDisk};
 use std::fs::{self, File};

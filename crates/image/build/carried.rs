@@ -1,9 +1,9 @@
-//! The image that a published crate carries: compressed, so that it stays below what
-//! a registry takes, and decompressed in Rust, so that no C compiler is needed.
+//! The image inside of the published crate: compressed, to stay below a registry's size
+//! limit, and decompressed in Rust, to need no C compiler.
 //!
-//! `cargo xtask dist` makes the directory `carried`; nothing of it is in the source
-//! tree. Beside the image it has the digest of what comes out, the kernel's
-//! configuration, and `SOURCE.md`.
+//! `cargo xtask dist` makes the directory `carried`, which is not in the source tree. It
+//! holds the image, the digest of the decompressed image, the kernel's configuration, and
+//! `SOURCE.md`.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,10 +14,10 @@ use ruzstd::decoding::StreamingDecoder;
 
 use crate::Result;
 
-/// Where it is, in the package.
+/// The directory's path in the package.
 pub(crate) const DIRECTORY: &str = "carried";
 
-/// Writes the image that `directory` has to `image`.
+/// Decompresses the image of `directory` to the file `image`.
 pub(crate) fn unpack(directory: &Path, image: &Path) -> Result<()> {
     let packed = directory.join("image.elf.zst");
     let wrong = |reason: &dyn std::fmt::Display| {

@@ -1,11 +1,12 @@
-//! Puts the kernel image where `src/embed.rs` embeds it from, with what is told of it.
+//! Puts the kernel image and its version into `OUT_DIR`, from where `src/embed.rs` embeds
+//! them.
 //!
-//! The image is, in this order:
+//! The image comes from the first of these that applies:
 //! 1. the file that `DRUPE_IMAGE` names;
 //! 2. with `DRUPE_BUILD_KERNEL=1`, one that `drupe-kbuild` builds from a Linux source,
 //!    or has in its cache;
 //! 3. the one that a published crate carries, compressed ([`carried`]);
-//! 4. in a checkout, where nothing is carried, again one of `drupe-kbuild`.
+//! 4. in a checkout, which carries none, `drupe-kbuild` as in 2.
 
 mod carried;
 mod terminal;
@@ -73,7 +74,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// Whether the image is to be built although one is carried.
+/// Whether `DRUPE_BUILD_KERNEL` asks for a build although an image is carried.
 fn wants_build() -> Result<bool> {
     let value = env::var_os("DRUPE_BUILD_KERNEL").unwrap_or_default();
     match value.to_str() {
@@ -83,7 +84,8 @@ fn wants_build() -> Result<bool> {
     }
 }
 
-/// An error if `name` asks for something that the carried image is not.
+/// Fails if the environment variable `name` asks for something else than the carried
+/// image, which is `default`.
 fn refuse_ignored(name: &str, default: &str) -> Result<()> {
     match env::var_os(name) {
         Some(value) if !value.is_empty() && value != default => Err(format!(
@@ -104,7 +106,7 @@ fn overlay(own: &Path) -> Result<PathBuf> {
     Ok(own.join("../../kernel").canonicalize()?)
 }
 
-/// The version of a kernel, as its banner has it; empty if there is no banner.
+/// The version in a kernel's banner; empty if there is no banner.
 fn version(image: &[u8]) -> String {
     let mut banners = image
         .windows(BANNER.len())

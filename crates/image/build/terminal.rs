@@ -1,4 +1,4 @@
-//! [`Terminal`]: progress for whoever runs cargo, on the terminal itself.
+//! [`Terminal`]: prints the build's progress to the user's terminal, past cargo.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -6,14 +6,14 @@ use std::io::Write;
 
 use drupe_kbuild::Progress;
 
-/// Percents between two lines of progress.
+/// Per cent between two lines of progress.
 const STEP: usize = 5;
 
-/// The terminal of whoever runs cargo, if there is one. Cargo shows nothing of
-/// what a build script prints before it is over, and this one may take minutes.
+/// The terminal of the user who runs cargo, if there is one. Cargo shows nothing of what
+/// a build script prints until it ends, and this one may take minutes.
 pub(crate) struct Terminal {
     file: Option<File>,
-    /// The last line, so that none is said twice.
+    /// The last line, so that none is printed twice.
     last: String,
 }
 

@@ -1,9 +1,9 @@
-//! The image as an ELF file: a closed, position-independent executable with one
-//! text and one data segment and nothing but relative relocations
+//! Parses the image, an ELF file. It is a self-contained, position-independent executable
+//! with one text segment, one data segment and only relative relocations
 //! (`kernel/arch/drupe/kernel/vmlinux.lds.S`).
 //!
-//! Parsing is by the `object` crate; this module checks what the loader relies
-//! on, and refuses anything else by name.
+//! The `object` crate parses; this module checks what the loader relies on, and names
+//! what it refuses.
 
 use object::LittleEndian as LE;
 use object::elf;
@@ -13,7 +13,7 @@ use std::ops::Range;
 /// Page size that segments are aligned to.
 pub const PAGE_SIZE: u64 = 4096;
 
-/// Why a file is no kernel image.
+/// Why a file is not a kernel image.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not ELF, or damaged.
@@ -37,12 +37,13 @@ pub struct Segment {
     pub memory_size: u64,
 }
 
-/// A place that holds an address: add the base, and store.
+/// A word of the data segment that holds an address. The loader stores the kernel's base
+/// plus `addend` there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Relocation {
-    /// Where, from the base of the image; inside the data segment.
+    /// The word's offset from the base of the image.
     pub place: u64,
-    /// What to add to the base.
+    /// The address, from the base of the image.
     pub addend: u64,
 }
 
@@ -61,7 +62,7 @@ pub struct Elf {
     pub data: Segment,
     /// Entry point, from the base of the image.
     pub entry: u64,
-    /// Where the file has its relocations.
+    /// The range of the file that holds the relocations.
     relocations: Range<usize>,
 }
 
@@ -125,14 +126,14 @@ impl Elf {
         })
     }
 
-    /// All relocations, in file order, of `bytes`: the same that were parsed. A
-    /// kernel that starts from a snapshot needs none of them.
+    /// All relocations in file order. `bytes` must be those that were parsed. A kernel
+    /// that starts from a snapshot needs no relocations.
     ///
-    /// Each is for a word inside of the file part of `data`.
+    /// Each applies to a word of `data` that is in the file.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] when one of them is something else.
+    /// [`Error::Unsupported`] when one is of another kind or applies elsewhere.
     pub fn relocations(&self, bytes: &[u8]) -> Result<Vec<Relocation>, Error> {
         let table = bytes
             .get(self.relocations.clone())
@@ -167,7 +168,8 @@ impl Elf {
     }
 }
 
-/// Where the file has its relocations, and that it needs nothing else.
+/// Finds the relocations in the file; an error if it needs anything else of a dynamic
+/// linker.
 fn relocations<H: ProgramHeader<Endian = LE, Word = u64>>(
     bytes: &[u8],
     headers: &[H],

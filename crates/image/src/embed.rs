@@ -1,13 +1,11 @@
-//! The kernel image inside of the program, and the file that it can be mapped
+//! [`Embedded`] bytes of the program, such as the kernel image, and the file to map them
 //! from.
 //!
-//! [`Embedded`] holds any bytes that are to be mapped: the image, and snapshots of
-//! kernels. [`bytes`] is the image, as a page-aligned static. [`backing`] is the
-//! same bytes as a part of a file, so that a loader can map them: the kernels of a
-//! process then share the pages of the text with each other, and with every
-//! other process of the same program. That file is the program itself, or the
-//! shared library that this crate was linked into, and where neither can be
-//! opened, a copy in memory.
+//! [`bytes`] is the image, as a page-aligned static. [`backing`] returns a file that
+//! holds the same bytes, so that a loader can map them: the kernels of a process then
+//! share the pages of the text with each other, and with every other process of the same
+//! program. That file is the program itself, or the shared library that this crate was
+//! linked into. If neither can be opened, it is a copy in memory.
 //!
 //! Neighbours: `build/main.rs` provides the image; the loader maps it.
 
@@ -23,11 +21,10 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 /// Size of a page, in bytes.
 const PAGE: usize = 4096;
 
-/// The length is needed in a type, before there is a static.
+/// The image's bytes. A constant, because the static's type needs its length.
 const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/image.elf"));
 
-/// Bytes that are part of the program, and can be mapped from its file. To be a
-/// static.
+/// Bytes that are part of the program, and can be mapped from its file. Only for statics.
 ///
 /// # Invariants
 ///
@@ -54,50 +51,49 @@ pub fn bytes() -> &'static [u8] {
     &EMBEDDED.bytes
 }
 
-/// The SHA-256 of the image. Whatever depends on the image's layout, such as a
-/// snapshot, is told by it from that of another image.
+/// The SHA-256 of the image. Data that depends on the image's layout, such as a snapshot,
+/// carries it to name the image that it belongs to.
 pub fn id() -> &'static [u8; 32] {
     &EMBEDDED.id
 }
 
-/// The version of Linux that the image is, such as `6.12.38`. Empty if it does not say.
+/// The Linux version of the image, such as `6.12.38`. Empty if its banner has none.
 pub const LINUX_VERSION: &str = include_str!(concat!(env!("OUT_DIR"), "/image.version"));
 
-/// A file and where in it the bytes lie.
+/// A file and the place of the bytes in it.
 #[derive(Debug)]
 pub struct Backing {
     /// Open for reading; not to be written to.
     pub file: File,
-    /// Offset of the first byte, a multiple of the page size. Behind them the
-    /// file goes on with something else, or ends.
+    /// Offset of the first byte, a multiple of the page size. Other content may follow
+    /// them.
     pub offset: u64,
 }
 
-/// A file that [`bytes`] can be mapped from, privately.
+/// A file from which [`bytes`] can be mapped privately.
 ///
 /// # Errors
 ///
-/// Only if the program's own file cannot be used (it was stripped of the image,
-/// it is no file, `/proc` is not mounted) and memfd_create(2) fails as well.
+/// Those of memfd_create(2), if the program's own file cannot be used: it was stripped of
+/// the image, it is not a file, or `/proc` is not mounted.
 pub fn backing() -> io::Result<Backing> {
     static FOUND: Found = Found::new();
     EMBEDDED.backing(&FOUND)
 }
 
-/// Where the bytes of an [`Embedded`] were found, so that they are looked for once
-/// per process. No thread waits for another one here: a child of fork(2) would wait
-/// for ever.
+/// The file in which the bytes of an [`Embedded`] were found, so that a process looks for
+/// it once. There is no lock: a child of fork(2) could find it locked for ever.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The program's own file, and the offset in it; none that can be used.
+    /// The program's own file and the offset in it; `None` inside: it cannot be used.
     own: OnceBox<Option<(PathBuf, u64)>>,
-    /// A copy in memory, where there is no file. Its descriptor is the program's to
-    /// close, as all are: so it is never closed here, and never trusted.
+    /// A copy in memory, if there is no file. The program may close its descriptor, as
+    /// any other: so it is never closed here, and checked before each use.
     copy: OnceBox<ManuallyDrop<File>>,
 }
 
 impl Found {
-    /// Nowhere yet.
+    /// A value for bytes that were not looked for yet.
     pub const fn new() -> Found {
         Found {
             own: OnceBox::new(),
@@ -107,8 +103,8 @@ impl Found {
 }
 
 impl<const N: usize> Embedded<N> {
-    /// A file that the bytes can be mapped from, privately. `found` is a static of
-    /// theirs. The file has been seen to hold them.
+    /// A file from which the bytes can be mapped privately. `found` is a static that
+    /// belongs to these bytes. The file's content has been checked.
     ///
     /// # Errors
     ///
@@ -134,7 +130,7 @@ impl<const N: usize> Embedded<N> {
         Ok(Backing { file, offset: 0 })
     }
 
-    /// The file at `path`, if it has the bytes at `offset`.
+    /// Opens the file at `path`, if it has the bytes at `offset`.
     fn open(&'static self, path: &Path, offset: u64) -> Option<Backing> {
         let file = File::open(path).ok()?;
         holds(&file, offset, self)
@@ -143,7 +139,7 @@ impl<const N: usize> Embedded<N> {
     }
 }
 
-/// The file that the static itself is mapped from, and where in it the bytes are.
+/// The file from which the static itself is mapped, and the offset of the bytes in it.
 fn find_own_file<const N: usize>(embedded: &'static Embedded<N>) -> Option<(PathBuf, u64)> {
     let start = std::ptr::from_ref(embedded).addr();
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
@@ -159,8 +155,8 @@ fn find_own_file<const N: usize>(embedded: &'static Embedded<N>) -> Option<(Path
         .map(|path| (path, offset))
 }
 
-/// Whether `file` has the bytes at `offset`: it starts with the same page and
-/// ends with the same id.
+/// Whether `file` has the bytes at `offset`. Compares the first page and the id behind
+/// the bytes.
 fn holds<const N: usize>(file: &File, offset: u64, embedded: &Embedded<N>) -> io::Result<bool> {
     if !offset.is_multiple_of(PAGE as u64) {
         return Ok(false);
@@ -173,8 +169,8 @@ fn holds<const N: usize>(file: &File, offset: u64, embedded: &Embedded<N>) -> io
     Ok(found == first && id == embedded.id)
 }
 
-/// The file, and the offset in it, that the addresses from `start` to `end` are
-/// mapped from, according to proc_pid_maps(5).
+/// The file and the offset from which the addresses `start` to `end` are mapped,
+/// according to proc_pid_maps(5).
 fn find_mapping(maps: &str, start: usize, end: usize) -> Option<(PathBuf, u64)> {
     maps.lines().find_map(|line| {
         // address perms offset dev inode path; the path may contain spaces.
@@ -192,7 +188,7 @@ fn find_mapping(maps: &str, start: usize, end: usize) -> Option<(PathBuf, u64)> 
     })
 }
 
-/// A copy of the bytes in memory.
+/// Copies the bytes into a memory file.
 fn copied(bytes: &[u8]) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Its text is to be executed, which kernels from 6.3 on want to be told and

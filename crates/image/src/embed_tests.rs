@@ -59,7 +59,7 @@ fn a_removed_program_still_backs_its_image() {
     assert!(!copy.exists());
 }
 
-/// Where the program's own file is of no use.
+/// A [`Found`] that takes the program's own file for unusable.
 fn nowhere() -> &'static Found {
     let found = Box::leak(Box::new(Found::new()));
     found.own.set(Box::new(None)).expect("new");
@@ -73,7 +73,7 @@ fn a_copy_in_memory_is_the_same_and_cannot_be_changed() {
     assert!(copy.file.write_at(b"x", 0).is_err());
 }
 
-/// A program that closes all descriptors that it does not know.
+/// As in a program that closes all descriptors that it does not know.
 #[test]
 fn a_descriptor_that_was_closed_is_not_trusted() {
     let found = nowhere();

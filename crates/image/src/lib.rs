@@ -1,7 +1,7 @@
-//! The kernel image: embedded, and checked.
+//! The kernel image: embedded in the program, parsed and checked.
 //!
-//! [`embed`] holds the bytes and knows the file that they can be mapped from;
-//! [`elf`] parses and checks them. `drupe-machine` maps the result.
+//! [`embed`] has the bytes and finds the file to map them from; [`elf`] parses and checks
+//! them. `drupe-machine` maps the result.
 
 pub mod elf;
 pub mod embed;

@@ -1,4 +1,5 @@
-//! The order of things: source, overlay, cache, configuration, build.
+//! [`Kbuild`]: builds an image from source, overlay and configuration, or takes it from
+//! the cache.
 
 use std::fs::{self, File};
 use std::num::NonZero;
@@ -24,19 +25,19 @@ use crate::source::Source;
 use crate::toolchain;
 use crate::untouched;
 
-/// A kernel image and what belongs to it.
+/// The files of a built kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The image to load: a stripped ELF file.
     pub image: PathBuf,
-    /// The same with symbols, for debuggers. `None` for `DRUPE_IMAGE`.
+    /// The unstripped kernel, for debuggers. `None` for `DRUPE_IMAGE`.
     pub vmlinux: Option<PathBuf>,
-    /// Its configuration. `None` for `DRUPE_IMAGE`.
+    /// The kernel's configuration. `None` for `DRUPE_IMAGE`.
     pub config: Option<PathBuf>,
 }
 
 impl Image {
-    /// The image that `DRUPE_IMAGE` names, if it names one.
+    /// The image that `DRUPE_IMAGE` names; `None` if the variable is not set.
     pub fn from_env() -> Result<Option<Image>> {
         let Some(path) = std::env::var_os("DRUPE_IMAGE").filter(|path| !path.is_empty()) else {
             return Ok(None);
@@ -80,7 +81,7 @@ impl Image {
 pub struct Kbuild {
     cache: Cache,
     source: Source,
-    /// The overlay's directory; read again whenever it matters what is in it.
+    /// The overlay's directory. Read again for each build, not cached.
     overlay: PathBuf,
     flavour: Flavour,
     jobs: usize,
@@ -120,7 +121,7 @@ impl Kbuild {
         self.flavour
     }
 
-    /// The image: from the cache, else built.
+    /// Returns the image from the cache, or builds it.
     pub fn image(&self, report: Report<'_>) -> Result<Image> {
         requirements::check(&self.source)?;
         let identity = self.source.identity(&self.cache, report)?;
@@ -146,8 +147,8 @@ impl Kbuild {
         Ok(Image::in_directory(&directory))
     }
 
-    /// A configured tree to run other `make` targets in. Its objects are kept
-    /// apart from the image's under `name`, since other flags compile them.
+    /// A configured tree for other `make` targets. Its objects are kept under `name`,
+    /// apart from those of the image, since they are compiled with other flags.
     pub fn prepare(&self, name: &str, report: Report<'_>) -> Result<Prepared> {
         requirements::check(&self.source)?;
         let identity = self.source.identity(&self.cache, report)?;
@@ -157,9 +158,9 @@ impl Kbuild {
         self.prepare_as(&name, &identity, &overlay, lock, report)
     }
 
-    /// Proves that the source is as it was published and that the overlay only
-    /// adds to it: returns the number of files compared. Takes about as long as
-    /// unpacking the tarball does.
+    /// Proves that the source is as it was published and that the overlay only adds to
+    /// it: returns the number of files compared. Takes about as long as unpacking the
+    /// tarball.
     pub fn verify_untouched(&self, report: Report<'_>) -> Result<usize> {
         requirements::check(&self.source)?;
         let identity = self.source.identity(&self.cache, report)?;
@@ -199,7 +200,7 @@ impl Kbuild {
         Ok(prepared)
     }
 
-    /// The source as a tree.
+    /// The source as a directory tree, unpacked if it is a tarball.
     fn tree(&self, identity: &Digest, lock: &Lock, report: Report<'_>) -> Result<PathBuf> {
         match &self.source {
             Source::Tree(path) => Ok(path.clone()),
@@ -209,8 +210,8 @@ impl Kbuild {
         }
     }
 
-    /// Where the cache has the image, or will have it: a directory named by the
-    /// hash of everything that has a say in what the image is.
+    /// The image's directory in the cache, whether it exists or not. Its name is the hash
+    /// of everything that the image depends on.
     fn directory(&self, identity: &Digest, overlay: &Overlay) -> Result<PathBuf> {
         let mut hasher = Hasher::default();
         hasher.field(identity.bytes());

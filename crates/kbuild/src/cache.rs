@@ -1,14 +1,14 @@
-//! The cache directory: what is in it, and who may write to it.
+//! [`Cache`]: the cache directory, its layout and its lock.
 //!
 //! ```text
 //! cache/
-//!   lock             held by the one process that changes anything but images
+//!   lock             held by the process that changes anything but images
 //!   known/<hash>     hashes of sources, remembered by name, size and time
 //!   linux/<source>/  unpacked tarballs
 //!   shadow/<source>/ links to a source, plus the overlay
 //!   build/<source>-<flavour>/  objects
 //!   images/<key>/    results: image.elf, vmlinux, config
-//!   tmp/             whatever is not complete yet
+//!   tmp/             directories that are not complete yet
 //! ```
 //!
 //! Directories appear under their final name by rename(2), complete or not at
@@ -23,7 +23,7 @@ use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::progress::{Progress, Report};
 
-/// Finished images that are kept; the least recently used ones go first.
+/// How many finished images are kept; the least recently used ones are removed.
 const IMAGES_KEPT: usize = 24;
 
 /// A cache directory.
@@ -33,7 +33,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The directory that `DRUPE_CACHE`, `XDG_CACHE_HOME` or `HOME` leads to.
+    /// The cache that `DRUPE_CACHE`, else `XDG_CACHE_HOME`, else `HOME` names, else one
+    /// in `/var/tmp`.
     pub fn from_env() -> Result<Cache> {
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
         let root = if let Some(path) = variable("DRUPE_CACHE") {
@@ -81,8 +82,8 @@ impl Cache {
         self.root.join("images").join(key.to_string())
     }
 
-    /// Waits until no other process changes the cache, then keeps it so until
-    /// the result is dropped. The kernel releases it if the process dies.
+    /// Locks the cache until the result is dropped, waiting for other processes. The lock
+    /// ends with the process.
     pub(crate) fn lock(&self, report: Report<'_>) -> Result<Lock> {
         let path = self.root.join("lock");
         let file = File::options()
@@ -108,7 +109,8 @@ impl Cache {
         Ok(Lock { _file: file, tmp })
     }
 
-    /// The hash remembered for `fingerprint`, else what `compute` returns.
+    /// The hash remembered for `fingerprint`, or the result of `compute`, which is then
+    /// remembered.
     pub(crate) fn remember(
         &self,
         fingerprint: &Digest,
@@ -146,8 +148,7 @@ impl Cache {
     }
 }
 
-/// Why the kernel's makefiles cannot build at `path`; `None`: they can. The first
-/// of them stops with an error otherwise.
+/// Why the kernel's makefiles cannot build at `path`. `None`: they can.
 fn unusable(path: &Path) -> Option<&'static str> {
     match path.to_str() {
         None => Some("is not UTF-8"),

@@ -1,4 +1,4 @@
-//! From a prepared tree to an image in the cache.
+//! Compiles a prepared tree, and puts the image into the cache.
 
 use std::fs;
 use std::path::Path;

@@ -1,9 +1,8 @@
-//! The configuration: fragments merged, accepted by Kconfig, and checked.
+//! The kernel's configuration: merges its fragments, runs Kconfig, and checks the result.
 //!
-//! Everything is off that no fragment asks for (`make allnoconfig` with the
-//! fragments as its list of exceptions), so the fragments are the whole truth
-//! about what is in the kernel. Kconfig drops silently what it cannot do;
-//! [`configure`] compares and names what was lost.
+//! Options that no fragment sets are off (`make allnoconfig` with the fragments as its
+//! list of exceptions). Kconfig silently drops requests that it cannot honour;
+//! [`configure`] compares, and names them in an error.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +14,7 @@ use crate::overlay::{ARCH, Overlay};
 use crate::prepared::Prepared;
 use crate::progress::Report;
 
-/// What a fragment asks of one symbol.
+/// The value that a fragment sets for one symbol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Request {
     /// `y`, `n`, a number or a quoted string.
@@ -24,11 +23,10 @@ struct Request {
     file: PathBuf,
 }
 
-/// Symbols with their values, `CONFIG_` included.
+/// Requests by symbol, `CONFIG_` included.
 type Requests = BTreeMap<String, Request>;
 
-/// The fragments of `flavour` as one text, sorted and without comments: the
-/// part of the configuration that makes a difference.
+/// The fragments of `flavour` as one text, sorted and without comments.
 pub(crate) fn merged(overlay: &Overlay, flavour: &Flavour) -> Result<String> {
     let requests = requests(overlay, flavour)?;
     Ok(requests
@@ -65,10 +63,10 @@ pub(crate) fn configure(
     })
 }
 
-/// Has compiled again what was compiled with a symbol that is gone: Kconfig does
-/// so by touching `include/config/SYMBOL`, but not if the symbol is still
-/// mentioned somewhere and no longer defined, as with an older overlay
-/// (`conf_touch_deps()`, scripts/kconfig/confdata.c).
+/// Makes `make` compile the users of symbols that are not set any more, by touching
+/// `include/config/SYMBOL`. Kconfig does that itself, except for a symbol that is still
+/// mentioned but no longer defined, as with an older overlay (`conf_touch_deps()`,
+/// scripts/kconfig/confdata.c).
 fn forget_vanished(build: &Path, config: &str) -> Result<()> {
     let compiled_with = build.join("include/config/auto.conf");
     let Ok(old) = fs::read_to_string(&compiled_with) else {
@@ -136,7 +134,8 @@ fn parse(text: &str, file: &Path, all: &mut Requests) -> Result<()> {
     Ok(())
 }
 
-/// The two forms of a configuration: `CONFIG_X=value`, `# CONFIG_X is not set`.
+/// Parses the two forms of a configuration line: `CONFIG_X=value`, `# CONFIG_X is not
+/// set`.
 fn parse_line(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_end();
     if let Some(symbol) = line
@@ -153,14 +152,14 @@ fn parse_line(line: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// The symbol of Kconfig's `file:1:warning: unknown symbol: X`.
+/// The symbol X in Kconfig's warning `file:1:warning: unknown symbol: X`.
 fn unknown_symbol(line: &str) -> Option<String> {
     let (_, symbol) = line.split_once("warning: unknown symbol: ")?;
     Some(format!("CONFIG_{}", symbol.trim()))
 }
 
-/// The requests that `config` does not honour, and those for names that Kconfig
-/// does not know: to be off is easy for a symbol that does not exist.
+/// The requests that `config` does not honour. Those for names that Kconfig does not know
+/// count too, or a misspelt symbol that is to be off would pass.
 fn lost(requests: &Requests, config: &str, unknown: &[String]) -> Vec<String> {
     let actual: BTreeMap<&str, &str> = config.lines().filter_map(parse_line).collect();
     let honoured = |(symbol, request): &(&String, &Request)| {

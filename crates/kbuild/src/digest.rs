@@ -1,4 +1,4 @@
-//! SHA-256 over the things an image is made of.
+//! [`Digest`]: SHA-256 hashes of files and of sequences of fields.
 
 use std::fmt;
 use std::fs::File;
@@ -27,7 +27,7 @@ impl Digest {
         &self.0
     }
 
-    /// The first 16 digits: enough for the name of a directory.
+    /// The first 16 digits, used as the name of a directory.
     pub(crate) fn short(&self) -> String {
         self.to_string()[..16].to_owned()
     }

@@ -1,8 +1,7 @@
-//! A look at a finished image: is it the kind of ELF file that drupe loads?
+//! Checks that a finished image is an ELF file of the kind that drupe loads.
 //!
-//! `drupe-image` checks what it relies on when it loads the image. This check
-//! is for people: a wrong linker or a wrong `DRUPE_IMAGE` is named at build
-//! time, not when the program starts.
+//! `drupe-image` checks again when it loads the image. This check reports a wrong linker
+//! or a wrong `DRUPE_IMAGE` when the program is built, not when it starts.
 
 use std::fs;
 use std::path::Path;
@@ -91,7 +90,7 @@ fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64_of(bytes, offset, 8)
 }
 
-/// A little-endian number; the callers have checked that it is there.
+/// A little-endian number of `len` bytes. Panics if `bytes` ends before it.
 fn u64_of(bytes: &[u8], offset: usize, len: usize) -> u64 {
     bytes[offset..offset + len]
         .iter()

@@ -1,4 +1,4 @@
-//! What can go wrong, each with the input it went wrong with.
+//! [`Error`]: why an image could not be built, with the input that was wrong.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ pub enum Error {
         /// Its version.
         version: String,
     },
-    /// Somebody has built a kernel inside the source tree.
+    /// A kernel was built inside the source tree.
     #[error("{path} holds the result of a build in the tree; run `make -C {path} mrproper`")]
     DirtyTree {
         /// The source tree.
@@ -57,7 +57,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A line of a configuration fragment that says nothing.
+    /// A line of a configuration fragment is neither a setting nor a comment.
     #[error("{file}:{line}: not a configuration line: {text}")]
     FragmentSyntax {
         /// The fragment.
@@ -67,21 +67,21 @@ pub enum Error {
         /// The line's text.
         text: String,
     },
-    /// Two fragments want different things.
+    /// Two fragments set a symbol to different values.
     #[error("{symbol} is {first} in {first_file} and {second} in {second_file}; keep one")]
     FragmentConflict {
         /// The symbol, `CONFIG_` included.
         symbol: String,
         /// One value.
         first: String,
-        /// The fragment that asks for it.
+        /// The fragment that sets it.
         first_file: PathBuf,
         /// The other value.
         second: String,
-        /// The fragment that asks for that.
+        /// The fragment that sets the other value.
         second_file: PathBuf,
     },
-    /// Kconfig did not accept what the fragments ask for.
+    /// Kconfig did not honour all settings of the fragments.
     #[error(
         "the {flavour} configuration lost {lost} (a dependency is missing, or the name is wrong)"
     )]
@@ -110,7 +110,7 @@ pub enum Error {
     /// A program failed.
     #[error("{program} failed ({status}): {message}")]
     Program {
-        /// Program and what it was to do.
+        /// The program, and its task.
         program: String,
         /// How it ended.
         status: String,
@@ -133,19 +133,19 @@ pub enum Error {
         /// The first few differences.
         differences: String,
     },
-    /// A file could not be read, written, …
+    /// An operation on a file failed. …
     #[error("cannot {action} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation, such as `read`.
         action: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Says what an I/O error was about.
+/// Adds operation and path to an I/O error.
 pub(crate) trait IoContext<T> {
     /// Turns the error into [`Error::Io`].
     fn on(self, action: &'static str, path: &Path) -> Result<T>;

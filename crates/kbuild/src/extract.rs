@@ -1,4 +1,4 @@
-//! Unpacking a tarball of the source into the cache, once.
+//! Unpacks a tarball of the source into the cache.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,8 +15,8 @@ const RECORD: u64 = 20 * 512;
 /// Records between two progress reports: 20 MiB.
 const CHECKPOINT: u64 = 2048;
 
-/// Unpacks `archive` as `tree`, unless it has been. The tree is there complete
-/// and of the right version, or not at all.
+/// Unpacks `archive` as the directory `tree`, unless that exists. `tree` appears when it
+/// is complete and of the right version, or not at all.
 pub(crate) fn extract(
     archive: &Path,
     tree: &Path,
@@ -76,7 +76,7 @@ fn unpack(archive: &Path, directory: &Path, report: Report<'_>) -> Result<()> {
     })
 }
 
-/// The user named the archive, not the directory that it was unpacked to.
+/// Changes an error about the unpacked tree to name the archive, which the user knows.
 fn named(error: Error, archive: &Path) -> Error {
     let path = archive.to_owned();
     match error {

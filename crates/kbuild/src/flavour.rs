@@ -1,4 +1,4 @@
-//! Flavours: the kernels that one overlay can be built as.
+//! [`Flavour`]: the configurations in which the kernel can be built.
 
 use crate::error::{Error, Result};
 
@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 pub struct Flavour {
     name: &'static str,
     fragments: &'static [&'static str],
-    /// Files compiled from nothing, about; for the progress line only.
+    /// About how many files a build from nothing compiles, for the progress line.
     objects: usize,
 }
 
 impl Flavour {
-    /// The kernel everybody uses: page tables, every filesystem, networking.
+    /// The kernel that drupe uses: page tables, all filesystems, networking.
     pub const MMU: Flavour = Flavour {
         name: "mmu",
         fragments: &[
@@ -91,7 +91,7 @@ impl Flavour {
         self.name
     }
 
-    /// The fragments it is made of, in the order in which they are read.
+    /// The names of its fragments, in the order in which they are read.
     pub fn fragments(&self) -> &'static [&'static str] {
         self.fragments
     }

@@ -1,17 +1,17 @@
 //! Finds the Linux source, lays the drupe architecture over it, builds the
 //! kernel image and caches it.
 //!
-//! [`Kbuild`] is the way in: it names a source, an overlay and a [`Flavour`],
-//! and [`Kbuild::image`] returns the image, from the cache where it can. The
-//! crate is a build dependency of everything, so it prints nothing (progress
-//! goes to a callback as [`Progress`]) and depends on next to nothing.
+//! [`Kbuild`] is the entry point: it has a source, an overlay and a [`Flavour`], and
+//! [`Kbuild::image`] returns the image, from the cache if it is there. The crate is a
+//! build dependency of everything, so it prints nothing (progress goes to a callback as
+//! [`Progress`]) and has few dependencies.
 //!
-//! The source tree is only ever read. What is built is a *shadow*: a directory
-//! of links to the tree's own entries in which `arch/drupe` is the one real
-//! directory. [`Kbuild::verify_untouched`] proves it.
+//! The source tree is never written to. `make` builds a *shadow*: a directory of links to
+//! the tree's entries, in which only `arch/drupe` is a real directory.
+//! [`Kbuild::verify_untouched`] checks both.
 //!
-//! Neighbours: `drupe-image`'s build script embeds what this returns; `xtask`
-//! builds ahead of time, installs [`requirements`] and checks the port.
+//! Neighbours: `drupe-image`'s build script embeds the image; `xtask` builds it ahead of
+//! time, installs [`requirements`] and checks the port.
 //!
 //! # Environment
 //!

@@ -1,5 +1,4 @@
-//! Running the kernel's own `make`, with its output in a log and its progress
-//! counted.
+//! Runs the kernel's `make`, keeps its output in a log, and counts its progress.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -25,12 +24,12 @@ pub(crate) const VARIABLES: [&str; 6] = [
     "LOCALVERSION=",
 ];
 
-/// What one `make` printed.
+/// The output of one `make`.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// All lines, standard output and standard error in the order of their coming.
+    /// All lines of standard output and standard error, in the order in which they came.
     pub lines: Vec<String>,
-    /// The file that holds them too.
+    /// The log file, which has the same lines.
     pub log: PathBuf,
 }
 
@@ -39,12 +38,13 @@ pub(crate) struct Make<'a> {
     pub(crate) shadow: &'a Path,
     pub(crate) build: &'a Path,
     pub(crate) jobs: usize,
-    /// Files that will be compiled, about, if that is known.
+    /// About how many files will be compiled, if that is known.
     pub(crate) expected: Option<usize>,
 }
 
 impl Make<'_> {
-    /// Makes `arguments` (targets and variables); the log goes to `build/log`.
+    /// Runs `make` with `arguments` (targets and variables). The file `log` of the build
+    /// directory gets the output.
     pub(crate) fn run(&self, log: &str, arguments: &[&str], report: Report<'_>) -> Result<Output> {
         let log = self.build.join(log);
         let (reader, writer) = io::pipe().on("make a pipe for", &log)?;
@@ -97,7 +97,7 @@ impl Make<'_> {
     }
 }
 
-/// What a line of kbuild's short output says.
+/// A line of kbuild's short output.
 enum Step<'a> {
     Compiled(&'a str),
     Linked,

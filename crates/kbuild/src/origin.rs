@@ -1,4 +1,4 @@
-//! [`Origin`]: what an image is made of, beside the source itself.
+//! [`Origin`]: the overlay, toolchain and `make` variables that an image was built with.
 
 use crate::build::Kbuild;
 use crate::digest::Digest;
@@ -7,19 +7,19 @@ use crate::make::VARIABLES;
 use crate::overlay::Overlay;
 use crate::toolchain;
 
-/// What makes one image differ from another, beside the source.
+/// Everything besides the source that decides what an image is.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// The hash of the overlay's names and contents, configuration included.
     pub overlay: Digest,
-    /// What compiler and linker say of themselves, one line each.
+    /// The version lines of compiler and linker.
     pub toolchain: String,
-    /// The variables that every `make` is given.
+    /// The variables that are passed to every `make`.
     pub variables: &'static [&'static str],
 }
 
 impl Kbuild {
-    /// What the image is made of, beside the source.
+    /// The [`Origin`] of the image that [`Kbuild::image`] returns.
     pub fn origin(&self) -> Result<Origin> {
         Ok(Origin {
             overlay: Overlay::at(self.overlay())?.digest(),

@@ -1,4 +1,4 @@
-//! The overlay: the architecture port, as it lies in the checkout.
+//! [`Overlay`]: the files of the architecture port, which are added to the Linux source.
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +6,15 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::tree;
 
-/// The one directory that is added to the Linux tree.
+/// The directory that is added to the Linux tree.
 pub(crate) const ARCH: &str = "arch/drupe";
 
 /// The files of a checkout that are added to a Linux tree.
 ///
 /// # Invariants
 ///
-/// All files are in `arch/drupe`, the only directory that is looked at: an
-/// overlay can add to a Linux tree, but not replace anything in it.
+/// All files are in `arch/drupe`; nothing else is read. So an overlay can add to a Linux
+/// tree, but replace nothing in it.
 #[derive(Debug, Clone)]
 pub struct Overlay {
     root: PathBuf,
@@ -24,8 +24,8 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// Reads the overlay at `root` (the checkout's `kernel` directory). Hidden
-    /// files and editors' backups are no part of it.
+    /// Reads the overlay at `root` (the checkout's `kernel` directory). Hidden files and
+    /// editors' backups are left out.
     pub fn at(root: &Path) -> Result<Overlay> {
         let arch = root.join(ARCH);
         if !arch.is_dir() {

@@ -1,4 +1,4 @@
-//! [`Prepared`]: a tree in which images are built.
+//! [`Prepared`]: a configured tree in which `make` can run.
 
 use std::path::{Path, PathBuf};
 

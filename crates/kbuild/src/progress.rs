@@ -1,4 +1,4 @@
-//! What a long build tells its caller as it goes.
+//! [`Progress`]: the steps of a build, as reported to its caller.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub enum Progress<'a> {
     Compiling {
         /// Files compiled so far.
         done: usize,
-        /// How many there will be, about; known for builds from nothing only.
+        /// About how many will be compiled; known only for builds from nothing.
         expected: Option<usize>,
         /// The object, relative to the build directory.
         object: &'a str,
@@ -34,5 +34,5 @@ pub enum Progress<'a> {
     Comparing(&'a Path),
 }
 
-/// Where progress goes.
+/// The callback that receives progress.
 pub(crate) type Report<'a> = &'a mut dyn FnMut(Progress<'_>);

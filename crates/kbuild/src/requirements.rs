@@ -1,4 +1,5 @@
-//! What a machine needs to build the kernel, and the packages that bring it.
+//! Programs and headers that a kernel build needs, and the Debian packages that have
+//! them.
 
 use std::env;
 use std::path::Path;
@@ -6,19 +7,19 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::source::{DEBIAN_TARBALL, Source};
 
-/// How the presence of a requirement is told.
+/// How to find out whether a requirement is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probe {
-    /// A program of this name is in `PATH` or among the administrators'.
+    /// A program of this name is in `PATH`, `/usr/sbin` or the like.
     Program(&'static str),
     /// This file exists.
     File(&'static str),
 }
 
-/// Something that the machine must have.
+/// A program or file that the machine must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Requirement {
-    /// What it is called: a program, or a set of headers.
+    /// The name of the program or set of headers.
     pub name: &'static str,
     /// The Debian package that has it.
     pub package: &'static str,
@@ -48,7 +49,7 @@ impl Requirement {
         }
     }
 
-    /// Whether the machine has it.
+    /// Whether it is installed.
     pub fn present(&self) -> bool {
         match self.probe {
             Probe::Program(name) => {
@@ -64,9 +65,9 @@ impl Requirement {
     }
 }
 
-/// What every build needs. perl, sed, grep and the like are in every Debian;
-/// the headers of libelf and OpenSSL, which most kernels need, are for objtool
-/// and signed modules, and this architecture has neither.
+/// Requirements of every build. perl, sed, grep and the like are left out: every Debian
+/// has them. So are the headers of libelf and OpenSSL: most kernels need them for objtool
+/// and signed modules, which this architecture does not have.
 const TOOLS: [Requirement; 8] = [
     Requirement::program("make", "make"),
     Requirement::program("gcc", "gcc"),
@@ -78,7 +79,7 @@ const TOOLS: [Requirement; 8] = [
     Requirement::file("C headers", "libc6-dev", "/usr/include/elf.h"),
 ];
 
-/// What a build from `source` needs, present or not.
+/// All requirements of a build from `source`, installed or not.
 pub fn all(source: &Source) -> Vec<Requirement> {
     let mut all = TOOLS.to_vec();
     if let Source::Tarball(path) = source {
@@ -97,7 +98,7 @@ pub fn all(source: &Source) -> Vec<Requirement> {
     all
 }
 
-/// What of `requirements` the machine lacks.
+/// Those of `requirements` that are not installed.
 pub fn missing(requirements: &[Requirement]) -> Vec<Requirement> {
     requirements
         .iter()
@@ -121,7 +122,7 @@ pub fn apt_get_arguments(requirements: &[Requirement]) -> Vec<&'static str> {
         .collect()
 }
 
-/// One error for everything that is missing.
+/// Fails with one error that names everything that is missing.
 pub(crate) fn check(source: &Source) -> Result<()> {
     complain(&missing(&all(source)))
 }

@@ -1,5 +1,5 @@
-//! The shadow: a directory that looks like the Linux tree with the overlay in
-//! it, made of links, so that the tree itself is never written to.
+//! The shadow: the tree that `make` builds, made of links to the Linux tree and of the
+//! overlay. So the Linux tree itself is never written to.
 //!
 //! ```text
 //! shadow/fs        -> /…/linux/fs         and so on for each top-level entry
@@ -7,9 +7,9 @@
 //! shadow/arch/drupe/…                     copies of the overlay's files
 //! ```
 //!
-//! The copies are real files at a path that does not depend on the checkout,
-//! which is how two checkouts share one set of objects; and only those that
-//! differ are written, which is how `make` knows what to compile again.
+//! The copies are at a path that does not depend on the checkout, so that two checkouts
+//! share one set of objects. Only files that differ are written, so that `make` compiles
+//! only those again.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::overlay::{ARCH, Overlay};
 use crate::tree;
 
-/// The entry of `arch` that is the overlay's.
+/// The overlay's entry in `arch`.
 const ARCH_NAME: &str = "drupe";
 
 /// Makes `shadow` a shadow of `linux` with `overlay` in it.
@@ -71,7 +71,7 @@ fn names(directory: &Path) -> Result<BTreeSet<OsString>> {
         .collect()
 }
 
-/// Copies the overlay's files that differ, and removes those it has no more.
+/// Copies the overlay's files that differ, and removes files that it no longer has.
 fn copy_changed(overlay: &Overlay, shadow: &Path) -> Result<()> {
     for file in overlay.files() {
         let (from, to) = (overlay.root().join(file), shadow.join(file));
@@ -105,7 +105,7 @@ fn copy_changed(overlay: &Overlay, shadow: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Files of the shadow's `arch/drupe` that the overlay does not have.
+/// The files of the shadow's `arch/drupe` that the overlay does not have.
 fn strangers(overlay: &Overlay, shadow: &Path) -> Result<Vec<PathBuf>> {
     if !shadow.join(ARCH).exists() {
         return Ok(Vec::new());
@@ -118,7 +118,7 @@ fn strangers(overlay: &Overlay, shadow: &Path) -> Result<Vec<PathBuf>> {
     Ok(present.filter(|file| !known.contains(file)).collect())
 }
 
-/// What is in `shadow` besides links into `linux` and the overlay's files.
+/// The entries of `shadow` other than links into `linux` and the overlay's files.
 pub(crate) fn differences(shadow: &Path, linux: &Path, overlay: &Overlay) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for (directory, own) in [("", "arch"), ("arch", ARCH_NAME)] {

@@ -1,4 +1,4 @@
-//! The Linux source: where it is, which version it is, what identifies it.
+//! [`Source`]: the Linux source tree or tarball, its version and its hash.
 
 use std::env;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::tree;
 /// Where Debian's package `linux-source-6.12` puts the source.
 pub(crate) const DEBIAN_TARBALL: &str = "/usr/src/linux-source-6.12.tar.xz";
 
-/// A Linux source, as it was found. It is only ever read.
+/// A Linux source. It is never written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
@@ -27,8 +27,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// What `DRUPE_LINUX_SOURCE` names, else the tarball of Debian's package.
-    /// Whether that is installed is a matter of [`crate::requirements`].
+    /// The source that `DRUPE_LINUX_SOURCE` names, else the tarball of Debian's package.
+    /// [`crate::requirements`] checks whether that is installed.
     pub fn from_env() -> Result<Source> {
         match env::var_os("DRUPE_LINUX_SOURCE") {
             Some(path) if !path.is_empty() => Source::at(Path::new(&path)),
@@ -62,9 +62,9 @@ impl Source {
         }
     }
 
-    /// The hash of the content, wherever it lies: of each file for a tree, of
-    /// the tarball's bytes for a tarball. Computed once and remembered for as
-    /// long as names, sizes and times stay the same.
+    /// The hash of the content, which does not depend on the path: of all files of a
+    /// tree, or of a tarball's bytes. It is remembered until a name, size or time
+    /// changes.
     pub(crate) fn identity(&self, cache: &Cache, report: Report<'_>) -> Result<Digest> {
         match self {
             Source::Tree(path) => {

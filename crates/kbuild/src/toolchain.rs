@@ -1,4 +1,4 @@
-//! The programs of the C toolchain: how they are called, and which they are.
+//! Runs the programs of the C toolchain, and asks their versions.
 
 use std::env;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::error::{Error, IoContext, Result};
 
-/// Leaves `command` only what a compiler needs of the environment: `make` takes
-/// every variable for one of its own, and cargo sets HOST, TARGET, DEBUG, …
+/// Removes all environment variables of `command` that a compiler does not need: `make`
+/// would take them for its own, and cargo sets HOST, TARGET, DEBUG and others. …
 pub(crate) fn clean_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C");
     for name in ["PATH", "HOME", "TMPDIR"] {
@@ -17,8 +17,8 @@ pub(crate) fn clean_environment(command: &mut Command) {
     }
 }
 
-/// The first lines of what compiler and linker say about themselves. Another
-/// compiler makes another image, so this is a part of an image's key.
+/// The version lines of compiler and linker. They are part of an image's key, since
+/// another compiler makes another image.
 pub(crate) fn version() -> Result<String> {
     let mut versions = String::new();
     for program in ["gcc", "ld"] {

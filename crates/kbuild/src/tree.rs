@@ -1,4 +1,4 @@
-//! Walking a directory tree in a fixed order.
+//! Walks a directory tree in a fixed order, and hashes it.
 
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -16,8 +16,7 @@ pub(crate) struct Entry {
     pub(crate) metadata: Metadata,
 }
 
-/// All files and links below `root`, sorted by path. The tree's own `.git` is
-/// left out: it is no part of the source.
+/// All files and links below `root`, sorted by path, without the top directory's `.git`.
 pub(crate) fn walk(root: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut directories = vec![PathBuf::new()];
@@ -61,7 +60,7 @@ pub(crate) fn content(root: &Path, entries: &[Entry]) -> Result<Digest> {
     Ok(hasher.finish())
 }
 
-/// The hash of everything that would change with the content, without reading it.
+/// The hash of names, sizes and times, which stands for the content without reading it.
 pub(crate) fn fingerprint(root: &Path, entries: &[Entry]) -> Digest {
     let mut hasher = Hasher::default();
     hasher.field(root.as_os_str().as_bytes());

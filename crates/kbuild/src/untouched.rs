@@ -1,5 +1,5 @@
-//! The proof that drupe is the unmodified kernel: the tree that is built is the
-//! tree that was published, and the overlay only adds to it.
+//! Verifies that the kernel's source is unmodified: the tree that is built is the
+//! published one, and the overlay only adds to it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::shadow;
 use crate::source::Source;
 use crate::tree;
 
-/// Differences that an error shows.
+/// How many differences an error shows.
 const SHOWN: usize = 5;
 
 /// Compares `linux` with `source`, and `shadow` with both; returns how many
@@ -44,8 +44,8 @@ pub(crate) fn verify(
     })
 }
 
-/// A tree of the user's has nothing to be compared with but itself, as it was
-/// when its hash was remembered.
+/// Compares a user's tree with its own remembered hash, since there is no published
+/// original.
 fn compare_with_identity(path: &Path, identity: &Digest) -> Result<(usize, Vec<String>)> {
     let entries = tree::walk(path)?;
     let same = tree::content(path, &entries)? == *identity;
@@ -57,8 +57,8 @@ fn compare_with_identity(path: &Path, identity: &Digest) -> Result<(usize, Vec<S
     Ok((entries.len(), differences.into_iter().collect()))
 }
 
-/// Has tar(1) compare names, types, modes, times and contents, and looks itself
-/// for files that the tarball does not have.
+/// Compares names, types, modes, times and contents with tar(1), then looks for files
+/// that the tarball does not have.
 fn compare_with_tarball(archive: &Path, tree: &Path) -> Result<(usize, Vec<String>)> {
     let output = Command::new("tar")
         .args(["--diff", "--verbose", "--quoting-style=literal"])

@@ -1,4 +1,4 @@
-//! Tests of the proof: it must see every kind of change.
+//! Tests of `untouched.rs`: it must notice every kind of change.
 
 use super::*;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The Internet checksum (RFC 1071), for links that carry finished frames only.
+//! Completes Internet checksums (RFC 1071) that a kernel has left to its link.
 //!
 //! A kernel that leaves a checksum to its link has put the sum of the pseudo
 //! header where the checksum goes; what is left is to add up all from
@@ -8,11 +8,11 @@ use std::io::IoSlice;
 
 use drupe_host::link::{Frame, FrameHeader};
 
-/// Completes the checksum of a frame, if its header says that this is to be
-/// done, and takes the mark away. A frame that is to be cut
-/// ([`FrameHeader::gso_type`]) gets the checksum of the whole.
+/// Completes the checksum of a frame with [`FrameHeader::NEEDS_CSUM`], and clears that
+/// flag. A frame that is to be cut ([`FrameHeader::gso_type`]) gets the checksum of the
+/// whole frame.
 ///
-/// `false`: the checksum is not within the frame; nothing is changed.
+/// `false`: the header's offsets are outside of the frame; nothing is changed.
 pub fn complete_checksum(header: &mut FrameHeader, frame: &mut [u8]) -> bool {
     let pieces = &[IoSlice::new(frame)];
     let Ok(checksum) = checksum(&Frame {
@@ -28,19 +28,19 @@ pub fn complete_checksum(header: &mut FrameHeader, frame: &mut [u8]) -> bool {
     true
 }
 
-/// A checksum that a frame lacks.
+/// The checksum to put into a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Checksum {
-    /// Where it goes, in bytes from the frame's start; there are two.
+    /// The offset of its two bytes from the frame's start.
     pub(crate) at: usize,
     pub(crate) value: [u8; 2],
 }
 
-/// It is not within the frame.
+/// Error: the checksum is not within the frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outside;
 
-/// The checksum that a frame lacks, if it does.
+/// The checksum of a frame that needs one; `None` if it does not.
 pub(crate) fn checksum(frame: &Frame<'_>) -> Result<Option<Checksum>, Outside> {
     let header = &frame.header;
     if header.flags & FrameHeader::NEEDS_CSUM == 0 {
@@ -61,8 +61,8 @@ pub(crate) fn checksum(frame: &Frame<'_>) -> Result<Option<Checksum>, Outside> {
     Ok(Some(Checksum { at, value }))
 }
 
-/// The sum in ones' complement of the 16-bit words from byte `start` on, in the
-/// machine's byte order, which the sum does not care for.
+/// The ones' complement sum of the 16-bit words from byte `start` on, in the machine's
+/// byte order, on which the sum does not depend.
 fn sum(pieces: &[IoSlice<'_>], mut start: usize) -> u16 {
     let mut total = 0;
     // The bytes so far are odd: those of the next piece are in the other halves

@@ -1,8 +1,8 @@
-//! [`Datagrams`]: a descriptor that takes and gives one frame at a time, with
-//! a [`FrameHeader`] before it or without: taps and packet sockets.
+//! [`Datagrams`]: frames on a descriptor that carries one frame with each call: taps and
+//! packet sockets.
 //!
-//! Frames are written from the kernel's memory and read into it, with one system
-//! call each.
+//! Frames may have a [`FrameHeader`] before them. They are written from the kernel's
+//! memory and read into it, with one system call each.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::OwnedFd;
@@ -18,19 +18,19 @@ use crate::poller::{IN, OUT, Poller};
 /// (`MAX_SKB_FRAGS` and the head).
 const PIECES: usize = 32;
 
-/// Frames in a row that the host could not hand over, before we let it rest.
+/// How many frames in a row may fail on the host before receiving pauses.
 const MAX_BAD: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Datagrams {
     fd: Arc<OwnedFd>,
     poller: Poller,
-    /// Frames have a header.
+    /// Whether frames have a [`FrameHeader`].
     header: bool,
 }
 
 impl Datagrams {
-    /// `fd`: must not block.
+    /// `fd` must be non-blocking.
     pub(crate) fn new(fd: OwnedFd, header: bool) -> io::Result<Datagrams> {
         let fd = Arc::new(fd);
         Ok(Datagrams {

@@ -1,30 +1,30 @@
-//! [`Error`]: why there is no link, on one line.
+//! [`Error`]: why a link could not be opened.
 
 use std::io;
 
 /// The result of opening a link.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why there is no link.
+/// Why a link could not be opened. Messages have one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A step of opening a device or a program of the host has failed.
     #[error("{what}: {error}{}", advice(.error, .hint))]
     Host {
-        /// What was to be done, to what.
+        /// The step, and the device or program.
         what: String,
-        /// The host's answer.
+        /// The host's error.
         error: io::Error,
-        /// What to do if it was one of permission.
+        /// What to do if a permission is missing.
         hint: &'static str,
     },
-    /// A descriptor that was given is not one of a link.
+    /// The given descriptor cannot be a link.
     #[error("descriptor {fd}: {why}")]
     Descriptor {
         /// Its number.
         fd: i32,
-        /// What is wrong with it, and what is wanted.
+        /// What is wrong with it, and what is needed.
         why: String,
     },
     /// A recording cannot be replayed.
@@ -33,12 +33,12 @@ pub enum Error {
         /// What is wrong with it, and where.
         what: String,
     },
-    /// The name of a link makes no sense.
+    /// The name of a link is malformed.
     #[error("link {text:?}: {why}")]
     Spec {
-        /// As it was given.
+        /// The name as it was given.
         text: String,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what would be correct.
         why: String,
     },
 }
@@ -59,7 +59,7 @@ impl Error {
         }
     }
 
-    /// The same with something to say if a permission is lacking.
+    /// Adds a hint, which is shown if a permission is missing.
     #[must_use]
     pub(crate) fn or_hint(self, hint: &'static str) -> Error {
         match self {

@@ -1,4 +1,4 @@
-//! Ways in for the fuzz targets (`fuzz/`). Not for anything else.
+//! Entry points for the fuzz targets (`fuzz/`) only.
 
 use crate::pcap;
 

@@ -1,4 +1,4 @@
-//! [`FrameHeader`] as bytes, in the machine's order.
+//! Converts [`FrameHeader`]s to and from bytes, in the machine's byte order.
 
 use drupe_host::link::FrameHeader;
 

@@ -1,9 +1,8 @@
-//! [`Inbox`]: the frames that wait for one receiver, a kernel mostly.
+//! [`Inbox`]: the queue of frames for one receiver, usually a kernel.
 //!
-//! Any number of threads bring frames; one at a time receives. Two things are
-//! remembered beside the frames: whether the receiver has found nothing (`idle`:
-//! who brings the next frame wakes it), and which senders have found no room
-//! (`refused`: the receiver wakes them once there is some).
+//! Any number of threads push frames; one at a time receives. The inbox also notes
+//! whether the receiver has found it empty (`idle`: the next push wakes it), and which
+//! senders have found it full (`refused`: the receiver wakes them once there is room).
 //!
 //! ```text
 //!              found nothing                      found no room
@@ -20,12 +19,12 @@
 //!   full, hence not empty, so the next `receive` that takes what is there sees
 //!   the mark.
 //!
-//! So no flag needs a memory order of its own: the lock is the partner. Nobody is
-//! woken with the lock held, because that may run a whole kernel: whoever takes a
-//! mark away gets wakers, to use when it holds nothing ([`Wakes`]).
+//! So no flag needs a memory order of its own: the lock orders them. No thread is woken
+//! while the lock is held, because waking may run a whole kernel: the thread that removes
+//! a mark gets [`Wakes`], to use when it holds no lock.
 //!
-//! The receiver takes all frames at once, and copies them out without the lock.
-//! They no longer count then; so twice the limit may be there.
+//! The receiver takes all frames at once, and copies them out without the lock. These no
+//! longer count against the limit, so up to twice the limit may be stored.
 
 use std::collections::VecDeque;
 use std::io::IoSliceMut;
@@ -35,11 +34,10 @@ use drupe_host::link::{FrameHeader, LinkWaker};
 use crate::packet::{Cache, Packet, Pool};
 use crate::sync::{Mutex, lock};
 
-/// Bytes that wait for a receiver before senders find no room, if nothing else
-/// is said.
+/// The default limit: bytes that may wait before senders are refused.
 pub(crate) const LIMIT: usize = 1 << 20;
 
-/// Who is to be woken. To be used without holding any lock.
+/// The receivers and senders to wake. Use it without holding any lock.
 #[derive(Debug, Default)]
 #[must_use = "somebody would sleep for ever"]
 pub(crate) struct Wakes {
@@ -70,30 +68,30 @@ impl Wakes {
     }
 }
 
-/// What has become of the frames.
+/// The result of a push.
 #[derive(Debug)]
 pub(crate) struct Pushed {
     pub(crate) wakes: Wakes,
-    /// The sender was marked, because there was no room left.
+    /// Whether the sender was marked because there was no room.
     pub(crate) refused: bool,
 }
 
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Packet>,
-    /// What `frames` cost.
+    /// The cost of `frames` in bytes.
     bytes: usize,
-    /// The receiver, once there is one.
+    /// The receiver's waker, once there is one.
     waker: Option<LinkWaker>,
-    /// It has found nothing, and was not woken since.
+    /// The receiver has found the inbox empty, and was not woken since.
     idle: bool,
-    /// There will be none any more.
+    /// There is no receiver any more.
     closed: bool,
     /// Senders by their numbers that wait for room.
     refused: Vec<(usize, LinkWaker)>,
-    /// Times that the receiver has taken frames.
+    /// How often the receiver has taken frames.
     drains: u64,
-    /// The receiver takes nothing though it was woken: what has no room is lost
+    /// The receiver takes nothing although it was woken: frames without room are lost
     /// until it does.
     stuck: bool,
 }
@@ -112,12 +110,12 @@ struct Received {
     cache: Cache,
 }
 
-/// The frames that wait for one receiver.
+/// The queue of frames for one receiver.
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
-    /// What the receiver has taken. Nobody else locks it.
+    /// The frames that the receiver has taken. Only the receiver locks it.
     received: Mutex<Received>,
-    /// Bytes from which on there is no room.
+    /// The number of waiting bytes from which on there is no room.
     limit: usize,
 }
 
@@ -137,7 +135,7 @@ impl Inbox {
         }
     }
 
-    /// The receiver is there. It is woken if frames are already.
+    /// Sets the receiver's waker. It is woken if frames wait already.
     pub(crate) fn attach(&self, waker: LinkWaker) -> Wakes {
         let mut wakes = Wakes::default();
         let mut queue = lock(&self.queue);
@@ -149,12 +147,12 @@ impl Inbox {
         wakes
     }
 
-    /// Its waker; to mark it as a sender elsewhere.
+    /// The receiver's waker, to mark it as a sender in another inbox.
     pub(crate) fn waker(&self) -> Option<LinkWaker> {
         lock(&self.queue).waker.clone()
     }
 
-    /// There is no receiver any more: what comes is lost, nobody waits for room.
+    /// Removes the receiver: later frames are lost, and waiting senders are woken.
     pub(crate) fn close(&self) -> Wakes {
         let mut wakes = Wakes::default();
         let mut queue = lock(&self.queue);
@@ -168,8 +166,8 @@ impl Inbox {
         wakes
     }
 
-    /// Bytes that there is room for: frames may be pushed until they cost as much.
-    /// `None`: any frame would be lost.
+    /// The room in bytes: frames may be pushed until they cost as much. `None`: any frame
+    /// would be lost.
     pub(crate) fn room(&self) -> Option<usize> {
         let queue = lock(&self.queue);
         match self.limit.saturating_sub(queue.bytes) {
@@ -180,9 +178,9 @@ impl Inbox {
         }
     }
 
-    /// Puts `frames` behind those that wait, whatever room there is. `more`: the
-    /// sender, by its number, has another one for which there was no room; it is
-    /// to ask for [`Inbox::room`] again unless it was refused.
+    /// Appends `frames`, even if there is no room. `more`: the number of a sender that
+    /// has another frame without room. Unless the result says `refused`, it must ask for
+    /// [`Inbox::room`] again.
     pub(crate) fn push(
         &self,
         frames: impl Iterator<Item = Packet>,
@@ -213,7 +211,7 @@ impl Inbox {
         Pushed { wakes, refused }
     }
 
-    /// The next frame, copied into `buffers`.
+    /// Copies the next frame into `buffers`.
     pub(crate) fn receive(
         &self,
         pool: &Pool,
@@ -241,13 +239,13 @@ impl Inbox {
         (frame, wakes)
     }
 
-    /// Times that the receiver has taken what waited.
+    /// How often the receiver has taken the waiting frames.
     pub(crate) fn drains(&self) -> u64 {
         lock(&self.queue).drains
     }
 
-    /// If nothing was taken since `drains`, what has no room is lost from now on,
-    /// until something is. Whether senders still wait for room.
+    /// If nothing was taken since `drains`, frames without room are lost from now on,
+    /// until something is taken. Returns whether senders still wait for room.
     pub(crate) fn give_up(&self, drains: u64) -> (bool, Wakes) {
         let mut wakes = Wakes::default();
         let mut queue = lock(&self.queue);

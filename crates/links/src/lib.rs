@@ -1,23 +1,23 @@
 //! Network links: implementations of [`drupe_host::link::Link`].
 //!
 //! In the process:
-//! - [`pair()`]: two links that are each other's other end.
+//! - [`pair()`]: two links that are connected with each other.
 //! - [`Switch`]: an Ethernet switch, with cables that delay and lose frames.
 //! - [`Station`]: a program that sends and receives in the place of a kernel.
 //!
 //! To the host:
 //! - [`Tap`]: a tap device, or a macvtap.
-//! - [`PacketSocket`]: an interface of the host's.
+//! - [`PacketSocket`]: an interface of the host.
 //! - [`Passt`]: the host's network without privileges.
 //!
 //! Recordings:
-//! - [`Pcap`]: what goes over another link, recorded.
+//! - [`Pcap`]: records the frames of another link.
 //! - [`Replay`]: the frames of a recording.
 //!
-//! [`LinkSpec`] is a link by its name on a command line. [`complete_checksum`]
-//! finishes a frame, for links of a program's own.
+//! [`LinkSpec`] parses the name of a link on a command line. [`complete_checksum`]
+//! completes a frame, for links that a program implements.
 //!
-//! Nothing here knows a kernel.
+//! Nothing in this crate depends on a kernel.
 
 mod checksum;
 mod datagrams;

@@ -122,7 +122,7 @@ fn senders_are_woken() {
     through_an_inbox(2, 1, 2, 2);
 }
 
-/// Who waits for room is woken when there is no receiver any more.
+/// Senders that wait for room are woken when the receiver is removed.
 #[test]
 fn senders_are_woken_at_the_end() {
     check(3, || {

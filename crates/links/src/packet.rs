@@ -1,4 +1,4 @@
-//! [`Packet`]: a frame in memory of our own; [`Pool`]: that memory, used again.
+//! [`Packet`]: a copy of a frame; [`Pool`]: reuses the buffers of packets.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,14 @@ pub(crate) const MAX_FRAME: usize = 65_550;
 /// Bytes that small buffers have room for.
 const SMALL: usize = 2048;
 
-/// Bytes that a frame counts at least: its buffer is larger than it is.
+/// The least cost of a frame in bytes, since its buffer may be larger than the frame.
 const MIN_COST: usize = 512;
 
-/// Buffers that are kept: of small ones 2 MiB, of large ones 16 MiB.
+/// How many free buffers are kept: 2 MiB of small ones, 16 MiB of large ones.
 const KEPT_SMALL: usize = 1024;
 const KEPT_LARGE: usize = 256;
 
-/// Buffers that a [`Cache`] takes and gives back at once.
+/// How many buffers a [`Cache`] takes or returns at a time.
 const BATCH: usize = 16;
 
 /// A frame that a link keeps.
@@ -30,7 +30,7 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// What it counts in a queue, in bytes.
+    /// Its cost in a queue, in bytes.
     pub(crate) fn cost(&self) -> usize {
         cost(self.data.len())
     }
@@ -41,12 +41,12 @@ impl Packet {
     }
 }
 
-/// What a frame of `len` bytes counts in a queue.
+/// The cost in a queue of a frame of `len` bytes.
 pub(crate) fn cost(len: usize) -> usize {
     len.max(MIN_COST)
 }
 
-/// Copies `data` into `buffers`; how many bytes had room.
+/// Copies `data` into `buffers`. Returns how many bytes fitted.
 pub(crate) fn scatter(mut data: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
     let all = data.len();
     for buffer in buffers {
@@ -73,8 +73,8 @@ pub(crate) fn head<const N: usize>(pieces: &[IoSlice<'_>]) -> Option<[u8; N]> {
     Some(head)
 }
 
-/// Buffers that nobody uses now, for all ports of a switch or both ends of a
-/// pair. Who uses many has a [`Cache`].
+/// Free buffers, shared by all ports of a switch or both ends of a pair. A frequent user
+/// has a [`Cache`].
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Spares>);
 
@@ -129,7 +129,7 @@ impl Cache {
         Packet { header, data }
     }
 
-    /// Another one like it.
+    /// A copy of `packet`.
     pub(crate) fn clone(&mut self, pool: &Pool, packet: &Packet) -> Packet {
         let mut data = self.take(pool, packet.data.len());
         data.extend_from_slice(&packet.data);
@@ -137,7 +137,7 @@ impl Cache {
         Packet { header, data }
     }
 
-    /// Takes a buffer back.
+    /// Returns a packet's buffer.
     pub(crate) fn put(&mut self, pool: &Pool, packet: Packet) {
         let mut data = packet.data;
         data.clear();

@@ -9,12 +9,13 @@ use crate::{Error, Result, sys};
 
 const HINT: &str = "it takes CAP_NET_RAW";
 
-/// An interface of the host: the kernel is one more machine on its network. It
-/// receives all frames that come in, whomever they are for, and what it sends
-/// goes out. The host itself does not get what the kernel sends, nor the other
-/// way round; an interface of its own, such as a veth, makes that possible.
+/// An interface of the host: the kernel is another machine on its network. The kernel
+/// receives all frames that the interface receives, whatever their destination, and sends
+/// through it. The kernel and the host itself do not see each other's frames; a separate
+/// interface, such as a veth, makes that possible.
 ///
-/// Frames may be unfinished both ways; the host finishes what goes out.
+/// Checksums and segmentation may be left undone both ways; the host completes sent
+/// frames.
 #[derive(Debug)]
 pub struct PacketSocket {
     info: LinkInfo,
@@ -26,7 +27,7 @@ impl PacketSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Host`]: no such interface, no permission.
+    /// [`Error::Host`]: no such interface, or no permission.
     pub fn open(name: &str) -> Result<PacketSocket> {
         let open = || -> io::Result<PacketSocket> {
             let index = sys::interface_index(name)?;

@@ -1,4 +1,4 @@
-//! [`pair()`]: two links that are each other's other end.
+//! [`pair()`]: two links that are connected with each other.
 
 use std::io::{self, IoSliceMut};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,11 @@ use drupe_host::link::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 use crate::inbox::{Inbox, LIMIT, Wakes};
 use crate::packet::{Cache, MAX_FRAME, Packet, Pool, cost};
 
-/// Two links: what one sends, the other receives, in order and without loss.
-/// Frames are passed on unfinished. The kernel that sends too fast waits, unless
-/// nobody has the other end: then it is as if the cable were cut.
+/// Two links: frames that one sends, the other receives, in order and without loss.
+/// Checksums and segmentation are left undone. A kernel that sends too fast waits, unless
+/// the other end is not in use: then its frames are lost.
 ///
-/// `mtu`: bytes, 68 to 65,521; 1500 is Ethernet's.
+/// `mtu`: the largest payload in bytes, 68 to 65,521; 1500 for Ethernet.
 pub fn pair(mtu: u32) -> (PairEnd, PairEnd) {
     let shared = Arc::new(Shared {
         inboxes: [Inbox::new(LIMIT), Inbox::new(LIMIT)],
@@ -28,7 +28,7 @@ pub fn pair(mtu: u32) -> (PairEnd, PairEnd) {
 }
 
 struct Shared {
-    /// What each end is to receive.
+    /// The frames for each end.
     inboxes: [Inbox; 2],
     pool: Pool,
     mtu: u32,
@@ -64,7 +64,7 @@ impl PairEnd {
         &self.shared.inboxes[1 - self.own]
     }
 
-    /// Copies frames over as long as there is room; how many were taken.
+    /// Copies frames to the other end as long as there is room. Returns how many.
     fn carry(&self, frames: &[Frame<'_>], wakes: &mut Wakes) -> usize {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let Sender { cache, batch } = &mut *sender;

@@ -8,16 +8,15 @@
 //!                           └──── wanted (again, meanwhile) ─┘
 //! ```
 //!
-//! A link that has found nothing, or no room, wants to be told
-//! ([`Poller::want`]), and is told once for it. The order that loses no news: the
-//! thread takes the wish away, then wakes the kernel, which asks the descriptor
-//! afterwards. A wish that comes between `poll(2)` and that is taken away with
-//! the older one, and served by the same wake.
+//! A link that could not receive or send registers a wish ([`Poller::want`]), and is
+//! woken once for it. No event is lost, because the thread first removes the wish, then
+//! wakes the kernel, which tries the descriptor after that. A wish that comes between
+//! `poll(2)` and the removal is removed too, and served by the same wake.
 //!
-//! Often the kernel runs in this very thread while it is woken, and wants more:
-//! the thread is `Running` then, and the wish costs no system call.
+//! Often the kernel runs in this thread while it is woken, and registers another wish:
+//! the thread is `Running` then, and the wish takes no system call.
 //!
-//! All of the state is under one lock, which nobody holds during a system call.
+//! All state is under one lock, which is never held during a system call.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, PoisonError};
@@ -36,15 +35,15 @@ pub(crate) const IN: u8 = 1;
 /// A frame can be sent.
 pub(crate) const OUT: u8 = 2;
 
-/// How long the thread waits before it reports an error of the descriptor: one
-/// that does not go away would keep it busy.
+/// How long the thread waits before it reports an error of the descriptor, since a
+/// permanent error would keep it busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Thread {
     Running,
     Sleeping,
-    /// For these events.
+    /// In `poll(2)`, for these events.
     Polling(u8),
 }
 
@@ -60,9 +59,9 @@ pub(crate) enum Next {
 #[must_use]
 pub(crate) enum Tell {
     Nothing,
-    /// It sleeps.
+    /// Wake it: it sleeps.
     Notify,
-    /// It polls for something else.
+    /// Interrupt its `poll(2)`, which waits for other events.
     Kick,
 }
 
@@ -73,7 +72,7 @@ struct State {
     end: bool,
 }
 
-/// The wishes: what is modelled.
+/// The wishes and the state of the thread. Tested with loom models.
 #[derive(Debug)]
 pub(crate) struct Wishes {
     state: Mutex<State>,
@@ -81,7 +80,7 @@ pub(crate) struct Wishes {
 }
 
 impl Wishes {
-    /// `wanted`: from the beginning.
+    /// `wanted`: the initial wishes.
     pub(crate) fn new(wanted: u8) -> Wishes {
         Wishes {
             state: Mutex::new(State {
@@ -93,7 +92,7 @@ impl Wishes {
         }
     }
 
-    /// `events` are wanted too.
+    /// Adds `events` to the wishes.
     pub(crate) fn want(&self, events: u8) -> Tell {
         let mut state = lock(&self.state);
         state.wanted |= events;
@@ -108,7 +107,7 @@ impl Wishes {
         }
     }
 
-    /// The thread is to end.
+    /// Asks the thread to end.
     pub(crate) fn end(&self) -> Tell {
         let mut state = lock(&self.state);
         state.end = true;
@@ -123,7 +122,7 @@ impl Wishes {
         self.changed.notify_one();
     }
 
-    /// The thread has nothing to do.
+    /// What the thread does next. Called when it has nothing to do.
     pub(crate) fn next(&self) -> Next {
         let mut state = lock(&self.state);
         while !state.end && state.wanted == 0 {
@@ -139,8 +138,8 @@ impl Wishes {
         Next::Poll(state.wanted)
     }
 
-    /// The thread has polled; `events` have come, and are not wanted any more.
-    /// Whether it is to wake the kernel.
+    /// Called when the thread has polled and `events` have come: removes these wishes.
+    /// Returns whether to wake the kernel.
     #[must_use]
     pub(crate) fn polled(&self, events: u8) -> bool {
         let mut state = lock(&self.state);
@@ -160,13 +159,13 @@ pub(crate) struct Poller {
 #[derive(Debug)]
 struct Shared {
     wishes: Wishes,
-    /// Readable: the thread is to look at the wishes.
+    /// An eventfd(2) that interrupts the thread's `poll(2)`.
     kick: OwnedFd,
     fd: Arc<OwnedFd>,
 }
 
 impl Poller {
-    /// For `fd`. Frames that come are wanted from the beginning.
+    /// A poller for `fd`. It waits for received frames from the beginning.
     ///
     /// # Errors
     ///
@@ -182,8 +181,7 @@ impl Poller {
         })
     }
 
-    /// Starts the thread, which ends with [`Poller::end`], and when nobody is
-    /// there any more to be woken.
+    /// Starts the thread, which ends with [`Poller::end`], or when the kernel has ended.
     pub(crate) fn start(&self, waker: LinkWaker) {
         let shared = Arc::clone(&self.shared);
         // Without a thread the link is silent, as one with its cable cut.
@@ -191,19 +189,19 @@ impl Poller {
         *lock(&self.thread) = started;
     }
 
-    /// The kernel is to be woken when `events` come.
+    /// Wakes the kernel when `events` come.
     pub(crate) fn want(&self, events: u8) {
         self.shared.tell(self.shared.wishes.want(events));
     }
 
-    /// Has the thread end soon. It may be inside of the kernel.
+    /// Makes the thread end soon; does not wait, since it may be inside of the kernel.
     pub(crate) fn end(&self) {
         self.shared.tell(self.shared.wishes.end());
     }
 }
 
 impl Drop for Poller {
-    /// Waits for the thread, unless this is it.
+    /// Waits for the thread, unless it is the calling one.
     fn drop(&mut self) {
         self.end();
         if let Some(thread) = lock(&self.thread).take()

@@ -1,4 +1,4 @@
-//! [`LinkSpec`]: a link as it is named on a command line; [`Opener`] makes it.
+//! [`LinkSpec`]: a link's name on a command line, parsed; [`Opener`] opens it.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::{
 const KINDS: &str = "tap[:NAME], passt[:SOCKET], packet:INTERFACE, fd:NUMBER, pcap:FILE, \
                      switch[:NAME], and +pcap=FILE behind any of them";
 
-/// A link as it is named on a command line.
+/// The name of a link on a command line.
 ///
 /// | Text | Link |
 /// | --- | --- |
@@ -27,7 +27,7 @@ const KINDS: &str = "tap[:NAME], passt[:SOCKET], packet:INTERFACE, fd:NUMBER, pc
 /// | `pcap:FILE` | [`Replay`], as fast as the kernel takes it |
 /// | `switch`, `switch:NAME` | a port of the switch of that name in this process |
 ///
-/// `+pcap=FILE` behind it records what goes over it ([`Pcap`]).
+/// `+pcap=FILE` behind it records its frames ([`Pcap`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSpec {
     kind: Kind,
@@ -53,7 +53,7 @@ impl FromStr for LinkSpec {
             why: why.to_owned(),
         };
         let (link, record) = match text.split_once("+pcap=") {
-            Some((_, "")) => return Err(wrong("+pcap= wants a file")),
+            Some((_, "")) => return Err(wrong("a file is missing: +pcap=FILE")),
             Some((link, file)) => (link, Some(file.into())),
             None => (text, None),
         };
@@ -81,8 +81,8 @@ impl FromStr for LinkSpec {
     }
 }
 
-/// Makes the links that are named. It knows the switches: links to one of the
-/// same name are joined.
+/// Opens links by their [`LinkSpec`]. It keeps the switches by name: links to the same
+/// name are joined.
 #[derive(Debug, Default)]
 pub struct Opener {
     /// How passt is started.
@@ -91,12 +91,12 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// One without switches.
+    /// An opener without switches.
     pub fn new() -> Opener {
         Opener::default()
     }
 
-    /// Makes the link.
+    /// Opens the link.
     ///
     /// # Errors
     ///
@@ -187,7 +187,7 @@ mod tests {
             ("fd:x", "a number"),
             ("fd:-1", "a number"),
             ("pcap", "pcap:FILE"),
-            ("tap+pcap=", "wants a file"),
+            ("tap+pcap=", "a file is missing"),
         ] {
             let said = LinkSpec::from_str(text).unwrap_err().to_string();
             assert!(said.contains(why), "{text}: {said}");

@@ -8,7 +8,7 @@ use drupe_host::link::{Frame, FrameHeader, Link, LinkWaker};
 
 use crate::packet::MAX_FRAME;
 
-/// What has happened.
+/// The wakes that have come.
 #[derive(Debug, Default)]
 struct Bell {
     news: Mutex<News>,
@@ -26,7 +26,7 @@ impl Bell {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a wake after the first `seen` ones; whether there was one.
+    /// Waits for another wake after the first `seen`. Returns whether one came.
     fn wait(&self, seen: u64, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self
@@ -44,7 +44,7 @@ impl Bell {
 pub struct Station<L: Link> {
     link: L,
     bell: Arc<Bell>,
-    /// Where the link puts a frame.
+    /// The buffer for received frames.
     buffer: Mutex<Vec<u8>>,
 }
 
@@ -71,25 +71,25 @@ impl<L: Link> Station<L> {
         &self.link
     }
 
-    /// Times that the link had news.
+    /// How often the link has woken the station.
     pub fn wakes(&self) -> u64 {
         self.bell.news().wakes
     }
 
-    /// Sends a finished frame, from its destination address on. `false`: the
-    /// link takes no more now.
+    /// Sends a complete frame, from its destination address on. `false`: the link has no
+    /// room now.
     pub fn send(&self, frame: &[u8]) -> bool {
         self.send_with(FrameHeader::default(), frame)
     }
 
-    /// The same with a frame that may be unfinished.
+    /// Sends a frame whose header may leave checksum or segmentation undone.
     pub fn send_with(&self, header: FrameHeader, frame: &[u8]) -> bool {
         let pieces = &[IoSlice::new(frame)];
         self.link.send(&[Frame { header, pieces }]) == 1
     }
 
-    /// Sends a frame as soon as the link takes it, at most within `patience`;
-    /// whether it has.
+    /// Sends a frame as soon as the link has room, at most within `patience`. Returns
+    /// whether it was sent.
     pub fn send_within(&self, header: FrameHeader, frame: &[u8], patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         loop {
@@ -103,7 +103,7 @@ impl<L: Link> Station<L> {
         }
     }
 
-    /// The next frame; `None`: there is none now.
+    /// The next frame; `None`: none has come.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! What the host's kernel is asked that no safe crate asks: tap devices and
-//! packet sockets. All unsafe code of this crate is here.
+//! System calls of the host for tap devices and packet sockets, which no safe crate has.
+//! All unsafe code of this crate is here.
 
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_uint, c_void, ifreq};
 
-/// A number that a call has returned.
+/// The result of a system call: a number, or errno.
 fn check(result: c_int) -> io::Result<c_int> {
     match result {
         -1 => Err(io::Error::last_os_error()),
@@ -75,7 +75,8 @@ pub(crate) fn set_header_len(fd: impl AsFd, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// What the frames that are read may lack: `TUN_F_` flags (`TUNSETOFFLOAD`).
+/// Sets what may be left undone in frames that are read: `TUN_F_` flags
+/// (`TUNSETOFFLOAD`).
 pub(crate) fn set_offload(fd: impl AsFd, flags: c_uint) -> io::Result<()> {
     let (fd, flags) = (fd.as_fd().as_raw_fd(), libc::c_ulong::from(flags));
     // SAFETY: the argument is a number.
@@ -135,12 +136,12 @@ fn set_option<T>(fd: BorrowedFd<'_>, option: c_int, value: &T) -> io::Result<()>
     Ok(())
 }
 
-/// Has a [`FrameHeader`](drupe_host::link::FrameHeader) before each frame.
+/// Puts a [`FrameHeader`](drupe_host::link::FrameHeader) before each frame.
 pub(crate) fn set_packet_header(fd: impl AsFd) -> io::Result<()> {
     set_option(fd.as_fd(), libc::PACKET_VNET_HDR, &1_i32)
 }
 
-/// No frames that this machine sends on the interface.
+/// Stops receiving frames that this machine sends on the interface.
 pub(crate) fn ignore_outgoing(fd: impl AsFd) -> io::Result<()> {
     set_option(fd.as_fd(), libc::PACKET_IGNORE_OUTGOING, &1_i32)
 }
@@ -154,7 +155,7 @@ pub(crate) fn interface_index(name: &str) -> io::Result<c_int> {
     Ok(unsafe { request.ifr_ifru.ifru_ifindex })
 }
 
-/// Has a packet socket see all frames of the interface, whomever they are for.
+/// Makes the interface receive all frames, whatever their destination.
 pub(crate) fn set_promiscuous(fd: impl AsFd, index: c_int) -> io::Result<()> {
     // SAFETY: integers and an array of them: all zeroes are fine.
     let mut membership: libc::packet_mreq = unsafe { zeroed() };
@@ -163,7 +164,7 @@ pub(crate) fn set_promiscuous(fd: impl AsFd, index: c_int) -> io::Result<()> {
     set_option(fd.as_fd(), libc::PACKET_ADD_MEMBERSHIP, &membership)
 }
 
-/// Has a packet socket receive all frames of the interface, and send there.
+/// Binds a packet socket to the interface.
 pub(crate) fn bind_packet(fd: impl AsFd, index: c_int) -> io::Result<()> {
     // SAFETY: integers and an array of them: all zeroes are fine.
     let mut address: libc::sockaddr_ll = unsafe { zeroed() };
@@ -177,7 +178,7 @@ pub(crate) fn bind_packet(fd: impl AsFd, index: c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// A second descriptor of what this number is one of.
+/// Duplicates the descriptor `number`.
 pub(crate) fn duplicate(number: c_int) -> io::Result<OwnedFd> {
     // SAFETY: it has no pointers, and changes nothing of the descriptor.
     let fd = check(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;

@@ -17,9 +17,9 @@ const DEVICE: &str = "/dev/net/tun";
 const HINT: &str = "it takes CAP_NET_ADMIN, or a device that its owner has made: \
                     ip tuntap add NAME mode tap user USER";
 
-/// A tap device: the host's network sees the kernel as a machine at the other end
-/// of a cable. Checksums and the cutting of TCP segments, and of UDP where the
-/// host can, are left to whoever needs them.
+/// A tap device: the kernel is like a machine at the other end of the host's cable.
+/// Checksums and the segmentation of TCP, and of UDP where the host supports it, are left
+/// to the receiver.
 #[derive(Debug)]
 pub struct Tap {
     name: String,
@@ -28,14 +28,14 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Opens the tap device `name`, or makes it; `None`: a new one, whose name
-    /// the host chooses. One that was made here is gone when the link is. Its
-    /// own end has to be set up on the host: `ip link set NAME up`, an address.
+    /// Opens the tap device `name`, or makes it; `None`: a new one, whose name the host
+    /// chooses. A device that was made here is removed with the link. The host's end must
+    /// be configured on the host: `ip link set NAME up`, an address.
     ///
     /// # Errors
     ///
-    /// [`Error::Host`]: no permission, no `/dev/net/tun`, another program uses
-    /// it, it is a device of another kind.
+    /// [`Error::Host`]: no permission, no `/dev/net/tun`, the device is in use or of
+    /// another kind.
     pub fn open(name: Option<&str>) -> Result<Tap> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = open(DEVICE, flags, Mode::empty());
@@ -60,13 +60,13 @@ impl Tap {
         Ok(Tap { name, info, frames })
     }
 
-    /// Takes a tap or macvtap device that somebody else has opened, with or
-    /// without `IFF_VNET_HDR`. It is made non-blocking. Behind a macvtap the
-    /// kernel gets the address of that device; no other would reach it.
+    /// Uses the open descriptor of a tap or macvtap device, with or without
+    /// `IFF_VNET_HDR`. It is made non-blocking. With a macvtap the kernel gets the
+    /// device's hardware address, since frames to other addresses do not reach it.
     ///
     /// # Errors
     ///
-    /// [`Error::Descriptor`]: it is something else, or has `IFF_NO_PI` not set.
+    /// [`Error::Descriptor`]: it is not such a device, or `IFF_NO_PI` is not set.
     pub fn from_fd(fd: OwnedFd) -> Result<Tap> {
         let number = fd.as_raw_fd();
         let wrong = |why: String| Error::Descriptor { fd: number, why };
@@ -107,7 +107,7 @@ impl Tap {
     }
 }
 
-/// Sets what frames may lack, as much as the host takes.
+/// Sets the offloads, as many as the host supports.
 fn with_header(fd: &OwnedFd) -> io::Result<Offloads> {
     sys::set_header_len(fd, FrameHeader::LEN)?;
     let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
@@ -123,8 +123,8 @@ fn with_header(fd: &OwnedFd) -> io::Result<Offloads> {
     })
 }
 
-/// The kernel's address, if the device demands one: a macvtap, whose device
-/// file is one of its own.
+/// The hardware address that the kernel must have, if the device is a macvtap, which has
+/// its own device file.
 fn mac(fd: &OwnedFd) -> io::Result<Option<[u8; 6]>> {
     let tun = rustix::fs::makedev(10, 200);
     match fstat(fd)?.st_rdev == tun {
@@ -133,8 +133,7 @@ fn mac(fd: &OwnedFd) -> io::Result<Option<[u8; 6]>> {
     }
 }
 
-/// Whether the device is in this thread's namespace. Yes, if the host does not
-/// tell.
+/// Whether the device is in this thread's namespace; true if the host does not tell.
 fn is_here(fd: &OwnedFd) -> bool {
     let inode = |fd: &dyn Fn() -> Result<OwnedFd, Errno>| fd().and_then(fstat).map(|s| s.st_ino);
     let own = || {

@@ -1,9 +1,9 @@
-//! Starting a kernel: from a snapshot if one fits, else by booting.
+//! Starts a kernel: from a snapshot if one fits, else by booting.
 //!
-//! - [`cold`]: load the image, hand it the boot block, run it until process 1 is
-//!   there.
-//! - [`restore`]: make memory from the snapshot, put the address of the boot block
-//!   where the image has it, and have process 1 put together what was frozen.
+//! - [`cold`]: loads the image, gives it the boot block, runs it until process 1 exists.
+//! - [`restore`]: makes memory from the snapshot, stores the boot block's address in the
+//!   image's variable, and has process 1 thaw the kernel (`kernel/snapshot.c` of the
+//!   port).
 
 use crate::config::Config;
 use crate::devices::disks::Disks;
@@ -33,8 +33,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// What every kernel is told. No network devices that nobody asked for: their
-/// drivers make some when they start.
+/// The command line of every kernel. The last three options keep drivers from making
+/// network devices when they start.
 const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1 \
     bonding.max_bonds=0 dummy.numdummies=0 ifb.numifbs=0";
 
@@ -64,7 +64,7 @@ fn relocations(elf: &Elf) -> Result<&'static [Relocation], Error> {
     Ok(relocations.map_err(Error::boot)?)
 }
 
-/// Bytes of memory for a kernel that wants `size`.
+/// `size` in whole pages; an error if it is too small for the image and [`MIN_RAM`].
 fn memory_size(elf: &Elf, size: usize) -> Result<usize, Error> {
     let least = elf.memory_size() as usize + MIN_RAM;
     let size = size.checked_next_multiple_of(PAGE_SIZE as usize);
@@ -86,7 +86,7 @@ fn no_memory(error: std::io::Error) -> Error {
              that size: raise the limit (RLIMIT_FSIZE, `ulimit -f`)"
         ));
     }
-    Error::boot(format_args!("its memory: {error}"))
+    Error::boot(format_args!("cannot map its memory: {error}"))
 }
 
 /// Starts a kernel.
@@ -97,13 +97,13 @@ pub(crate) fn boot(config: Config) -> Result<Arc<Instance>, Error> {
     }
 }
 
-/// How to boot.
+/// Options of [`cold`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Boot {
     /// Flags of [`abi::Boot`].
     pub(crate) flags: u64,
-    /// Pages between the kernel's base and where the host would have it, at least:
-    /// see `Memory::load`.
+    /// The base is at least so many pages behind the address that the host chooses: see
+    /// `Memory::load`.
     pub(crate) skew: Option<usize>,
 }
 
@@ -168,8 +168,8 @@ pub(crate) fn restore(config: Config, snapshot: &Snapshot) -> Result<Arc<Instanc
     Ok(kernel)
 }
 
-/// What the process needs before it has a kernel's memory. What is installed first
-/// tells the rest of forks.
+/// Installs signal handlers, fork handler and thread key, once per process, before any
+/// kernel has memory. The fork handler comes first: it resets the others in a child.
 fn install() -> Result<(), Error> {
     fork::install();
     if !thread::install() {
@@ -181,7 +181,7 @@ fn install() -> Result<(), Error> {
     Ok(())
 }
 
-/// A kernel that has memory, and does not run yet.
+/// The instance of a kernel that does not run yet.
 fn instance(config: Config, memory: Memory) -> Result<Arc<Instance>, Error> {
     static IDS: AtomicU64 = AtomicU64::new(1);
     let environment = Environment::new(config.host)?;
@@ -208,7 +208,7 @@ fn instance(config: Config, memory: Memory) -> Result<Arc<Instance>, Error> {
     Ok(kernel)
 }
 
-/// What a host whose clock has jumped wakes the kernel's timer with.
+/// The waker by which a host tells the kernel that its clock has jumped.
 fn timer_waker(kernel: &Arc<Instance>) -> TimerWaker {
     let kernel = Arc::downgrade(kernel);
     TimerWaker::new(move || {
@@ -244,7 +244,7 @@ fn boot_block(
     }))
 }
 
-/// The kernel has an image, which has CPUs.
+/// Sets the kernel's image, and attaches its CPUs.
 fn attach(kernel: &Instance, image: abi::Image) {
     kernel.image.get_or_init(|| image);
     for (number, vcpu) in kernel.vcpus.iter().enumerate() {
@@ -262,7 +262,7 @@ fn start_helpers(kernel: &Instance) -> Result<(), Error> {
         });
         helper.map_err(|error| {
             kernel.vcpu().timer.quit();
-            Error::boot(format_args!("its helper thread: {error}"))
+            Error::boot(format_args!("cannot start its helper thread: {error}"))
         })?;
     }
     Ok(())
@@ -277,7 +277,9 @@ fn start(kernel: &Arc<Instance>, command_line: CString, flags: u64) -> Result<()
         let entry = kernel.memory.at(elf()?.entry as usize);
         let entry: abi::Entry = std::mem::transmute(entry);
         if entry(&block.boot, image.as_mut_ptr()) != 0 {
-            return Err(Error::boot("the image is of another version"));
+            return Err(Error::boot(
+                "the kernel image is for another version of drupe",
+            ));
         }
         image.assume_init()
     };

@@ -1,4 +1,4 @@
-//! [`Config`]: what a kernel is booted with.
+//! [`Config`]: options of a kernel: memory, command line, host, snapshot.
 
 use crate::memory::Ram;
 use crate::snapshot::Snapshot;
@@ -7,22 +7,22 @@ use drupe_host::{Host, SystemHost};
 use std::fmt;
 use std::sync::Arc;
 
-/// What a kernel is booted with.
+/// Options of a kernel that is booted.
 pub struct Config {
     /// Bytes of memory, the image included. Default: 64 MiB.
     pub memory: usize,
-    /// What that memory is made of. Default: [`Ram::HugePages`].
+    /// The kind of that memory. Default: [`Ram::HugePages`].
     pub ram: Ram,
     /// Added to the kernel command line
     /// (`Documentation/admin-guide/kernel-parameters.rst`).
     pub command_line: String,
-    /// Gets every piece of the kernel log as it is printed, beside `host`.
+    /// Called with every piece of the kernel log as it is printed, besides
+    /// [`Host::console`].
     pub console: Option<Listener>,
     /// Clock, console and random source. Default: [`SystemHost`].
     pub host: Arc<dyn Host>,
-    /// What the kernel starts from, if it fits: the memory size is the snapshot's,
-    /// its memory no shared file, and nothing is added to the command line. Default:
-    /// none, the kernel boots.
+    /// The snapshot to start from, if it fits: same memory size, not [`Ram::SharedFile`],
+    /// and an empty `command_line`. Default: none, the kernel boots.
     pub snapshot: Option<&'static Snapshot>,
 }
 
@@ -51,7 +51,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The snapshot that a kernel with this can start from.
+    /// The snapshot, if a kernel with these options can start from it.
     pub(crate) fn fitting_snapshot(&self) -> Option<&'static Snapshot> {
         let plain = self.ram != Ram::SharedFile && self.command_line.is_empty();
         self.snapshot

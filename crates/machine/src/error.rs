@@ -1,9 +1,9 @@
-//! How calls into a kernel fail.
+//! [`Error`]: why a call into a kernel failed; [`DeathReport`].
 
 use drupe_abi::Errno;
 use std::sync::Arc;
 
-/// Why a call did not succeed.
+/// Why a call into a kernel failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The kernel answered with an error.
@@ -12,21 +12,21 @@ pub enum Error {
     /// The kernel has been halted.
     #[error("the kernel has been halted")]
     Halted,
-    /// The kernel died: a panic, a `BUG()`, a wild access. Every later call
-    /// gets this.
+    /// The kernel died: a panic, a `BUG()` or an invalid memory access. All later calls
+    /// return this.
     #[error("the kernel died: {}", .0.message)]
     Dead(Arc<DeathReport>),
-    /// A call from inside a host operation or a signal handler, by a thread
-    /// that is in a kernel at that moment.
+    /// The calling thread is already in a kernel: it called from a host operation, or
+    /// from a signal handler that interrupted a call.
     #[error("this thread is inside a kernel already")]
     Reentered,
-    /// The call was not over by its deadline
+    /// The call was not complete by its deadline
     /// ([`with_deadline`](crate::with_deadline)).
     #[error("the deadline has passed")]
     TimedOut,
-    /// The kernel is that of the parent process: this one is a child of
-    /// `fork(2)`, and can boot kernels of its own.
-    #[error("the kernel stayed with the parent process")]
+    /// The kernel belongs to the parent process. This process is a child of `fork(2)`,
+    /// which can boot its own kernels.
+    #[error("the kernel belongs to the parent process: boot another one after fork(2)")]
     Forked,
     /// The kernel could not be loaded or booted.
     #[error("cannot boot the kernel: {0}")]
@@ -46,7 +46,7 @@ impl Error {
     }
 }
 
-/// What a kernel that died left behind.
+/// The last messages of a kernel that died.
 #[derive(Debug)]
 pub struct DeathReport {
     /// The panic message, one line.

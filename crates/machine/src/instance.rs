@@ -1,8 +1,7 @@
-//! One kernel: its memory, its CPUs, and what the program does for it.
+//! [`Instance`]: the state of one kernel: memory, CPUs, devices, how it ends.
 //!
-//! An [`Instance`] is what the threads that use a kernel share. It is created by
-//! `boot.rs` and lives until the last of machine, helper thread and passing
-//! callers let go of it.
+//! All threads that use a kernel share its [`Instance`]. `boot.rs` creates it; it lives
+//! until the `Machine`, the helper threads and the last caller have dropped it.
 
 use crate::devices::disks::Disks;
 use crate::devices::environment::Environment;
@@ -40,15 +39,14 @@ impl From<End> for Error {
     }
 }
 
-/// The requests that are posted, so that their threads are told when the kernel
-/// ends before it has taken them.
+/// Posted requests that the kernel has not taken yet. If it ends, their threads are told.
 #[derive(Debug, Default)]
 pub(crate) struct PostedRequests(Mutex<PostedState>);
 
 /// # Invariants
 ///
-/// Each address is that of a live [`Completion`]: its thread removes it before
-/// it lets go of it, under the lock.
+/// Each address is that of a live [`Completion`]: its thread removes it, under the lock,
+/// before it drops the completion.
 #[derive(Debug, Default)]
 struct PostedState {
     addresses: Vec<usize>,
@@ -56,7 +54,7 @@ struct PostedState {
 }
 
 impl PostedRequests {
-    /// Keeps a request that is about to be posted; false: the kernel has ended.
+    /// Adds a request that is about to be posted. `false`: the kernel has ended.
     pub(crate) fn insert(&self, completion: &Completion) -> bool {
         let mut state = lock(&self.0);
         if !state.ended {
@@ -65,13 +63,13 @@ impl PostedRequests {
         !state.ended
     }
 
-    /// Forgets it.
+    /// Removes a request.
     pub(crate) fn remove(&self, completion: &Completion) {
         let address = ptr::from_ref(completion) as usize;
         lock(&self.0).addresses.retain(|&other| other != address);
     }
 
-    /// The kernel has ended.
+    /// Tells the waiting threads that the kernel has ended.
     fn abandon(&self) {
         let mut state = lock(&self.0);
         state.ended = true;
@@ -95,7 +93,7 @@ impl PostedRequests {
 /// lives in an [`Arc`].
 #[derive(Debug)]
 pub(crate) struct Instance {
-    /// Tells kernels of this process apart, also those that are gone.
+    /// A number that no other kernel of this process has or had.
     pub(crate) id: u64,
     /// [`generation`] of the process that booted it.
     pub(crate) generation: u32,
@@ -110,19 +108,19 @@ pub(crate) struct Instance {
     pub(crate) io_queue: drupe_cpu::work::Queue<Pending>,
     pub(crate) netdevs: NetDevices,
     pub(crate) watches: Watches,
-    /// For threads that are started later.
+    /// A reference to itself, for threads that are started later.
     pub(crate) myself: Weak<Instance>,
     /// The kernel's own threads: timer and I/O.
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) log: Log,
     /// Handle of process 1, which makes the other host tasks.
     pub(crate) init_task: AtomicU64,
-    /// Requests that are no task's, on their way.
+    /// Posted requests, which belong to no task.
     pub(crate) posted: PostedRequests,
     pub(crate) end: OnceLock<End>,
 }
 
-/// What the image keeps pointers to.
+/// The structures to which the image keeps pointers.
 #[derive(Debug)]
 pub(crate) struct BootBlock {
     pub(crate) boot: abi::Boot,
@@ -136,19 +134,19 @@ unsafe impl Send for BootBlock {}
 unsafe impl Sync for BootBlock {}
 
 impl Instance {
-    /// The image's answers; set before anybody else sees the kernel.
+    /// What the image told about itself; set before other threads see the kernel.
     #[inline]
     pub(crate) fn image(&self) -> &abi::Image {
         self.image.get().expect("set while booting")
     }
 
-    /// Whether it is the kernel of a parent process.
+    /// Whether the kernel belongs to a parent process.
     pub(crate) fn is_forked(&self) -> bool {
         self.generation != generation()
     }
 
-    /// Asked before anything that takes a lock: in a child of fork(2) another thread
-    /// of the parent may have it, for ever.
+    /// Fails in a child of fork(2). Called before any lock is taken: another thread of
+    /// the parent may have held it at the fork, and it stays locked in the child.
     ///
     /// # Errors
     ///
@@ -160,13 +158,13 @@ impl Instance {
         }
     }
 
-    /// The CPU for what the calling thread wants of the kernel.
+    /// The CPU that the calling thread is to use.
     #[inline]
     pub(crate) fn vcpu(&self) -> &Vcpu {
         &self.vcpus[0]
     }
 
-    /// Why there is no kernel to call any more.
+    /// The error of calls after the kernel has ended.
     pub(crate) fn end_error(&self) -> Error {
         match self.end.get() {
             Some(end) => end.clone().into(),
@@ -175,8 +173,8 @@ impl Instance {
         }
     }
 
-    /// Starts a thread of the kernel's own, if the host lets us. No handler of the
-    /// program's signals runs there.
+    /// Starts a library thread for the kernel. No signal handler of the program runs on
+    /// it.
     pub(crate) fn spawn(&self, name: &str, serve: fn(&Instance)) -> std::io::Result<()> {
         let kernel = self.myself.upgrade().expect("called through an Arc");
         let handle = threads::spawn(name, move || serve(&kernel))?;
@@ -184,7 +182,8 @@ impl Instance {
         Ok(())
     }
 
-    /// Waits until the kernel's own threads have ended; they end when it has.
+    /// Waits until the kernel's library threads have ended, which they do after the
+    /// kernel has.
     pub(crate) fn join(&self) {
         let threads = std::mem::take(&mut *lock(&self.threads));
         for handle in threads {
@@ -196,7 +195,8 @@ impl Instance {
         }
     }
 
-    /// The holder of `vcpu` saw the kernel stop: note why, and tell everybody.
+    /// Called by the holder of `vcpu` when the kernel has stopped: notes why, and tells
+    /// all waiting threads.
     pub(crate) fn finish(&self, vcpu: &Vcpu) {
         // SAFETY: the caller holds the CPU, so the fields are ours to read; the
         // message is in the image and NUL-terminated.
@@ -221,7 +221,7 @@ impl Instance {
         self.end_with(end);
     }
 
-    /// The kernel is not entered any more; the caller holds its CPU.
+    /// Ends the kernel: it is not entered any more. The caller holds its CPU.
     pub(crate) fn end_with(&self, end: End) {
         let _ = self.end.set(end);
         for vcpu in &self.vcpus {
@@ -236,7 +236,7 @@ impl Instance {
     }
 }
 
-/// The result of a request as the kernel encodes it.
+/// Decodes a request's result: a negative errno, or a value.
 pub(crate) fn result(ret: i64) -> Result<usize, Errno> {
     if (-4095..0).contains(&ret) {
         Err(Errno::from_raw_os_error(-ret as i32))

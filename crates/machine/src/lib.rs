@@ -1,11 +1,11 @@
-//! The machine: the only crate that enters a kernel.
+//! [`Machine`]: runs kernels in this process. The only crate that enters a kernel's
+//! image.
 //!
-//! A [`Machine`] is one kernel: the image loaded into memory of its own, the
-//! CPU's baton, and what the host does for it. The way of a call is in
-//! `vcpu/call.rs`; who runs the kernel, and when, in `vcpu/enter.rs`; the signal handlers
-//! that contain faults in `process/fault.rs`.
+//! A [`Machine`] is one kernel: an image in its own memory, a CPU with its baton, and
+//! devices. `vcpu/call.rs` has the path of a call, `vcpu/enter.rs` the loop that runs the
+//! kernel, `process/fault.rs` the signal handlers that contain faults.
 //!
-//! `drupe` builds the safe, file-shaped API on this.
+//! `drupe` builds a safe API of files and sockets on it.
 
 mod boot;
 mod config;

@@ -1,4 +1,4 @@
-//! The kernel's own memory in the program's hands.
+//! `Buffer`: kernel memory that the program uses.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Kernels with a clock, console and random source of the program's own.
+//! Kernels with the program's own clock, console and random source (`Host`).
 
 mod common;
 

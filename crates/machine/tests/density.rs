@@ -1,4 +1,4 @@
-//! What a kernel takes that does nothing.
+//! Memory and processor time of idle kernels.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! A kernel whose last handle is dropped inside of another kernel is synced and
-//! halted all the same, when that one is left.
+//! A kernel whose last handle is dropped inside of another kernel: it is synced and
+//! halted when the thread leaves that one.
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! `fork(2)` of the program: the kernels stay with the parent, and the child can boot its
-//! own, whatever the parent was doing.
+//! own, at any moment of the parent.
 
 mod common;
 

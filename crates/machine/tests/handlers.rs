@@ -1,5 +1,4 @@
-//! The program's own signals, and their handlers, while its threads are inside of
-//! kernels.
+//! Signal handlers of the program, while its threads are inside of kernels.
 
 mod common;
 

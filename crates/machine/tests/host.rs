@@ -1,4 +1,4 @@
-//! What a kernel has from its host: time, randomness, disks.
+//! Host operations: time, randomness, disks.
 
 mod common;
 

@@ -1,5 +1,4 @@
-//! io_uring from the program's threads: its rings are memory of the kernel's,
-//! which both can see.
+//! io_uring from the program's threads, with its rings in kernel memory.
 
 mod common;
 #[path = "common/uring.rs"]

@@ -1,4 +1,4 @@
-//! A process that has hardly any mappings left (`vm.max_map_count`).
+//! A process that is near its limit of memory mappings (`vm.max_map_count`).
 
 mod common;
 

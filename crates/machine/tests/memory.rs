@@ -1,4 +1,4 @@
-//! Memory that runs out.
+//! Kernels that run out of memory.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Kernels that end in the middle of their traffic with each other: nobody hangs,
-//! no byte is another one than was sent, and nothing is left.
+//! Kernels that end during their traffic with each other: nothing hangs, no byte is
+//! wrong, and nothing is left behind.
 //!
 //! In a file of its own, with one test that counts what the process has.
 

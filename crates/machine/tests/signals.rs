@@ -1,4 +1,4 @@
-//! Signals inside a kernel: they interrupt or do nothing, never more.
+//! Signals between tasks of a kernel: they interrupt a call, or have no effect.
 
 mod common;
 

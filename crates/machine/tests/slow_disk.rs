@@ -1,4 +1,4 @@
-//! A disk that takes its time, or panics, keeps nobody but its user waiting.
+//! A slow or panicking disk delays only the calls that use it.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Kernels that start from a snapshot: they are as kernels that were booted, and
-//! have nothing in common but what is the same in all.
+//! Kernels that start from a snapshot: they behave as booted ones, and share no secrets
+//! or identifiers.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Any number of threads, and what a kernel calls them.
+//! Many threads in one kernel, and the names of their tasks.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What the kernel maps a second time, while disks and programs go on.
+//! The vmalloc area: second mappings of memory while disks and programs write to it.
 
 mod common;
 

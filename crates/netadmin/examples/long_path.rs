@@ -1,6 +1,6 @@
-//! Congestion controls on a long path that loses packets: two networks in one
-//! kernel, joined by a pair of interfaces that delays and drops. No root, and
-//! nothing of the host's network.
+//! Compares congestion controls on a long path that loses packets: two networks in one
+//! kernel, joined by a pair of interfaces that delays and drops. No root, and nothing of
+//! the host's network.
 //!
 //! ```text
 //! cargo run --release --example long_path

@@ -1,4 +1,4 @@
-//! [`Config`]: what an interface needs to be of use, in one step.
+//! [`Config`]: configures an interface in one step, by hand or by DHCP; [`Lease`].
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use drupe::{Errno, Result};
 use crate::dhcp::{self, Offer};
 use crate::{Interface, Network, Prefix, Route};
 
-/// How an interface is to be configured. For [`Network::configure`].
+/// The configuration of an interface. For [`Network::configure`].
 ///
 /// ```
 /// # use drupe_netadmin::Config;
@@ -38,7 +38,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Nothing but up.
+    /// Sets the interface up and nothing else.
     ///
     /// Linux then configures IPv6 by itself, where a router advertises a
     /// network (SLAAC): an address and a route appear some time after
@@ -48,7 +48,7 @@ impl Config {
         Config::default()
     }
 
-    /// As a DHCP server of IPv4 says.
+    /// Configures the interface by DHCP, for IPv4.
     pub fn dhcp() -> Config {
         Config {
             dhcp: true,
@@ -56,61 +56,61 @@ impl Config {
         }
     }
 
-    /// One more address, with the length of its network: "10.0.0.2/24".
+    /// Adds an address, with the length of its network: "10.0.0.2/24".
     pub fn address(mut self, address: &str) -> Config {
         self.addresses.push(address.to_owned());
         self
     }
 
-    /// What has no other route goes there.
+    /// Adds a default route to this gateway.
     pub fn gateway(mut self, gateway: impl Into<IpAddr>) -> Config {
         self.gateways.push(gateway.into());
         self
     }
 
-    /// Largest packet in bytes.
+    /// Sets the MTU in bytes.
     pub fn mtu(mut self, bytes: u32) -> Config {
         self.mtu = Some(bytes);
         self
     }
 
-    /// How long to wait for a DHCP server, by the host's clock; 30 s at first.
+    /// Sets how long to wait for a DHCP server, by the host's clock. Default: 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Config {
         self.timeout = timeout;
         self
     }
 }
 
-/// What a DHCP server has given. From [`Network::configure`].
+/// A lease of a DHCP server. From [`Network::configure`].
 ///
-/// The kernel takes the address away when the lease is over. Nobody renews it:
-/// that is another [`Network::configure`], after half of the time or so, which
-/// asks for the same address and prolongs it.
+/// The kernel removes the address when the lease ends. The lease is not renewed
+/// automatically: to renew it, call [`Network::configure`] again, after about half of its
+/// lifetime, which requests the same address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
-    /// The address, and its network.
+    /// The address, with the length of its network.
     pub address: Prefix,
-    /// Where the rest of the world is.
+    /// The routers (default gateways).
     pub routers: Vec<Ipv4Addr>,
-    /// Who knows names.
+    /// The DNS servers.
     pub dns: Vec<Ipv4Addr>,
-    /// What names end with.
+    /// The domain name.
     pub domain: Option<String>,
-    /// The server.
+    /// The DHCP server.
     pub server: Ipv4Addr,
-    /// How long it lasts; `None`: for ever.
+    /// The duration of the lease; `None`: for ever.
     pub lifetime: Option<Duration>,
-    /// When it was given.
+    /// When the lease began.
     pub since: Instant,
 }
 
 impl Network {
-    /// Sets an interface up, gives it addresses and routes. What it has already
-    /// stays, and is no error. The lease is returned, if there is one.
+    /// Sets an interface up, and adds addresses and routes. Those that it has already
+    /// stay, and are no error. Returns the lease, if DHCP was used.
     ///
-    /// Of DHCP: [`Cause::TimedOut`](drupe::Cause::TimedOut) when no server has
-    /// answered in time.
+    /// With DHCP, fails with [`Cause::TimedOut`](drupe::Cause::TimedOut) when no server
+    /// answers in time.
     pub fn configure(&self, interface: &str, config: &Config) -> Result<Option<Lease>> {
         let interface = self.link(interface)?;
         if let Some(mtu) = config.mtu {

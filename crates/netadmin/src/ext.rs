@@ -1,15 +1,14 @@
-//! What this crate adds to the types of [`drupe`].
+//! Extension traits for the types of [`drupe`]: `network()`, `interface()`, `link()`.
 
 use drupe::net::Namespace;
 use drupe::{AttachedLink, Builder, Kernel, Link, Result};
 
 use crate::{Config, Interface, Network};
 
-/// What has a network: a kernel, a namespace.
+/// Access to the network of a kernel or a namespace.
 pub trait NetworkExt {
-    /// What arranges it: of a kernel, the network of the namespace that the
-    /// calling thread is in, which is the kernel's first one outside of
-    /// [`Namespace::run`].
+    /// The network, to configure it. For a kernel, this is the namespace of the calling
+    /// thread: the kernel's first one outside of [`Namespace::run`].
     fn network(&self) -> Result<Network>;
 }
 
@@ -25,10 +24,10 @@ impl NetworkExt for Namespace {
     }
 }
 
-/// The interface of a link.
+/// Access to the interface of a link.
 pub trait AttachedLinkExt {
-    /// The interface, to set up and to give addresses. It is looked for in the
-    /// namespace that the calling thread is in, which must be the link's.
+    /// The interface, to configure it. The calling thread must be in the link's
+    /// namespace.
     fn interface(&self) -> Result<Interface>;
 }
 
@@ -38,14 +37,14 @@ impl AttachedLinkExt for AttachedLink {
     }
 }
 
-/// Links that a kernel has from its beginning.
+/// Adding links to a kernel when it boots.
 pub trait BuilderExt {
-    /// Adds a network link and configures its interface, by hand or by DHCP: the
-    /// first one is `eth0`, the next `eth1`. With any link, `lo` is up too. The
-    /// kernel has booted when they are.
+    /// Adds a network link and configures its interface, by hand or by DHCP. The first
+    /// one is `eth0`, the next `eth1`. `lo` is set up too.
+    /// [`Builder::boot`](drupe::Builder::boot) returns when all are configured.
     ///
-    /// [`Kernel::add_link`] and [`Network::configure`] do it later, and tell more
-    /// of it.
+    /// [`Kernel::add_link`] and [`Network::configure`] do the same after the boot, and
+    /// return the link and the lease.
     fn link(self, link: impl Link + 'static, config: Config) -> Self;
 }
 

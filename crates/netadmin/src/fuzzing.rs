@@ -1,3 +1,3 @@
-//! Ways in for the fuzz targets (`fuzz/`). Not for anything else.
+//! Entry points for the fuzz targets (`fuzz/`) only.
 
 pub use crate::dhcp::parse_packet as dhcp;

@@ -1,4 +1,4 @@
-//! Arranges the network of a [`drupe`] kernel: what ip(8), tc(8), nft(8), wg(8),
+//! Configures the network of a [`drupe`] kernel, as ip(8), tc(8), nft(8), wg(8),
 //! sysctl(8) and a DHCP client do. Sockets are in [`drupe::net`].
 //!
 //! ```no_run
@@ -14,10 +14,9 @@
 //! # Ok::<(), drupe::Error>(())
 //! ```
 //!
-//! A fresh kernel has one interface, `lo`, which is down. A [`Network`] is what
-//! changes that, of the namespace that it is asked of ([`NetworkExt`]); an
-//! [`Interface`] is one of its network devices. What has no method here goes
-//! through [`netlink`].
+//! A new kernel has one interface, `lo`, which is down. A [`Network`] is the network of a
+//! kernel's namespace (from [`NetworkExt`]); an [`Interface`] is one of its network
+//! devices. Requests that have no method here can be made with [`netlink`].
 
 mod config;
 mod dhcp;

@@ -1,4 +1,4 @@
-//! [`Neighbour`]: which hardware address an IP address has.
+//! [`Neighbour`]: an entry of the neighbour table, the hardware address of an IP address.
 
 use std::net::IpAddr;
 
@@ -17,12 +17,13 @@ pub struct Neighbour {
     pub address: IpAddr,
     /// The hardware address, if it is known.
     pub mac: Option<Vec<u8>>,
-    /// `NUD_*`: `libc::NUD_PERMANENT` stays, and is asked for nobody.
+    /// `NUD_*`. `libc::NUD_PERMANENT`: the entry stays, without ARP or neighbour
+    /// discovery.
     pub state: u16,
 }
 
 impl Neighbour {
-    /// One that stays.
+    /// A permanent entry.
     pub fn permanent(interface: u32, address: impl Into<IpAddr>, mac: [u8; 6]) -> Neighbour {
         Neighbour {
             interface,
@@ -60,7 +61,7 @@ impl Neighbour {
 }
 
 impl Network {
-    /// Neighbours: which hardware address an IP address has.
+    /// All entries of the neighbour tables.
     pub fn neighbours(&self) -> Result<Vec<Neighbour>> {
         let all = self.all("neighbours", libc::RTM_GETNEIGH, &Body::new(&[0; 12]))?;
         Ok(all
@@ -69,14 +70,14 @@ impl Network {
             .collect())
     }
 
-    /// Adds or changes a neighbour.
+    /// Adds or changes an entry.
     pub fn set_neighbour(&self, neighbour: &Neighbour) -> Result<()> {
         let flags = CREATE | REPLACE;
         let body = neighbour.body();
         self.change("set neighbour", libc::RTM_NEWNEIGH, flags, &body)
     }
 
-    /// Removes a neighbour; ENOENT if there is none.
+    /// Removes an entry; ENOENT if there is none.
     pub fn remove_neighbour(&self, neighbour: &Neighbour) -> Result<()> {
         let body = neighbour.body();
         self.change("remove neighbour", libc::RTM_DELNEIGH, 0, &body)

@@ -1,4 +1,4 @@
-//! [`NewLink`]: the kinds of interfaces that can be made.
+//! [`NewLink`]: the kinds of virtual interfaces, and making them.
 
 use std::net::IpAddr;
 
@@ -14,16 +14,16 @@ use crate::{Interface, Network};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum NewLink<'a> {
-    /// Takes packets, and drops them.
+    /// Drops all packets.
     Dummy,
-    /// A pair: what is sent on one arrives at the other.
+    /// A pair of interfaces: packets sent on one are received on the other.
     Veth {
-        /// Name of the other one.
+        /// Name of the other interface.
         peer: &'a str,
-        /// Where the other one is; `None`: in the same namespace.
+        /// Namespace of the other interface; `None`: the same namespace.
         namespace: Option<&'a Namespace>,
     },
-    /// A switch of the interfaces whose master it is.
+    /// A switch between the interfaces whose master it is.
     Bridge {
         /// Whether ports have VLANs (`vlan_filtering`).
         vlan_filtering: bool,
@@ -31,7 +31,7 @@ pub enum NewLink<'a> {
         /// at once.
         stp: bool,
     },
-    /// What a tag of another interface has (802.1Q).
+    /// The packets with one VLAN tag on another interface (802.1Q).
     Vlan {
         /// The other interface.
         parent: &'a Interface,
@@ -44,35 +44,36 @@ pub enum NewLink<'a> {
         id: u32,
         /// The address that packets come from.
         local: Option<IpAddr>,
-        /// Where packets go to that are for nobody known: an address, or a
+        /// Destination of packets to unknown hardware addresses: an address, or a
         /// multicast group, which needs `parent`.
         remote: Option<IpAddr>,
         /// UDP port; 4789 is the one of RFC 7348.
         port: u16,
-        /// The interface that packets leave by.
+        /// The interface for sending.
         parent: Option<&'a Interface>,
     },
-    /// Another address on another interface (in bridge mode).
+    /// An interface with its own hardware address on another interface (in bridge mode).
     Macvlan {
         /// The other interface.
         parent: &'a Interface,
     },
-    /// A WireGuard tunnel, to be set by
+    /// A WireGuard tunnel, which is configured by
     /// [`Interface::set_wireguard`](crate::Interface::set_wireguard).
     WireGuard,
-    /// Routing of its own for the interfaces whose master it is.
+    /// A separate routing table for the interfaces whose master it is.
     Vrf {
         /// The routing table.
         table: u32,
     },
-    /// Several interfaces as one.
+    /// Combines several interfaces into one.
     Bond {
-        /// How they are used.
+        /// How the interfaces are used.
         mode: BondMode,
     },
-    /// A place for what comes in, to be shaped as if it went out.
+    /// An intermediate device: received packets can be redirected to it, and shaped like
+    /// sent ones.
     Ifb,
-    /// Any other kind that needs no data, by its name.
+    /// Any other kind that needs no options, by its name.
     Other(&'a str),
 }
 
@@ -125,7 +126,7 @@ impl NewLink<'_> {
         }
     }
 
-    /// Adds what an `RTM_NEWLINK` says of it.
+    /// Adds the attributes of an `RTM_NEWLINK` for it.
     fn put(&self, body: &mut Body) {
         if let NewLink::Vlan { parent, .. } | NewLink::Macvlan { parent } = self {
             body.put_u32(libc::IFLA_LINK, parent.index());
@@ -193,8 +194,8 @@ impl NewLink<'_> {
 }
 
 impl Network {
-    /// Makes an interface, which is down. EEXIST when there is one of that name;
-    /// EINVAL for a name of more than 15 bytes.
+    /// Makes an interface, which is down. EEXIST if the name is taken; EINVAL if it has
+    /// more than 15 bytes.
     pub fn create(&self, name: &str, kind: &NewLink<'_>) -> Result<Interface> {
         let mut body = ifinfomsg(0, 0, 0);
         body.put_str(libc::IFLA_IFNAME, name);

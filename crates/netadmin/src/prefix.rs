@@ -1,4 +1,4 @@
-//! [`Prefix`]: an address and how much of it is the network's.
+//! [`Prefix`]: an IP address with a prefix length, such as "10.0.0.1/24".
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,13 +8,13 @@ use drupe::{Errno, Error, Result};
 
 use crate::netlink::Attributes;
 
-/// An IP address with a length: "10.0.0.1/24", "fd00::/8". Without a length, all
-/// of its bits count.
+/// An IP address with a prefix length: "10.0.0.1/24", "fd00::/8". Text without a length
+/// means 32 or 128.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix {
-    /// The address; of a network, bits behind the length are zero.
+    /// The address. In the prefix of a network, the bits behind the length are zero.
     pub address: IpAddr,
-    /// Bits of the network, up to 32 or 128.
+    /// The prefix length in bits, up to 32 or 128.
     pub len: u8,
 }
 

@@ -1,4 +1,4 @@
-//! [`Route`]: where packets go.
+//! [`Route`]: an entry of a routing table.
 
 use std::net::IpAddr;
 
@@ -8,26 +8,26 @@ use crate::netlink::{Attributes, Body, CREATE, EXCLUSIVE, REPLACE};
 use crate::prefix::{address_of, family, octets};
 use crate::{Interface, Network, Prefix};
 
-/// What happens to packets that take a route (`RTN_*`, rtnetlink(7)).
+/// What a route does with packets (`RTN_*`, rtnetlink(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RouteKind {
-    /// They go to a gateway or an interface.
+    /// Sends them to a gateway or through an interface.
     #[default]
     Unicast,
-    /// They are for the kernel itself.
+    /// Delivers them to the kernel itself.
     Local,
-    /// They go to all of a network.
+    /// Sends them to all hosts of a network.
     Broadcast,
-    /// They go to a group.
+    /// Sends them to a multicast group.
     Multicast,
-    /// They are dropped.
+    /// Drops them.
     Blackhole,
-    /// They are dropped, and ICMP says unreachable.
+    /// Rejects them with ICMP "unreachable".
     Unreachable,
-    /// They are dropped, and ICMP says prohibited.
+    /// Rejects them with ICMP "prohibited".
     Prohibit,
-    /// Of another kind, by its number.
+    /// Another kind, by its number.
     Other(u8),
 }
 
@@ -46,23 +46,23 @@ pub enum RouteKind {
 #[non_exhaustive]
 #[must_use]
 pub struct Route {
-    /// Which packets take it.
+    /// The destinations of packets that take the route.
     pub destination: Prefix,
-    /// Where they go first.
+    /// The gateway to which they are sent.
     pub gateway: Option<IpAddr>,
-    /// Index of the interface they leave by.
+    /// Index of the interface for sending them.
     pub interface: Option<u32>,
     /// The table; 254 is the main one.
     pub table: u32,
-    /// The lowest counts, of routes to the same destination.
+    /// The metric: of several routes to a destination, the lowest wins.
     pub metric: Option<u32>,
-    /// The address that packets of the kernel's own come from.
+    /// The source address of the kernel's own packets.
     pub source: Option<IpAddr>,
-    /// What happens to them.
+    /// What the route does with the packets.
     pub kind: RouteKind,
     /// Largest packet in bytes, if smaller than the interface's.
     pub mtu: Option<u32>,
-    /// Congestion control of TCP connections that take it.
+    /// Congestion control algorithm of TCP connections over this route.
     pub congestion: Option<String>,
 }
 
@@ -73,7 +73,7 @@ const METRIC_MTU: u16 = 2;
 const METRIC_CONGESTION: u16 = 16;
 
 impl Route {
-    /// A route of the main table. Which way it goes is still to be said.
+    /// A route of the main table, still without gateway and interface.
     pub fn to(destination: Prefix) -> Route {
         Route {
             destination,
@@ -88,7 +88,7 @@ impl Route {
         }
     }
 
-    /// Everything that has no other route goes to this gateway.
+    /// A default route through this gateway.
     pub fn default_via(gateway: impl Into<IpAddr>) -> Route {
         let gateway = gateway.into();
         let address = match gateway {
@@ -98,55 +98,55 @@ impl Route {
         Route::to(Prefix { address, len: 0 }).via(gateway)
     }
 
-    /// The gateway, of the same family.
+    /// Sets the gateway, which must be of the same address family.
     pub fn via(mut self, gateway: impl Into<IpAddr>) -> Route {
         self.gateway = Some(gateway.into());
         self
     }
 
-    /// The interface.
+    /// Sets the interface.
     pub fn device(mut self, interface: &Interface) -> Route {
         self.interface = Some(interface.index());
         self
     }
 
-    /// Another table than the main one.
+    /// Sets the table; default: 254, the main one.
     pub fn table(mut self, table: u32) -> Route {
         self.table = table;
         self
     }
 
-    /// The lowest counts, of routes to the same destination.
+    /// Sets the metric: of several routes to a destination, the lowest wins.
     pub fn metric(mut self, metric: u32) -> Route {
         self.metric = Some(metric);
         self
     }
 
-    /// The address that packets of the kernel's own come from.
+    /// Sets the source address of the kernel's own packets.
     pub fn source(mut self, source: impl Into<IpAddr>) -> Route {
         self.source = Some(source.into());
         self
     }
 
-    /// What happens to packets.
+    /// Sets what the route does with packets.
     pub fn kind(mut self, kind: RouteKind) -> Route {
         self.kind = kind;
         self
     }
 
-    /// Largest packet in bytes.
+    /// Sets the largest packet in bytes.
     pub fn mtu(mut self, bytes: u32) -> Route {
         self.mtu = Some(bytes);
         self
     }
 
-    /// Congestion control of TCP connections that take it.
+    /// Sets the congestion control algorithm of TCP connections over this route.
     pub fn congestion(mut self, name: &str) -> Route {
         self.congestion = Some(name.to_owned());
         self
     }
 
-    /// For a request of type `request`.
+    /// The body of a request of type `request`.
     fn body(&self, request: u16) -> Body {
         let (protocol, scope) = match request {
             libc::RTM_NEWROUTE => (
@@ -213,7 +213,7 @@ impl Route {
         body
     }
 
-    /// Behind a `struct rtmsg`; `None` if it is not of IP.
+    /// Parses a message with a `struct rtmsg`; `None` if it is not an IP route.
     fn parse(payload: &[u8]) -> Option<Route> {
         let header: &[u8; 12] = payload.first_chunk()?;
         let attributes = Attributes::behind(12, payload);
@@ -271,18 +271,17 @@ impl RouteKind {
 }
 
 impl Network {
-    /// Adds a route; EEXIST if it is there.
+    /// Adds a route; EEXIST if it exists.
     pub fn add_route(&self, route: &Route) -> Result<()> {
         self.route("add route", libc::RTM_NEWROUTE, CREATE | EXCLUSIVE, route)
     }
 
-    /// Adds a route, or changes the one to the same destination, of the same
-    /// table and metric.
+    /// Adds a route, or replaces the one with the same destination, table and metric.
     pub fn replace_route(&self, route: &Route) -> Result<()> {
         self.route("replace route", libc::RTM_NEWROUTE, CREATE | REPLACE, route)
     }
 
-    /// Removes a route; ESRCH if there is none.
+    /// Removes a route; ESRCH if it does not exist.
     pub fn remove_route(&self, route: &Route) -> Result<()> {
         self.route("remove route", libc::RTM_DELROUTE, 0, route)
     }
@@ -292,7 +291,7 @@ impl Network {
             .map_err(|e| e.with_path(route.destination.to_string()))
     }
 
-    /// The routes of all tables, those of the kernel's own making too.
+    /// The routes of all tables, including those that the kernel has made.
     pub fn routes(&self) -> Result<Vec<Route>> {
         let all = self.all("routes", libc::RTM_GETROUTE, &Body::new(&[0; 12]))?;
         Ok(all
@@ -301,8 +300,7 @@ impl Network {
             .collect())
     }
 
-    /// The route that a packet to this address takes; ENETUNREACH and the like
-    /// without one.
+    /// The route for a packet to this address; ENETUNREACH or the like if there is none.
     pub fn route_to(&self, address: impl Into<IpAddr>) -> Result<Route> {
         let address = address.into();
         let lookup = Route::to(address.into());

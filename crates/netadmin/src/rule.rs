@@ -1,4 +1,4 @@
-//! [`Rule`]: which routing table packets look at.
+//! [`Rule`]: a routing policy rule, which selects the routing table for packets.
 
 use drupe::Result;
 
@@ -6,28 +6,29 @@ use crate::netlink::{Attributes, Body, CREATE, EXCLUSIVE};
 use crate::prefix::{address, octets};
 use crate::{Network, Prefix};
 
-/// A rule of the routing policy, as ip-rule(8) has it: packets for which all of
-/// it is true look at its table. Rules are asked by their priorities, the lowest
+/// A rule of the routing policy, as in ip-rule(8): packets that match all conditions are
+/// routed by its table. Rules are applied in the order of their priorities, the lowest
 /// number first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use]
 pub struct Rule {
-    /// Of IPv6 rather than of IPv4.
+    /// Whether the rule is for IPv6, not IPv4.
     pub v6: bool,
-    /// Its place; the kernel chooses one before all others if there is none.
+    /// Its priority. `None`: the kernel chooses a lower number than those of all rules
+    /// but the first.
     pub priority: Option<u32>,
-    /// Where packets come from.
+    /// The packets' source address.
     pub from: Option<Prefix>,
-    /// Where they go to.
+    /// The packets' destination address.
     pub to: Option<Prefix>,
-    /// Name of the interface they came in by; "lo": the kernel's own ones.
+    /// Name of the interface that received the packets; "lo": the kernel's own packets.
     pub input: Option<String>,
-    /// Name of the interface that their socket is bound to.
+    /// Name of the interface to which the packets' socket is bound.
     pub output: Option<String>,
-    /// Their mark, and which bits of it count.
+    /// The packets' mark, and the mask of the bits to compare.
     pub mark: Option<(u32, u32)>,
-    /// The table; 0 if the rule does something else.
+    /// The table; 0 if the rule has another action.
     pub table: u32,
 }
 
@@ -44,7 +45,7 @@ const OIFNAME: u16 = 17;
 const TO_TABLE: u8 = 1;
 
 impl Rule {
-    /// All packets of IPv4 look at this table.
+    /// A rule that routes all IPv4 packets by this table.
     pub fn table(table: u32) -> Rule {
         Rule {
             v6: false,
@@ -58,45 +59,46 @@ impl Rule {
         }
     }
 
-    /// Of IPv6; an address says so too.
+    /// Makes it a rule for IPv6. An IPv6 address in it does so too.
     pub fn v6(mut self) -> Rule {
         self.v6 = true;
         self
     }
 
-    /// Its place.
+    /// Sets its priority.
     pub fn priority(mut self, priority: u32) -> Rule {
         self.priority = Some(priority);
         self
     }
 
-    /// Packets from there.
+    /// Matches packets from this network.
     pub fn from(mut self, from: Prefix) -> Rule {
         self.v6 = from.address.is_ipv6();
         self.from = Some(from);
         self
     }
 
-    /// Packets to there.
+    /// Matches packets to this network.
     pub fn to(mut self, to: Prefix) -> Rule {
         self.v6 = to.address.is_ipv6();
         self.to = Some(to);
         self
     }
 
-    /// Packets that came in by this interface.
+    /// Matches packets that were received on this interface.
     pub fn input(mut self, interface: &str) -> Rule {
         self.input = Some(interface.to_owned());
         self
     }
 
-    /// Packets of sockets that are bound to this interface.
+    /// Matches packets of sockets that are bound to this interface.
     pub fn output(mut self, interface: &str) -> Rule {
         self.output = Some(interface.to_owned());
         self
     }
 
-    /// Packets with this mark ([`Socket::set_mark`](drupe::net::Socket::set_mark)).
+    /// Matches packets with this mark
+    /// ([`Socket::set_mark`](drupe::net::Socket::set_mark)).
     pub fn mark(mut self, mark: u32) -> Rule {
         self.mark = Some((mark, u32::MAX));
         self
@@ -164,13 +166,13 @@ impl Rule {
 }
 
 impl Network {
-    /// Adds a rule that says which table is looked at; EEXIST if it is there.
+    /// Adds a rule; EEXIST if it exists.
     pub fn add_rule(&self, rule: &Rule) -> Result<()> {
         let flags = CREATE | EXCLUSIVE;
         self.change("add rule", libc::RTM_NEWRULE, flags, &rule.body())
     }
 
-    /// Removes a rule; ENOENT if there is none.
+    /// Removes a rule; ENOENT if it does not exist.
     pub fn remove_rule(&self, rule: &Rule) -> Result<()> {
         self.change("remove rule", libc::RTM_DELRULE, 0, &rule.body())
     }

@@ -1,4 +1,4 @@
-//! sysctl(8) of a namespace's network, and of the kernel.
+//! Methods of [`Network`] that read and set sysctls, as sysctl(8) does.
 
 use drupe::{Errno, Error, KernelFile, Result};
 
@@ -6,8 +6,8 @@ use crate::Network;
 
 impl Network {
     /// The value of a sysctl, without the newline at its end:
-    /// `"net.ipv4.tcp_congestion_control"`. A dot in a name is written as a
-    /// slash: `"net.ipv4.conf.eth0/1.forwarding"`. ENOENT: there is none.
+    /// `"net.ipv4.tcp_congestion_control"`. A dot in a name is written as a slash:
+    /// `"net.ipv4.conf.eth0/1.forwarding"`. ENOENT: there is no such sysctl.
     pub fn sysctl(&self, name: &str) -> Result<String> {
         let read = |file: KernelFile| {
             let mut value = Vec::new();
@@ -20,7 +20,7 @@ impl Network {
         Ok(value.trim_end_matches('\n').to_owned())
     }
 
-    /// Sets a sysctl. EINVAL, ERANGE: not a value that it can have.
+    /// Sets a sysctl. EINVAL or ERANGE: the value is invalid.
     pub fn set_sysctl(&self, name: &str, value: impl ToString) -> Result<()> {
         let value = value.to_string();
         // In one piece: the kernel takes what one call writes.
@@ -29,7 +29,8 @@ impl Network {
         written.map_err(|e| e.with_operation("set sysctl").with_path(name))
     }
 
-    /// Inside of the namespace: /proc/sys/net is that of the thread that opens it.
+    /// Opens the file of a sysctl inside of the namespace: /proc/sys/net is that of the
+    /// thread that opens it.
     fn opened<T>(
         &self,
         name: &str,

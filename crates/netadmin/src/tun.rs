@@ -1,4 +1,5 @@
-//! [`Tun`]: an interface whose packets the program reads and writes.
+//! [`Tun`]: a tun or tap device of the kernel, whose packets the program reads and
+//! writes.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -8,7 +9,7 @@ use drupe::{Errno, Error, KernelFile, Result};
 
 use crate::{Interface, Network};
 
-/// What the packets of a [`Tun`] are.
+/// The kind of packets of a [`Tun`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TunMode {
     /// IP packets (`IFF_TUN`).
@@ -17,19 +18,19 @@ pub enum TunMode {
     Ethernet,
 }
 
-/// A tun or tap of the kernel (`Documentation/networking/tuntap.rst`): what the
-/// kernel sends on the interface is read here, and what is written here is what
-/// it receives. Each read and each write is one packet, without a header.
+/// A tun or tap device of the kernel (`Documentation/networking/tuntap.rst`). The program
+/// reads the packets that the kernel sends on the interface, and writes those that it
+/// receives. Each read and each write is one packet, without a header.
 ///
-/// The interface is gone when this is dropped.
+/// Dropping it removes the interface.
 pub struct Tun {
     file: KernelFile,
     interface: Interface,
 }
 
 impl Network {
-    /// Makes a tun or tap of this name, which is down; EINVAL for a name of more
-    /// than 15 bytes. "tun%d" is the first free one of these.
+    /// Makes a tun or tap of this name, which is down. "tun%d" means the first free name
+    /// of this form. EINVAL for a name of more than 15 bytes.
     pub fn tun(&self, name: &str, mode: TunMode) -> Result<Tun> {
         let open = || {
             let kernel = self.namespace().kernel();
@@ -47,8 +48,8 @@ impl Network {
     }
 }
 
-/// Makes of an open /dev/net/tun an interface, without packet headers: its name
-/// is returned.
+/// Makes an interface, without packet headers, for an open /dev/net/tun. Returns its
+/// name.
 fn attach(file: &KernelFile, name: &str, mode: TunMode) -> Result<String> {
     const TUNSETIFF: usize = 0x4004_54ca;
     /// `struct ifreq`: the name, the flags, room for other uses.
@@ -88,7 +89,7 @@ impl Tun {
         &self.interface
     }
 
-    /// Reads one packet; what does not fit is lost.
+    /// Reads one packet. The part that does not fit is lost.
     pub fn recv(&self, bytes: &mut [u8]) -> Result<usize> {
         self.file.read(bytes)
     }

@@ -1,4 +1,4 @@
-//! WireGuard: keys and peers of an interface, as wg(8) has them.
+//! [`WireGuard`]: keys and peers of a WireGuard interface, as in wg(8).
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,8 +13,8 @@ use crate::netlink::{Attribute, Attributes, Body};
 use crate::prefix::{address, octets};
 use crate::{Interface, Prefix};
 
-/// A key of 32 bytes: private, public or preshared. Wiped from memory when
-/// dropped, and never shown.
+/// A key of 32 bytes: private, public or preshared. Wiped from memory when dropped, and
+/// never printed by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WireGuardKey(Zeroizing<[u8; 32]>);
 
@@ -42,7 +42,7 @@ impl fmt::Debug for WireGuardKey {
     }
 }
 
-/// What an interface is to have. From [`WireGuard::new`].
+/// The configuration of an interface. From [`WireGuard::new`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct WireGuard {
@@ -53,8 +53,8 @@ pub struct WireGuard {
 }
 
 impl WireGuard {
-    /// No peers, and any port. The interface works out its public key:
-    /// [`Interface::wireguard`].
+    /// A configuration with this private key, any port and no peers.
+    /// [`Interface::wireguard`] returns the public key.
     pub fn new(private_key: impl Into<WireGuardKey>) -> WireGuard {
         WireGuard {
             private_key: private_key.into(),
@@ -64,26 +64,26 @@ impl WireGuard {
         }
     }
 
-    /// UDP port; 0: any free one.
+    /// Sets the UDP port; 0: any free port.
     pub fn listen_port(mut self, port: u16) -> WireGuard {
         self.listen_port = port;
         self
     }
 
-    /// Mark of the packets of the tunnel, for routing rules.
+    /// Sets the mark of the tunnel's packets, for routing rules.
     pub fn mark(mut self, mark: u32) -> WireGuard {
         self.mark = mark;
         self
     }
 
-    /// One more peer.
+    /// Adds a peer.
     pub fn peer(mut self, peer: WireGuardPeer) -> WireGuard {
         self.peers.push(peer);
         self
     }
 }
 
-/// A peer that an interface is to have.
+/// The configuration of a peer.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct WireGuardPeer {
@@ -95,7 +95,7 @@ pub struct WireGuardPeer {
 }
 
 impl WireGuardPeer {
-    /// One of whom nothing is known but its key.
+    /// A peer with this public key.
     pub fn new(public_key: impl Into<WireGuardKey>) -> WireGuardPeer {
         WireGuardPeer {
             public_key: public_key.into(),
@@ -106,26 +106,28 @@ impl WireGuardPeer {
         }
     }
 
-    /// A secret that both have beside their keys.
+    /// Sets the preshared key, a secret that both peers have in addition to their key
+    /// pairs.
     pub fn preshared_key(mut self, key: impl Into<WireGuardKey>) -> WireGuardPeer {
         self.preshared_key = Some(key.into());
         self
     }
 
-    /// Where it is. Without this, where it last was heard from.
+    /// Sets its address. Without it, packets go to the address from which the peer was
+    /// last heard.
     pub fn endpoint(mut self, endpoint: SocketAddr) -> WireGuardPeer {
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// Send it something after so many whole seconds of silence, up to 65,535.
+    /// Sends it a packet after so many whole seconds without traffic, up to 65,535.
     pub fn keepalive(mut self, time: Duration) -> WireGuardPeer {
         self.keepalive = time;
         self
     }
 
-    /// Packets from these addresses are taken from it, and packets to them are
-    /// sent to it. Routes are another matter.
+    /// Adds addresses that are behind the peer: packets from them are accepted from it,
+    /// and packets to them are sent to it. This adds no routes.
     pub fn allowed_ip(mut self, prefix: Prefix) -> WireGuardPeer {
         self.allowed.push(prefix);
         self
@@ -157,11 +159,11 @@ impl WireGuardPeer {
     }
 }
 
-/// What an interface has. From [`Interface::wireguard`].
+/// The state of an interface. From [`Interface::wireguard`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct WireGuardInfo {
-    /// That of its private key, if it has one.
+    /// The public key of its private key, if it has one.
     pub public_key: Option<WireGuardKey>,
     /// UDP port.
     pub listen_port: u16,
@@ -169,21 +171,21 @@ pub struct WireGuardInfo {
     pub peers: Vec<WireGuardPeerInfo>,
 }
 
-/// A peer that an interface has.
+/// The state of a peer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WireGuardPeerInfo {
-    /// Its key.
+    /// Its public key.
     pub public_key: WireGuardKey,
-    /// Where it was last heard from, or is said to be.
+    /// The address from which it was last heard, or the configured one.
     pub endpoint: Option<SocketAddr>,
-    /// When it last proved to have its key, by the kernel's wall clock.
+    /// The time of the last handshake, by the kernel's wall clock.
     pub last_handshake: Option<SystemTime>,
     /// Bytes received from it.
     pub rx_bytes: u64,
     /// Bytes sent to it.
     pub tx_bytes: u64,
-    /// The addresses that are its.
+    /// The addresses that are behind it.
     pub allowed_ips: Vec<Prefix>,
 }
 
@@ -213,8 +215,8 @@ const ALLOWED_ADDRESS: u16 = 2;
 const ALLOWED_LEN: u16 = 3;
 
 impl Interface {
-    /// Sets all of it; peers that are not named are gone. EOPNOTSUPP for an
-    /// interface that is none of WireGuard's.
+    /// Sets the whole configuration; other peers are removed. EOPNOTSUPP if this is not a
+    /// WireGuard interface.
     pub fn set_wireguard(&self, config: &WireGuard) -> Result<()> {
         let set = || {
             let (generic, family) = self.wireguard_socket()?;
@@ -239,7 +241,7 @@ impl Interface {
         set().map_err(|e: Error| e.with_operation("set wireguard"))
     }
 
-    /// What it has.
+    /// The state of a WireGuard interface.
     pub fn wireguard(&self) -> Result<WireGuardInfo> {
         let get = || {
             let (generic, family) = self.wireguard_socket()?;
@@ -266,8 +268,8 @@ impl Interface {
 }
 
 impl WireGuardInfo {
-    /// One part of a dump. A peer with many addresses comes in several, the
-    /// later ones with nothing else.
+    /// Adds one part of a dump. A peer with many addresses comes in several parts; the
+    /// later ones have only addresses.
     fn add(&mut self, attributes: Attributes<'_>) {
         for attribute in attributes {
             match attribute.kind {
@@ -339,8 +341,8 @@ fn generic_body(command: u8) -> Body {
 }
 
 impl Netlink {
-    /// The number of a family of generic netlink, by its name: "wireguard",
-    /// "ethtool", "nl80211". ENOENT: there is none.
+    /// The number of a family of generic netlink, by its name: "wireguard", "ethtool",
+    /// "nl80211". ENOENT: there is no such family.
     pub fn family(&self, name: &str) -> Result<u16> {
         /// `GENL_ID_CTRL`, `CTRL_CMD_GETFAMILY` and the attributes,
         /// include/uapi/linux/genetlink.h.

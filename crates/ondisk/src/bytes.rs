@@ -1,7 +1,6 @@
-//! Numbers and texts in the headers of disks, and checked reads of headers.
+//! Reads numbers and texts in headers, and headers from disks.
 //!
-//! The only place of this crate and of `drupe-formats` that turns bytes into
-//! numbers.
+//! This crate and `drupe-formats` convert bytes to numbers only here.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -18,8 +17,7 @@ macro_rules! readers {
             ///
             /// # Panics
             ///
-            /// If it is not within `bytes`: whoever calls this has read a header
-            /// of fixed size.
+            /// If it is not within `bytes`. Callers have read a header of fixed size.
             pub fn $name(bytes: &[u8], at: usize) -> $type {
                 $type::$from(array(bytes, at))
             }
@@ -36,8 +34,8 @@ readers! {
     le64 u64 from_le_bytes;
 }
 
-/// Bytes at an offset; an error of the kind `UnexpectedEof` if they are not all
-/// there.
+/// Reads bytes at an offset; an error of the kind `UnexpectedEof` if the disk ends
+/// before.
 pub fn bytes_at<R: Read + Seek + ?Sized>(
     reader: &mut R,
     offset: u64,
@@ -49,7 +47,7 @@ pub fn bytes_at<R: Read + Seek + ?Sized>(
     Ok(bytes)
 }
 
-/// The same; `None` if they are not all there.
+/// Reads bytes at an offset; `None` if the disk ends before.
 pub fn maybe_bytes_at<R: Read + Seek + ?Sized>(
     reader: &mut R,
     offset: u64,
@@ -64,20 +62,20 @@ pub fn maybe_bytes_at<R: Read + Seek + ?Sized>(
     }
 }
 
-/// What is up to the first NUL, without the white space that it is padded with.
+/// The bytes up to the first NUL, without trailing white space.
 pub fn unpadded(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|&byte| byte == 0);
     bytes[..end.unwrap_or(bytes.len())].trim_ascii_end()
 }
 
-/// Text up to the first NUL, without the spaces that it is padded with.
+/// The text up to the first NUL, without trailing spaces.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(unpadded(bytes))
         .trim_end()
         .to_owned()
 }
 
-/// UTF-16LE up to the first NUL.
+/// The text of UTF-16LE up to the first NUL.
 pub fn utf16(bytes: &[u8]) -> String {
     let units: Vec<u16> = bytes
         .chunks_exact(2)

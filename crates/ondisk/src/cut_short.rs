@@ -1,4 +1,4 @@
-//! [`CutShort`]: a disk that ends before what is on it does.
+//! [`CutShort`]: detects a truncated disk, by its partition table or filesystem.
 
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,22 +7,22 @@ use crate::Result;
 use crate::probe::{self, Probe};
 use crate::table::{Entry, Table};
 
-/// Bytes that an iso9660 may say are its own and are not there: the padding of
-/// 150 sectors that some readers of discs leave out.
+/// How many bytes an iso9660 may lack: its padding of 150 sectors, which some readers of
+/// discs leave out.
 const ISO_PADDING: u64 = 150 * 2048;
 
-/// A disk that ends before what is on it does: a download that was broken off,
-/// or a copy to where there was no room.
+/// A partition or filesystem ends behind the end of its disk: the image is an incomplete
+/// download or copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutShort {
-    /// Where the disk ends, or the partition of a filesystem, in bytes.
+    /// The end of the disk, or of the filesystem's partition, in bytes.
     pub ends_at: u64,
-    /// The partition that is meant; `None`: all of the disk.
+    /// The partition concerned; `None`: the whole disk.
     pub partition: Option<u32>,
-    /// It is the filesystem that is not all there, not the partition.
+    /// Whether the filesystem is incomplete, not the partition.
     pub filesystem: bool,
-    /// Where what is not all there would end, in bytes from the start of the
-    /// disk.
+    /// Where the incomplete partition or filesystem would end, in bytes from the start of
+    /// the disk.
     pub needs: u64,
 }
 
@@ -43,9 +43,9 @@ impl fmt::Display for CutShort {
 }
 
 impl CutShort {
-    /// What of a disk with blocks of `block_size` bytes is not all there, by its
-    /// partition table or the filesystem on all of it. A filesystem goes before a
-    /// table that it may carry.
+    /// Checks a disk with blocks of `block_size` bytes, by its partition table or the
+    /// filesystem on the whole disk. A filesystem that also contains a table counts as a
+    /// filesystem.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl CutShort {
         Ok(cut.map(|entry| CutShort::of_partition(entry, size)))
     }
 
-    /// A partition that is not all on a disk of `size` bytes.
+    /// The value for a partition that ends behind a disk of `size` bytes.
     pub fn of_partition(entry: &Entry, size: u64) -> CutShort {
         CutShort {
             ends_at: size,
@@ -70,7 +70,7 @@ impl CutShort {
         }
     }
 
-    /// What a filesystem lacks that begins at `start` and has `size` bytes.
+    /// Checks a filesystem that begins at `start` and has `size` bytes.
     pub fn of_filesystem(
         found: &Probe,
         size: u64,

@@ -1,5 +1,5 @@
-//! Ways in for the fuzz targets (`fuzz/`): past checksums, which no mutation gets
-//! right, and into what is private. Not for anything else.
+//! Entry points for the fuzz targets (`fuzz/`) only: to private functions, and past
+//! checksums.
 
 use crate::Result;
 use crate::luks::{self, Luks};
@@ -10,7 +10,7 @@ pub fn luks2_json(json: &str) -> Result<Luks> {
     luks::from_json(json)
 }
 
-/// Makes the checksums of both LUKS2 headers right, where there are any.
+/// Corrects the checksums of both LUKS2 headers, if they exist.
 pub fn mend_luks2(disk: &mut [u8]) {
     luks::mend(disk);
 }
@@ -20,8 +20,7 @@ pub fn unlock(luks: Luks) {
     luks.try_cheap_slots();
 }
 
-/// Makes the checksums of an LVM2 physical volume right, as far as it has what
-/// they are of.
+/// Corrects the checksums of an LVM2 physical volume, as far as it has the checked parts.
 pub fn mend_lvm(disk: &mut [u8]) {
     lvm::mend(disk);
 }

@@ -1,15 +1,14 @@
-//! What is on disks, read without a kernel: signatures ([`probe`]), partition
-//! tables ([`table`]), sizes of sectors ([`sector`]), encrypted volumes ([`luks`]),
-//! logical volumes ([`lvm`]), software RAID ([`md`]).
+//! Reads on-disk structures without a kernel: signatures ([`probe`]), partition tables
+//! ([`table`]), sector sizes ([`sector`]), encrypted volumes ([`luks`]), logical volumes
+//! ([`lvm`]), software RAID ([`md`]).
 //!
-//! This crate reads headers and says what they mean. Of a volume that is which key
-//! opens it, and which [`Target`]s of the kernel's device mapper make it
-//! (`Documentation/admin-guide/device-mapper`). It reads through
-//! [`std::io::Read`] and [`std::io::Seek`], and calls no kernel.
+//! For a volume, this crate finds the key that opens it, and the [`Target`]s of the
+//! kernel's device mapper that make it (`Documentation/admin-guide/device-mapper`). It
+//! reads through [`std::io::Read`] and [`std::io::Seek`].
 //!
-//! Nothing on a disk is trusted: every access is checked, sizes are bounded
-//! before memory is taken for them, work is bounded before it is begun, and what
-//! does not add up is an [`Error`].
+//! Nothing on a disk is trusted: every access is checked, sizes and work are bounded
+//! before memory is allocated or work begins, and inconsistent structures are an
+//! [`Error`].
 #![forbid(unsafe_code)]
 
 pub mod bytes;
@@ -29,7 +28,8 @@ use std::io;
 
 pub use cut_short::CutShort;
 
-/// Bytes of a sector: the unit of device mapper tables, whatever the disk's own.
+/// Bytes of a sector, the unit of device mapper tables, also on disks with larger
+/// sectors.
 pub const SECTOR: u64 = 512;
 
 /// One line of a device mapper table (dmsetup(8)).
@@ -41,38 +41,38 @@ pub struct Target {
     pub len: u64,
     /// Name of the target: "linear", "crypt" and so on.
     pub kind: &'static str,
-    /// What follows it in a table.
+    /// The target's parameters.
     pub params: String,
 }
 
-/// Why what is on a disk cannot be used.
+/// Why a structure on a disk cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It could not be read.
+    /// Reading the disk failed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// What is on the disk does not add up: what, and how.
+    /// The structure is damaged or inconsistent.
     #[error("damaged {what}: {why}")]
     Damaged {
-        /// "LUKS header" and the like.
+        /// The structure: "LUKS header" and the like.
         what: &'static str,
         /// What is wrong with it.
         why: String,
     },
-    /// It uses something that is not supported.
+    /// It needs a feature that is not supported.
     #[error("{0} is not supported")]
     Unsupported(String),
-    /// It cannot be made where nothing can be written.
+    /// The volume cannot be activated on a read-only disk.
     #[error("{0} needs a disk that can be written to, or a copy-on-write layer over it")]
     ReadOnly(String),
     /// No key slot opens with this passphrase.
     #[error("the passphrase opens none of its key slots")]
     WrongPassphrase,
-    /// A part of it is on a disk that is not here.
+    /// A part of the volume is on a disk that was not given.
     #[error("{0} is missing")]
     Missing(String),
 }
 
-/// What this crate's functions give.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

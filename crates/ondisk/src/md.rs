@@ -1,7 +1,7 @@
 //! md: the superblocks of software RAID members.
 //!
-//! `include/uapi/linux/raid/md_p.h`. The kernel reads them too and decides;
-//! this is for finding which devices belong together.
+//! Layout: `include/uapi/linux/raid/md_p.h`. This finds the devices that belong together;
+//! the kernel reads the superblocks itself when it assembles the array.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -10,20 +10,21 @@ use crate::{Error, Result};
 
 const MAGIC: u32 = 0xa92b_4efc;
 
-/// What a member says of its array.
+/// The superblock of a member: its array and state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// UUID of the array.
     pub array: [u8; 16],
-    /// The array's name as it is written, "HOST:NAME"; empty for old ones.
+    /// The array's name as stored, "HOST:NAME"; empty in old formats.
     pub full_name: String,
     /// Major and minor version of the superblock: (1, 2), (0, 90) and so on.
     pub version: (u32, u32),
     /// 1 for RAID 1, and so on; -1: linear.
     pub level: i32,
-    /// Members of the complete array.
+    /// The number of members of the complete array.
     pub disks: u32,
-    /// Rises with each change; a member that lags has been left out.
+    /// The event counter, which grows with each change. A member with a lower one is out
+    /// of date.
     pub events: u64,
 }
 
@@ -65,7 +66,7 @@ impl Member {
         Ok(sb.map(|sb| Member::version_0(&sb)))
     }
 
-    /// The array's name, without the host's in front of it.
+    /// The array's name without the host name.
     pub fn name(&self) -> &str {
         self.full_name.rsplit(':').next().unwrap_or_default()
     }

@@ -1,8 +1,8 @@
-//! [`Part`]: a range of a disk as something to read of its own.
+//! [`Part`]: reads a range of a disk like a disk of its own.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// A range of what `reader` reads.
+/// A reader of a range of another reader.
 #[derive(Debug)]
 pub struct Part<'a, R> {
     reader: &'a mut R,
@@ -12,7 +12,7 @@ pub struct Part<'a, R> {
 }
 
 impl<'a, R: Read + Seek> Part<'a, R> {
-    /// Bytes from `start` to `end`, as far as `reader` has them.
+    /// The bytes from `start` to `end`, or to the end of `reader`.
     pub fn new(reader: &'a mut R, start: u64, end: u64) -> io::Result<Part<'a, R>> {
         let all = reader.seek(SeekFrom::End(0))?;
         let start = start.min(all);
@@ -47,12 +47,12 @@ impl<R: Read + Seek> Seek for Part<'_, R> {
     }
 }
 
-/// Where `to` is in `size` bytes when the position is `position`: what a
-/// [`Seek`] of something with a size returns.
+/// The new position for a [`Seek`] to `to` in something with `size` bytes, at present at
+/// `position`.
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a place in front of the first byte.
+/// `InvalidInput` for a position before the first byte.
 pub fn seek(to: SeekFrom, position: u64, size: u64) -> io::Result<u64> {
     let position = match to {
         SeekFrom::Start(position) => Some(position),

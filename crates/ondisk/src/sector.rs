@@ -1,7 +1,7 @@
-//! Whether a disk image is one of a disk with sectors of 4096 bytes ("4Kn").
+//! Detects images of disks with sectors of 4096 bytes ("4Kn"), by their partition table.
 //!
-//! Only partition tables tell: they count in sectors. Filesystems have blocks of
-//! their own, and the kernel mounts all of them on smaller sectors.
+//! Partition tables count in sectors. Filesystems have their own block size, and the
+//! kernel mounts them on smaller sectors too.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -14,8 +14,8 @@ use crate::table::Table;
 const SMALL: u64 = 512;
 const LARGE: u64 = 4096;
 
-/// The logical block size that the image of a disk was made with, in bytes, if
-/// its partition table says so and it is not 512.
+/// The logical block size of an image in bytes, if its partition table shows that it is
+/// not 512.
 pub fn detect<R: Read + Seek>(disk: &mut R) -> Result<Option<u32>> {
     let size = disk.seek(SeekFrom::End(0))?;
     if size < 2 * LARGE {
@@ -32,19 +32,20 @@ pub fn detect<R: Read + Seek>(disk: &mut R) -> Result<Option<u32>> {
     Ok(large.then_some(LARGE as u32))
 }
 
-/// The header of a GPT in block `at`.
+/// Whether `header` is the header of a GPT in block `at`.
 fn is_gpt(header: &[u8], at: u64) -> bool {
     header.starts_with(b"EFI PART") && le64(header, 24) == at && le32(header, 12) >= 92
 }
 
-/// The backup of a GPT, whose header is in the disk's last sector.
+/// Whether the disk's last sector of 4096 bytes has the header of a backup GPT.
 fn is_large_backup<R: Read + Seek>(disk: &mut R, size: u64) -> Result<bool> {
     let block = bytes_at(disk, size - LARGE, 92)?;
     Ok(size.is_multiple_of(LARGE) && is_gpt(&block, size / LARGE - 1))
 }
 
-/// An MBR does not tell, but what is in its partitions does: nothing known if
-/// they are counted in sectors of 512 bytes, and something in those of 4096.
+/// Whether an MBR is of a disk with 4096-byte sectors. The MBR itself does not tell: it
+/// is if the partitions have known content only when counted in sectors of 4096 bytes,
+/// not of 512.
 fn is_large_mbr<R: Read + Seek>(disk: &mut R, size: u64) -> Result<bool> {
     // A boot sector of a filesystem looks like an MBR.
     if probe::probe(disk)?.is_some() {

@@ -1,4 +1,4 @@
-//! [`Call`]: a system call of the program that waits for its answer.
+//! [`Call`]: a system call of the program that waits for an answer.
 
 use std::time::Instant;
 
@@ -8,12 +8,12 @@ use crate::listener::Notification;
 use crate::socket::Address;
 use crate::target::Memory;
 
-/// A call that waits for its answer.
+/// A system call of the program that waits for an answer.
 pub(crate) struct Call {
     notification: Notification,
-    /// When it gives up, if it waits.
+    /// When it fails if it still waits.
     pub(crate) deadline: Option<Instant>,
-    /// It has waited.
+    /// Whether it has waited before.
     pub(crate) again: bool,
 }
 
@@ -51,7 +51,7 @@ impl Call {
         Memory(self.thread())
     }
 
-    /// What it fails with when it has waited too long.
+    /// The error when it has waited too long.
     pub(crate) fn late(&self) -> Errno {
         match self.nr() {
             libc::SYS_connect => Errno::INPROGRESS,
@@ -59,7 +59,7 @@ impl Call {
         }
     }
 
-    /// The option that says how long it waits.
+    /// The socket option with its timeout: `SO_RCVTIMEO` or `SO_SNDTIMEO`.
     pub(crate) fn timeout_option(&self) -> i32 {
         match self.nr() {
             libc::SYS_accept
@@ -71,7 +71,7 @@ impl Call {
         }
     }
 
-    /// An address in the program's memory.
+    /// Reads an address from the program's memory.
     pub(crate) fn address(&self, at: u64, len: u64) -> Result<Address, Errno> {
         let mut bytes = [0; 128];
         let place = usize::try_from(len as i32).ok();
@@ -81,7 +81,7 @@ impl Call {
         Address::from_bytes(place)
     }
 
-    /// Writes an address, as much as fits, and its length.
+    /// Writes an address to the program's memory, as much as fits, and its length.
     pub(crate) fn put_address(&self, address: &Address, at: u64, len_at: u64) -> Result<(), Errno> {
         if at == 0 {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The end: what the program has written and closed is delivered before the kernel
+//! The program's end: delivers what it has written to closed sockets before the kernel
 //! halts.
 
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use drupe_netadmin::netlink::Body;
 use crate::error::Result;
 use crate::supervisor::Supervisor;
 
-/// How long is waited without any progress.
+/// How long to wait without progress.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often is looked.
+/// How often progress is checked.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// `SOCK_DIAG_BY_FAMILY` (sock_diag(7)).
@@ -26,7 +26,7 @@ const COOKIE: usize = 44;
 const QUEUE: usize = 60;
 
 impl Supervisor {
-    /// Nobody has any of the program's ends any more: delivers what was written.
+    /// Delivers what was written, after all processes of the program have ended.
     pub(crate) fn drain(&mut self) -> Result<()> {
         self.stop_listening();
         for id in self.sockets.table.ids() {
@@ -51,8 +51,8 @@ impl Supervisor {
     }
 }
 
-/// The connections that are closed and not yet done with, and what they have to
-/// send still.
+/// The closed connections that still have data or a FIN to deliver: their cookies and
+/// queue lengths.
 fn undelivered(netlink: &Netlink) -> Result<Vec<u8>> {
     let mut all = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {

@@ -1,5 +1,5 @@
-//! [`Entry`]: one socket of the program: the kernel's socket, our end of the pair,
-//! and what is between them; and [`Table`], all of them.
+//! [`Entry`]: one socket of the program, with the drupe kernel's socket and the
+//! supervisor's end of the pair; [`Table`]: all of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -13,11 +13,11 @@ use crate::pair_state::{PairState, Ready, Tools, Turn};
 use crate::socket::Socket;
 use crate::stream::Stream;
 
-/// Sockets that are over in both directions, and may be closed or not: how many
-/// are kept for questions about them.
+/// How many sockets are kept whose directions have both ended, for calls about them: the
+/// program may or may not have closed them.
 const KEPT: usize = 512;
 
-/// What is between the ends.
+/// The state of a socket, by its kind.
 pub(crate) enum State {
     Stream(Stream),
     Listening(Listening),
@@ -29,14 +29,14 @@ pub(crate) struct Entry {
     pub(crate) socket: Socket,
     pub(crate) pair: PairState,
     pub(crate) state: State,
-    /// Calls that wait for it.
+    /// Calls that wait for the socket.
     pub(crate) parked: Vec<Call>,
-    /// It is in the queue for a turn.
+    /// Whether it is in the queue.
     pub(crate) queued: bool,
 }
 
 impl Entry {
-    /// Has the kernel tell of its readiness.
+    /// Registers the socket with the kernel's epoll.
     pub(crate) fn watch(&mut self) -> Result<(), Errno> {
         if !self.pair.watched {
             self.socket.watch(self.pair.id)?;
@@ -45,7 +45,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Moves what can be moved.
+    /// Moves as much data as possible between the two ends.
     pub(crate) fn advance(&mut self, tools: &mut Tools<'_>) -> Turn {
         match &mut self.state {
             State::Stream(stream) => {
@@ -71,7 +71,7 @@ pub(crate) struct Table {
 pub(crate) const FIRST: u64 = 16;
 
 impl Table {
-    /// What the next socket is called.
+    /// The number of the next socket.
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last += 1;
         FIRST + self.last
@@ -123,7 +123,7 @@ impl Table {
         Some(entry)
     }
 
-    /// It is over, but may be asked about.
+    /// Notes that both directions of a socket have ended. It is kept for calls about it.
     pub(crate) fn retire(&mut self, id: u64) {
         if self.over.contains(&id) {
             return;
@@ -136,7 +136,7 @@ impl Table {
         }
     }
 
-    /// Bytes that the program has written and the kernel not yet taken.
+    /// Bytes that the program has written and the kernel has not taken yet.
     pub(crate) fn unsent(&self) -> usize {
         let of = |entry: &Entry| match &entry.state {
             State::Stream(stream) => stream.unsent(),

@@ -1,8 +1,8 @@
-//! [`Error`]: why a program could not be run, or its kernel not kept running.
+//! [`Error`]: why a program could not be run, or its kernel failed.
 
 use std::io;
 
-/// The result of everything in this crate that can fail.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a program could not be run.
@@ -15,42 +15,42 @@ pub enum Error {
         /// As it was named.
         program: String,
     },
-    /// It is there, and cannot be run.
+    /// The program exists, but cannot be run.
     #[error("{program}: cannot be run: {error}")]
     NotRunnable {
         /// As it was named.
         program: String,
-        /// What the host says.
+        /// The error of the host.
         error: io::Error,
     },
-    /// The host does not let us have the program's network calls.
-    #[error("cannot take over the program's sockets: {why}")]
+    /// The host cannot intercept the program's network calls.
+    #[error("cannot intercept the program's network calls: {why}")]
     NoFilter {
         /// What is missing.
         why: String,
     },
-    /// Somebody has killed a process of ours.
-    #[error("the process that keeps the program was killed, and so was the program")]
+    /// The keeper process was killed.
+    #[error("the keeper process was killed, and the program with it")]
     KeeperKilled,
-    /// What a call to the host was for, and its answer.
+    /// A system call of the host failed.
     #[error("{what}: {error}")]
     Host {
-        /// What was being done.
+        /// The operation.
         what: &'static str,
-        /// What the host says.
+        /// The error of the host.
         error: io::Error,
     },
-    /// What the drupe kernel says.
+    /// An error of the drupe kernel.
     #[error("{0}")]
     Kernel(#[from] drupe::Error),
 }
 
-/// Says what a failed call to the host was for.
-pub(crate) trait Doing<T> {
+/// Adds the operation to an error of the host.
+pub(crate) trait WithOperation<T> {
     fn doing(self, what: &'static str) -> Result<T>;
 }
 
-impl<T, E: Into<io::Error>> Doing<T> for std::result::Result<T, E> {
+impl<T, E: Into<io::Error>> WithOperation<T> for std::result::Result<T, E> {
     fn doing(self, what: &'static str) -> Result<T> {
         self.map_err(|error| Error::Host {
             what,

@@ -1,8 +1,8 @@
-//! The seccomp filter of the program: which system calls come to us.
+//! The seccomp filter of the program, which selects the system calls for the supervisor.
 //!
-//! A classic BPF program (`Documentation/networking/filter.rst`) over
-//! `struct seccomp_data`. It sees registers and no memory, and cannot tell our
-//! sockets from other descriptors: that is for [`crate::calls`].
+//! A classic BPF program (`Documentation/networking/filter.rst`) over `struct
+//! seccomp_data`. It sees registers but no memory, and cannot tell the program's sockets
+//! from other descriptors: [`crate::calls`] does.
 
 use libc::sock_filter;
 
@@ -15,7 +15,7 @@ const ARCH: u32 = 0xc000_003e;
 /// `__X32_SYSCALL_BIT`.
 const X32: u32 = 0x4000_0000;
 
-/// Calls that come to us whatever their arguments.
+/// Calls that always go to the supervisor.
 const TRAPPED: [libc::c_long; 14] = [
     libc::SYS_connect,
     libc::SYS_bind,
@@ -39,8 +39,8 @@ pub(crate) const SIOCOUTQ: u32 = 0x5411;
 const SIOC_FIRST: u32 = 0x8900;
 const SIOC_LAST: u32 = 0x89ff;
 
-/// Where `struct seccomp_data` has the number, the architecture, and the halves
-/// of an argument.
+/// Offsets in `struct seccomp_data` of the number, the architecture, and the halves of an
+/// argument.
 const NR: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 
@@ -110,8 +110,8 @@ pub(crate) fn filter() -> Vec<sock_filter> {
     code
 }
 
-/// What is done for one call; every way through `body` ends with a return, since
-/// the number is only loaded before it.
+/// Adds the code for one call. Every path through `body` must end with a return, since
+/// the number is loaded only before it.
 fn for_call(code: &mut Vec<sock_filter>, number: libc::c_long, body: &[sock_filter]) {
     code.push(jump(libc::BPF_JEQ, number as u32, 0, body.len() as u8));
     code.extend_from_slice(body);
@@ -121,7 +121,7 @@ fn load(offset: u32) -> sock_filter {
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
 }
 
-/// How many instructions to skip if the comparison with `k` holds, or does not.
+/// A jump: skips `yes` instructions if the comparison with `k` holds, else `no`.
 fn jump(comparison: u32, k: u32, yes: u8, no: u8) -> sock_filter {
     instruction(libc::BPF_JMP | comparison | libc::BPF_K, k, yes, no)
 }
@@ -139,7 +139,7 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 mod tests {
     use super::*;
 
-    /// What the filter says to a call.
+    /// The filter's verdict on a call.
     fn verdict(arch: u32, nr: u32, args: [u64; 6]) -> u32 {
         let word = |offset: u32| match offset {
             NR => nr,

@@ -1,11 +1,11 @@
-//! [`Keeper`]: a process between us and the program, which sees to it that
-//! nothing is left, whoever is killed.
+//! [`Keeper`]: the process between supervisor and program, which kills the program's
+//! processes at the end.
 //!
-//! It adopts what the program leaves behind (`PR_SET_CHILD_SUBREAPER`). When we
-//! say so, or are no more, it kills all of it. If it is killed itself, the program
-//! dies with it (`PR_SET_PDEATHSIG`), and we adopt and kill the others.
+//! It adopts orphans of the program (`PR_SET_CHILD_SUBREAPER`), and kills them all when
+//! the supervisor says so or dies. If the keeper is killed, the program dies with it
+//! (`PR_SET_PDEATHSIG`), and the supervisor adopts and kills the others.
 //!
-//! It is forked before there is a kernel, has one thread, and waits.
+//! It is forked before the kernel is booted, and has one thread.
 
 use std::fs;
 use std::io;
@@ -23,17 +23,17 @@ use rustix::process::{
     Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal,
 };
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result, WithOperation};
 use crate::listener::{Listener, last_error};
 use crate::program::{self, hello_bytes, hello_from};
 use crate::target::owned;
 
-/// What the keeper says of the program, with a number.
+/// Kinds of the keeper's messages about the program, each with a number.
 const STARTED: i32 = 0;
 const FAILED: i32 = 1;
 const ENDED: i32 = 2;
 
-/// The keeper, as we see it.
+/// The supervisor's handle to the keeper.
 pub(crate) struct Keeper {
     control: OwnedFd,
     handshake: OwnedFd,
@@ -44,12 +44,12 @@ pub(crate) struct Keeper {
 /// A program that has been started.
 pub(crate) struct Started {
     pub(crate) listener: Listener,
-    /// For signals.
+    /// A pidfd, for signals.
     pub(crate) process: OwnedFd,
 }
 
 impl Keeper {
-    /// Forks it. The process must have one thread.
+    /// Forks the keeper. The calling process must have one thread.
     pub(crate) fn fork(command: Command, mask: libc::sigset_t) -> Result<Keeper> {
         // We adopt what the keeper leaves, if it is killed.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
@@ -80,7 +80,7 @@ impl Keeper {
         }
     }
 
-    /// Has it start the program.
+    /// Makes the keeper start the program.
     pub(crate) fn start(&self) -> Result<Started> {
         send(&self.control, b"g", SendFlags::NOSIGNAL).doing("cannot reach the keeper")?;
         let mut fds = [
@@ -142,7 +142,7 @@ impl Keeper {
         })
     }
 
-    /// What it says next; `None`: it is no more.
+    /// The keeper's next message; `None`: it has ended.
     fn said(&self) -> Option<program::Hello> {
         let mut bytes = [0; 8];
         loop {
@@ -154,8 +154,8 @@ impl Keeper {
         }
     }
 
-    /// The program's end, which [`Keeper::as_fd`] has announced. `None`: the
-    /// keeper itself has been killed.
+    /// The program's exit status, once [`Keeper::as_fd`] is readable. `None`: the keeper
+    /// itself was killed.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
         match self.said() {
             Some([ENDED, status]) => Some(ExitStatus::from_raw(status)),
@@ -163,7 +163,7 @@ impl Keeper {
         }
     }
 
-    /// Kills all that comes of the program, and waits for its end.
+    /// Kills all processes of the program, and waits until they have ended.
     pub(crate) fn finish(&mut self) {
         if self.pid == 0 {
             return;
@@ -202,7 +202,7 @@ pub(crate) fn forward(process: &OwnedFd, signal: i32) {
     }
 }
 
-/// The keeper's life.
+/// The keeper's main function.
 fn keep(command: Command, control: &OwnedFd, handshake: &OwnedFd, mask: libc::sigset_t) {
     // What is sent to all of the terminal's group is for the program.
     let Ok(children) = watch_children() else {
@@ -243,7 +243,7 @@ fn keep(command: Command, control: &OwnedFd, handshake: &OwnedFd, mask: libc::si
     kill_children();
 }
 
-/// Waits for "go"; false: nobody will say it.
+/// Waits for "go". `false`: the supervisor has ended.
 fn heard(control: &OwnedFd) -> bool {
     let mut byte = [0];
     loop {
@@ -255,7 +255,8 @@ fn heard(control: &OwnedFd) -> bool {
     }
 }
 
-/// Blocks all signals but those of job control; the descriptor tells of children.
+/// Blocks all signals except those of job control. Returns a signalfd that tells of ended
+/// children.
 fn watch_children() -> Result<OwnedFd, Errno> {
     // SAFETY: signal sets are filled in by these calls, and then read.
     let fd = unsafe {
@@ -285,7 +286,7 @@ fn reap(flags: i32) -> Option<(libc::pid_t, i32)> {
     (pid > 0).then_some((pid, status))
 }
 
-/// Kills all children, and theirs, which become ours when they are orphans.
+/// Kills all children and their descendants, which this process adopts as orphans.
 fn kill_children() {
     loop {
         for child in children() {

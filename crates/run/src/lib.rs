@@ -1,4 +1,4 @@
-//! Runs an unmodified program whose network is a drupe kernel's: `drupe run`.
+//! Runs an unmodified program with the network of a drupe kernel: `drupe run`.
 //!
 //! ```text
 //!  program ── socket(), connect(), … ──▶ seccomp filter ──▶ supervisor (this crate)
@@ -7,21 +7,19 @@
 //!                                                                └─▶ drupe kernel
 //! ```
 //!
-//! The program's sockets are ends of socket pairs of the host. What concerns the
-//! network (making, binding, connecting, options, addresses) is trapped and done
-//! here, on a socket of the drupe kernel; everything else stays the host's, on the
-//! descriptor that the program has: so waiting for it, duplicating it, handing it
-//! on and inheriting it work without our doing.
+//! The program's sockets are ends of socket pairs of the host. Network system calls
+//! (making, binding, connecting, options, addresses) are intercepted, and made here on a
+//! socket of the drupe kernel. All other calls stay with the host, on the program's
+//! descriptor: waiting for it, duplicating, passing and inheriting it need no help.
 //!
-//! - [`run`] and [`Program`] are what this crate offers.
-//! - `keeper`, `program`, `filter`: how the program is started, and that nothing
-//!   is left of it.
-//! - `listener`, `target`: its calls, and its memory and descriptors.
-//! - `supervisor`: the loop, and `drain`, its end; `calls`: one module for each group
-//!   of calls; `call`: one that waits; `sockets`: what calls work on.
-//! - `entry`, `pair`, `stream`, `listening`, `messages`: a socket, and what its kind
-//!   does.
-//! - `pair`: the two ends; `socket`: the kernel's.
+//! - [`run`] and [`Program`] are the public interface.
+//! - `keeper`, `program`, `filter`: starting the program, and killing all its processes
+//!   at the end.
+//! - `listener`, `target`: the program's calls, its memory and descriptors.
+//! - `supervisor`: the main loop; `drain`: its end; `calls`: one module for each group of
+//!   calls; `call`: one call; `sockets`: the program's sockets.
+//! - `entry`, `stream`, `listening`, `messages`: one socket, and the kinds of sockets.
+//! - `pair`: the host's socket pair; `socket`: the drupe kernel's socket.
 
 mod call;
 mod calls;
@@ -51,7 +49,7 @@ use drupe::Kernel;
 
 pub use error::{Error, Result};
 
-/// What is to be run.
+/// The program to run.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// Its name, looked for in `PATH` if there is no slash in it.
@@ -60,18 +58,19 @@ pub struct Program {
     pub arguments: Vec<OsString>,
 }
 
-/// Runs a program, and returns how it has ended. Nothing of it is left then.
+/// Runs a program, and returns its exit status. All its processes have ended then.
 ///
-/// `boot` makes the kernel that its network is in, with all its interfaces. The
-/// process must have one thread until then: it is forked before. SIGINT, SIGQUIT,
-/// SIGTERM and SIGHUP are blocked from then on; the last two go to the program.
+/// `boot` makes the kernel with all its interfaces. The calling process must have one
+/// thread until `boot` is called, since it is forked before. SIGINT, SIGQUIT, SIGTERM and
+/// SIGHUP are blocked from then on; the last two are forwarded to the program.
 pub fn run<E: From<Error>>(
     program: &Program,
     boot: impl FnOnce() -> Result<Kernel, E>,
 ) -> Result<ExitStatus, E> {
     let mut command = Command::new(&program.program);
     command.args(&program.arguments);
-    let signals = error::Doing::doing(signals::Signals::take_over(), "cannot take over signals")?;
+    let signals =
+        error::WithOperation::doing(signals::Signals::take_over(), "cannot take over signals")?;
     let mut keeper = keeper::Keeper::fork(command, signals.before())?;
     raise_limit();
     let kernel = boot()?;
@@ -85,7 +84,8 @@ pub fn run<E: From<Error>>(
     Ok(status)
 }
 
-/// Each socket of the program is a descriptor here.
+/// Raises the limit of open files, since each socket of the program is a descriptor of
+/// this process.
 fn raise_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);

@@ -1,5 +1,5 @@
-//! [`Listener`]: the calls of the program that its filter hands to us, and their
-//! answers (`Documentation/userspace-api/seccomp_filter.rst`).
+//! [`Listener`]: receives the program's intercepted calls, and answers them
+//! (`Documentation/userspace-api/seccomp_filter.rst`).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -12,11 +12,12 @@ const ID_VALID: u64 = 0x4008_2102;
 const ADDFD: u64 = 0x4018_2103;
 const SET_FLAGS: u64 = 0x4008_2104;
 
-/// Wake who waits on the CPU that wakes it: one of the two sleeps.
+/// Flag: wake the waiting thread on the same processor, since only one of both threads
+/// runs at a time.
 const SYNC_WAKE_UP: u64 = 1;
-/// The call goes on as if there were no filter.
+/// Flag of an answer: the host's kernel makes the call as if there were no filter.
 const CONTINUE: u32 = 1;
-/// The descriptor's number is the answer.
+/// Flag: the number of the new descriptor is the answer.
 const ADDFD_SEND: u32 = 2;
 
 /// `struct seccomp_notif`: a call that waits for its answer.
@@ -74,8 +75,8 @@ impl Listener {
         }
     }
 
-    /// The next call. Blocks unless the listener is readable. ENOENT: it has
-    /// been given up meanwhile.
+    /// The next call. Blocks unless the listener is readable. ENOENT: the call was
+    /// interrupted meanwhile.
     pub(crate) fn receive(&self) -> Result<Notification, Errno> {
         let mut notification = Notification::default();
         // SAFETY: writes a struct seccomp_notif, which is zeroed.
@@ -83,7 +84,7 @@ impl Listener {
         Ok(notification)
     }
 
-    /// Whether the call still waits, and its process so is the one it was.
+    /// Whether the call still waits. If so, its thread's number has not been reused.
     pub(crate) fn is_waiting(&self, id: u64) -> bool {
         // SAFETY: reads a u64.
         unsafe { self.ioctl(ID_VALID, &raw const id as usize) }.is_ok()
@@ -95,7 +96,7 @@ impl Listener {
         let _ = unsafe { self.ioctl(SEND, std::ptr::from_ref(response) as usize) };
     }
 
-    /// The call returns `value`.
+    /// Makes the call return `value`.
     pub(crate) fn answer(&self, id: u64, value: i64) {
         self.respond(&Response {
             id,
@@ -105,7 +106,7 @@ impl Listener {
         });
     }
 
-    /// The call fails.
+    /// Makes the call fail.
     pub(crate) fn fail(&self, id: u64, errno: Errno) {
         self.respond(&Response {
             id,
@@ -115,7 +116,7 @@ impl Listener {
         });
     }
 
-    /// The host's kernel does the call.
+    /// Lets the host's kernel make the call.
     pub(crate) fn go_on(&self, id: u64) {
         self.respond(&Response {
             id,
@@ -125,8 +126,8 @@ impl Listener {
         });
     }
 
-    /// The call returns a new descriptor of `file`. ENOENT: it has been given up,
-    /// and there is no descriptor.
+    /// Makes the call return a new descriptor of `file`. ENOENT: the call was
+    /// interrupted, and no descriptor was made.
     pub(crate) fn answer_with(
         &self,
         id: u64,

@@ -1,8 +1,8 @@
 //! [`Listening`]: a socket that waits for connections.
 //!
-//! They are accepted as they come, up to a number, and our end of the pair holds
-//! one byte for each: so the program's end is readable while there are
-//! connections, and becomes so with each.
+//! The supervisor accepts connections as they come, up to [`QUEUE`], and writes one byte
+//! for each to its end of the pair. So the program's end is readable while connections
+//! wait, and gets an event for each.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use crate::pair_state::{PairState, Turn};
 use crate::socket::Socket;
 
-/// Connections that wait for the program. More wait in the kernel's backlog.
+/// How many accepted connections wait for the program. More wait in the kernel's backlog.
 const QUEUE: usize = 64;
 
 /// A socket that waits for connections.
@@ -22,7 +22,7 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Accepts what there is.
+    /// Accepts waiting connections.
     pub(crate) fn advance(&mut self, pair: &mut PairState, socket: &Socket) -> Turn {
         if pair.end.hangup {
             return match pair.wire.hangup {
@@ -45,7 +45,7 @@ impl Listening {
         Turn::Done
     }
 
-    /// The next connection.
+    /// Takes the next connection for the program.
     pub(crate) fn next(&mut self, pair: &mut PairState, socket: &Socket) -> Result<Socket, Errno> {
         if self.queue.is_empty() {
             pair.wire.readable = true;
@@ -58,13 +58,13 @@ impl Listening {
         }
     }
 
-    /// Nobody has taken this one after all.
+    /// Returns a connection that the program has not got.
     pub(crate) fn put_back(&mut self, pair: &mut PairState, connection: Socket) {
         self.queue.push_front(connection);
         announce(pair);
     }
 
-    /// It listens no more, and whoever waits for it is told.
+    /// Ends the listening, and tells waiting threads of the program.
     pub(crate) fn end(pair: &PairState) {
         if let Some(ours) = &pair.ours {
             let _ = shutdown(ours, Shutdown::Both);
@@ -72,14 +72,14 @@ impl Listening {
     }
 }
 
-/// A byte for a connection.
+/// Writes the byte of a connection.
 fn announce(pair: &PairState) {
     if let Some(ours) = &pair.ours {
         let _ = send(ours, b"c", SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 }
 
-/// Takes the byte of a connection, at the program's end.
+/// Reads the byte of a connection from the program's end.
 pub(crate) fn unannounce(theirs: impl std::os::fd::AsFd) {
     let _ = recv(theirs, &mut [0], RecvFlags::DONTWAIT);
 }

@@ -1,9 +1,9 @@
 //! [`Messages`]: a socket that carries messages: UDP, raw, packet, netlink.
 //!
-//! What arrives goes into the pair at once, so that poll(2) and read(2) work. Who
-//! sent it, and its control messages, wait here in a queue, for the calls that ask
-//! for them. What read(2) has taken out of the pair meanwhile shows in what the
-//! host has charged our end for, from which each message's part is known.
+//! Received messages go into the pair at once, so that poll(2) and read(2) work. Their
+//! senders and control messages wait here in a queue, for recvmsg(2) and the like. How
+//! many messages read(2) has taken from the pair follows from the memory that the host
+//! charges to the supervisor's end, since the charge for each message is known.
 
 use std::collections::VecDeque;
 
@@ -15,12 +15,12 @@ use crate::pair_state::{PairState, Ready, Tools, Turn};
 use crate::pending::Pending;
 use crate::socket::{Address, Socket};
 
-/// Messages of one socket that are moved before others have their turn.
+/// How many messages of one socket are moved before others have their turn.
 const TURN: usize = 256;
-/// Control messages of one message.
+/// Bytes for the control messages of one message.
 const CONTROL: usize = 1024;
 
-/// What belongs to a message that is in the pair.
+/// Sender and control messages of a message that is in the pair.
 #[derive(Clone)]
 pub(crate) struct Arrived {
     pub(crate) from: Address,
@@ -33,11 +33,11 @@ pub(crate) struct Arrived {
 pub(crate) struct Messages {
     netlink: bool,
     arrived: VecDeque<Arrived>,
-    /// One that the pair had no room for.
+    /// A received message for which the pair had no room.
     held: Option<(Pending, Arrived)>,
-    /// One that the kernel had no room for.
+    /// A sent message for which the kernel had no room.
     unsent: Option<Vec<u8>>,
-    /// What went wrong with one that the program has written.
+    /// The error of a message that the program has written.
     pub(crate) error: Option<Errno>,
 }
 
@@ -70,7 +70,7 @@ impl Messages {
         self.receive_all(pair, socket, tools.buffer)
     }
 
-    /// What the program has written, to the kernel.
+    /// Moves messages from the program to the kernel.
     pub(crate) fn send_all(
         &mut self,
         pair: &mut PairState,
@@ -128,7 +128,7 @@ impl Messages {
         }
     }
 
-    /// What has arrived, into the pair.
+    /// Moves received messages into the pair.
     pub(crate) fn receive_all(
         &mut self,
         pair: &mut PairState,
@@ -183,8 +183,8 @@ impl Messages {
         }
     }
 
-    /// How much to offer. Netlink makes its next messages as large as what it is
-    /// offered, and the program's buffer may be smaller than ours.
+    /// The size of the buffer for receiving. Netlink makes its next messages as large as
+    /// the buffer, and the program's may be smaller than the supervisor's.
     fn room(&self, socket: &Socket, all: usize) -> Result<usize, Errno> {
         if !self.netlink {
             return Ok(all);
@@ -214,7 +214,8 @@ impl Messages {
         }
     }
 
-    /// Forgets the messages that read(2) has taken, where `outstanding` are left.
+    /// Forgets the messages that read(2) has taken. `outstanding`: the charge that is
+    /// left.
     fn forget_read(&mut self, outstanding: u32) {
         if outstanding == 0 {
             self.arrived.clear();
@@ -228,7 +229,7 @@ impl Messages {
         }
     }
 
-    /// What belongs to the message that is read next.
+    /// Sender and control messages of the message that is read next.
     pub(crate) fn first(&mut self, pair: &PairState) -> Option<&Arrived> {
         if let Some(ours) = &pair.ours {
             self.forget_read(outstanding(ours));
@@ -236,7 +237,7 @@ impl Messages {
         self.arrived.front()
     }
 
-    /// It has been taken.
+    /// Notes that a message was taken.
     pub(crate) fn taken(&mut self) {
         self.arrived.pop_front();
     }

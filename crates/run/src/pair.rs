@@ -1,8 +1,8 @@
-//! The pair of host sockets that stands for a socket: the program has one end,
-//! we have the other.
+//! [`Pair`]: the host's socket pair in place of a socket: one end for the program, one
+//! for the supervisor.
 //!
-//! We keep none of the program's end, or we would not see that the program has
-//! closed the last one of it.
+//! The supervisor keeps no descriptor of the program's end, or it would not notice when
+//! the program closes its last one.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,12 +15,12 @@ use rustix::net::{
 
 use crate::filter::SIOCOUTQ;
 
-/// What a stream's pair holds in each direction, as far as the host lets us.
+/// Buffer size of a stream's pair in each direction, if the host allows it.
 const STREAM_BUFFER: usize = 1 << 20;
-/// What a pair for messages holds.
+/// Buffer size of a pair for messages.
 const MESSAGE_BUFFER: usize = 256 << 10;
 
-/// The ends of a new pair: ours, which does not block, and the program's.
+/// The ends of a new pair: the supervisor's, which is non-blocking, and the program's.
 pub(crate) struct Pair {
     pub(crate) ours: OwnedFd,
     pub(crate) theirs: OwnedFd,
@@ -52,8 +52,8 @@ impl Pair {
     }
 }
 
-/// Fills the program's end so that it cannot be written to, and does not seem
-/// connected. How much junk that took. It stays small until [`unplug`].
+/// Fills the program's end with junk, so that it is not writable, as before a connection.
+/// Returns the bytes of junk. The buffer stays small until [`unplug`].
 pub(crate) fn plug(theirs: impl AsFd) -> usize {
     // As small as it gets.
     let _ = sockopt::set_socket_send_buffer_size(&theirs, 0);
@@ -65,8 +65,8 @@ pub(crate) fn plug(theirs: impl AsFd) -> usize {
     junk
 }
 
-/// Takes the junk away at our end, and gives the program's its size again: if it
-/// cannot be found, it works with the small one.
+/// Reads the junk at the supervisor's end, and enlarges the buffer of the program's end.
+/// If that end cannot be found, it keeps the small one.
 pub(crate) fn unplug(ours: impl AsFd, mut junk: usize, theirs: Option<OwnedFd>) {
     if let Some(theirs) = theirs {
         let _ = sockopt::set_socket_send_buffer_size(theirs, STREAM_BUFFER);
@@ -81,8 +81,8 @@ pub(crate) fn unplug(ours: impl AsFd, mut junk: usize, theirs: Option<OwnedFd>) 
     }
 }
 
-/// Bytes that were sent and not yet received at the other end. Of messages, what
-/// they take up in the host's memory.
+/// Bytes that were sent and not yet received at the other end. For messages, the memory
+/// that the host charges for them.
 pub(crate) fn outstanding(end: impl AsFd) -> u32 {
     let mut bytes: libc::c_int = 0;
     // SAFETY: writes an int.
@@ -91,12 +91,12 @@ pub(crate) fn outstanding(end: impl AsFd) -> u32 {
 }
 
 thread_local! {
-    /// [`cost`] of the lengths that were asked for.
+    /// The results of [`cost`] by length.
     static COSTS: RefCell<HashMap<usize, u32>> = RefCell::default();
 }
 
-/// How much of [`outstanding`] one message of this length is: what the host's
-/// memory allocator makes of it. It is measured on a pair that nobody reads.
+/// The charge in [`outstanding`] for one message of this length, which depends on the
+/// host's memory allocator. It is measured on a separate pair.
 pub(crate) fn cost(len: usize) -> u32 {
     let measure = || -> Result<u32, Errno> {
         let pair = Pair::new(Carries::Messages, true)?;

@@ -1,5 +1,5 @@
-//! [`PairState`]: what sockets of all kinds have beside the kernel's socket: our end of the
-//! pair, the readiness of both, and where the program's end was last seen.
+//! [`PairState`]: the state that sockets of all kinds share: the supervisor's end of the
+//! pair, the readiness of both sides, and the program's last known descriptor.
 
 use std::os::fd::OwnedFd;
 
@@ -9,22 +9,22 @@ use rustix::event::epoll::EventFlags;
 use crate::pair::unplug;
 use crate::target::{Targets, socket_number};
 
-/// What is known of the readiness of one side of a pair. It is told when it changes, so it
-/// holds until a call says EAGAIN.
+/// The readiness of one side of a pair. It is edge-triggered, so it holds until a call
+/// returns EAGAIN.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ready {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The end has come: that less was read than could have been does not mean
-    /// that nothing more comes.
+    /// The end of the stream has come: a short read does not mean that there is no more
+    /// to read.
     pub(crate) ended: bool,
-    /// Both directions are over.
+    /// Both directions have ended.
     pub(crate) hangup: bool,
     pub(crate) error: bool,
 }
 
 impl Ready {
-    /// The host's word about our end.
+    /// Updates it from the host's events of the supervisor's end.
     pub(crate) fn of_end(&mut self, flags: EventFlags) {
         let ended = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         self.readable |= flags.intersects(EventFlags::IN | ended);
@@ -33,7 +33,7 @@ impl Ready {
         self.hangup |= flags.contains(EventFlags::HUP);
     }
 
-    /// The kernel's word about the socket.
+    /// Updates it from the drupe kernel's events of the socket.
     pub(crate) fn of_wire(&mut self, event: Event) {
         self.readable |= event.is_readable();
         self.writable |= event.is_writable();
@@ -43,45 +43,45 @@ impl Ready {
     }
 }
 
-/// What a turn at a socket came to.
+/// The result of a turn of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// There is nothing to do until something becomes ready.
     Done,
-    /// There is more to do: others first.
+    /// There is more to do, after other sockets.
     More,
     /// The program has closed it, and all is delivered.
     Gone,
-    /// Over in both directions; whether it is closed is not known.
+    /// Both directions have ended; whether the program has closed it is not known.
     Over,
 }
 
-/// What all kinds of sockets have.
+/// The state that all kinds of sockets share.
 pub(crate) struct PairState {
     pub(crate) id: u64,
-    /// Our end of the pair; none once the program has been told of a reset.
+    /// The supervisor's end of the pair; `None` once the program was told of a reset.
     pub(crate) ours: Option<OwnedFd>,
-    /// Readiness of our end, and of the kernel's socket.
+    /// Readiness of the supervisor's end, and of the kernel's socket.
     pub(crate) end: Ready,
     pub(crate) wire: Ready,
     /// The number of the program's end.
     pub(crate) number: u64,
-    /// A thread and a number by which the program's end was last known.
+    /// A thread and a descriptor number under which the program's end was last seen.
     pub(crate) seen: (u32, i32),
     /// `SO_LINGER`, if it is on: seconds.
     pub(crate) linger: Option<i32>,
-    /// The kernel tells of its readiness.
+    /// Whether the socket is registered with the kernel's epoll.
     pub(crate) watched: bool,
 }
 
-/// What a turn needs beside the socket.
+/// The resources for a turn of a socket.
 pub(crate) struct Tools<'a> {
     pub(crate) buffer: &'a mut [u8],
     pub(crate) targets: &'a mut Targets,
 }
 
 impl PairState {
-    /// The program's end may be written to from now on.
+    /// Makes the program's end writable.
     pub(crate) fn unplug(&self, junk: usize, targets: &mut Targets) {
         if junk > 0
             && let Some(ours) = &self.ours
@@ -90,7 +90,7 @@ impl PairState {
         }
     }
 
-    /// The program's end, if it is still where it was last seen.
+    /// A descriptor of the program's end, if it is still where it was last seen.
     pub(crate) fn find_theirs(&self, targets: &mut Targets) -> Option<OwnedFd> {
         let (thread, fd) = self.seen;
         let theirs = targets.descriptor(thread, fd).ok()?;

@@ -1,6 +1,6 @@
-//! Bytes that one side of a pair has given and the other not yet taken: [`Pending`].
+//! [`Pending`]: bytes that were read from one side and not yet taken by the other.
 
-/// What could not be delivered at once. Without memory while there is nothing.
+/// Bytes that could not be delivered at once. Takes no memory while it is empty.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     bytes: Vec<u8>,
@@ -16,7 +16,7 @@ impl Pending {
         &self.bytes[self.done..]
     }
 
-    /// There is nothing before this.
+    /// Stores bytes. It must be empty before.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.clear();
         self.bytes.extend_from_slice(bytes);
@@ -34,7 +34,7 @@ impl Pending {
         self.bytes.clear();
     }
 
-    /// Gives the memory back.
+    /// Frees the memory.
     pub(crate) fn release(&mut self) {
         if self.is_empty() {
             *self = Pending::default();

@@ -1,4 +1,4 @@
-//! Starts the program: with its filter, and with its end tied to its parent's.
+//! Starts the program with its seccomp filter, and so that it dies with its parent.
 //!
 //! ```text
 //!  supervisor ── fork ──▶ keeper ── fork ──▶ program
@@ -8,8 +8,8 @@
 //!      └─────────────────── handshake ────────▶│ exec
 //! ```
 //!
-//! The filter is there before the program is, and its listener has left the
-//! process by then: it is closed on exec.
+//! The filter is installed before exec. By then the listener was passed to the
+//! supervisor, and the process's own descriptor of it is closed on exec.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -22,8 +22,8 @@ use rustix::io::Errno;
 use crate::filter::filter;
 use crate::listener::last_error;
 
-/// What the program says in the handshake: the number of its listener, or the
-/// negative error; and its process.
+/// The program's message in the handshake: the number of its listener, or a negative
+/// error; and its process ID.
 pub(crate) type Hello = [i32; 2];
 
 pub(crate) fn hello_bytes(hello: Hello) -> [u8; 8] {
@@ -53,7 +53,7 @@ pub(crate) fn start(
     command.spawn()
 }
 
-/// In the new process, before exec.
+/// Runs in the new process, before exec.
 fn prepare(
     code: &[sock_filter],
     handshake: RawFd,
@@ -84,8 +84,8 @@ fn prepare(
     }
 }
 
-/// Installs the filter for this process and all that come from it. Returns the
-/// descriptor of its listener.
+/// Installs the filter for this process and its descendants. Returns the descriptor of
+/// its listener.
 fn install(code: &[sock_filter]) -> Result<i32, Errno> {
     let program = sock_fprog {
         len: code.len() as u16,

@@ -1,4 +1,4 @@
-//! [`Signals`]: those that somebody sends to us and means for the program.
+//! [`Signals`]: receives signals that are meant for the program, to forward them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -7,15 +7,15 @@ use rustix::io::Errno;
 use crate::listener::last_error;
 use crate::target::owned;
 
-/// Blocked for this process, and readable here.
+/// The signals that this process blocks and reads from a signalfd.
 pub(crate) struct Signals {
     fd: OwnedFd,
-    /// What was blocked before.
+    /// The signal mask from before.
     before: libc::sigset_t,
 }
 
 impl Signals {
-    /// Takes them over. Threads that are made afterwards don't get them either.
+    /// Blocks the signals, also for threads that are started later.
     pub(crate) fn take_over() -> Result<Signals, Errno> {
         // SAFETY: signal sets are filled in by these calls, and then read.
         let (fd, before) = unsafe {
@@ -39,13 +39,13 @@ impl Signals {
         }
     }
 
-    /// The mask that the program gets.
+    /// The signal mask for the program.
     pub(crate) fn before(&self) -> libc::sigset_t {
         self.before
     }
 
-    /// Those that have come and are to be forwarded. SIGINT and SIGQUIT are sent to
-    /// the whole group of the terminal, so the program has them.
+    /// The signals that have come and must be forwarded. SIGINT and SIGQUIT are left out:
+    /// a terminal sends them to the whole process group, so the program gets them itself.
     pub(crate) fn take(&self) -> Vec<i32> {
         let mut all = Vec::new();
         let mut bytes = [0; size_of::<libc::signalfd_siginfo>()];

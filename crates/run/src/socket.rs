@@ -1,4 +1,4 @@
-//! [`Socket`]: a socket of the drupe kernel. It never blocks.
+//! [`Socket`]: a non-blocking socket of the drupe kernel, with addresses as bytes.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use drupe::net::{Domain, Events, Interest, Poll, Protocol, Token, Type};
 use drupe::{Cause, Kernel, nr};
 use rustix::io::Errno;
 
-/// An address as the kernel has it.
+/// A `struct sockaddr`.
 #[derive(Clone, Copy)]
 pub(crate) struct Address {
     bytes: [u8; 128],
@@ -33,7 +33,7 @@ impl Address {
     }
 }
 
-/// A kernel, and why it can no longer be used, if that is so.
+/// The kernel, and the error by which it has ended, if it has.
 pub(crate) struct Net {
     pub(crate) kernel: Kernel,
     poll: Poll,
@@ -53,7 +53,7 @@ impl Net {
         &self.poll
     }
 
-    /// What has become ready, without waiting.
+    /// Collects the events of sockets, without waiting.
     pub(crate) fn collect(&self, events: &mut Events) {
         let waited = self.poll.wait(events, Some(std::time::Duration::ZERO));
         if let Err(error) = waited {
@@ -66,8 +66,8 @@ impl Net {
         self.failure.borrow_mut().take()
     }
 
-    /// What the program is told of an error. One that is not the kernel's answer
-    /// ends all.
+    /// The errno value for the program. An error that is not a system call's means that
+    /// the kernel has ended, which is noted.
     fn errno(&self, error: drupe::Error) -> Errno {
         match error.cause() {
             Cause::Errno(errno) => Errno::from_raw_os_error(errno.raw_os_error()),
@@ -89,7 +89,7 @@ impl Net {
     }
 }
 
-/// A message with what belongs to it.
+/// A received message with its sender and control messages.
 #[derive(Default)]
 pub(crate) struct Received {
     pub(crate) len: usize,
@@ -123,7 +123,7 @@ impl Socket {
         self.inner.raw_fd() as usize
     }
 
-    /// Has its readiness told from now on, when it changes.
+    /// Registers it for edge-triggered events with this token.
     pub(crate) fn watch(&self, token: u64) -> Result<(), Errno> {
         let interest = (Interest::READABLE | Interest::WRITABLE).edge();
         let added = self.net.poll.add(&self.inner, interest, Token(token));
@@ -149,7 +149,7 @@ impl Socket {
         unsafe { self.net.call(nr::LISTEN, [self.fd(), backlog as usize]) }.map(drop)
     }
 
-    /// The next connection, which does not block either.
+    /// Accepts a connection, which is non-blocking too.
     pub(crate) fn accept(&self) -> Result<Socket, Errno> {
         let accept = || {
             let (socket, _) = self.inner.accept()?;

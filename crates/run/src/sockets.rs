@@ -1,4 +1,5 @@
-//! [`Sockets`]: the sockets of the program, and what its calls need to work on them.
+//! [`Sockets`]: all sockets of the program, their queue, and the calls that wait for
+//! them.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -11,13 +12,13 @@ use rustix::io::Errno;
 
 use crate::call::Call;
 use crate::entry::{Entry, Table};
-use crate::error::{Doing, Result};
+use crate::error::{Result, WithOperation};
 use crate::listener::Listener;
 use crate::pair_state::{PairState, Tools, Turn};
 use crate::socket::Net;
 use crate::target::Targets;
 
-/// What is read at once.
+/// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
 
 /// The sockets of the program, and its calls that wait for them.
@@ -27,11 +28,11 @@ pub(crate) struct Sockets {
     pub(crate) targets: Targets,
     pub(crate) table: Table,
     pub(crate) buffer: Vec<u8>,
-    /// What the host tells of: our ends of the pairs, and what the supervisor adds.
+    /// The host's epoll: the supervisor's ends of the pairs, and its other descriptors.
     pub(crate) epoll: OwnedFd,
-    /// Sockets that have something to do.
+    /// Sockets that wait for a turn.
     queue: VecDeque<u64>,
-    /// When calls that wait give up: the time, the socket and the call.
+    /// Timeouts of waiting calls: the time, the socket and the call.
     deadlines: BinaryHeap<Reverse<(Instant, u64, u64)>>,
 }
 
@@ -49,14 +50,14 @@ impl Sockets {
         })
     }
 
-    /// Gives a socket a turn soon.
+    /// Queues a socket for a turn.
     pub(crate) fn wake(&mut self, id: u64) {
         if let Some(entry) = self.table.get(id) {
             enqueue(&mut self.queue, entry);
         }
     }
 
-    /// One side of a socket is readier than it was: it gets a turn.
+    /// Notes a change of a socket's readiness, and queues the socket.
     pub(crate) fn ready(&mut self, id: u64, note: impl FnOnce(&mut PairState)) {
         if let Some(entry) = self.table.get(id) {
             note(&mut entry.pair);
@@ -64,17 +65,17 @@ impl Sockets {
         }
     }
 
-    /// How many sockets have something to do.
+    /// The number of sockets that wait for a turn.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// The next one that has its turn.
+    /// The next socket of the queue.
     pub(crate) fn next(&mut self) -> Option<u64> {
         self.queue.pop_front()
     }
 
-    /// A socket's turn. Returns the calls that wait for it, to be served anew.
+    /// Gives a socket its turn. Returns the calls that wait for it, to be served again.
     #[must_use]
     pub(crate) fn advance(&mut self, id: u64) -> Vec<Call> {
         let Some(entry) = self.table.get(id) else {
@@ -100,13 +101,13 @@ impl Sockets {
         parked
     }
 
-    /// Has the host tell of the readiness of our end.
+    /// Registers the supervisor's end of a pair with the host's epoll.
     pub(crate) fn watch_end(&self, ours: impl AsFd, id: u64) -> Result<(), Errno> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, ours, EventData::new_u64(id), flags)
     }
 
-    /// A call waits for a socket.
+    /// Lets a call wait for a socket.
     pub(crate) fn park(&mut self, id: u64, call: Call) {
         let Some(entry) = self.table.get(id) else {
             return self.listener.fail(call.id(), Errno::BADF);
@@ -119,13 +120,13 @@ impl Sockets {
         entry.parked.push(call);
     }
 
-    /// How long until the first call gives up.
+    /// The time until the first timeout of a waiting call.
     pub(crate) fn until_late(&self) -> Option<Duration> {
         let Reverse((at, _, _)) = self.deadlines.peek()?;
         Some(at.saturating_duration_since(Instant::now()))
     }
 
-    /// Ends the calls whose time is over.
+    /// Fails the calls whose timeout has passed.
     pub(crate) fn give_up_late(&mut self) {
         while let Some(&Reverse((at, id, call))) = self.deadlines.peek() {
             if at > Instant::now() {
@@ -142,7 +143,7 @@ impl Sockets {
         }
     }
 
-    /// It is closed: so are the calls that wait for it.
+    /// Removes a closed socket, and ends the calls that wait for it.
     fn remove(&mut self, id: u64) {
         let entry = self.table.remove(id);
         for call in entry.into_iter().flat_map(|entry| entry.parked) {

@@ -8,19 +8,19 @@
 //!     └── socket            accept ────────────────▶ Open
 //! ```
 //!
-//! **Both directions are copied** between our end of the pair and the socket, as
-//! much as the other pair takes; what it does not take at once waits in a
-//! [`Pending`], and then nothing more is read.
+//! **Both directions are copied** between the supervisor's end of the pair and the
+//! kernel's socket. Bytes that one side does not take at once wait in a [`Pending`], and
+//! no more are read meanwhile.
 //!
-//! **Ends.** The end of what the program writes is `shutdown(SHUT_WR)` of the
-//! socket; the peer's FIN is that of our end. The program has closed the last of
-//! its descriptors if our end gives the end of file and the program has not shut
-//! it down. If both sides have shut down, the host has no more to say, and it stays
-//! unknown whether it is closed: [`Turn::Over`].
+//! **Ends.** When the program's end is shut down or closed for writing, the kernel's
+//! socket gets `shutdown(SHUT_WR)`; when the peer's FIN comes, the supervisor's end does.
+//! The program has closed its last descriptor if the supervisor's end reads the end of
+//! file and the program has not shut its end down. If both sides have shut down, the host
+//! sends no more events, and it is unknown whether the socket is closed: [`Turn::Over`].
 //!
-//! **A reset** reaches the program as ECONNRESET: that is what the host gives to
-//! the peer of a Unix socket which is closed with unread data in it. If there is
-//! none, we put some in, by way of the program's end.
+//! **A reset** reaches the program as ECONNRESET, which the host returns to the peer of a
+//! Unix socket that is closed with unread data. If there is no unread data, the
+//! supervisor writes some through the program's end.
 
 use std::mem;
 use std::os::fd::OwnedFd;
@@ -33,20 +33,21 @@ use crate::pending::Pending;
 use crate::socket::Socket;
 use crate::target::Targets;
 
-/// Bytes that one stream moves before others have their turn.
+/// How many bytes of one stream are moved before others have their turn.
 const TURN: usize = 1 << 20;
 
-/// How far it has got.
+/// The state of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Idle,
-    /// With that much junk in the program's end, against its being writable.
+    /// Connecting, with this many bytes of junk in the program's end, which make it not
+    /// writable.
     Connecting {
         junk: usize,
     },
     Failed,
     Open,
-    /// The program has been told of the error that ended it.
+    /// It has ended with an error, of which the program was told.
     Broken,
 }
 
@@ -56,18 +57,18 @@ pub(crate) struct Stream {
     pub(crate) phase: Phase,
     outbound: Pending,
     inbound: Pending,
-    /// The program has shut its end down.
+    /// Whether the program has shut its end down for reading.
     pub(crate) shut_read: bool,
     pub(crate) shut_write: bool,
-    /// The end of what the program writes has been seen, and passed on.
+    /// Whether the end of the program's data was read and passed on.
     finished: bool,
-    /// The end of what the peer sends has been passed on.
+    /// Whether the end of the peer's data was passed on.
     peer_finished: bool,
-    /// Nobody takes what the program writes any more.
+    /// Whether the peer takes no more of the program's data.
     unwanted: bool,
-    /// Nobody takes what the peer sends any more.
+    /// Whether the program takes no more of the peer's data.
     unread: bool,
-    /// What has ended it, which the program may ask for.
+    /// The error that has ended it, for `SO_ERROR`.
     pub(crate) error: Option<Errno>,
 }
 
@@ -131,7 +132,7 @@ impl Stream {
         }
     }
 
-    /// The connection is there.
+    /// Notes that the connection is established.
     pub(crate) fn connected(&mut self, pair: &mut PairState, junk: usize, targets: &mut Targets) {
         self.phase = Phase::Open;
         pair.unplug(junk, targets);
@@ -139,8 +140,8 @@ impl Stream {
         pair.end.writable = true;
     }
 
-    /// The connection could not be made. Who waits in connect(2) is told there,
-    /// and may try again; others find the end, and ask for the error.
+    /// Notes that connecting has failed. A thread in connect(2) gets the error, and may
+    /// try again; others get a hangup, and read the error with `SO_ERROR`.
     pub(crate) fn refused(
         &mut self,
         pair: &mut PairState,
@@ -160,8 +161,8 @@ impl Stream {
         }
     }
 
-    /// What the program has written, to the peer. False: the program has closed
-    /// its end, and wants no more done.
+    /// Moves the program's data to the peer. `false`: the program has closed the socket,
+    /// and all is sent.
     fn send_all(
         &mut self,
         pair: &mut PairState,
@@ -234,7 +235,7 @@ impl Stream {
         true
     }
 
-    /// What the program writes has no place to go.
+    /// Notes that the peer takes no more of the program's data.
     fn unwanted(&mut self, ours: &OwnedFd, wire: &mut Ready, errno: Errno) {
         self.outbound.clear();
         self.unwanted = true;
@@ -247,7 +248,7 @@ impl Stream {
         wire.ended = true;
     }
 
-    /// What the peer has sent, to the program. False: it was reset.
+    /// Moves the peer's data to the program. `false`: the connection was reset.
     fn receive_all(
         &mut self,
         pair: &mut PairState,
@@ -316,15 +317,15 @@ impl Stream {
         true
     }
 
-    /// Whether the program has closed all its descriptors, where our end has
-    /// given the end of file.
+    /// Whether the program has closed all its descriptors, after the supervisor's end has
+    /// read the end of file.
     fn is_closed(&self, end: &Ready) -> bool {
         let by_reading = !self.shut_write && !self.unwanted;
         let by_hangup = end.hangup && !self.peer_finished && !self.shut_read;
         by_reading || by_hangup
     }
 
-    /// The program is told of the error that ended the connection.
+    /// Tells the program of the error that has ended the connection.
     fn break_off(&mut self, pair: &mut PairState, tools: &mut Tools<'_>) {
         self.phase = Phase::Broken;
         let Some(ours) = pair.ours.take() else { return };
@@ -337,8 +338,8 @@ impl Stream {
     }
 }
 
-/// Takes what the peer has sent to a program that has closed its end: with unread
-/// data, a close would take back what was not acknowledged yet.
+/// Reads and drops data of the peer after the program has closed its end. Closing with
+/// unread data would reset the connection, and lose data that is not acknowledged yet.
 fn discard(socket: &Socket, buffer: &mut [u8]) {
     for _ in 0..64 {
         match socket.receive(buffer, libc::MSG_TRUNC) {
@@ -354,7 +355,7 @@ impl Stream {
         self.outbound.as_bytes().len()
     }
 
-    /// The error that ended it, once.
+    /// The error that has ended it; returned once.
     pub(crate) fn take_error(&mut self) -> Option<Errno> {
         mem::take(&mut self.error)
     }

@@ -1,8 +1,8 @@
 //! [`Supervisor`]: the loop that answers the program's calls and moves its data.
 //!
-//! It is one thread. It waits in one epoll(7) of the host: for the filter's
-//! listener, our ends of the pairs, the keeper, signals, and the descriptor by
-//! which the kernel tells that its sockets have become ready.
+//! It is one thread, which waits in one epoll(7) of the host for the filter's listener,
+//! its ends of the pairs, the keeper, signals, and the drupe kernel's sockets (by
+//! [`drupe::net::Poll::as_fd`]).
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitStatus;
@@ -13,13 +13,13 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 use crate::call::Call;
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result, WithOperation};
 use crate::keeper::{Keeper, Started, forward};
 use crate::signals::Signals;
 use crate::socket::Net;
 use crate::sockets::Sockets;
 
-/// Events that are taken at once.
+/// How many events are collected at once.
 const EVENTS: usize = 256;
 
 const LISTENER: u64 = 0;
@@ -27,7 +27,7 @@ const KERNEL: u64 = 1;
 const SIGNALS: u64 = 2;
 const KEEPER: u64 = 3;
 
-/// All of a program that runs.
+/// The state of a running program.
 pub(crate) struct Supervisor {
     pub(crate) sockets: Sockets,
     process: OwnedFd,
@@ -81,13 +81,13 @@ impl Supervisor {
         }
     }
 
-    /// There is no program any more, that could make calls.
+    /// Closes the listener, after the program has ended.
     pub(crate) fn stop_listening(&mut self) {
         let _ = epoll::delete(&self.sockets.epoll, &self.sockets.listener);
     }
 
-    /// Waits for events, for `limit` at most, and does what they ask for. Whether
-    /// sockets had any.
+    /// Waits for events, at most for `limit`, and handles them. Returns whether there
+    /// were events of sockets.
     pub(crate) fn turn(
         &mut self,
         limit: Option<Duration>,
@@ -118,7 +118,7 @@ impl Supervisor {
         Ok(queued > 0)
     }
 
-    /// Takes the host's events. Whether there is a call.
+    /// Collects the host's events. Returns whether there is a call.
     fn wait(&mut self, limit: Option<Duration>, keeper: Option<&Keeper>) -> Result<bool> {
         let timeout = match self.sockets.queued() {
             0 => self.sockets.until_late().into_iter().chain(limit).min(),
@@ -155,7 +155,7 @@ impl Supervisor {
         Ok(called)
     }
 
-    /// A socket's turn, and then that of the calls that wait for it.
+    /// Gives a socket its turn, and serves the calls that wait for it.
     fn advance(&mut self, id: u64) {
         for call in self.sockets.advance(id) {
             if self.sockets.listener.is_waiting(call.id()) {

@@ -1,4 +1,4 @@
-//! [`Targets`]: the processes of the program: their descriptors and memory.
+//! [`Targets`]: access to the descriptors and memory of the program's processes.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,20 +9,20 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use crate::listener::last_error;
 
-/// `PIDFD_THREAD`, of Linux 6.9: the descriptor is one thread's.
+/// `PIDFD_THREAD` (Linux 6.9): the pidfd refers to one thread.
 const THREAD: u32 = libc::O_EXCL as u32;
 
-/// Threads whose descriptors are kept.
+/// How many pidfds of threads are kept.
 const KEPT: usize = 256;
 
-/// Processes by the threads that make calls.
+/// Pidfds by the threads that make calls.
 #[derive(Default)]
 pub(crate) struct Targets {
     threads: HashMap<u32, OwnedFd>,
 }
 
 impl Targets {
-    /// A duplicate of a descriptor of a thread's.
+    /// Duplicates a descriptor of a thread's process.
     pub(crate) fn descriptor(&mut self, thread: u32, number: i32) -> Result<OwnedFd, Errno> {
         if let Some(known) = self.threads.get(&thread) {
             match pidfd_getfd(known, number, PidfdGetfdFlags::empty()) {
@@ -43,8 +43,8 @@ impl Targets {
     }
 }
 
-/// A descriptor of a thread, or of its process: then it says nothing about the
-/// thread, and must not be kept by the thread's number.
+/// A pidfd of a thread, and whether it is one. On older hosts it is of the thread's
+/// process; then it must not be kept under the thread's number, which may be reused.
 fn open(thread: u32) -> Result<(OwnedFd, bool), Errno> {
     let pid = pid(thread)?;
     match pidfd_open(pid, PidfdFlags::from_bits_retain(THREAD)) {
@@ -66,8 +66,8 @@ fn pid(number: u32) -> Result<Pid, Errno> {
         .ok_or(Errno::SRCH)
 }
 
-/// The number of the socket that a descriptor stands for: whichever descriptor of
-/// whichever process, it is the same. `None`: not a socket.
+/// The inode number of a socket, which is the same for all its descriptors in all
+/// processes. `None`: not a socket.
 pub(crate) fn socket_number(fd: impl AsFd) -> Option<u64> {
     let stat = rustix::fs::fstat(fd).ok()?;
     (stat.st_mode & libc::S_IFMT == libc::S_IFSOCK).then_some(stat.st_ino)
@@ -78,18 +78,18 @@ pub(crate) fn socket_number(fd: impl AsFd) -> Option<u64> {
 pub(crate) struct Memory(pub(crate) u32);
 
 impl Memory {
-    /// Reads as much as there is, up to `to.len()`.
+    /// Reads up to `to.len()` bytes, fewer if less memory is mapped.
     pub(crate) fn read_some(self, from: u64, to: &mut [u8]) -> Result<usize, Errno> {
         let remote = [vector(from, to.len() as u64)];
         self.gather(&remote, to)
     }
 
-    /// Reads all of `to`. EFAULT: there is less.
+    /// Fills `to`. EFAULT: less memory is mapped.
     pub(crate) fn read(self, from: u64, to: &mut [u8]) -> Result<(), Errno> {
         whole(self.read_some(from, to)?, to.len())
     }
 
-    /// Reads pieces into one.
+    /// Reads several pieces into one buffer.
     pub(crate) fn gather(self, from: &[libc::iovec], to: &mut [u8]) -> Result<usize, Errno> {
         if to.is_empty() {
             return Ok(0);
@@ -108,7 +108,7 @@ impl Memory {
         whole(self.scatter(&remote, bytes)?, bytes.len())
     }
 
-    /// Writes one piece to several places.
+    /// Writes one buffer to several pieces.
     pub(crate) fn scatter(self, to: &[libc::iovec], bytes: &[u8]) -> Result<usize, Errno> {
         if bytes.is_empty() {
             return Ok(0);
@@ -132,7 +132,7 @@ impl Memory {
     }
 }
 
-/// A piece of another process' memory, or of ours.
+/// A piece of memory, of this or another process.
 pub(crate) fn vector(base: u64, len: u64) -> libc::iovec {
     libc::iovec {
         iov_base: base as *mut libc::c_void,
@@ -151,10 +151,9 @@ fn whole(done: usize, wanted: usize) -> Result<(), Errno> {
     }
 }
 
-/// A descriptor that a call has just returned to us.
+/// Takes over a descriptor that a system call has just returned.
 ///
-/// # Safety
-/// It is open, and nobody else's.
+/// # Safety It is open, and nothing else owns it.
 pub(crate) unsafe fn owned(fd: i32) -> OwnedFd {
     // SAFETY: the caller's.
     unsafe { OwnedFd::from_raw_fd(fd) }

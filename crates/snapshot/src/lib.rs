@@ -1,8 +1,8 @@
-//! The snapshot that kernels start from: made by `build.rs`, part of the program.
+//! The embedded snapshot from which kernels start; `build.rs` makes it.
 //!
-//! It is of a kernel with the default memory and command line. `drupe-machine`
-//! makes it and starts kernels from it; this crate is apart because a program that
-//! makes one has to be able to boot kernels before there is any.
+//! It was taken of a kernel with the default memory size and command line.
+//! `drupe-machine` has the code that makes snapshots and starts kernels from them. This
+//! is a crate of its own because its build script boots kernels.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -11,7 +11,7 @@ use drupe_image::embed::{Backing, Embedded, Found};
 use drupe_machine::Snapshot;
 use once_cell::race::OnceBox;
 
-/// The length is needed in a type, before there is a static.
+/// The snapshot's bytes. A constant, because the static's type needs its length.
 const SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/snapshot"));
 
 // INVARIANT: build.rs writes both files from one snapshot.
@@ -20,8 +20,8 @@ static EMBEDDED: Embedded<{ SNAPSHOT.len() }> = Embedded {
     id: *include_bytes!(concat!(env!("OUT_DIR"), "/snapshot.id")),
 };
 
-/// The snapshot, for `Config::snapshot`. `None` where none could be made when the
-/// program was built: a warning of the build says why.
+/// The snapshot, for `Config::snapshot`. `None` if none could be made when the program
+/// was built; a warning of the build says why.
 pub fn snapshot() -> Option<&'static Snapshot> {
     static READ: OnceBox<Option<Snapshot>> = OnceBox::new();
     READ.get_or_init(|| Box::new(Snapshot::new(&EMBEDDED.bytes, backing).ok()))

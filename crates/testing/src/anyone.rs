@@ -1,9 +1,9 @@
-//! Files that every user of the machine can reach.
+//! Directories and programs that every user of the machine can reach, for tests as other
+//! users.
 //!
-//! The command that cargo has built is often where only one user can go: below
-//! a home directory of mode 0700, or made with a umask of 077. So is `TMPDIR`
-//! at times. A test that becomes another user takes what that user needs along,
-//! to a [`directory`] that is made for this.
+//! Other users often cannot reach the command that cargo has built: it is below a home
+//! directory of mode 0700, or was made with a umask of 077. The same may hold for
+//! `TMPDIR`. A test that becomes another user copies what it needs to a [`directory`].
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use tempfile::TempDir;
 
-/// User and group who own nothing: `nobody` and `nogroup`.
+/// User and group that own no files: `nobody` and `nogroup`.
 pub const NOBODY: u32 = 65534;
 
-/// Where directories for everybody are made if `TMPDIR` is not fit for it.
+/// Where such directories are made if not every user can reach `TMPDIR`.
 const PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// A new directory of mode 0755 that every user can reach, and run programs
@@ -28,7 +28,8 @@ const PLACES: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 ///
 /// # Errors
 ///
-/// Neither `TMPDIR` nor one of the usual directories is fit for it.
+/// Not every user can reach and run programs from `TMPDIR`, `/tmp`, `/var/tmp` and
+/// `/dev/shm`.
 pub fn directory() -> Result<TempDir> {
     let candidates = [env::temp_dir()].into_iter();
     let candidates: Vec<_> = candidates.chain(PLACES.map(PathBuf::from)).collect();
@@ -83,8 +84,8 @@ impl Program {
     }
 }
 
-/// A copy of `program` that every user can run, the same one for all tests of
-/// this process that use it at a time.
+/// A copy of `program` that every user can run. Tests of this process that use it at the
+/// same time share it.
 ///
 /// # Errors
 ///

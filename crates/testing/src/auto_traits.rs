@@ -1,8 +1,9 @@
-//! [`assert_auto_traits!`](crate::assert_auto_traits): which types are `Send`,
-//! `Sync` and `Unpin`, a line each, checked when the test is compiled.
+//! [`assert_auto_traits!`](crate::assert_auto_traits): asserts which types are `Send`,
+//! `Sync` and `Unpin`, when the test is compiled.
 //!
-//! A constant of a type has the value of its trait: an inherent one, which is
-//! there if the type has the auto trait, goes before that of [`No`].
+//! Each auto trait has a wrapper type with an inherent constant `YES = true`, which
+//! exists only if the inner type has the auto trait. Otherwise the name means the
+//! constant of [`No`], which is false.
 
 use std::marker::PhantomData;
 
@@ -36,8 +37,8 @@ questions! {
     IsUnpin: Unpin;
 }
 
-/// Asserts of each type which of the three it is: `File: Send, Sync, Unpin;`, or
-/// `!Send` and so on for what it is not.
+/// Asserts for each type which of the three it has: `File: Send, Sync, Unpin;`, with
+/// `!Send` and so on for those that it has not.
 #[macro_export]
 macro_rules! assert_auto_traits {
     ($($type:ty: $($(!$absent:ident)? $($present:ident)?),+;)*) => {$(

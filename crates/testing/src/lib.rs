@@ -1,10 +1,9 @@
-//! What the tests of several crates share. A development dependency only.
+//! Helpers for the tests of several crates. A development dependency only.
 //!
-//! [`anyone`] has directories that every user can reach, and programs in them,
-//! for tests that become another user. [`skipped()`] is what a test calls that
-//! cannot run on this machine: no test passes in silence without having tested
-//! anything. [`assert_auto_traits!`] says which types are `Send`, `Sync` and
-//! `Unpin`.
+//! [`anyone`] has directories that every user can reach, and programs in them, for tests
+//! that become another user. A test that cannot run on this machine calls [`skipped()`],
+//! so that it does not pass in silence. [`assert_auto_traits!`] asserts which types are
+//! `Send`, `Sync` and `Unpin`.
 #![forbid(unsafe_code)]
 
 pub mod anyone;

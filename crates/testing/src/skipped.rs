@@ -1,4 +1,4 @@
-//! Tests, and parts of tests, that this machine cannot run.
+//! [`skipped()`]: reports a test, or a part of one, that this machine cannot run.
 
 use std::env;
 use std::fmt::Display;

@@ -1,9 +1,9 @@
-//! Paths that name an open descriptor of this process: `/dev/stdout`, `/dev/fd/3`,
-//! `/proc/self/fd/3`, and links to them.
+//! Paths that name an open descriptor of this process: `/dev/stdout`, `/dev/fd/3` and the
+//! like.
 //!
-//! To open such a path is to open the file behind it a second time, from its beginning;
-//! to rename something over it is to replace that file. Neither is what is meant: so the
-//! descriptor itself is used, from where it is.
+//! Opening such a path would open the file behind it a second time, from its beginning,
+//! and renaming a file to it would replace that file. So the descriptor itself is used,
+//! from its position on. `/proc/self/fd/3` and symbolic links to such paths count too.
 
 use std::fs::File;
 use std::io;
@@ -14,22 +14,23 @@ use std::path::Path;
 use crate::error::{Result, host};
 use crate::paths::{base_name, parent};
 
-/// As many symbolic links as the kernel follows (path_resolution(7)).
+/// Limit of symbolic links in a path, as in the kernel (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// Whether a path names an open descriptor of this process, and not the file behind it.
+/// Whether a path names an open descriptor of this process.
 pub fn is_descriptor(path: &Path) -> bool {
     number(path).is_some()
 }
 
-/// The descriptor that a path names, if a file or a socket is behind it. `None`: the path
-/// names none; or a pipe, a device or a directory, which are opened like any other.
+/// A duplicate of the descriptor that a path names, if it is of a file or a socket.
+/// `None`: the path names no descriptor, or one of a pipe, device or directory, which can
+/// be opened by the path.
 pub(crate) fn open(path: &Path) -> Result<Option<File>> {
     host("open", try_open(path))
 }
 
-/// Opens a file that is read once, from its beginning to its end: an archive, a manifest.
-/// An open descriptor that the path names is read from where it is.
+/// Opens a file that is read once from beginning to end, such as an archive or a
+/// manifest. If the path names an open descriptor, that is read from its position on.
 ///
 /// # Errors
 ///
@@ -73,7 +74,7 @@ fn number(path: &Path) -> Option<RawFd> {
     None
 }
 
-/// Whether a directory is that of this process's descriptors.
+/// Whether a directory is `/proc/self/fd` of this process, or the like.
 fn is_own(dir: &Path) -> bool {
     let own = |path: &str| Path::new(path).canonicalize();
     own("/proc/self/fd").is_ok_and(|own| own == dir)

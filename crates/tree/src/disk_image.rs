@@ -1,12 +1,12 @@
-//! Whether a file of the host is a disk image: a file that is easily overwritten by
-//! whoever forgets the colon behind its name.
+//! Recognises disk images among files of the host, which `cp` and `tar -f` do not
+//! overwrite: a user may have forgotten the colon behind the image's name.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use drupe::probe;
 
-/// Bytes at the start of containers.
+/// Magic bytes at the start of containers, and their names.
 const CONTAINERS: &[(&[u8], &str)] = &[
     (b"QFI\xfb", "qcow2"),
     (b"KDMV", "vmdk"),
@@ -17,11 +17,11 @@ const CONTAINERS: &[(&[u8], &str)] = &[
     (b"QED\0", "qed"),
 ];
 
-/// Sectors that a partition table is counted in.
+/// Sizes of the sectors in which a partition table may count.
 const SECTORS: [u64; 2] = [512, 4096];
 
-/// What kind of disk image a file is, by what it holds: a container, a partition
-/// table, a filesystem. `None`: none that is known.
+/// The kind of a disk image, by its content: a container, a partition table, a
+/// filesystem. `None`: it is not a known kind.
 pub fn kind(file: &mut File) -> io::Result<Option<&'static str>> {
     let mut head = Vec::new();
     file.seek(SeekFrom::Start(0))?;
@@ -42,7 +42,8 @@ pub fn kind(file: &mut File) -> io::Result<Option<&'static str>> {
     Ok(has_mbr(&head).then_some("MBR"))
 }
 
-/// A partition of which all that is said makes sense: texts end in 55 AA by chance.
+/// Whether there is an MBR with a valid partition. The signature 55 AA alone may occur by
+/// chance.
 fn has_mbr(head: &[u8]) -> bool {
     let Some(sector) = head
         .get(..512)

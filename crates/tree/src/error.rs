@@ -1,4 +1,4 @@
-//! [`Error`]: what failed, of which file, and why.
+//! [`Error`]: an operation on a file that failed, with path and cause.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use drupe::{Cause, Errno};
 
 /// An operation on a file that failed.
 ///
-/// Who calls knows the path best, and adds it with [`Error::at`].
+/// The caller adds the path with [`Error::at`], as it names the file.
 #[derive(Debug)]
 pub struct Error {
     operation: &'static str,
@@ -15,18 +15,18 @@ pub struct Error {
     errno: Option<Errno>,
     kind: io::ErrorKind,
     cause: String,
-    /// What the image's kernel, or the library, has told.
+    /// The error of the library `drupe`, if it was one.
     kernel: Option<Box<drupe::Error>>,
-    /// The kernel itself is gone.
+    /// Whether the image's kernel has ended.
     is_dead: bool,
     is_interrupted: bool,
 }
 
-/// What may be an [`Error`].
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error that no kernel told.
+    /// An error that is not of a system call.
     pub fn new(operation: &'static str, cause: impl Into<String>) -> Error {
         Error {
             operation,
@@ -40,7 +40,7 @@ impl Error {
         }
     }
 
-    /// The work ends because [`Interrupt`](crate::Interrupt) says so.
+    /// The error of work that was ended by its [`Interrupt`](crate::Interrupt).
     pub(crate) fn interrupted(operation: &'static str) -> Error {
         Error {
             is_interrupted: true,
@@ -48,7 +48,7 @@ impl Error {
         }
     }
 
-    /// The same error, of the file at `path`.
+    /// Sets the path.
     pub fn at(self, path: impl Into<String>) -> Error {
         Error {
             path: Some(path.into()),
@@ -56,27 +56,28 @@ impl Error {
         }
     }
 
-    /// What was tried: "open", "write" and the like.
+    /// The operation: "open", "write" and the like.
     pub fn operation(&self) -> &'static str {
         self.operation
     }
 
-    /// The file, as the caller names it: with the name of its image.
+    /// The path of the file, with the name of its image in front.
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
     }
 
-    /// The error number of the host or of the image's kernel, if one told it.
+    /// The errno value of the host or of the image's kernel, if a system call failed.
     pub fn errno(&self) -> Option<Errno> {
         self.errno
     }
 
-    /// What kind of error of the host it is; `Other` if it is none.
+    /// The kind of an error of the host; `Other` for other errors.
     pub fn kind(&self) -> io::ErrorKind {
         self.kind
     }
 
-    /// What an operation on an image has failed with; its path is that in the image.
+    /// The error of the library `drupe`, if an operation on an image failed. Its path is
+    /// that in the image.
     pub fn kernel_error(&self) -> Option<&drupe::Error> {
         self.kernel.as_deref()
     }
@@ -88,12 +89,12 @@ impl Error {
         }
     }
 
-    /// The work was ended by its [`Interrupt`](crate::Interrupt).
+    /// Whether the work was ended by its [`Interrupt`](crate::Interrupt).
     pub fn is_interrupted(&self) -> bool {
         self.is_interrupted
     }
 
-    /// The operation is one that this filesystem or user can't do at all.
+    /// Whether this filesystem or user cannot do the operation at all.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self.errno,
@@ -101,7 +102,8 @@ impl Error {
         )
     }
 
-    /// No later operation can succeed either: the target is full, read-only or gone.
+    /// Whether no later operation can succeed either: the target is full or read-only, or
+    /// its kernel has ended.
     pub fn is_fatal(&self) -> bool {
         self.is_dead || matches!(self.errno, Some(Errno::NOSPC | Errno::DQUOT | Errno::ROFS))
     }
@@ -118,7 +120,7 @@ impl From<drupe::Error> for Error {
     }
 }
 
-/// Names the operation of a call to the host.
+/// Adds the operation to the result of a system call of the host.
 pub fn host<T>(
     operation: &'static str,
     result: std::result::Result<T, impl Into<io::Error>>,

@@ -1,16 +1,16 @@
-//! The parsers of foreign bytes, for the fuzz targets.
+//! Entry points for the fuzz targets (`fuzz/`) only: the parsers of foreign bytes.
 
-/// An archive, which is read to its end.
+/// Reads an archive to its end.
 pub fn tar(archive: &[u8]) {
     crate::tar::fuzz(archive);
 }
 
-/// A manifest in the format of mtree(5).
+/// Parses a manifest in the format of mtree(5).
 pub fn mtree(manifest: &[u8]) {
     crate::manifest::fuzz(manifest, crate::Format::Mtree);
 }
 
-/// A dump of composefs.
+/// Parses a dump of composefs.
 pub fn composefs(manifest: &[u8]) {
     crate::manifest::fuzz(manifest, crate::Format::Composefs);
 }

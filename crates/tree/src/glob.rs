@@ -1,8 +1,8 @@
-//! Patterns as fnmatch(3) has them, on bytes.
+//! [`matches()`]: shell patterns as in fnmatch(3), on bytes.
 
 /// Whether a pattern of `*`, `?`, `[a-z]`, `[!a-z]`, `[[:alpha:]]` and `\` matches all of
-/// a name.
-/// A star matches slashes and leading dots too, as find(1) has it.
+/// a name. A star matches slashes and leading dots too, as in find(1). `fold` ignores
+/// case.
 pub fn matches(pattern: &[u8], name: &[u8], fold: bool) -> bool {
     let (mut p, mut n) = (0, 0);
     // Where to go on when the star last seen takes one byte more.
@@ -30,7 +30,8 @@ pub fn matches(pattern: &[u8], name: &[u8], fold: bool) -> bool {
     }
 }
 
-/// Whether the pattern's first item matches a byte, and how long that item is.
+/// Matches a byte with the pattern's first item. Returns the item's length; `None`: no
+/// match.
 fn one(pattern: &[u8], byte: u8, fold: bool) -> Option<usize> {
     let same = |a: u8, b: u8| a == b || fold && a.eq_ignore_ascii_case(&b);
     match pattern {
@@ -46,7 +47,8 @@ fn one(pattern: &[u8], byte: u8, fold: bool) -> Option<usize> {
     }
 }
 
-/// A set, behind its opening bracket.
+/// Matches a byte with a set, from behind its opening bracket on. Returns the result and
+/// the set's length.
 fn set(rest: &[u8], byte: u8, fold: bool) -> Option<(bool, usize)> {
     let negated = matches!(rest.first(), Some(b'!' | b'^'));
     let start = usize::from(negated);
@@ -77,7 +79,7 @@ fn set(rest: &[u8], byte: u8, fold: bool) -> Option<(bool, usize)> {
     }
 }
 
-/// The name of a class, in front of its `:]`, and its length.
+/// The name of a character class, up to its `:]`, and the length.
 fn class_name(rest: &[u8]) -> Option<(&[u8], usize)> {
     let len = rest.windows(2).position(|pair| pair == b":]")?;
     let name = &rest[..len];
@@ -86,7 +88,7 @@ fn class_name(rest: &[u8]) -> Option<(&[u8], usize)> {
         .then_some((name, len))
 }
 
-/// Whether a byte is of a class of the C locale; none is of a class that there is not.
+/// Whether a byte is in a class of the C locale; `false` for unknown classes.
 fn is_of_class(name: &[u8], byte: u8, fold: bool) -> bool {
     match name {
         b"alnum" => byte.is_ascii_alphanumeric(),

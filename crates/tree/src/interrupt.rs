@@ -1,5 +1,5 @@
-//! [`Interrupt`]: whether the program wants work to end, and waiting for others until
-//! then.
+//! [`Interrupt`]: the program's request to end work early, and waiting that such a
+//! request ends.
 
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// How often to look for a reader of a FIFO: there is no way to be told of one.
+/// How often to check whether a FIFO has a reader, of which there is no notification.
 pub(crate) const READER: Duration = Duration::from_millis(50);
 
-/// Asks work to end: what was begun is finished or taken back.
+/// A request to end work early. The current file is finished or removed.
 ///
-/// A program sets its flag from anywhere, from a handler of signals for example. Work
-/// that waits for others, for a FIFO of the host that nobody writes to, ends when there
-/// is something to read from its pipe.
+/// A program sets its flag, for example in a signal handler. Work that waits for another
+/// program, such as for the writer of a FIFO, ends when its pipe becomes readable.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     requested: Arc<AtomicBool>,
@@ -24,7 +23,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Work ends when `requested` is true; work that waits, when `come` can be read from.
+    /// Work ends when `requested` is true; waiting work, when `come` is readable.
     pub fn new(requested: Arc<AtomicBool>, come: PipeReader) -> Interrupt {
         Interrupt {
             requested,
@@ -37,13 +36,13 @@ impl Interrupt {
         Arc::clone(&self.requested)
     }
 
-    /// Work is to end.
+    /// Whether work is to end.
     pub fn requested(&self) -> bool {
         self.requested.load(Ordering::Relaxed)
     }
 
-    /// The request has been heeded: new work may begin. What is in the pipe, which must
-    /// not block (`O_NONBLOCK`), is read.
+    /// Clears the flag and empties the pipe, so that new work can begin. The pipe must be
+    /// non-blocking (`O_NONBLOCK`).
     pub fn reset(&self) {
         self.requested.store(false, Ordering::Relaxed);
         if let Some(come) = &self.come {
@@ -53,7 +52,7 @@ impl Interrupt {
         }
     }
 
-    /// An error if work is to end.
+    /// An error if the flag is set.
     pub(crate) fn check(&self, operation: &'static str) -> crate::Result<()> {
         match self.requested() {
             true => Err(crate::Error::interrupted(operation)),
@@ -61,8 +60,8 @@ impl Interrupt {
         }
     }
 
-    /// A file of the host, to be read or written until work is to end, which is an error
-    /// then. What is written to does not block by itself (`O_NONBLOCK`).
+    /// Wraps a file of the host, whose reads and writes wait and fail when a request
+    /// comes. A file that is written must be non-blocking (`O_NONBLOCK`).
     pub fn waiting<F>(&self, file: F) -> Waiting<F> {
         Waiting {
             file,
@@ -70,7 +69,7 @@ impl Interrupt {
         }
     }
 
-    /// Waits until a file is ready. `false`: work is to end.
+    /// Waits until a file is ready. `false`: a request has come.
     fn wait(&self, file: impl AsFd, what: PollFlags) -> io::Result<bool> {
         let mut files = vec![PollFd::from_borrowed_fd(file.as_fd(), what)];
         if let Some(come) = &self.come {
@@ -85,14 +84,14 @@ impl Interrupt {
         }
     }
 
-    /// Waits until there is something to read from a pipe, a terminal or the like, or it
-    /// has ended. `false`: work is to end.
+    /// Waits until a pipe, terminal or the like is readable or has ended. `false`: a
+    /// request has come.
     pub(crate) fn wait_to_read(&self, file: impl AsFd) -> io::Result<bool> {
         self.wait(file, PollFlags::IN)
     }
 }
 
-/// What [`Interrupt::waiting`] makes of a file.
+/// A file whose reads and writes end on request. From [`Interrupt::waiting`].
 #[derive(Debug)]
 pub struct Waiting<F> {
     file: F,

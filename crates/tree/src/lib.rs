@@ -1,14 +1,16 @@
-//! Trees of files: copied between the host and images, archived, extracted, made as
-//! manifests say.
+//! Trees of files: copies them between host and images, archives, extracts, builds from
+//! manifests.
 //!
-//! - [`copy()`] does what cp(1) does, [`write_stream`] fills one file.
+//! - [`copy()`] copies like cp(1); [`write_stream`] writes one file.
 //! - [`archive`] and [`extract`] write and read tar archives.
-//! - [`Walk`] meets all files of a tree in an image with a [`Visitor`].
-//! - [`build`] makes what a manifest describes: mtree(5), or a dump of composefs.
+//! - [`Walk`] visits all files of a tree in an image with a [`Visitor`].
+//! - [`build`] makes the tree that a manifest describes: mtree(5), or a dump of
+//!   composefs.
 //!
 //! All of them work on [`Mount`](drupe::Mount)s of the library `drupe` and on directories
-//! of the host. They tell a [`Progress`] what they do and what could not be done, and end
-//! when an [`Interrupt`] says so. What was there stays until its successor is complete.
+//! of the host. They report progress and errors to a [`Progress`], and end early when an
+//! [`Interrupt`] requests it. An existing file keeps its content until its replacement is
+//! complete.
 #![forbid(unsafe_code)]
 
 mod copy;
@@ -53,11 +55,11 @@ pub use umask::Umask;
 pub use users::{Names, Owners};
 pub use visit::{Node, Stop, Visitor, Walk};
 
-/// How work went that was not ended early.
+/// The result of work that was not ended early.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Outcome {
-    /// How many files, or attributes of files, could not be done; each was told to the
-    /// [`Progress`].
+    /// The number of errors of single files or attributes, each of which was reported to
+    /// the [`Progress`].
     pub errors: u64,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use drupe::Mount;
 
-/// Where a file is.
+/// A file of the host or of an image.
 #[derive(Debug, Clone)]
 pub enum Location {
     /// On the host.
@@ -16,16 +16,16 @@ pub enum Location {
 /// A file in an image.
 #[derive(Debug, Clone)]
 pub struct ImageLocation {
-    /// What it is on.
+    /// The mount that it is on.
     pub mount: Mount,
-    /// As errors name that: "disk.img@2".
+    /// The mount's name in errors: "disk.img@2".
     pub label: String,
-    /// Its path, absolute.
+    /// Its absolute path in the mount.
     pub path: PathBuf,
 }
 
 impl ImageLocation {
-    /// As errors name it: "disk.img@2:/etc/passwd".
+    /// Its name in errors: "disk.img@2:/etc/passwd".
     pub fn shown(&self) -> String {
         format!("{}:{}", self.label, self.path.display())
     }

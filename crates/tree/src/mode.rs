@@ -1,10 +1,10 @@
-//! [`ModeChange`]: file modes as chmod(1) takes them, octal or symbolic.
+//! [`ModeChange`]: parses and applies modes of chmod(1), octal or symbolic.
 
 /// Set-user-ID, set-group-ID.
 const SET_ID: u32 = 0o6000;
 const STICKY: u32 = 0o1000;
 
-/// A change of a file's permissions, as chmod(1) takes it.
+/// A change of a file's permissions, in the syntax of chmod(1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModeChange(Change);
 
@@ -12,7 +12,8 @@ pub struct ModeChange(Change);
 enum Change {
     Octal {
         mode: u32,
-        /// Given with five digits or more: clears set-ID bits of directories too.
+        /// Whether it had five digits or more, and so clears set-ID bits of directories
+        /// too.
         full: bool,
     },
     Symbolic(Vec<Clause>),
@@ -21,9 +22,9 @@ enum Change {
 /// "ug+x".
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Clause {
-    /// Of all twelve bits, those this is about: "u" is 0o4700, "o" is 0o1007.
+    /// The bits, of twelve, that it may change: "u" is 0o4700, "o" is 0o1007.
     who: u32,
-    /// Nobody was named: the umask counts.
+    /// Whether no user class was given, so that the umask applies.
     everyone: bool,
     operator: u8,
     bits: Bits,
@@ -32,12 +33,12 @@ struct Clause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bits {
     Given {
-        /// For everybody: "x" is 0o111.
+        /// The bits for all classes: "x" is 0o111.
         bits: u32,
-        /// "X": execution of directories and of what anyone may execute.
+        /// "X": execution of directories, and of files that any class may execute.
         execute: bool,
     },
-    /// "g": those the group has.
+    /// "g": the bits of the group.
     Of(u32),
 }
 
@@ -46,7 +47,7 @@ impl ModeChange {
     ///
     /// # Errors
     ///
-    /// A text that says what a mode looks like.
+    /// A message that says what modes look like.
     pub fn parse(text: &str) -> Result<ModeChange, String> {
         let wrong =
             || format!("{text:?} is not a mode: give octal digits, or clauses like u=rwX,go-w");
@@ -65,7 +66,7 @@ impl ModeChange {
         Ok(ModeChange(Change::Symbolic(clauses)))
     }
 
-    /// The permissions (twelve bits) that a file with these gets.
+    /// The new permissions (twelve bits) of a file that has the permissions `old`.
     pub fn apply(&self, old: u32, is_dir: bool, umask: u32) -> u32 {
         let old = old & 0o7777;
         match &self.0 {
@@ -110,7 +111,7 @@ impl Clause {
     }
 }
 
-/// "u+x-w": everybody it is about, then operators each with their bits.
+/// Parses "u+x-w": classes, then operators each with their bits.
 fn parse_clause(clause: &[u8], clauses: &mut Vec<Clause>) -> Option<()> {
     let start = clause.iter().position(|byte| b"+-=".contains(byte))?;
     let (named, mut rest) = clause.split_at(start);

@@ -1,9 +1,9 @@
-//! [`OutputFile`]: a file of the host that a command writes from its beginning to its
-//! end, such as an archive.
+//! [`OutputFile`]: a file of the host that is written as a whole, such as an archive, and
+//! then replaces an old one.
 //!
-//! What was there stays until the new one is complete: that is made beside it, as
-//! `.drupe-0` or the first number that is free, and renamed. Without
-//! [`OutputFile::commit`] it is removed.
+//! The new file is made in the same directory as `.drupe-0`, or with the first free
+//! number, and renamed by [`OutputFile::commit`]. Dropped without that, it is removed,
+//! and the old file stays.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -19,22 +19,23 @@ use crate::{descriptor, disk_image, paths};
 #[derive(Debug)]
 pub struct OutputFile {
     file: File,
-    /// As errors name it.
+    /// Its name in errors.
     shown: String,
     interrupt: Interrupt,
-    /// What it is called now, and will be; `None`: a device, FIFO or open descriptor.
+    /// Its temporary and its final path; `None`: a device, FIFO or open descriptor.
     names: Option<(PathBuf, PathBuf)>,
 }
 
 impl OutputFile {
-    /// Begins to write what is to be at `path`, through symbolic links. A device, a FIFO
-    /// or an open descriptor that it names, such as `/dev/stdout`, is written into; `interrupt` ends the waiting for a reader of a FIFO. `images` are
-    /// device and inode of the images in use, which are never replaced; other disk images
-    /// are with `force`.
+    /// Begins to write the file `path`, following symbolic links. If it is a device, a
+    /// FIFO or an open descriptor such as `/dev/stdout`, that is written into;
+    /// `interrupt` ends waiting for the reader of a FIFO. `images` has device and inode
+    /// of the images in use, which are never replaced; other disk images are only
+    /// replaced with `force`.
     ///
     /// # Errors
     ///
-    /// Why it cannot be made, or is not replaced.
+    /// The file cannot be made, or must not be replaced.
     pub fn create(
         path: &Path,
         force: bool,
@@ -104,7 +105,7 @@ impl OutputFile {
         Ok(output)
     }
 
-    /// Where to write.
+    /// The stream to write to.
     pub fn stream(&self) -> Box<dyn Write + '_> {
         match self.names {
             Some(_) => Box::new(&self.file),
@@ -112,12 +113,12 @@ impl OutputFile {
         }
     }
 
-    /// The file is complete: writes it to the disk and gives it its name, so that a power
-    /// cut leaves the old file or the new one.
+    /// Syncs the complete file and renames it, so that a power cut leaves either the old
+    /// file or the new one.
     ///
     /// # Errors
     ///
-    /// The disk is full, for example; then the old file stays.
+    /// Those of writing, for example a full disk; the old file stays then.
     pub fn commit(mut self) -> Result<()> {
         if let Some((temporary, to)) = &self.names {
             let done = self.file.sync_all();
@@ -138,7 +139,7 @@ impl Drop for OutputFile {
     }
 }
 
-/// A disk image, or a device with a filesystem on it.
+/// Fails if the path is a disk image, or a device with a filesystem on it.
 fn refuse_disk_image(path: &Path) -> Result<()> {
     // What cannot be read cannot be looked at.
     let kind = match File::open(path) {
@@ -172,7 +173,7 @@ fn open_node(path: &Path, is_fifo: bool, interrupt: &Interrupt) -> Result<File> 
     }
 }
 
-/// A new file in the directory of `path`.
+/// Makes a new file in the directory of `path`.
 fn beside(path: &Path) -> io::Result<(File, PathBuf)> {
     let dir = paths::parent(path);
     let mut options = OpenOptions::new();

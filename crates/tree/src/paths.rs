@@ -1,17 +1,16 @@
-//! Paths taken apart as the tools of POSIX do, which is not always how
-//! [`Path`]'s own methods do.
+//! Splits paths as POSIX tools do, where [`Path`]'s methods differ.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Whether a path says that it is a directory.
+/// Whether a path ends with a slash, and so must be a directory.
 pub fn ends_with_slash(path: &Path) -> bool {
     path.as_os_str().as_bytes().ends_with(b"/")
 }
 
-/// The last name of a path, as basename(1), but none for "/", "." and "..".
-/// ([`Path::file_name`] takes "a/." for "a".)
+/// The last name of a path, as by basename(1); `None` for "/", "." and "..". (For "a/.",
+/// [`Path::file_name`] returns "a".)
 pub fn base_name(path: &Path) -> Option<OsString> {
     let bytes = path.as_os_str().as_bytes();
     let end = bytes.iter().rposition(|&byte| byte != b'/')? + 1;
@@ -20,7 +19,7 @@ pub fn base_name(path: &Path) -> Option<OsString> {
     (name != b"." && name != b"..").then(|| OsStr::from_bytes(name).to_owned())
 }
 
-/// What is in front of the last name; empty if nothing is.
+/// The part before the last name; may be empty.
 pub fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }

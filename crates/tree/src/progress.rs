@@ -1,39 +1,39 @@
-//! [`Progress`]: what hears how far work is.
+//! [`Progress`]: the trait that receives progress, errors and warnings of work.
 
 use crate::Error;
 
-/// Hears how far work is, and of what could not be done. Does nothing by itself.
+/// Receives progress, errors and warnings. The default methods do nothing.
 pub trait Progress: Sync {
-    /// Whether to find out first how much there is to do, which takes a walk.
+    /// Whether to compute the total first, which takes a walk through the tree.
     fn wants_total(&self) -> bool {
         false
     }
 
-    /// So many bytes more are to be done.
+    /// Adds bytes to the total.
     fn add_total(&self, _bytes: u64) {}
 
-    /// So many bytes are done.
+    /// Called when `count` more bytes are done.
     fn bytes(&self, _count: u64) {}
 
-    /// A file is done.
+    /// Called when a file is done.
     fn file(&self) {}
 
-    /// Whether to tell names.
+    /// Whether to call [`Progress::name`].
     fn wants_names(&self) -> bool {
         false
     }
 
-    /// The path of what comes next.
+    /// Called with the path of the next file.
     fn name(&self, _path: &str) {}
 
-    /// A file, or something of it, could not be done; the rest is.
+    /// Called with an error of one file or attribute. The work goes on.
     fn error(&self, _error: &Error) {}
 
-    /// Something that is no error.
+    /// Called with a warning.
     fn warning(&self, _text: &str) {}
 }
 
-/// Hears nothing.
+/// A [`Progress`] that ignores everything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -1,14 +1,13 @@
-//! [`make_temporary`]: the names that successors of files have until they are complete.
+//! [`make_temporary`]: temporary names of files that will replace others.
 
 use std::ffi::{OsStr, OsString};
 
-/// Makes something beside what it will replace, as `.drupe-0` or the first number that is
-/// free. `is_taken`: the name has something already, which a command left that was
-/// killed, or makes at this moment.
+/// Calls `make` with `.drupe-0`, then with the next numbers while `is_taken` says of its
+/// error that the name is taken, by a running command or one that was killed.
 ///
 /// # Errors
 ///
-/// Those of `make` that are not about a name that is taken.
+/// Other errors of `make`.
 pub fn make_temporary<T, E>(
     is_taken: impl Fn(&E) -> bool,
     mut make: impl FnMut(&OsStr) -> Result<T, E>,

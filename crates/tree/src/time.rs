@@ -1,4 +1,4 @@
-//! [`Time`]: a time of a file, as inodes and archives have it.
+//! [`Time`]: a file's time in seconds and nanoseconds, with any range.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,15 +8,15 @@ use drupe::FileTimes;
 /// Seconds since 1970, which may be negative, and nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time {
-    /// Seconds since 1970 began.
+    /// Seconds since 1970.
     pub seconds: i64,
     /// Nanoseconds after that: less than 1,000,000,000.
     pub nanos: u32,
 }
 
 impl Time {
-    /// "-1.5" is half a second before -1. More than nine digits of a fraction
-    /// are cut off, towards the past.
+    /// Parses decimal seconds. "-1.5" is half a second before -1. More than nine digits
+    /// of a fraction are cut off, towards the past.
     pub fn parse_seconds(text: &str) -> Option<Time> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let negative = whole.starts_with('-');
@@ -43,7 +43,7 @@ impl Time {
         })
     }
 
-    /// `None`: beyond what a [`SystemTime`] can tell.
+    /// The time as a [`SystemTime`]; `None`: it is out of range.
     pub fn system(self) -> Option<SystemTime> {
         let distance = Duration::from_secs(self.seconds.unsigned_abs());
         let whole = match self.seconds {
@@ -79,7 +79,7 @@ impl From<SystemTime> for Time {
     }
 }
 
-/// As [`Time::parse_seconds`] reads it; no fraction where there is none.
+/// In the format of [`Time::parse_seconds`], without a zero fraction.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.seconds, self.nanos) {
@@ -92,7 +92,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// What to set; a time that can't be told is left alone.
+/// The times to set. A time out of range is left unset.
 pub fn times(accessed: Option<Time>, modified: Option<Time>) -> FileTimes {
     let mut times = FileTimes::new();
     if let Some(accessed) = accessed.and_then(Time::system) {

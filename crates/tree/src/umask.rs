@@ -1,15 +1,15 @@
-//! [`Umask`]: the user's file mode creation mask, which a copy applies itself: the
-//! kernel of the images has none.
+//! [`Umask`]: the user's umask, which a copy applies itself, since the images' kernel has
+//! none.
 
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-/// Holds the process's umask at zero, so that modes are what the program says; when it is
-/// dropped, the umask is what it was. It is the whole process's: other threads should make
-/// no files meanwhile.
+/// Sets the process's umask to zero, so that modes of new files are exact, and restores
+/// it when dropped. It is the whole process's: other threads should make no files
+/// meanwhile.
 #[derive(Debug)]
 pub struct Umask {
-    /// What the umask was, and a copy applies.
+    /// The previous umask, which a copy applies.
     pub bits: u32,
 }
 
@@ -21,7 +21,7 @@ impl Umask {
         }
     }
 
-    /// What it is.
+    /// The current umask.
     pub fn get() -> u32 {
         Umask::take().bits
     }

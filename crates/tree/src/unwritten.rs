@@ -1,15 +1,16 @@
-//! [`Unwritten`]: when to write out what was written on a clock that stands still.
+//! [`Unwritten`]: decides when to sync an image whose clock stands still
+//! (`SOURCE_DATE_EPOCH`).
 
-/// Counts what is written on a clock that stands still: writers of more than a
-/// part of the kernel's memory would be held back for a time.
+/// Counts written bytes. If too many are unsynced, the kernel slows writers down with
+/// timed sleeps, which never end with a clock that stands still.
 #[derive(Debug, Default)]
 pub(crate) struct Unwritten(u64);
 
-/// Bytes that no kernel holds back.
+/// Unsynced bytes for which no kernel slows writers down.
 const MOST_UNWRITTEN: u64 = 4 << 20;
 
 impl Unwritten {
-    /// So many bytes more; whether it is time to write them out.
+    /// Adds bytes; returns whether to sync now.
     pub(crate) fn add(&mut self, bytes: u64) -> bool {
         self.0 += bytes;
         let due = self.0 >= MOST_UNWRITTEN;

@@ -1,4 +1,4 @@
-//! Owners by name: the users and groups that an image itself knows.
+//! [`Owners`]: owners by name, resolved by the image's own users and groups.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use drupe::{Errno, Mount};
 
 use crate::error::{Error, Result};
 
-/// `OWNER[:GROUP]`, as chown(1) takes it.
+/// `OWNER[:GROUP]`, in the syntax of chown(1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owners {
     user: Option<Name>,
@@ -16,7 +16,7 @@ pub struct Owners {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Group {
     Named(Name),
-    /// "USER:": the group that the user logs in with.
+    /// "USER:": the login group of the user.
     Login,
 }
 
@@ -24,7 +24,7 @@ enum Group {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Name {
     text: String,
-    /// "+5": never a name.
+    /// "+5": a number that is never looked up as a name.
     number: Option<u32>,
 }
 
@@ -42,7 +42,7 @@ impl Name {
         })
     }
 
-    /// The number: that of the name, if there is such a name, or it itself.
+    /// The number of the name, or if there is no such name, the number itself.
     fn resolve(&self, names: &Names, what: &str, file: &str) -> Result<u32> {
         if let Some(number) = self.number {
             return Ok(number);
@@ -65,7 +65,7 @@ impl Owners {
     ///
     /// # Errors
     ///
-    /// A text that says what is wrong.
+    /// A message that says what is wrong.
     pub fn parse(text: &str) -> Result<Owners, String> {
         let (user, group) = match text.split_once(':') {
             None => (text, None),
@@ -89,8 +89,8 @@ impl Owners {
         }
     }
 
-    /// The numbers, by the image's own `/etc/passwd` and `/etc/group`; `None`:
-    /// leave that one alone.
+    /// The numbers, by the image's own `/etc/passwd` and `/etc/group`; `None`: do not
+    /// change it.
     ///
     /// # Errors
     ///
@@ -126,24 +126,24 @@ impl Owners {
     }
 }
 
-/// A file of names and numbers.
+/// The content of `/etc/passwd` or `/etc/group`: names and numbers.
 #[derive(Debug, Default)]
 pub struct Names {
     /// The number of each name.
     pub numbers: HashMap<Vec<u8>, u32>,
     /// The first name of each number.
     pub names: HashMap<u32, Vec<u8>>,
-    /// Of users: the groups they log in with.
+    /// The login groups of users.
     login: HashMap<u32, u32>,
 }
 
 impl Names {
-    /// Those of `/etc/passwd`; none if there is no such file.
+    /// The users of `/etc/passwd`; empty if there is no such file.
     pub fn users(mount: &Mount) -> Result<Names> {
         Names::read(mount, "/etc/passwd")
     }
 
-    /// Those of `/etc/group`; none if there is no such file.
+    /// The groups of `/etc/group`; empty if there is no such file.
     pub fn groups(mount: &Mount) -> Result<Names> {
         Names::read(mount, "/etc/group")
     }
@@ -158,7 +158,7 @@ impl Names {
         }
     }
 
-    /// Lines of `name:password:number:group:…`; what is none is passed over.
+    /// Parses lines of `name:password:number:group:…`; other lines are skipped.
     fn parse(text: &[u8]) -> Names {
         let mut all = Names::default();
         for line in text.split(|&byte| byte == b'\n') {
@@ -182,7 +182,7 @@ impl Names {
         all
     }
 
-    /// A name, or the number in digits.
+    /// The name of a number, or its digits if it has no name.
     pub fn name(&self, number: u32) -> String {
         match self.names.get(&number) {
             Some(name) => String::from_utf8_lossy(name).into_owned(),

@@ -1,9 +1,8 @@
-//! [`Walk`]: visits all files of a tree in an image, for what `rm -r`, `chmod -R`, `du`
-//! and the like do.
+//! [`Walk`]: visits all files of a tree in an image, for `rm -r`, `chmod -R`, `du` and
+//! the like.
 //!
-//! Below the top everything is reached by its name in an open directory, so
-//! that trees may be deeper than paths can be long, and no symbolic link leads
-//! elsewhere.
+//! Below the top, files are reached by their name in an open directory. So trees may be
+//! deeper than the longest path, and no symbolic link is followed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -18,17 +17,17 @@ use crate::{Error, ImageLocation, Interrupt, Outcome, Progress};
 /// A file that is visited.
 #[derive(Debug)]
 pub struct Node<'a> {
-    /// What it is on.
+    /// The mount that it is on.
     pub mount: &'a Mount,
-    /// Where it is; `None`: it is the top, reached by its path.
+    /// Its directory and name; `None`: it is the top, reached by its path.
     within: Option<(&'a Dir, &'a OsStr)>,
-    /// That of the top as it was given, and what is below that.
+    /// The path of the top as it was given, and the path below that.
     pub path: &'a Path,
-    /// That of a symbolic link, if it is one, but for a top that is followed.
+    /// Its metadata. Symbolic links are not followed, except at the top.
     pub metadata: &'a Metadata,
     /// 0: the top.
     pub depth: usize,
-    /// The last one of its directory.
+    /// Whether it is the last entry of its directory.
     pub last: bool,
 }
 
@@ -37,7 +36,7 @@ impl Node<'_> {
     ///
     /// # Errors
     ///
-    /// What the image's kernel says.
+    /// Those of the image's kernel.
     pub fn chmod(&self, mode: u32) -> drupe::Result<()> {
         let permissions = Permissions::from_mode(mode);
         match self.within {
@@ -46,11 +45,11 @@ impl Node<'_> {
         }
     }
 
-    /// Sets owners, not those of what a symbolic link leads to.
+    /// Sets the owners; of a symbolic link, not of its target.
     ///
     /// # Errors
     ///
-    /// What the image's kernel says.
+    /// Those of the image's kernel.
     pub fn lchown(&self, uid: Option<u32>, gid: Option<u32>) -> drupe::Result<()> {
         match self.within {
             Some((dir, name)) => dir.chown_of(name, uid, gid),
@@ -62,7 +61,7 @@ impl Node<'_> {
     ///
     /// # Errors
     ///
-    /// What the image's kernel says.
+    /// Those of the image's kernel.
     pub fn remove(&self) -> drupe::Result<()> {
         match (self.within, self.metadata.is_dir()) {
             (Some((dir, name)), true) => dir.remove_dir(name),
@@ -72,11 +71,11 @@ impl Node<'_> {
         }
     }
 
-    /// What a symbolic link leads to.
+    /// The target of a symbolic link.
     ///
     /// # Errors
     ///
-    /// What the image's kernel says.
+    /// Those of the image's kernel.
     pub fn read_link(&self) -> drupe::Result<PathBuf> {
         match self.within {
             Some((dir, name)) => dir.read_link(name),
@@ -88,7 +87,7 @@ impl Node<'_> {
     ///
     /// # Errors
     ///
-    /// What the image's kernel says.
+    /// Those of the image's kernel.
     pub fn open(&self) -> drupe::Result<File> {
         match self.within {
             Some((dir, name)) => dir.open(name),
@@ -100,7 +99,7 @@ impl Node<'_> {
     ///
     /// # Errors
     ///
-    /// What the image's kernel says.
+    /// Those of the image's kernel.
     pub fn open_dir(&self) -> drupe::Result<Dir> {
         match self.within {
             Some((dir, name)) => dir.open_dir(name),
@@ -112,7 +111,7 @@ impl Node<'_> {
     ///
     /// # Errors
     ///
-    /// What the image's kernel says.
+    /// Those of the image's kernel.
     pub fn xattrs(&self) -> drupe::Result<Vec<(OsString, Vec<u8>)>> {
         match self.within {
             Some((dir, name)) => dir.xattrs_of(name),
@@ -127,7 +126,7 @@ impl Node<'_> {
         }
     }
 
-    /// Its name, or all of the path at the top.
+    /// Its name; at the top, the whole path.
     pub fn name(&self) -> &OsStr {
         match self.within {
             Some((_, name)) => name,
@@ -139,10 +138,10 @@ impl Node<'_> {
 /// Why a visit ends early.
 #[derive(Debug)]
 pub enum Stop<E> {
-    /// This file's fault: it is told, and the walk goes on, unless no other file can be
-    /// visited either ([`Error::is_fatal`]).
+    /// An error of this file: it is reported, and the walk goes on, unless it is fatal
+    /// ([`Error::is_fatal`]).
     File(Error),
-    /// The walk's end.
+    /// An error that ends the walk.
     All(E),
 }
 
@@ -158,31 +157,32 @@ impl<E> From<Error> for Stop<E> {
     }
 }
 
-/// Of what the visitor writes its findings to.
+/// An error of the visitor's output.
 impl<E: From<std::io::Error>> From<std::io::Error> for Stop<E> {
     fn from(error: std::io::Error) -> Stop<E> {
         Stop::All(error.into())
     }
 }
 
-/// What meets the files of a [`Walk`].
+/// Handles the files of a [`Walk`].
 pub trait Visitor {
-    /// What ends the walk early.
+    /// The error that ends the walk early.
     type Error: From<Error>;
 
-    /// Meets a file, and says whether to go into it if it is a directory.
+    /// Handles a file. For a directory, returns whether to visit its entries.
     ///
     /// # Errors
     ///
     /// What [`Stop`] says.
     fn visit(&mut self, node: &Node<'_>) -> Result<bool, Stop<Self::Error>>;
 
-    /// Whether an entry of a directory is to be visited.
+    /// Whether to visit an entry of a directory.
     fn lists(&self, _entry: &DirEntry) -> bool {
         true
     }
 
-    /// All in a directory has been visited. Not called for one that could not be read.
+    /// Called when all entries of a directory have been visited. Not called if it could
+    /// not be read.
     ///
     /// # Errors
     ///
@@ -203,17 +203,17 @@ pub struct Walk<'a> {
 /// A directory that is being visited.
 struct Level {
     dir: Dir,
-    /// In reverse.
+    /// The names that are still to be visited, in reverse order.
     entries: Vec<OsString>,
     /// Its own.
     metadata: Metadata,
     name: OsString,
     last: bool,
-    /// How long the path of the directory above is.
+    /// The length of the parent directory's path.
     above: usize,
 }
 
-/// Cuts a path. Not [`PathBuf::pop`]: that takes a `.` in it away too.
+/// Cuts a path to `len` bytes. [`PathBuf::pop`] would remove a `.` in it too.
 fn cut(path: &mut PathBuf, len: usize) {
     let mut bytes = std::mem::take(path).into_os_string().into_vec();
     bytes.truncate(len);
@@ -221,7 +221,7 @@ fn cut(path: &mut PathBuf, len: usize) {
 }
 
 impl<'a> Walk<'a> {
-    /// From `top`; if that is a symbolic link, from what it leads to.
+    /// A walk from `top`; a symbolic link there is followed.
     pub fn new(top: &'a ImageLocation) -> Walk<'a> {
         Walk {
             top,
@@ -229,7 +229,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A symbolic link at the top is itself.
+    /// Does not follow a symbolic link at the top.
     pub fn nofollow(mut self) -> Walk<'a> {
         self.follow_top = false;
         self
@@ -237,13 +237,13 @@ impl<'a> Walk<'a> {
 
     /// Visits the top and all below it, entries in the order of their names.
     ///
-    /// What cannot be done of a file is told to `progress` and counted in the
-    /// [`Outcome`]; the rest is done.
+    /// Errors of single files are reported to `progress` and counted in the [`Outcome`];
+    /// the walk goes on.
     ///
     /// # Errors
     ///
-    /// What the visitor ends the walk with, an error after which no other file can be
-    /// visited ([`Error::is_fatal`]), or `interrupt` ([`Error::is_interrupted`]).
+    /// The visitor's [`Stop::All`], a fatal error ([`Error::is_fatal`]), or `interrupt`
+    /// ([`Error::is_interrupted`]).
     pub fn run<V: Visitor>(
         self,
         visitor: &mut V,
@@ -262,7 +262,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A walk that is under way.
+/// The state of a walk.
 struct Walking<'a, V> {
     top: &'a ImageLocation,
     visitor: &'a mut V,
@@ -329,7 +329,7 @@ impl<V: Visitor> Walking<'_, V> {
         Ok(())
     }
 
-    /// Visits one file; a directory to go into is returned.
+    /// Visits one file. Returns a directory whose entries are to be visited.
     fn meet(
         &mut self,
         dir: Option<&Dir>,
@@ -393,7 +393,7 @@ impl<V: Visitor> Walking<'_, V> {
         }
     }
 
-    /// Tells of a file, or ends the walk.
+    /// Reports an error of a file, or ends the walk if it is fatal.
     fn problem(&mut self, path: &Path, error: Error) -> Result<(), V::Error> {
         let fatal = error.is_fatal();
         let error = error.at(format!("{}:{}", self.top.label, path.display()));

@@ -1,5 +1,5 @@
-//! The library as a program calls it: into an image, an archive of it, that into another
-//! directory, and out again.
+//! The library's functions in sequence: copies into an image, archives that, extracts it
+//! into another directory, and copies it out.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Comparing two trees of the host in all that a copy must keep.
+//! Compares two trees of the host in everything that a copy must keep.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -13,27 +13,27 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{lgetxattr, llistxattr};
 use rustix::io::Errno;
 
-/// Differences that are shown.
+/// How many differences are shown.
 const SHOWN: usize = 10;
 
-/// What a copy must keep, except contents.
+/// The attributes that a copy must keep.
 #[derive(Debug, PartialEq, Eq)]
 struct Facts {
     mode: u32,
     uid: u32,
     gid: u32,
     modified: (i64, i64),
-    /// Of directories and links, the filesystem's own business.
+    /// The length; `None` for directories and links, where filesystems differ.
     len: Option<u64>,
     target: Option<PathBuf>,
     /// The first of its names.
     first_name: PathBuf,
-    /// Half of it or more is a hole.
+    /// Whether half of it or more is holes.
     sparse: bool,
     xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// An error that names the first differences, if there are any.
+/// Fails if the trees differ, with the first differences.
 pub(crate) fn compare(left: &Path, right: &Path) -> Result<()> {
     let (made, found) = (facts(left)?, facts(right)?);
     let mut differences = Vec::new();
@@ -125,7 +125,7 @@ fn xattrs(path: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     Ok(all)
 }
 
-/// Two files have the same contents; their lengths are known to be equal.
+/// Whether two files of equal length have the same contents.
 fn same(left: &Path, right: &Path) -> Result<bool> {
     let open = |path: &Path| -> Result<_> {
         let file = File::open(path).with_context(|| path.display().to_string())?;

@@ -1,4 +1,4 @@
-//! [`Steps`]: what is done, one line each, with the time that it took.
+//! [`Steps`]: prints a line for each step of a task, with the time that it took.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -21,7 +21,7 @@ impl Steps {
         Steps(())
     }
 
-    /// Does something and shows how long it took.
+    /// Calls `work`, and shows how long it took.
     pub(crate) fn time<T>(&mut self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         print!("{what:WIDTH$}");
         // What is being done shows while it is done; nothing depends on it.
@@ -45,7 +45,7 @@ impl Steps {
         self.time(&shown(command), || quietly(command))
     }
 
-    /// Shows something about the last step.
+    /// Prints a note about the last step.
     pub(crate) fn note(&self, text: &str) {
         println!("    {text}");
     }
@@ -55,7 +55,7 @@ impl Steps {
         println!("\n{text}");
     }
 
-    /// Shows how times compare: the middle of several ratios, and all of them.
+    /// Prints the median of several ratios, and all of them.
     pub(crate) fn ratios(&self, what: &str, ratios: &[f64]) {
         let mut sorted = ratios.to_vec();
         sorted.sort_by(f64::total_cmp);

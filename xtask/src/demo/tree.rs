@@ -1,4 +1,4 @@
-//! The demo's tree: the same on each run, times included.
+//! Makes the demo's tree, which is the same on each run, including times.
 
 use std::fmt;
 use std::fs::{self, File, Permissions};
@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags, lsetxattr, utimensat};
 
-/// Directories, three deep: each number has as many as the last.
+/// How many subdirectories each directory has, three levels deep.
 const FAN_OUT: usize = 5;
 /// Files in each directory.
 const SMALL: usize = 16;
 /// Files of several MiB.
 const BIG: usize = 6;
 
-/// What was made.
+/// The number of files and bytes that were made.
 #[derive(Default)]
 pub(crate) struct Made {
     entries: usize,

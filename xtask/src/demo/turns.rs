@@ -1,5 +1,5 @@
-//! [`Turns`]: the demo's copies and those of the host's own tools, in turns, from the same
-//! state: a single pair says more of what the machine did meanwhile.
+//! [`Turns`]: measures the demo's copies and those of the host's tools in turns, from the
+//! same state, several times, so that other load on the machine has less influence.
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +10,14 @@ use anyhow::{Result, bail};
 
 use super::{quietly, tool};
 
-/// How often each is measured.
+/// How often each copy is measured.
 const ROUNDS: usize = 5;
 /// Size of an image, in bytes; most of it stays a hole.
 const IMAGE_SIZE: u64 = 1 << 30;
 /// The directory that debugfs copies to.
 const PEER_OUT: &str = "peer-out";
 
-/// What is measured, and where.
+/// The commands and the directory of the measurement.
 pub(super) struct Turns<'a, F: Fn() -> Command> {
     pub(super) drupe: F,
     pub(super) directory: &'a Path,
@@ -109,7 +109,7 @@ impl<F: Fn() -> Command> Turns<'_, F> {
     }
 }
 
-/// Both, one after the other, each with nothing of the other's left to write.
+/// Runs both jobs, one after the other, and syncs before each.
 fn in_turns(
     ours_first: bool,
     ours: impl Fn() -> Result<Duration>,

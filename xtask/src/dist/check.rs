@@ -1,5 +1,5 @@
-//! `dist --check`: the kernel image is built once more, in another place, by another user
-//! name, with another umask, and at another time: are its bytes those of the first?
+//! `dist --check`: builds the kernel image again, in another directory, with another user
+//! name, umask and time, and compares the bytes.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Builds with a cache of its own; returns the image.
+/// Builds with a separate cache. Returns the image's path.
 fn elsewhere(cache: &Path) -> Result<std::path::PathBuf> {
     // Of its own, so that the source is unpacked there too, with that umask.
     let own = std::env::current_exe().context("where is this program?")?;

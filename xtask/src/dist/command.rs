@@ -1,4 +1,5 @@
-//! The command as one static program, and the tarball that has it with its pages.
+//! Builds the command as a static program, and a tarball with it, its manual pages and
+//! completions.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,10 +12,10 @@ use super::{Dist, begin, licences, origin, pack, stage};
 use crate::demo::quietly;
 use crate::run::{cargo, root};
 
-/// Its C library is linked into the program, which then runs on any x86-64 Linux.
+/// The target, whose C library is linked statically.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Where shells look for completions, below `share`.
+/// The directories of shells' completions below `share`.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "bash-completion/completions/drupe"),
     ("zsh", "zsh/site-functions/_drupe"),
@@ -51,7 +52,7 @@ pub(super) fn make(dist: &Dist) -> Result<Made> {
     Ok(Made { program, tree })
 }
 
-/// Builds the program, without a trace of where it was built.
+/// Builds the program without paths of this machine.
 fn compile(dist: &Dist) -> Result<PathBuf> {
     let target = dist.out.join("build");
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
@@ -78,7 +79,7 @@ fn compile(dist: &Dist) -> Result<PathBuf> {
     Ok(target.join(TARGET).join("release/drupe"))
 }
 
-/// An error unless an ELF file needs no other file, and can be loaded anywhere.
+/// Fails unless an ELF file is static and position-independent.
 fn is_static(elf: &[u8]) -> Result<()> {
     const INTERPRETER: u32 = 3;
     const DYN: u16 = 3;
@@ -125,7 +126,7 @@ fn fill(dist: &Dist, program: &Path, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives all that is packed the modes of installed files.
+/// Sets the modes of installed files.
 pub(super) fn modes(path: &Path) -> Result<()> {
     let directory = path.is_dir();
     let program = path.parent().is_some_and(|above| above.ends_with("bin"));

@@ -1,5 +1,5 @@
-//! The crates as a registry takes them (`crates/*.crate`), and a registry on this
-//! machine, of them and all that they use (`registry`, a directory source of cargo).
+//! Packages the crates (`crates/*.crate`), and makes a registry of them and all their
+//! dependencies (`registry`, a directory source of cargo).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::{Dist, begin, sha256, stage};
 use crate::demo::quietly;
 use crate::run::cargo;
 
-/// Bytes that a `.crate` may have: what crates.io takes.
+/// Limit of a `.crate` in bytes, as on crates.io.
 const MAX_SIZE: u64 = 10 << 20;
 
 /// Makes `crates` and `registry`.
@@ -54,7 +54,7 @@ fn published(stage: &Path) -> Result<Vec<String>> {
     Ok(names.collect())
 }
 
-/// Has cargo package them; returns where the packages are.
+/// Packages the crates with cargo. Returns the paths of the packages.
 fn package(dist: &Dist, stage: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     let target = dist.out.join("build/package");
     // What an earlier run has left is another one's.
@@ -90,7 +90,7 @@ fn package(dist: &Dist, stage: &Path, names: &[String]) -> Result<Vec<PathBuf>> 
     Ok(packages)
 }
 
-/// Says which package is the largest; an error if it is too large.
+/// Names the largest package; fails if it is too large.
 fn largest(packages: &[PathBuf]) -> Result<String> {
     let mut largest = (0, "none".to_owned());
     for package in packages {

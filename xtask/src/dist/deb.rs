@@ -1,4 +1,4 @@
-//! The command as a Debian package, of what the tarball has.
+//! Makes the Debian package of the command, from the tarball's directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::{Dist, begin, command, origin, pack, stage};
 use crate::demo::quietly;
 use crate::run::root;
 
-/// Where the tarball has things, and where Debian has them.
+/// Paths in the tarball, and the corresponding ones in Debian.
 const PLACES: [(&str, &str); 6] = [
     ("bin", "usr/bin"),
     ("share/man", "usr/share/man"),
@@ -23,7 +23,7 @@ const PLACES: [(&str, &str); 6] = [
     ("licences.txt", "usr/share/doc/drupe/licences.txt"),
 ];
 
-/// Why the package is not as others, for lintian.
+/// lintian's overrides, with reasons.
 const OVERRIDES: &str = "\
 # It runs on any x86-64 Linux, whatever its C library.
 drupe: statically-linked-binary [usr/bin/drupe]
@@ -46,7 +46,7 @@ License: GPL-2.0-only
  /usr/share/common-licenses/GPL-2.
 ";
 
-/// Makes the package; returns where it is. It is made of the `tarball`'s directory.
+/// Makes the package from the `tarball`'s directory. Returns its path.
 pub(super) fn make(dist: &Dist, tarball: &Path) -> Result<PathBuf> {
     let mut steps = begin("the Debian package");
     let name = format!("drupe_{}_amd64.deb", dist.version);
@@ -107,7 +107,7 @@ fn fill(dist: &Dist, tarball: &Path, top: &Path) -> Result<()> {
     control(dist, top)
 }
 
-/// Compresses a file in its place, without a time.
+/// Compresses a file in place, without a time stamp.
 fn compress(file: &Path) -> Result<()> {
     quietly(Command::new("gzip").args(["-9", "--no-name"]).arg(file)).map(drop)
 }

@@ -1,5 +1,5 @@
-//! `licences.txt`: the licences of all crates that are linked into the command, whose
-//! texts most of them want to be given with it.
+//! Makes `licences.txt`: the licence texts of all crates that are linked into the
+//! command, which most licences require.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::run::{cargo, output};
 
-/// What the file of a licence's text is called, to begin with.
+/// The beginnings of names of licence files.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "UNLICENSE"];
 
 /// The text, for the command as it is built for `target`.
@@ -58,7 +58,7 @@ pub(super) fn text(target: &str) -> Result<String> {
     Ok(all)
 }
 
-/// The packages that `name` is linked with, however indirectly, and itself; sorted.
+/// The package `name` and all packages that are linked into it, sorted.
 fn linked<'a>(metadata: &'a Value, name: &str) -> Result<Vec<&'a Value>> {
     let list = |value: &'a Value| value.as_array().map_or(&[][..], Vec::as_slice);
     let packages = list(&metadata["packages"]);

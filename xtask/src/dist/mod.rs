@@ -1,4 +1,4 @@
-//! `dist`: what others get, made into `target/dist` and tried as they would use it.
+//! `dist`: makes the release files in `target/dist`, and tries them as users would.
 //!
 //! | module | what |
 //! |---|---|
@@ -40,10 +40,10 @@ use crate::progress::Line;
 use crate::run::{output, root};
 use crate::{kernel, setup};
 
-/// What can be asked for: nothing named is all of it.
+/// The parts that can be named; without a name, all are made.
 const PARTS: [&str; 2] = ["crates", "command"];
 
-/// What is needed beside what tests need.
+/// Requirements besides those of the tests.
 const TOOLS: [Requirement; 4] = [
     Requirement::program("git", "git"),
     Requirement::program("dpkg-deb", "dpkg"),
@@ -51,7 +51,7 @@ const TOOLS: [Requirement; 4] = [
     Requirement::program("unshare", "util-linux"),
 ];
 
-/// What all parts use.
+/// The settings of all parts.
 pub(crate) struct Dist {
     /// `target/dist`.
     out: PathBuf,
@@ -146,7 +146,7 @@ impl Dist {
         Ok(directory)
     }
 
-    /// `SHA256SUMS`, of all files that are given away.
+    /// Writes `SHA256SUMS` of all release files.
     fn sums(&self) -> Result<()> {
         let mut files = Vec::new();
         for directory in [self.out.clone(), self.out.join("crates")] {

@@ -1,5 +1,5 @@
-//! `SOURCE.md`: the exact source of a kernel image, as version 2 of the GPL asks of
-//! those who give away the image.
+//! Makes `SOURCE.md`, which names the exact source of a kernel image, as version 2 of the
+//! GPL requires.
 
 use std::process::Command;
 

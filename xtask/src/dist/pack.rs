@@ -1,5 +1,5 @@
-//! Tarballs that are the same whoever makes them: sorted, owned by root, dated by the
-//! commit. [`source`] is that of the checkout, which belongs to all else.
+//! Makes reproducible tarballs: sorted, owned by root, with the time of the commit.
+//! [`source`] makes the one of the source.
 
 use std::fs::File;
 use std::io::Write;

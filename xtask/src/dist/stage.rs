@@ -1,5 +1,5 @@
-//! The copy of the workspace that crates are packaged from: that of the checkout, but
-//! for `crates/image`, which has the kernel image and its source in it.
+//! Makes the copy of the workspace from which crates are packaged: `crates/image` has the
+//! kernel image and its source in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

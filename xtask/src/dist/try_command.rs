@@ -1,5 +1,5 @@
-//! Does the command run anywhere? In a root that has nothing but itself and /proc, and in
-//! those that `--root` names, it copies a tree into an ext4 image and out again.
+//! Tries the static command in a root with nothing but itself and /proc, and in the roots
+//! of `--root`: it copies a tree into an ext4 image and out again.
 
 use std::ffi::OsStr;
 use std::fs;

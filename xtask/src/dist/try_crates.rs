@@ -1,5 +1,5 @@
-//! Do the crates do what `cargo add drupe` promises? An empty project, on a machine that
-//! has cargo, rustc and a linker, no network, no kernel source and no C compiler.
+//! Tries the packaged crates: an empty project runs `cargo add drupe`, with cargo, rustc
+//! and a linker, but without network, kernel source and C compiler.
 
 use std::env;
 use std::fs::{self, Permissions};

@@ -1,4 +1,4 @@
-//! What a crate's manifest and folder must have before it can be published.
+//! Checks that the manifest and folder of a crate have everything for publishing.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use serde_json::Value;
 /// What crates.io allows.
 const MAX_KEYWORDS: usize = 5;
 
-/// What a crate lacks that is to be published. `packages` are those of the workspace.
+/// The complaints about a crate that is to be published. `packages` are those of the
+/// workspace.
 pub(super) fn complaints(package: &Value, packages: &[Value]) -> Vec<String> {
     let name = package["name"].as_str().unwrap_or_default();
     if !is_published(package) {
@@ -28,7 +29,7 @@ pub(super) fn complaints(package: &Value, packages: &[Value]) -> Vec<String> {
     lacks
 }
 
-/// Whether a crate is one of those that others get.
+/// Whether a crate is published.
 fn is_published(package: &Value) -> bool {
     // null: anywhere; a list: there only.
     package["publish"]

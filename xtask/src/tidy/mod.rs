@@ -1,4 +1,4 @@
-//! `tidy`: the rules of ARCHITECTURE.md that a program can check.
+//! `tidy`: checks the rules of ARCHITECTURE.md that a program can check.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,8 +14,7 @@ mod picture;
 use crate::run::{cargo, output, root};
 use picture::Layers;
 
-/// Modules of a crate that use each other in circles, because what they stand for does;
-/// ARCHITECTURE.md says so too.
+/// Modules of a crate that may use each other in a circle, as ARCHITECTURE.md says.
 ///
 /// A kernel owns its CPUs, a CPU enters the image of its kernel, and the thread that
 /// enters is known by the CPU it is inside of and by its tasks in each kernel.
@@ -35,7 +34,7 @@ const UNSAFE: &[&str] = &[
     "drupe",
 ];
 
-/// What only some files of a crate may do: invariants of ARCHITECTURE.md.
+/// Code that only some files of a crate may contain: invariants of ARCHITECTURE.md.
 const CONFINED: &[Confined] = &[
     Confined {
         beneath: "crates/machine/src",
@@ -75,19 +74,20 @@ const CONFINED: &[Confined] = &[
     made_without_lock("crates/snapshot/src"),
 ];
 
-/// Code that stands in these files and in no others.
+/// A rule that certain code is only in certain files.
 struct Confined {
     /// The directory that the rule is for.
     beneath: &'static str,
-    /// What is looked for.
+    /// The code to look for.
     code: &'static [&'static str],
-    /// Where it may stand, relative to the directory.
+    /// The files that may contain it, relative to the directory.
     files: &'static [&'static str],
-    /// What a file does that has it.
+    /// What other files are told that contain it.
     rule: &'static str,
 }
 
-/// Statics are made without a lock, which a child of fork(2) might find locked.
+/// The rule that statics are made without a lock, which a child of fork(2) might find
+/// locked.
 const fn made_without_lock(beneath: &'static str) -> Confined {
     Confined {
         beneath,
@@ -97,7 +97,7 @@ const fn made_without_lock(beneath: &'static str) -> Confined {
     }
 }
 
-/// Lines from which on a file is too long to be about one thing.
+/// Limit of the lines of a file.
 const MAX_LINES: usize = 600;
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
@@ -226,7 +226,7 @@ fn file_complaints(file: &Path, text: &str) -> Vec<String> {
     complaints
 }
 
-/// What a file does that only others may do.
+/// The complaints about code of [`CONFINED`] in a file.
 fn confined(file: &Path, text: &str) -> Vec<String> {
     let code = || {
         text.lines()

@@ -1,8 +1,8 @@
-//! Circles among the modules of a crate: those that its root declares, by the
-//! paths that begin with `crate::`, or with as many `super::` as lead there.
+//! Finds circles among the modules that a crate's root declares, by paths that begin with
+//! `crate::`, or with `super::`s that lead to the root.
 //!
-//! What the root re-exports counts as the module's that has it. Tests may use
-//! what is above them.
+//! A re-export of the root counts as a use of the module that has it. Tests may use any
+//! module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,4 @@
-//! [`Layers`]: which crate may use which, read from the picture in
-//! ARCHITECTURE.md.
+//! [`Layers`]: the layers of crates, read from the picture in ARCHITECTURE.md.
 
 use std::fs;
 
@@ -7,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::root;
 
-/// What the picture stands behind.
+/// The text before the picture.
 const BEFORE: &str = "<!-- layers: cargo xtask tidy reads this -->\n```\n";
 
 /// Names of crates, from the highest layer to the lowest.

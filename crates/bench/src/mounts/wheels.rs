@@ -1,5 +1,5 @@
-//! What people do with a mounted image: Python packages are unpacked, all their files
-//! are read, and some are imported.
+//! Jobs of the rows `mounts` with Python wheels: unpacking them, reading all files,
+//! importing some.
 
 use super::{best, rows};
 use crate::copies::time;
@@ -17,7 +17,7 @@ pub(super) const NAMES: [&str; 3] = [
     "mounted ext4: import wheels",
 ];
 
-/// What is unpacked: 8,000 files.
+/// The wheels, which have 8,000 files.
 const WHEELS: &[&str] = &[
     "numpy",
     "pandas",
@@ -38,10 +38,10 @@ const WHEELS: &[&str] = &[
     "mpmath",
 ];
 
-/// Where the wheels are, if they are on this machine.
+/// The variable that names a directory with the wheels, if they are on this machine.
 const PLACE: &str = "DRUPE_BENCH_WHEELS";
 
-/// Unpacks its further arguments into its first.
+/// A Python program that unpacks its further arguments into the first.
 const UNPACK: &str = "import sys, zipfile
 for wheel in sys.argv[2:]: zipfile.ZipFile(wheel).extractall(sys.argv[1])";
 

@@ -1,4 +1,4 @@
-//! Options of the commands that change files of an image, or tell of them.
+//! Options of the commands that list or change files of an image.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

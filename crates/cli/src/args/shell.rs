@@ -10,8 +10,9 @@ use super::Command;
 pub(crate) const NOTES: &str = "\
 Paths are of the image, from the current directory, which begins at the image that
 is named. host:PATH is a path of the host, IMAGE:/PATH one of another image. In a
-script without --image, paths are as on the command line: IMAGE[@PART]:/PATH, or
-of the host. There are no wildcards: `find` does that.
+script without --image, paths are as on the command line until the first cd
+IMAGE:/PATH: IMAGE[@PART]:/PATH, or of the host, without \"host:\" in front. There
+are no wildcards: `find` does that.
 
 Besides drupe's commands: cd, pwd, lcd and lpwd (of the host), put and get (cp into
 the image, and out), help, exit; !COMMAND runs a command of the host.";
@@ -51,9 +52,13 @@ pub(crate) struct Completions {
 pub(crate) struct Man {
     /// Write a page for each command into DIR
     ///
-    /// Without it, the first page is printed.
-    #[arg(long, value_name = "DIR")]
+    /// Without it, one page is printed: that of COMMAND, or the first one.
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
     pub(crate) out: Option<PathBuf>,
+
+    /// Command to print the page of
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
 }
 
 /// A line of a shell or script. Paths are of the image, from the current

@@ -1,4 +1,4 @@
-//! Sizes: "64M", and what `truncate -s` takes.
+//! Parses sizes: "64M", and the argument of `truncate -s`.
 
 /// Parses bytes, or a number with K, M, G, T (of 1024) or KB, MB, … (of 1000).
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {

@@ -1,4 +1,4 @@
-//! `drupe build`: a tree as a manifest describes it.
+//! `drupe build`: makes the tree that a manifest describes.
 //!
 //! It is a command of its own, not an option of `cp`: here the manifest says what there
 //! is, and the directory only has the contents.

@@ -1,4 +1,4 @@
-//! `drupe check-log`: what the kernel complains of when all of an image is read.
+//! `drupe check-log`: reads everything in an image, and shows the kernel's complaints.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `drupe truncate` and `drupe write`: what is in files.
+//! `drupe truncate` and `drupe write`: change the contents of files.
 
 use std::fs::Permissions;
 use std::io::{self, Read, Write as _};

@@ -1,4 +1,4 @@
-//! `drupe df`: room in filesystems.
+//! `drupe df`: free space of filesystems.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! `drupe du`: room that files take.
+//! `drupe du`: space that files use.
 
 use std::collections::HashSet;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! `drupe find`: files by what is known of them.
+//! `drupe find`: finds files by name and attributes.
 
 mod expression;
 

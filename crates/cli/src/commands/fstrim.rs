@@ -1,4 +1,4 @@
-//! `drupe fstrim`: what is free becomes holes of the image.
+//! `drupe fstrim`: makes free space holes of the image.
 
 use std::io::Write;
 

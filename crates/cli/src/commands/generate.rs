@@ -1,8 +1,8 @@
-//! `drupe completions` and `drupe man`: what is generated from the definition of
-//! the command line.
+//! `drupe completions` and `drupe man`: generated from the definition of the command line.
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -25,12 +25,29 @@ pub(crate) fn completions(command: &Completions) -> Result<ExitCode, Failure> {
 
 pub(crate) fn man(command: &Man) -> Result<ExitCode, Failure> {
     let all = args::definition();
-    let Some(dir) = &command.out else {
-        Stdout::lines().write_all(render(all)?.as_bytes())?;
+    if let Some(dir) = &command.out {
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        for page in pages(&all) {
+            write(&page, dir)?;
+        }
         return Ok(ExitCode::Success);
+    }
+    let name = match &command.command {
+        Some(command) => format!("drupe-{command}"),
+        None => "drupe".to_owned(),
     };
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let pages = all
+    let Some(page) = pages(&all).find(|page| page.get_name() == name) else {
+        let command = command.command.as_deref().unwrap_or_default();
+        let unknown = Failure::usage(format!("there is no command {command:?}"));
+        return Err(unknown.with_hint("`drupe help` lists the commands"));
+    };
+    Stdout::lines().write_all(render(page)?.as_bytes())?;
+    Ok(ExitCode::Success)
+}
+
+/// The commands that have a page: `drupe` itself, then `drupe-COMMAND` for each command.
+fn pages(all: &clap::Command) -> impl Iterator<Item = clap::Command> {
+    let commands = all
         .get_subcommands()
         .filter(|command| command.get_name() != "help")
         .map(|command| {
@@ -39,17 +56,18 @@ pub(crate) fn man(command: &Man) -> Result<ExitCode, Failure> {
             let leaked: &'static str = Box::leak(name.into_boxed_str());
             command.clone().name(leaked).bin_name(leaked)
         });
-    let pages: Vec<_> = pages.collect();
-    for page in std::iter::once(all.clone()).chain(pages) {
-        let name = page.get_name().to_owned();
-        let text = render(page)?;
-        let path = dir.join(format!("{name}.1"));
-        let output = OutputFile::create(&path, true, &[], &Interrupt::default())?;
-        let written = output.stream().write_all(text.as_bytes());
-        written.with_context(|| format!("cannot write {}", path.display()))?;
-        output.commit()?;
-    }
-    Ok(ExitCode::Success)
+    std::iter::once(all.clone()).chain(commands)
+}
+
+/// Writes a page into a directory, as `NAME.1`.
+fn write(page: &clap::Command, dir: &Path) -> Result<(), Failure> {
+    let path = dir.join(format!("{}.1", page.get_name()));
+    let text = render(page.clone())?;
+    let output = OutputFile::create(&path, true, &[], &Interrupt::default())?;
+    let written = output.stream().write_all(text.as_bytes());
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    output.commit()?;
+    Ok(())
 }
 
 /// A page, dated by `SOURCE_DATE_EPOCH` or today.

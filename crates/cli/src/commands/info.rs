@@ -1,12 +1,13 @@
-//! `drupe info`: what is on an image.
+//! `drupe info`: shows the partitions, volumes and filesystems of an image.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use anyhow::anyhow;
 use drupe::probe::Probe;
-use drupe::{Format, Partition, PartitionInfo, Volume, VolumeKind};
+use drupe::{Cause, Format, Partition, PartitionInfo, Volume, VolumeError, VolumeKind};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
@@ -139,10 +140,7 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failur
     if cut.is_none() {
         session.warn_of_damage(image, &disk)?;
     }
-    let (volumes, troubles) = made(session, image)?;
-    for trouble in troubles {
-        crate::output::error(&trouble.to_string());
-    }
+    let (volumes, mut wrong) = made(session, image)?;
     let failed = |error| Failure::new(ExitCode::Image, error);
     // What can be damaged and read is a GPT.
     let damage = disk.table_damage().map_err(failed)?;
@@ -153,7 +151,6 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failur
         table = table.or(info.as_ref().map(|info| info.table));
         partitions.push(part(&partition, info).map_err(failed)?);
     }
-    let mut wrong = Vec::new();
     wrong.extend(cut);
     wrong.extend(no_driver(image, &disk)?);
     let found = Image {
@@ -170,8 +167,9 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failur
     Ok((found, wrong))
 }
 
-/// What is made of the partitions, and why something could not be.
-fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<String>), Failure> {
+/// What is made of the partitions. A volume that could not be made is told of; a wrong
+/// passphrase is a failure, since what the user asked for is not shown.
+fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Failure>), Failure> {
     let disk = session.disk(image)?;
     let failed = |error| Failure::new(ExitCode::Image, error);
     let mut parts = disk.partitions().map_err(failed)?;
@@ -195,7 +193,7 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Strin
         None => volume.id().into(),
     };
     let mut all = Vec::new();
-    let mut troubles = Vec::new();
+    let mut wrong = Vec::new();
     for volume in volumes.iter() {
         if let Some(trouble) = volume.trouble() {
             let image = match volume.disk().checked_sub(1) {
@@ -203,7 +201,14 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Strin
                 None => image,
             };
             let which = format!("{}@{}", image.display(), volume.id());
-            troubles.push(format!("{which}: {}", trouble.cause()));
+            let text = format!("{which}: {}", trouble.cause());
+            match trouble.cause() {
+                Cause::Volume(VolumeError::WrongPassphrase) => {
+                    let failure = Failure::new(ExitCode::Image, anyhow!(text));
+                    wrong.push(failure.with_hint("check --key-file or DRUPE_PASSPHRASE"));
+                }
+                _ => crate::output::error(&text),
+            }
         }
         let kind = match volume.kind() {
             VolumeKind::Luks => "luks",
@@ -225,7 +230,7 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Strin
             content: volume.found().cloned().into(),
         });
     }
-    Ok((all, troubles))
+    Ok((all, wrong))
 }
 
 fn part(partition: &Partition, info: Option<PartitionInfo>) -> drupe::Result<Part> {

@@ -1,4 +1,4 @@
-//! What the kernel has logged, with levels: `/proc/kmsg`.
+//! Reads the kernel's log with its levels, from `/proc/kmsg`.
 
 use std::io::Read;
 

@@ -1,5 +1,5 @@
-//! The commands that tell of files in images and change them, by the rules of
-//! their namesakes in coreutils, findutils and util-linux.
+//! The commands, a module each. Those on files follow the rules of their namesakes in
+//! coreutils, findutils and util-linux.
 
 pub(crate) mod attributes;
 pub(crate) mod build;

@@ -1,4 +1,4 @@
-//! Where `mv` and `ln` put things: at a name, or into a directory.
+//! Finds the destination of `mv` and `ln`: a name, or a name in a directory.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

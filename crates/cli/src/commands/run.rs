@@ -1,4 +1,4 @@
-//! `drupe run`: a program whose network is a kernel's in this process.
+//! `drupe run`: runs a program with the network of a kernel in this process.
 
 use std::net::IpAddr;
 use std::os::unix::process::ExitStatusExt;

@@ -1,4 +1,4 @@
-//! `drupe stat`: all that is known of files.
+//! `drupe stat`: shows all attributes of files.
 
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;

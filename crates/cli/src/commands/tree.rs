@@ -1,4 +1,4 @@
-//! `drupe tree`: files as a tree.
+//! `drupe tree`: lists files as a tree.
 
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;

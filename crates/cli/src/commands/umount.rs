@@ -1,4 +1,4 @@
-//! `drupe umount`: unmounts what `drupe mount` has mounted, and tells how that went.
+//! `drupe umount`: unmounts a mount of `drupe mount`, waits, and reports its errors.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The system calls that stay.
+//! The system calls that a confined process may make (seccomp).
 
 use std::collections::BTreeMap;
 

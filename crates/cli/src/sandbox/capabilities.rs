@@ -1,4 +1,4 @@
-//! The rights of root that stay, of capabilities(7).
+//! The capabilities that a confined process keeps (capabilities(7)).
 
 use anyhow::{Context, Result};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};

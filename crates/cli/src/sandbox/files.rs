@@ -1,4 +1,4 @@
-//! The files that stay within reach, by landlock(7).
+//! The files that a confined process may use (landlock(7)).
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! [`Prepared`]: what a command opens before the process is confined.
+//! [`Prepared`]: the files and connections that are opened before the process is
+//! confined.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

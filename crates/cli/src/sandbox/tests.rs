@@ -1,5 +1,6 @@
-//! What a captured process would try. Confinement is for good, so each profile is tried
-//! in a process of its own: this test program, started again.
+//! Tests of the confinement, which try what a captured process would. Each profile is
+//! tried in a separate process, this test program started again, since confinement cannot
+//! be undone.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

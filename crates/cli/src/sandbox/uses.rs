@@ -1,4 +1,5 @@
-//! [`Uses`]: what a command uses of the host, by its parsed arguments.
+//! [`Uses`]: the files and network of the host that a command needs, by its parsed
+//! arguments.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

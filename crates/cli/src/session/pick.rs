@@ -1,5 +1,4 @@
-//! Which part of an image is meant: a partition, the whole, or a volume that is made of
-//! them.
+//! Finds the partition or volume of an image that an argument means.
 
 use std::path::Path;
 

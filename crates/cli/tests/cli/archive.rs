@@ -1,4 +1,4 @@
-//! `cp -a`: what goes in comes out, whole.
+//! `cp -a`: a copy into an image and out again has all attributes.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};

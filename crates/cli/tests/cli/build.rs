@@ -1,4 +1,4 @@
-//! `build`: what a manifest says, whoever runs it.
+//! `build`: the tree is as the manifest says, also when an ordinary user runs it.
 
 use super::archive::make_tree;
 use super::harness::{
@@ -184,7 +184,7 @@ fn what_makes_no_sense() -> Outcome {
     let image = place.ext4("d.img", 16 << 20, &[])?;
     place.write("one", "one")?;
     for (text, what) in [
-        ("a type=frob\n", "m:1: type=frob makes no sense"),
+        ("a type=frob\n", "m:1: type=frob is invalid"),
         ("\na/../b type=dir\n", "m:2: a/../b has .. in it"),
         ("a contents=../x\n", "contents="),
         ("a uname=nobody-here\n", "no such name"),

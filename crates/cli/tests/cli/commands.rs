@@ -1,4 +1,4 @@
-//! The commands that are named as those of coreutils, on ext4.
+//! The commands with names of coreutils (`mv`, `rm`, `chmod` and so on), on ext4.
 
 use std::io::Write;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! Partition tables that are damaged, and what this kernel has no driver for.
+//! Damaged partition tables, and filesystems without a driver.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,4 @@
-//! What goes wrong: one clear line, the right code, and no harm done.
+//! Errors: one clear line, the right exit code, and an unchanged image.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};

@@ -1,4 +1,4 @@
-//! Images in containers, disks of servers, and images that are not all there.
+//! Images in containers, network disks, and truncated images.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

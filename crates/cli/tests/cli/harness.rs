@@ -1,4 +1,4 @@
-//! Images, trees and runs of the command.
+//! Helpers of the tests: making images and trees, running the command.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

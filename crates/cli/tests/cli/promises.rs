@@ -1,5 +1,4 @@
-//! The statements of the manual about what a command does to what was there
-//! (`docs/promises.md`), by number.
+//! The numbered statements of `docs/promises.md` about existing files.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};

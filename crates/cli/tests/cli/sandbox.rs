@@ -1,4 +1,4 @@
-//! `--sandbox`: who is confined, and that what is confined works.
+//! `--sandbox`: which commands are confined, and that confined commands work.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
-//! Commands that are given several images: one that cannot be used is reported, and the
-//! rest is done. And what may be said of an image in more than one way.
+//! Commands with several images: an unusable one is reported, and the others are done.
+//! Also several spellings of one image.
 
 use std::fs;
 

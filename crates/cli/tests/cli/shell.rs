@@ -242,6 +242,13 @@ fn completions_and_pages() -> Outcome {
     tool("bash", |bash| bash.arg("-n").arg(place.path("bash")))?;
     place.ok(&strings(&["man", "--out", "man"]))?;
     assert!(place.ok(&strings(&["man"]))?.contains(".TH drupe 1"));
+    assert!(
+        place
+            .ok(&strings(&["man", "cp"]))?
+            .contains(".TH drupe-cp 1")
+    );
+    let line = place.fails(2, &strings(&["man", "pc"]))?;
+    assert!(line.contains("there is no command \"pc\""), "{line}");
     let mut pages = 0;
     for page in fs::read_dir(place.path("man"))? {
         let page = page?.path();

@@ -69,6 +69,15 @@ fn locked_and_unlocked() -> Outcome {
         run.stderr,
         "drupe: disk.img: the passphrase opens none of its key slots\n"
     );
+    // What there is is shown all the same.
+    let run = place.drupe(&strings(&["--key-file", "wrong", "info", "disk.img"]))?;
+    assert_eq!(run.code, Some(3));
+    assert_eq!(
+        run.stderr,
+        "drupe: disk.img@2: the passphrase opens none of its key slots\n\
+         hint: check --key-file or DRUPE_PASSPHRASE\n"
+    );
+    assert!(run.stdout.contains("crypto_LUKS"), "{}", run.stdout);
 
     let text = place.ok(&strings(&[
         "--key-file",

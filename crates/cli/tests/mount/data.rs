@@ -1,4 +1,4 @@
-//! What is in files: written in every way, and found by others.
+//! Contents of files: written in all ways, and read by other programs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -1,5 +1,5 @@
-//! Direct I/O that is not waited for (libaio), beside others that read through the
-//! host's cache: nobody is left with old contents.
+//! Asynchronous direct I/O (libaio) together with reads through the host's cache, which
+//! must not return old contents.
 
 use std::fs::{File, OpenOptions};
 use std::io;

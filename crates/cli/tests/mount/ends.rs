@@ -1,4 +1,4 @@
-//! How a mount ends: the image is clean, and what was promised is there.
+//! Ends of a mount: the image is clean, and synced data is in it.
 
 use std::fs::{self, File};
 use std::io::Write;

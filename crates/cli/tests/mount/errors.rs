@@ -1,4 +1,4 @@
-//! What cannot be mounted: one line that says why, and nothing left behind.
+//! Mounts that fail: one line says why, and nothing is left behind.
 
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Promise 2: what others do to the image file of a mount is told. Nobody can hold them
-//! off.
+//! Promise 2: changes of the image file by other programs, which cannot be prevented, are
+//! reported.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! What is known of files beside names and contents: flags, times of birth, files
-//! without names, handles of the host's, entries that are damaged.
+//! Inodes: flags, times of birth, files without names, the host's file handles, damaged
+//! entries.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};

@@ -1,4 +1,4 @@
-//! Names and attributes: what is made, found, renamed and removed.
+//! Names and attributes: making, finding, renaming and removing files.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};

@@ -1,5 +1,4 @@
-//! Who may do what: root and others in one mount, and a mount of an ordinary
-//! user's own.
+//! Permissions: root and other users in one mount, and mounts of an ordinary user.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

@@ -1,4 +1,4 @@
-//! Messages: UDP, netlink and what asks the kernel about its network.
+//! Sockets that carry messages: UDP and netlink; ioctl(2) about the network.
 
 use crate::harness::Outcome;
 use crate::ran::{prints, python};

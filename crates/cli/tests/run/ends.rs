@@ -1,4 +1,4 @@
-//! How a program ends, and that nothing is left of it.
+//! Ends of a program: exit codes, and that all its processes are killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! What cannot be, and what is said about it.
+//! Errors of `drupe run`: wrong programs, links and hosts, and their messages.
 
 use crate::harness::{Outcome, Place};
 use crate::ran::{output, python};
@@ -78,7 +78,7 @@ fn drupe_run_within_drupe_run() -> Outcome {
     assert_eq!(output.status.code(), Some(125));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("cannot take over the program's sockets"),
+        said.contains("cannot intercept the program's network calls"),
         "{said}"
     );
     assert_eq!(said.lines().count(), 1, "{said}");

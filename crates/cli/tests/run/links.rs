@@ -1,4 +1,4 @@
-//! Links to the outside.
+//! Links to the host's network: tap, passt and so on.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! Programs that make their system calls themselves, or have many threads.
+//! Programs that make system calls without the C library, or have many threads.
 
 use drupe_testing::skipped;
 

@@ -1,4 +1,4 @@
-//! Runs of `drupe run`.
+//! Helpers of the tests: running `drupe run`, and its results.
 
 use std::process::{Command, Output, Stdio};
 

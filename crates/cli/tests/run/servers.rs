@@ -1,4 +1,4 @@
-//! Servers and clients that people use.
+//! Well-known servers and clients.
 
 use crate::harness::{Outcome, Place};
 use crate::ran::prints;

@@ -1,5 +1,5 @@
-//! What arranges networks does so in the program's own; ssh, with a server that
-//! changes its rights.
+//! Network tools (ip, tc, wg and so on), which configure the program's network; sshd,
+//! which changes its user.
 
 use drupe_testing::skipped;
 

@@ -1,5 +1,5 @@
-//! Methods of [`Mount`] about attributes: metadata, owners, times, extended
-//! attributes. Each acts on the pinned object (see [`super::path`]).
+//! Methods of [`Mount`] that read and set attributes: metadata, owners, times, extended
+//! attributes. Each pins its object first (see [`super::path`]).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -17,7 +17,7 @@ use crate::sys::{self, OwnedFd, XattrOf};
 use crate::{FileTimes, Metadata, Mount, StatFs};
 
 impl Mount {
-    /// Pins what `path` leads to and does something to it.
+    /// Pins the object at `path` and calls a function with it.
     fn with_object<T>(
         &self,
         operation: &'static str,
@@ -31,7 +31,7 @@ impl Mount {
             .map_err(|e| Error::at(operation, path, e))
     }
 
-    /// What is known of the file that a path leads to.
+    /// The metadata of a file; symbolic links are followed.
     pub fn metadata(&self, path: impl AsRef<Path>) -> Result<Metadata> {
         self.with_object("metadata", path.as_ref(), Links::Follow, |object| {
             object.sys().fstat(object.raw()).map(Metadata::new)
@@ -97,7 +97,7 @@ impl Mount {
         })
     }
 
-    /// Room in the filesystem.
+    /// Size and free space of the filesystem.
     pub fn statfs(&self) -> Result<StatFs> {
         let root = &self.inner.root;
         let stat = root.sys().fstatfs(root.raw());
@@ -182,7 +182,8 @@ impl Mount {
         })
     }
 
-    /// Pins what `path` leads to and reaches it through `/proc/self/fd`.
+    /// Pins the object at `path`, and calls a function with a path to it through
+    /// `/proc/self/fd`.
     fn with_xattrs<T>(
         &self,
         operation: &'static str,
@@ -200,7 +201,8 @@ impl Mount {
     }
 }
 
-/// `None` for ENODATA, and where the filesystem has no such attributes.
+/// Reads an extended attribute. `None`: ENODATA, or the filesystem has no such
+/// attributes.
 pub(super) fn get_xattr(
     sys: &sys::Sys,
     of: XattrOf<'_>,
@@ -212,7 +214,7 @@ pub(super) fn get_xattr(
     }
 }
 
-/// The names, split.
+/// The names of the extended attributes.
 pub(super) fn list_xattr(sys: &sys::Sys, of: XattrOf<'_>) -> sys::Result<Vec<OsString>> {
     match sys.listxattr(of) {
         Err(MachineError::Errno(Errno::OPNOTSUPP)) => Ok(Vec::new()),

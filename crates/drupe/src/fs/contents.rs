@@ -1,4 +1,4 @@
-//! Methods of [`Mount`] that open files and move their contents.
+//! Methods of [`Mount`] that open, read, write and copy files.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::file::named;
 use crate::error::{Cause, Error, Result};
 use crate::{Dir, File, Mount, OpenOptions, ReadDir};
 
-/// Most that one copy_file_range(2) is asked for.
+/// Bytes of the largest copy_file_range(2).
 const COPY_CHUNK: usize = 1 << 30;
 
 impl Mount {
@@ -40,7 +40,7 @@ impl Mount {
         Ok(File::new(fd, &self.inner))
     }
 
-    /// Opens a directory, to work on its entries by their names alone.
+    /// Opens a directory, to work on its entries by name.
     pub fn open_dir(&self, path: impl AsRef<Path>) -> Result<Dir> {
         let path = path.as_ref();
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
@@ -58,7 +58,7 @@ impl Mount {
         Ok(ReadDir::new(fd, path, &self.inner))
     }
 
-    /// All of a file.
+    /// Reads a whole file.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Vec<u8>> {
         let path = path.as_ref();
         let file = self.open(path)?;
@@ -75,7 +75,7 @@ impl Mount {
         read(&file).map_err(|e: drupe_machine::Error| Error::at("read", path, e))
     }
 
-    /// All of a file that is UTF-8.
+    /// Reads a whole file, which must be UTF-8.
     pub fn read_to_string(&self, path: impl AsRef<Path>) -> Result<String> {
         let path = path.as_ref();
         String::from_utf8(self.read(path)?).map_err(|error| {
@@ -84,7 +84,7 @@ impl Mount {
         })
     }
 
-    /// Makes `contents` all of a file, which is created if it does not exist.
+    /// Replaces the contents of a file, which is created if it does not exist.
     pub fn write(&self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
         let path = path.as_ref();
         let file = self.create(path)?;
@@ -92,7 +92,7 @@ impl Mount {
         written.map_err(|e| e.with_path(path))
     }
 
-    /// Copies a file's contents and permissions; how many bytes is returned.
+    /// Copies a file's contents and permissions. Returns the number of bytes.
     pub fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64> {
         let (from, to) = (from.as_ref(), to.as_ref());
         let source = self.open(from)?;

@@ -1,4 +1,4 @@
-//! [`Credentials`]: in whose name a thread makes its calls.
+//! [`Credentials`]: the user, group and capabilities of a thread's calls.
 
 use std::cell::RefCell;
 
@@ -7,27 +7,27 @@ use crate::Mount;
 use crate::error::Result;
 use crate::sys::{self, Sys};
 
-/// In whose name a thread makes calls, and what it may do.
+/// The user, group, umask and capabilities of a thread's calls.
 ///
-/// Files that it makes belong to this user and group. Permissions are not
-/// checked, as long as `CAP_DAC_OVERRIDE` is not taken away: this is for a
-/// server whose clients' permissions somebody else has checked.
+/// New files belong to this user and group. Permissions are not checked unless
+/// `CAP_DAC_OVERRIDE` is removed: this is for a server whose clients' permissions are
+/// checked elsewhere, as the host's kernel does for FUSE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credentials {
     /// Owner of new files (setfsuid(2)).
     pub uid: u32,
-    /// Their group, where the directory does not say otherwise (setfsgid(2)).
+    /// Group of new files, unless the directory has its set-group-ID bit set
+    /// (setfsgid(2)).
     pub gid: u32,
-    /// Permissions that new files do not get, unless the directory has a
-    /// default ACL (umask(2)).
+    /// Permission bits that are cleared in the modes of new files, unless the directory
+    /// has a default ACL (umask(2)).
     pub umask: u32,
-    /// The capabilities it does not have, of all: a bit each, from
-    /// [`capability`].
+    /// The capabilities that the thread lacks: bits of [`capability`].
     pub without: u64,
 }
 
 impl Credentials {
-    /// What every thread starts with: root, no umask, everything allowed.
+    /// The credentials that every thread starts with: root, no umask, all capabilities.
     pub const ROOT: Credentials = Credentials {
         uid: 0,
         gid: 0,
@@ -40,24 +40,24 @@ impl Credentials {
 pub mod capability {
     /// `CAP_FSETID`: set-user-ID and set-group-ID bits survive writing.
     pub const FSETID: u64 = 1 << 4;
-    /// `CAP_SYS_ADMIN`: `trusted.*` and `security.*` attributes, for one.
+    /// `CAP_SYS_ADMIN`: among others, setting `trusted.*` and `security.*` attributes.
     pub const SYS_ADMIN: u64 = 1 << 21;
-    /// `CAP_SYS_RESOURCE`: reserved blocks, and no quota.
+    /// `CAP_SYS_RESOURCE`: using reserved blocks, and ignoring quotas.
     pub const SYS_RESOURCE: u64 = 1 << 24;
 }
 
 thread_local! {
-    /// What this thread's tasks have, by kernel. Kernels that are gone stay in
-    /// the list: threads that call so many of them in this way are unheard of.
+    /// The current credentials of this thread's tasks, by kernel. Ended kernels stay in
+    /// the list, which is short: few threads act for others in many kernels.
     static CURRENT: RefCell<Vec<(u64, Credentials)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Mount {
-    /// Makes the calling thread's further calls into this kernel, of whatever
-    /// mount, those of `credentials`. Costs a system call for each field that
-    /// differs from the last ones, and nothing when none does.
+    /// Sets the credentials of the calling thread's further calls into this kernel, for
+    /// all mounts. Makes a system call for each field that differs from the current
+    /// credentials.
     ///
-    /// On an error some of them may hold.
+    /// After an error, some of the fields may be set.
     pub fn act_as(&self, credentials: &Credentials) -> Result<()> {
         let sys = self.inner.root.sys();
         CURRENT.with_borrow_mut(|current| {
@@ -75,7 +75,7 @@ impl Mount {
     }
 }
 
-/// Changes what differs, and notes it.
+/// Changes the fields that differ, and updates `now`.
 fn change(sys: &Sys, now: &mut Credentials, wanted: &Credentials) -> sys::Result<()> {
     if now.uid != wanted.uid {
         sys.set_fsuid(wanted.uid)?;

@@ -1,4 +1,4 @@
-//! [`Dir`]: an open directory, whose entries are reached by name.
+//! [`Dir`]: an open directory, and operations on its entries by name.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::fmt;
@@ -40,7 +40,7 @@ impl Dir {
         }
     }
 
-    /// Does something to an entry.
+    /// Calls a function with the directory and an entry's name, which is checked.
     fn entry<T>(
         &self,
         operation: &'static str,
@@ -92,9 +92,9 @@ impl Dir {
         Ok(Dir::new(fd, &self.mount))
     }
 
-    /// Opens the directory that a path leads to, this directory taken for the
-    /// root: neither `..` nor a symbolic link, absolute or not, leads out of it.
-    /// An empty path is this directory.
+    /// Opens the directory at a path. This directory is the root of the path: neither
+    /// `..` nor a symbolic link, absolute or not, leads out of it. An empty path means
+    /// this directory.
     pub fn open_dir_within(&self, path: impl AsRef<Path>) -> Result<Dir> {
         let path = path.as_ref();
         let bytes = path.as_os_str().as_bytes();
@@ -130,7 +130,7 @@ impl Dir {
         })
     }
 
-    /// Makes `link` in this directory another name of an entry of `other`.
+    /// Makes the hard link `link` in this directory to an entry of `other`.
     pub fn hard_link(
         &self,
         other: &Dir,
@@ -144,8 +144,8 @@ impl Dir {
         })
     }
 
-    /// Renames an entry of this directory to `new` in `to`; anything but a directory
-    /// that has that name is replaced (rename(2)).
+    /// Renames an entry of this directory to `new` in `to`. An existing `new` is
+    /// replaced, unless it is a directory that is not empty (rename(2)).
     pub fn rename(&self, old: impl AsRef<OsStr>, to: &Dir, new: impl AsRef<OsStr>) -> Result<()> {
         self.entry("rename", old.as_ref(), |sys, dir, old| {
             with_name(new.as_ref().as_bytes(), |new| {
@@ -154,7 +154,7 @@ impl Dir {
         })
     }
 
-    /// Removes anything but a directory.
+    /// Removes an entry that is not a directory.
     pub fn remove_file(&self, name: impl AsRef<OsStr>) -> Result<()> {
         self.entry("remove", name.as_ref(), |sys, dir, name| {
             sys.unlinkat(dir, name, 0)
@@ -168,7 +168,7 @@ impl Dir {
         })
     }
 
-    /// What is known of an entry.
+    /// The metadata of an entry; a symbolic link is not followed.
     pub fn symlink_metadata(&self, name: impl AsRef<OsStr>) -> Result<Metadata> {
         self.entry("metadata", name.as_ref(), |sys, dir, name| {
             sys.statx(dir, name, libc::AT_SYMLINK_NOFOLLOW)
@@ -176,7 +176,7 @@ impl Dir {
         .map(Metadata::new)
     }
 
-    /// What a symbolic link contains.
+    /// The target of a symbolic link.
     pub fn read_link(&self, name: impl AsRef<OsStr>) -> Result<PathBuf> {
         self.entry("read link", name.as_ref(), |sys, dir, name| {
             sys.readlinkat(dir, name)
@@ -196,7 +196,7 @@ impl Dir {
         })
     }
 
-    /// Sets an entry's owner and group; `None` leaves one alone.
+    /// Sets an entry's owner and group; `None` leaves it as it is.
     pub fn chown_of(
         &self,
         name: impl AsRef<OsStr>,
@@ -242,7 +242,8 @@ impl Dir {
         })
     }
 
-    /// Reaches an entry through `/proc/self/fd`: these calls take no directory.
+    /// Calls a function with a path to an entry through `/proc/self/fd`, for system calls
+    /// that take no directory.
     fn with_entry_path<T>(
         &self,
         operation: &'static str,
@@ -272,8 +273,8 @@ fn all_xattrs(sys: &Sys, of: XattrOf<'_>) -> sys::Result<Vec<(OsString, Vec<u8>)
     Ok(all)
 }
 
-/// What a [`File`] and a [`Dir`] can do to themselves; both are open for real,
-/// so that descriptors do everywhere.
+/// Methods of [`File`] and [`Dir`] on their own attributes. Neither is `O_PATH`, so their
+/// descriptors serve in all system calls.
 macro_rules! own_attributes {
     ($handle:ty) => {
         impl $handle {
@@ -311,7 +312,7 @@ macro_rules! own_attributes {
                 named("remove xattr", removed)
             }
 
-            /// What is known of it.
+            /// Its metadata.
             pub fn metadata(&self) -> Result<Metadata> {
                 named("metadata", self.fd.sys().fstat(self.fd.raw())).map(Metadata::new)
             }
@@ -322,7 +323,7 @@ macro_rules! own_attributes {
                 named("set permissions", self.fd.sys().fchmod(self.fd.raw(), mode))
             }
 
-            /// Sets its owner and group; `None` leaves one alone.
+            /// Sets its owner and group; `None` leaves it as it is.
             pub fn chown(&self, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
                 let (sys, raw) = (self.fd.sys(), self.fd.raw());
                 let done = sys.fchownat(raw, c"", uid, gid, libc::AT_EMPTY_PATH);

@@ -12,15 +12,15 @@ use crate::error::Result;
 use crate::mount::MountInner;
 use crate::sys::OwnedFd;
 
-/// An open directory as readdir(3) has it: with `.` and `..`, and with positions
-/// to return to. For a file server; [`ReadDir`](crate::ReadDir) is for the rest.
+/// An open directory as readdir(3) has it: with `.` and `..`, and with positions to seek
+/// to. For file servers; other programs use [`ReadDir`](crate::ReadDir).
 pub struct DirStream {
     // Closed before the mount is let go.
     fd: OwnedFd,
     records: Records,
-    /// Where the next entry begins.
+    /// The position of the next entry.
     position: i64,
-    /// Where the last one began.
+    /// The position of the last entry.
     before: i64,
     _mount: Arc<MountInner>,
 }
@@ -37,12 +37,12 @@ impl fmt::Debug for DirStream {
 /// An entry of a [`DirStream`].
 #[derive(Debug)]
 pub struct StreamEntry<'a> {
-    /// Number of its inode, as the directory has it: that of a mount point is
-    /// that of the directory below.
+    /// The inode's number according to the directory. For a mount point, this is the
+    /// inode below the mount.
     pub ino: u64,
-    /// The position behind it.
+    /// The position of the next entry.
     pub next: i64,
-    /// Its type; `None` where the filesystem does not say.
+    /// Its type; `None`: the filesystem does not store it in the directory.
     pub file_type: Option<FileType>,
     /// Its name.
     pub name: &'a OsStr,
@@ -59,14 +59,14 @@ impl DirStream {
         }
     }
 
-    /// Where the next entry begins; 0 at the start. The numbers are the
-    /// filesystem's own.
+    /// The position of the next entry; 0 at the start. Other positions are opaque numbers
+    /// of the filesystem.
     pub fn position(&self) -> i64 {
         self.position
     }
 
-    /// Goes on at a position that an entry gave, or at 0, where it sees what has
-    /// changed meanwhile.
+    /// Seeks to a position of an entry, or to 0. After seeking to 0, changes of the
+    /// directory are seen.
     pub fn seek(&mut self, position: i64) -> Result<()> {
         self.records.forget();
         let sys = self.fd.sys();
@@ -93,13 +93,13 @@ impl DirStream {
         }))
     }
 
-    /// Goes back to before the last entry, which will be the next one again. Once.
+    /// Makes the last entry the next one again. Only once in a row.
     pub fn back(&mut self) {
         self.records.back();
         self.position = self.before;
     }
 
-    /// Makes it durable (fsync(2)).
+    /// Makes the directory durable (fsync(2)).
     pub fn sync_all(&self) -> Result<()> {
         named("sync", self.fd.sys().fsync(self.fd.raw()))
     }

@@ -54,12 +54,12 @@ impl File {
         Ok(File::new(fd, &self.mount))
     }
 
-    /// Reads at an offset, less than asked for only at the end (or on EINTR).
+    /// Reads at an offset. Returns less than requested only at the end (or on EINTR).
     pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<usize> {
         named("read", self.sys().pread(self.fd.raw(), bytes, offset))
     }
 
-    /// Writes at an offset; how much is returned.
+    /// Writes at an offset. Returns the number of bytes.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
         named("write", self.sys().pwrite(self.fd.raw(), bytes, offset))
     }
@@ -78,8 +78,8 @@ impl File {
         Ok(())
     }
 
-    /// Reads at an offset into `range` of kernel memory; works with
-    /// [`File::set_direct`]. Less than asked for only at the end.
+    /// Reads at an offset into `range` of kernel memory; works with [`File::set_direct`].
+    /// Returns less than requested only at the end.
     ///
     /// # Panics
     /// If the range is not within the buffer.
@@ -123,9 +123,10 @@ impl File {
         Ok(())
     }
 
-    /// Turns direct I/O (`O_DIRECT`) on or off: data goes straight between the
-    /// disk and [`Buffer`]s, at offsets and in lengths that are multiples of the
-    /// filesystem's block (4096 nearly always does). `false`: it can't do that.
+    /// Turns direct I/O (`O_DIRECT`) on or off: data goes straight between the disk and
+    /// [`Buffer`]s, at offsets and in lengths that are multiples of the filesystem's
+    /// block size (4096 is nearly always enough). Returns `false` if the filesystem does
+    /// not support it.
     pub fn set_direct(&self, yes: bool) -> Result<bool> {
         let set = |sys: &Sys| {
             let flags = sys.status_flags(self.fd.raw())? & !libc::O_DIRECT;
@@ -138,7 +139,7 @@ impl File {
         named("set direct I/O", set(self.sys()))
     }
 
-    /// Cuts it off or extends it with a hole.
+    /// Sets the file's size: cuts it off, or extends it with a hole.
     pub fn set_len(&self, len: u64) -> Result<()> {
         named("set length", self.sys().ftruncate(self.fd.raw(), len))
     }
@@ -153,7 +154,7 @@ impl File {
         named("sync", self.sys().fdatasync(self.fd.raw()))
     }
 
-    /// Reserves room, and extends it if `offset + len` is beyond its end
+    /// Allocates space, and extends the file if `offset + len` is beyond its end
     /// (fallocate(2)).
     pub fn allocate(&self, offset: u64, len: u64) -> Result<()> {
         named(
@@ -171,15 +172,15 @@ impl File {
         )
     }
 
-    /// fallocate(2) with a mode of its own (`FALLOC_FL_*`).
+    /// fallocate(2) with any mode (`FALLOC_FL_*`).
     pub fn fallocate(&self, mode: i32, offset: u64, len: u64) -> Result<()> {
         let done = self.sys().fallocate(self.fd.raw(), mode, offset, len);
         named("fallocate", done)
     }
 
-    /// Copies within the kernel, where the filesystem can without reading
-    /// (copy_file_range(2)). How much was copied: less than `len` not only at
-    /// the end.
+    /// Copies within the kernel, by sharing blocks where the filesystem can
+    /// (copy_file_range(2)). Returns the number of bytes, which may be less than `len`
+    /// not only at the end.
     pub fn copy_range_to(
         &self,
         offset: u64,
@@ -191,14 +192,14 @@ impl File {
         named("copy", self.sys().copy_file_range_at(from, to, len))
     }
 
-    /// Where data begins at or after `offset`; `None`: only a hole follows.
+    /// The offset of the first data at or after `offset`. `None`: only a hole follows.
     /// Moves the position.
     pub fn seek_data(&self, offset: u64) -> Result<Option<u64>> {
         self.seek_next(offset, libc::SEEK_DATA)
     }
 
-    /// Where a hole begins at or after `offset`, the end of the file being one;
-    /// `None`: `offset` is beyond it. Moves the position.
+    /// The offset of the first hole at or after `offset`; the end of the file counts as
+    /// one. `None`: `offset` is beyond the end. Moves the position.
     pub fn seek_hole(&self, offset: u64) -> Result<Option<u64>> {
         self.seek_next(offset, libc::SEEK_HOLE)
     }
@@ -211,8 +212,8 @@ impl File {
     }
 }
 
-/// Flags of the inode; what chattr(1), xfs_io(8) and project quotas use. EOPNOTSUPP
-/// or ENOTTY where the filesystem has none.
+/// Flags of the inode, as chattr(1), xfs_io(8) and project quotas use them. EOPNOTSUPP or
+/// ENOTTY where the filesystem has none.
 impl File {
     /// `FS_*_FL` (ioctl_iflags(2)).
     pub fn flags(&self) -> Result<u32> {

@@ -1,4 +1,4 @@
-//! [`Metadata`] and [`FileType`], from statx(2); [`StatFs`].
+//! [`Metadata`] and [`FileType`], from statx(2); [`StatFs`], from statfs(2).
 
 use std::fmt;
 use std::fs::Permissions;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::times::system_time;
 
-/// What is known of a file without its contents, as [`std::fs::Metadata`].
+/// The attributes of a file, as [`std::fs::Metadata`].
 #[derive(Clone)]
 pub struct Metadata(libc::statx);
 
@@ -80,7 +80,7 @@ impl Metadata {
         time(&self.0.stx_atime)
     }
 
-    /// When it was made. `Unsupported` where the filesystem does not keep that.
+    /// When the file was created. `Unsupported` where the filesystem does not store that.
     pub fn created(&self) -> io::Result<SystemTime> {
         match self.0.stx_mask & libc::STATX_BTIME {
             0 => Err(io::ErrorKind::Unsupported.into()),
@@ -123,7 +123,7 @@ impl Metadata {
         self.0.stx_ctime.tv_nsec
     }
 
-    /// All that statx(2) said, with times before 1970 put right.
+    /// The whole result of statx(2), with times before 1970 corrected.
     pub fn as_statx(&self) -> &libc::statx {
         &self.0
     }
@@ -143,34 +143,34 @@ impl Metadata {
         self.0.stx_ino
     }
 
-    /// How many names it has.
+    /// The number of its names (hard links).
     pub fn nlink(&self) -> u64 {
         self.0.stx_nlink.into()
     }
 
-    /// The device it is on, as the kernel numbers it.
+    /// The number of the device that it is on.
     pub fn dev(&self) -> u64 {
         makedev(self.0.stx_dev_major, self.0.stx_dev_minor)
     }
 
-    /// The device it is, if it is one.
+    /// The device number of a device node.
     pub fn rdev(&self) -> u64 {
         makedev(self.0.stx_rdev_major, self.0.stx_rdev_minor)
     }
 
-    /// Blocks of 512 bytes that it occupies.
+    /// The number of blocks of 512 bytes that it occupies.
     pub fn blocks(&self) -> u64 {
         self.0.stx_blocks
     }
 
-    /// Bytes that are best read or written at once.
+    /// The preferred size of reads and writes in bytes.
     pub fn blksize(&self) -> u64 {
         self.0.stx_blksize.into()
     }
 }
 
-/// NTFS gives times before 1970 negative nanoseconds (`nt2kernel` in
-/// fs/ntfs3/ntfs_fs.h), which statx has no sign for.
+/// Corrects times before 1970 of NTFS: they have negative nanoseconds (`nt2kernel` in
+/// fs/ntfs3/ntfs_fs.h), which are unsigned in statx.
 fn normalize(seconds: i64, nanos: u32) -> (i64, u32) {
     match nanos as i32 {
         negative @ -999_999_999..0 => {
@@ -200,7 +200,7 @@ impl fmt::Debug for Metadata {
 }
 
 impl FileType {
-    /// From the `d_type` of a directory entry; `None`: the filesystem does not say.
+    /// The type for the `d_type` of a directory entry; `None`: `DT_UNKNOWN`.
     pub(super) fn from_dirent(d_type: u8) -> Option<FileType> {
         // DT_* is S_IF* shifted (include/linux/fs_types.h).
         (d_type != libc::DT_UNKNOWN).then(|| FileType(u32::from(d_type) << 12))
@@ -257,7 +257,7 @@ impl fmt::Debug for FileType {
     }
 }
 
-/// Room in a filesystem, from statfs(2).
+/// Size and free space of a filesystem, from statfs(2).
 #[derive(Clone, Copy)]
 pub struct StatFs(libc::statfs64);
 
@@ -274,12 +274,12 @@ impl StatFs {
         blocks.saturating_mul(unit as u64)
     }
 
-    /// Bytes of the unit that room is counted in.
+    /// Bytes of a block, the unit in which the filesystem counts.
     pub fn block_size(&self) -> u64 {
         self.bytes(1)
     }
 
-    /// Bytes in all.
+    /// Total size in bytes.
     pub fn total(&self) -> u64 {
         self.bytes(self.0.f_blocks)
     }
@@ -289,12 +289,12 @@ impl StatFs {
         self.bytes(self.0.f_bfree)
     }
 
-    /// Bytes not in use that are not reserved for root either.
+    /// Bytes not in use, without those reserved for root.
     pub fn available(&self) -> u64 {
         self.bytes(self.0.f_bavail)
     }
 
-    /// Inodes in all; 0 where they are made as needed.
+    /// Total number of inodes; 0 where they are allocated as needed.
     pub fn files(&self) -> u64 {
         self.0.f_files
     }

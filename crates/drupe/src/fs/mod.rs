@@ -1,10 +1,10 @@
-//! Files, in the shape of [`std::fs`]: what a [`Mount`](crate::Mount) can do.
+//! Files: the methods of a [`Mount`](crate::Mount), in the shape of [`std::fs`].
 //!
-//! - [`path`]: how a path stays inside its mount; everything else builds on it.
+//! - [`path`]: keeps a path inside its mount; everything else builds on it.
 //! - [`contents`], [`tree`], [`attributes`]: the methods of `Mount`.
-//! - [`mod@file`], [`dir`], [`read_dir`], [`dir_stream`]: what is opened.
-//! - [`node`], [`credentials`]: for a file server: files without paths, and in
-//!   whose name things are done.
+//! - [`mod@file`], [`dir`], [`read_dir`], [`dir_stream`]: open files and directories.
+//! - [`node`], [`credentials`]: for file servers: files without paths, and the users of
+//!   calls.
 //! - [`open`], [`metadata`], [`times`]: plain data.
 
 mod attributes;
@@ -36,7 +36,7 @@ pub use times::FileTimes;
 
 use crate::sys::{self, AT_FDCWD, Sys};
 
-/// The names in a directory of the kernel's own tree, those that are UTF-8.
+/// The names in a directory of the kernel's own tree, without those that are not UTF-8.
 pub(crate) fn names(sys: &Arc<Sys>, path: &str) -> sys::Result<Vec<String>> {
     let path = CString::new(path).unwrap_or_default();
     let flags = libc::O_RDONLY | libc::O_DIRECTORY;

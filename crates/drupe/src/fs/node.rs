@@ -1,4 +1,4 @@
-//! [`Node`]: a file without a path; [`Handle`]: what finds it again.
+//! [`Node`]: a file without a path, for file servers; [`Handle`]: finds a node again.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt;
@@ -19,19 +19,20 @@ use crate::mount::MountInner;
 use crate::sys::{self, OwnedFd, RawHandle, Sys, XattrOf};
 use crate::{DirStream, File, FileTimes, Metadata, Mount};
 
-/// A file of any type, pinned without being opened (`O_PATH`): nothing is read,
-/// no device or fifo is touched, and it stays the same file whatever becomes of
-/// its names. What a file server works with. Keeps its mount.
+/// A file of any type, referred to by an `O_PATH` descriptor: no device or FIFO is
+/// opened, and it stays the same file when its names change. For file servers. Keeps its
+/// mount.
 ///
-/// Methods with a `name` are about an entry of this directory; the name is one
-/// name, not a path (EINVAL otherwise), and no symbolic link is followed.
+/// Methods with a `name` act on an entry of this directory. `name` is one name, not a
+/// path (EINVAL otherwise), and no symbolic link is followed.
 pub struct Node {
     // Closed before the mount is let go.
     fd: OwnedFd,
     mount: Arc<MountInner>,
 }
 
-/// Finds a [`Node`] again, without pinning anything in the kernel meanwhile.
+/// An identifier of a file that finds its [`Node`] again, and keeps nothing open in the
+/// kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Handle(RawHandle);
 
@@ -43,15 +44,15 @@ impl Mount {
         Ok(Node::new(named("open root", fd)?, &self.inner))
     }
 
-    /// Opens the file of a handle, with flags of open(2) that create nothing; ESTALE
-    /// if it is gone.
+    /// Opens the file of a handle, with flags of open(2) that create nothing. ESTALE if
+    /// the file was removed.
     pub fn open_handle(&self, handle: &Handle, flags: i32) -> Result<File> {
         let root = &self.inner.root;
         let fd = root.sys().open_by_handle(root.raw(), &handle.0, flags);
         Ok(File::new(named("open handle", fd)?, &self.inner))
     }
 
-    /// The file of a handle; ESTALE if it is gone.
+    /// The file of a handle. ESTALE if the file was removed.
     pub fn node(&self, handle: &Handle) -> Result<Node> {
         let root = &self.inner.root;
         let flags = libc::O_PATH | libc::O_NOFOLLOW;
@@ -61,8 +62,8 @@ impl Mount {
 }
 
 impl Handle {
-    /// A handle of whatever file has that inode number. ext2 to ext4 and f2fs take it
-    /// for that; on others it leads nowhere (ESTALE).
+    /// A handle of the file with this inode number. Works on ext2 to ext4 and f2fs;
+    /// ESTALE on other filesystems.
     pub fn of_inode(ino: u32) -> Handle {
         Handle(RawHandle::of_inode(ino))
     }
@@ -102,7 +103,7 @@ impl Node {
         }
     }
 
-    /// Does something to an entry.
+    /// Calls a function with the directory and an entry's name, which is checked.
     fn entry<T>(
         &self,
         operation: &'static str,
@@ -115,7 +116,7 @@ impl Node {
         .map_err(|e| Error::at(operation, name, e))
     }
 
-    /// Does something to itself.
+    /// Calls a function with its own descriptor.
     fn own<T>(
         &self,
         operation: &'static str,
@@ -124,8 +125,8 @@ impl Node {
         named(operation, f(self.fd.sys(), self.fd.raw()))
     }
 
-    /// Does something through `/proc/self/fd/N`: a path of ours whose last link
-    /// leads to the file itself, even if that is a link.
+    /// Calls a function with the path `/proc/self/fd/N`, which leads to the file itself,
+    /// even if that is a symbolic link.
     fn through_path<T>(
         &self,
         operation: &'static str,
@@ -139,7 +140,7 @@ impl Node {
         named(operation, reach())
     }
 
-    /// An entry.
+    /// Looks up an entry.
     pub fn lookup(&self, name: impl AsRef<OsStr>) -> Result<Node> {
         let flags = libc::O_PATH | libc::O_NOFOLLOW;
         let fd = self.entry("look up", name.as_ref(), |sys, dir, name| {
@@ -148,7 +149,7 @@ impl Node {
         Ok(Node::new(fd, &self.mount))
     }
 
-    /// The directory that it is in, if it is a directory; the root is in itself.
+    /// The parent of this directory; the root's parent is the root.
     pub fn parent(&self) -> Result<Node> {
         let fd = self.own("open parent", |sys, dir| {
             sys.openat(dir, c"..", libc::O_PATH | libc::O_NOFOLLOW, 0)
@@ -170,12 +171,12 @@ impl Node {
         })
     }
 
-    /// What is known of it.
+    /// Its metadata.
     pub fn metadata(&self) -> Result<Metadata> {
         self.own("metadata", |sys, fd| sys.fstat(fd).map(Metadata::new))
     }
 
-    /// What is known of an entry.
+    /// The metadata of an entry.
     pub fn metadata_of(&self, name: impl AsRef<OsStr>) -> Result<Metadata> {
         self.entry("metadata", name.as_ref(), |sys, dir, name| {
             sys.statx(dir, name, libc::AT_SYMLINK_NOFOLLOW)
@@ -240,14 +241,14 @@ impl Node {
         })
     }
 
-    /// Makes `name` in this directory another name of `original`.
+    /// Makes the hard link `name` in this directory to `original`.
     pub fn hard_link(&self, original: &Node, name: impl AsRef<OsStr>) -> Result<()> {
         self.entry("link", name.as_ref(), |sys, dir, name| {
             sys.linkat(original.fd.raw(), c"", dir, name, libc::AT_EMPTY_PATH)
         })
     }
 
-    /// Removes anything but a directory.
+    /// Removes an entry that is not a directory.
     pub fn remove_file(&self, name: impl AsRef<OsStr>) -> Result<()> {
         self.entry("remove", name.as_ref(), |sys, dir, name| {
             sys.unlinkat(dir, name, 0)
@@ -276,7 +277,7 @@ impl Node {
         })
     }
 
-    /// What a symbolic link contains.
+    /// The target of a symbolic link.
     pub fn read_link(&self) -> Result<PathBuf> {
         let target = self.own("read link", |sys, fd| sys.readlinkat(fd, c""))?;
         Ok(PathBuf::from(OsString::from_vec(target)))
@@ -290,7 +291,7 @@ impl Node {
         })
     }
 
-    /// Sets its owner and group; `None` leaves one alone.
+    /// Sets its owner and group; `None` leaves it as it is.
     pub fn chown(&self, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         self.own("chown", |sys, fd| {
             sys.fchownat(fd, c"", uid, gid, libc::AT_EMPTY_PATH)
@@ -305,7 +306,7 @@ impl Node {
         })
     }
 
-    /// Cuts it off or extends it with a hole (truncate(2)).
+    /// Sets its size: cuts it off, or extends it with a hole (truncate(2)).
     pub fn set_len(&self, len: u64) -> Result<()> {
         self.through_path("set length", |sys, path| sys.truncate(path, len))
     }

@@ -2,9 +2,9 @@
 
 use drupe_abi::Errno;
 
-/// How to open a file, as [`std::fs::OpenOptions`]: of which mount or directory,
+/// How to open a file, as [`std::fs::OpenOptions`], for
 /// [`Mount::open_with`](crate::Mount::open_with) and
-/// [`Dir::open_with`](crate::Dir::open_with) say.
+/// [`Dir::open_with`](crate::Dir::open_with).
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
     read: bool,
@@ -24,7 +24,7 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// All off; a file that is created gets mode 0o644.
+    /// All options off. A file that is created gets mode 0o644.
     pub fn new() -> OpenOptions {
         OpenOptions {
             read: false,
@@ -38,56 +38,56 @@ impl OpenOptions {
         }
     }
 
-    /// For reading.
+    /// Opens for reading.
     pub fn read(&mut self, yes: bool) -> &mut OpenOptions {
         self.read = yes;
         self
     }
 
-    /// For writing.
+    /// Opens for writing.
     pub fn write(&mut self, yes: bool) -> &mut OpenOptions {
         self.write = yes;
         self
     }
 
-    /// For writing at the end.
+    /// Opens for appending.
     pub fn append(&mut self, yes: bool) -> &mut OpenOptions {
         self.append = yes;
         self
     }
 
-    /// Empty it first.
+    /// Truncates the file to length 0.
     pub fn truncate(&mut self, yes: bool) -> &mut OpenOptions {
         self.truncate = yes;
         self
     }
 
-    /// Create it if it does not exist.
+    /// Creates the file if it does not exist.
     pub fn create(&mut self, yes: bool) -> &mut OpenOptions {
         self.create = yes;
         self
     }
 
-    /// Create it; EEXIST if it exists.
+    /// Creates a new file; EEXIST if it exists.
     pub fn create_new(&mut self, yes: bool) -> &mut OpenOptions {
         self.create_new = yes;
         self
     }
 
-    /// Permissions of a file that is created. There is no umask.
+    /// Sets the permissions of a file that is created. There is no umask.
     pub fn mode(&mut self, mode: u32) -> &mut OpenOptions {
         self.mode = mode;
         self
     }
 
-    /// More flags of open(2), other than those for reading and writing.
+    /// Sets further flags of open(2), other than those for reading and writing.
     pub fn custom_flags(&mut self, flags: i32) -> &mut OpenOptions {
         self.custom_flags = flags;
         self
     }
 
-    /// Flags and mode for openat2(2), by the rules of std: EINVAL for
-    /// combinations that make no sense.
+    /// Flags and mode for openat2(2), by the rules of std: EINVAL for invalid
+    /// combinations.
     pub(super) fn flags(&self) -> std::result::Result<(i32, u32), Errno> {
         let access = match (self.read, self.write, self.append) {
             (true, false, false) => libc::O_RDONLY,

@@ -1,21 +1,21 @@
-//! How a path stays inside its mount.
+//! Resolves paths so that they never leave their mount.
 //!
-//! A kernel has a tree of its own, with `/proc` and the other mounts in it.
-//! Nothing in an image (`..`, an absolute symbolic link, a magic link) may lead
-//! there. So every path that a user gives is walked by one of two calls, both
-//! openat2(2) with `RESOLVE_IN_ROOT` from the root of the mount:
+//! A kernel has its own tree, with `/proc` and other mounts in it. Nothing in an image
+//! (`..`, an absolute symbolic link, a magic link) may lead there. So every path of a
+//! user is resolved in one of two ways, both with openat2(2) and `RESOLVE_IN_ROOT` from
+//! the root of the mount:
 //!
-//! - **An object** (`metadata`, `set_permissions`, xattrs, …) is *pinned*: opened
-//!   with `O_PATH`, the last link followed or not. The operation is then done to
-//!   the descriptor, with `AT_EMPTY_PATH`. Extended attributes, which have no
-//!   such flag in 6.12, go through `/proc/self/fd/N`, a path of ours whose last
-//!   link leads to the pinned object itself, even if that is a link.
+//! - **An object** (`metadata`, `set_permissions`, xattrs, …) is *pinned*: opened with
+//!   `O_PATH`, the last link followed or not. The operation is then done to the
+//!   descriptor, with `AT_EMPTY_PATH`. Extended attributes, which have no such flag in
+//!   6.12, go through `/proc/self/fd/N`, which leads to the pinned object itself, even if
+//!   that is a symbolic link.
 //! - **A name** (`create_dir`, `remove_file`, `rename`, …) is split from its
 //!   path, the directory in front of it is pinned, and the operation is done to
 //!   directory and name. These operations never follow a last link, and refuse
 //!   `.` and `..`.
 //!
-//! A path that is one name needs no pinning of its directory: that is the root.
+//! For a path of one name, the directory is the root, which is open already.
 
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
@@ -35,14 +35,14 @@ pub(super) enum Links {
     Stay,
 }
 
-/// Calls `f` with bytes as a C string; EINVAL if there is a NUL in them.
+/// Calls `f` with `bytes` as a C string; EINVAL if they contain a NUL.
 pub(crate) fn with_c_str<T>(bytes: &[u8], f: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
     bytes
         .into_with_c_str(|text| Ok(f(text)))
         .unwrap_or_else(|errno| Err(Error::Errno(errno)))
 }
 
-/// One name of a directory, for [`super::Dir`]: no path, EINVAL otherwise.
+/// Calls `f` with `name`, which must be one name, not a path (EINVAL otherwise).
 pub(super) fn with_name<T>(name: &[u8], f: impl FnOnce(&CStr) -> Result<T>) -> Result<T> {
     if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') {
         return Err(Error::Errno(Errno::INVAL));
@@ -59,7 +59,7 @@ impl MountInner {
         })
     }
 
-    /// Pins the object that a path leads to.
+    /// Opens the object at a path with `O_PATH`.
     pub(super) fn pin(&self, path: &Path, links: Links) -> Result<OwnedFd> {
         let flags = match links {
             Links::Follow => libc::O_PATH,
@@ -68,7 +68,7 @@ impl MountInner {
         self.open(path, flags, 0)
     }
 
-    /// Calls `f` with the directory and the name that a path consists of.
+    /// Calls `f` with the directory in which a path ends, and the last name.
     pub(super) fn with_parent<T>(
         &self,
         path: &Path,
@@ -88,8 +88,8 @@ impl MountInner {
     }
 }
 
-/// Splits off the last name, with the slashes behind it: they say that it must
-/// be a directory. The parent is empty if it is the root.
+/// Splits off the last name, including trailing slashes, which require a directory. The
+/// parent is empty if it is the root.
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
     let slash = |&byte: &u8| byte == b'/';
     let is_name = |byte: &u8| !slash(byte);

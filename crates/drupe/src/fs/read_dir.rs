@@ -16,7 +16,7 @@ use crate::mount::MountInner;
 use crate::sys::{self, OwnedFd, Sys};
 use crate::{FileType, Metadata};
 
-/// Bytes of entries fetched at once: some 800 of them.
+/// Bytes of entries that are read at once: about 800 entries.
 const CHUNK: usize = 32 << 10;
 
 /// The entries of a directory, without `.` and `..`, in the filesystem's order.
@@ -31,7 +31,7 @@ pub struct ReadDir {
 struct Opened {
     // Closed before the mount is let go.
     fd: OwnedFd,
-    /// As it was given.
+    /// The path as the caller gave it.
     path: PathBuf,
     _mount: Arc<MountInner>,
 }
@@ -102,7 +102,7 @@ impl DirEntry {
         &self.name
     }
 
-    /// Its name behind the path of the directory, as that was given.
+    /// The path of the directory, as the caller gave it, joined with the name.
     pub fn path(&self) -> PathBuf {
         self.dir.path.join(&self.name)
     }
@@ -112,7 +112,7 @@ impl DirEntry {
         self.ino
     }
 
-    /// Its type; costs a system call only where the directory does not say.
+    /// Its type. Makes a system call only if the directory does not store types.
     pub fn file_type(&self) -> Result<FileType> {
         match self.file_type {
             Some(file_type) => Ok(file_type),
@@ -120,7 +120,7 @@ impl DirEntry {
         }
     }
 
-    /// What is known of it; a symbolic link is not followed.
+    /// Its metadata; a symbolic link is not followed.
     pub fn metadata(&self) -> Result<Metadata> {
         let fd = &self.dir.fd;
         with_name(self.name.as_bytes(), |name| {
@@ -140,7 +140,7 @@ impl fmt::Debug for DirEntry {
 /// A `struct linux_dirent64`.
 pub(super) struct Record<'a> {
     pub(super) ino: u64,
-    /// Where the next one begins, for lseek(2).
+    /// The position of the next entry, for lseek(2).
     pub(super) next: i64,
     pub(super) d_type: u8,
     pub(super) name: &'a [u8],
@@ -150,7 +150,7 @@ pub(super) struct Record<'a> {
 pub(super) struct Records {
     chunk: Vec<u8>,
     at: usize,
-    /// Where the last one began.
+    /// The offset of the last record in the chunk.
     last: usize,
 }
 
@@ -163,7 +163,7 @@ impl Records {
         }
     }
 
-    /// The next one that is not `.` or `..`.
+    /// The next record except `.` and `..`.
     pub(super) fn next(&mut self, sys: &Sys, dir: i32) -> sys::Result<Option<Record<'_>>> {
         loop {
             let Some(range) = self.advance(sys, dir)? else {
@@ -177,7 +177,7 @@ impl Records {
         }
     }
 
-    /// The next one, whatever it is.
+    /// The next record.
     pub(super) fn next_of_all(&mut self, sys: &Sys, dir: i32) -> sys::Result<Option<Record<'_>>> {
         let range = self.advance(sys, dir)?;
         Ok(range.and_then(|range| parse(&self.chunk[range]).map(|(record, _)| record)))
@@ -194,7 +194,7 @@ impl Records {
         (self.at, self.last) = (0, 0);
     }
 
-    /// Passes a record; where it is in the chunk.
+    /// Steps over a record. Returns its range in the chunk.
     fn advance(&mut self, sys: &Sys, dir: i32) -> sys::Result<Option<Range<usize>>> {
         if self.at == self.chunk.len() {
             sys.getdents(dir, &mut self.chunk)?;
@@ -211,7 +211,7 @@ impl Records {
     }
 }
 
-/// The record that the bytes begin with, and its length.
+/// The record at the start of the bytes, and its length.
 fn parse(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
     // d_ino 8, d_off 8, d_reclen 2, d_type 1, then the name and a NUL.
     let len = usize::from(u16::from_ne_bytes(bytes.get(16..18)?.try_into().ok()?));

@@ -1,10 +1,10 @@
-//! Times of files: [`FileTimes`], and the kernel's seconds and nanoseconds.
+//! [`FileTimes`]: times to set on a file; conversions of the kernel's times.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The times to set with `set_times`, as [`std::fs::FileTimes`]; those not
-/// given stay as they are. Nanoseconds and times before 1970 are kept as far
-/// as the filesystem can.
+/// The times to set with `set_times`, as [`std::fs::FileTimes`]. Times that are not set
+/// here stay as they are. The filesystem may round them, and may not store times before
+/// 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[must_use]
 pub struct FileTimes {
@@ -22,30 +22,30 @@ enum Stamp {
 }
 
 impl FileTimes {
-    /// Neither.
+    /// No times: nothing is changed.
     pub fn new() -> FileTimes {
         FileTimes::default()
     }
 
-    /// When it was last read.
+    /// Sets the time of last access.
     pub fn set_accessed(mut self, time: SystemTime) -> FileTimes {
         self.accessed = Stamp::At(time);
         self
     }
 
-    /// It was last read now, by the kernel's clock.
+    /// Sets the time of last access to the kernel's current time.
     pub fn set_accessed_now(mut self) -> FileTimes {
         self.accessed = Stamp::Now;
         self
     }
 
-    /// When its contents last changed.
+    /// Sets the time of last modification.
     pub fn set_modified(mut self, time: SystemTime) -> FileTimes {
         self.modified = Stamp::At(time);
         self
     }
 
-    /// Its contents last changed now, by the kernel's clock.
+    /// Sets the time of last modification to the kernel's current time.
     pub fn set_modified_now(mut self) -> FileTimes {
         self.modified = Stamp::Now;
         self
@@ -80,7 +80,7 @@ fn timespec(time: SystemTime) -> libc::timespec {
     }
 }
 
-/// `None` where the seconds are beyond what [`SystemTime`] can tell.
+/// A [`SystemTime`]; `None`: it is out of its range.
 pub(super) fn system_time(seconds: i64, nanos: u32) -> Option<SystemTime> {
     let whole = match u64::try_from(seconds) {
         Ok(after) => UNIX_EPOCH.checked_add(Duration::from_secs(after)),

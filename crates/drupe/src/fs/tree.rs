@@ -1,4 +1,4 @@
-//! Methods of [`Mount`] that make, remove and rename names.
+//! Methods of [`Mount`] that create, remove, rename and link files and directories.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -26,7 +26,7 @@ impl Mount {
             .with_parent(path, |dir, name| sys.mkdirat(dir, name, 0o755))
     }
 
-    /// Makes a directory and those above it that are missing. It may exist.
+    /// Makes a directory and its missing parents. It is not an error if it exists.
     pub fn create_dir_all(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         // Nearly always the directory above is there.
@@ -48,7 +48,7 @@ impl Mount {
         self.metadata(path).is_ok_and(|metadata| metadata.is_dir())
     }
 
-    /// Removes the name of anything but a directory.
+    /// Removes a file of any type except a directory.
     pub fn remove_file(&self, path: impl AsRef<Path>) -> Result<()> {
         self.unlink("remove", path.as_ref(), 0)
     }
@@ -76,7 +76,8 @@ impl Mount {
         self.remove_dir(path)
     }
 
-    /// Renames; what has the new name is replaced (rename(2)).
+    /// Renames a file or directory. An existing `to` is replaced, unless it is a
+    /// directory that is not empty (rename(2)).
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
         let (from, to) = (from.as_ref(), to.as_ref());
         let sys = self.inner.root.sys();
@@ -88,8 +89,8 @@ impl Mount {
             .map_err(|e| Error::between("rename", from, to, e))
     }
 
-    /// Makes `link` another name of the file `original`; a symbolic link there is
-    /// not followed.
+    /// Makes the hard link `link` to the file `original`. If that is a symbolic link, it
+    /// is not followed.
     pub fn hard_link(&self, original: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()> {
         let (original, link) = (original.as_ref(), link.as_ref());
         let sys = self.inner.root.sys();
@@ -113,7 +114,7 @@ impl Mount {
         .map_err(|e| Error::at("symlink", link, e))
     }
 
-    /// What a symbolic link contains.
+    /// The target of a symbolic link.
     pub fn read_link(&self, path: impl AsRef<Path>) -> Result<PathBuf> {
         let path = path.as_ref();
         let read = || {
@@ -159,8 +160,8 @@ impl Mount {
     }
 }
 
-/// Removes what is in a directory, with a list of open directories instead of
-/// recursion: a tree may be deeper than a stack.
+/// Removes the contents of a directory. Uses a list of open directories instead of
+/// recursion, so that a deep tree does not overflow the stack.
 fn empty(top: Dir, path: &Path) -> Result<()> {
     let mut stack = vec![(top.read_dir()?, top, path.to_owned())];
     while let Some((entries, dir, path)) = stack.last_mut() {

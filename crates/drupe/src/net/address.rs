@@ -1,4 +1,4 @@
-//! [`SocketAddress`]: where a socket of any family is, and its bytes.
+//! [`SocketAddress`]: a socket's address of any family, and its `struct sockaddr`.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,14 +13,14 @@ use super::named;
 use crate::error::Result;
 use crate::sys::{self, RawAddress};
 
-/// Where a socket is: an address of one of the families.
+/// A socket's address, of any address family.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocketAddress {
-    /// None: what an unbound socket has. Connecting a datagram socket to it
-    /// dissolves its connection (connect(2)).
+    /// No address, as of an unbound socket (`AF_UNSPEC`). Connecting a datagram socket to
+    /// it ends its connection (connect(2)).
     Unspecified,
-    /// IPv4 or IPv6, with the port.
+    /// An IPv4 or IPv6 address and port.
     Ip(SocketAddr),
     /// A Unix socket (unix(7)).
     Unix(UnixAddress),
@@ -34,45 +34,45 @@ pub enum SocketAddress {
     },
     /// A netlink socket (netlink(7)).
     Netlink {
-        /// The port; 0 is the kernel, or one to be chosen.
+        /// The port; 0: the kernel, or for binding, any free port.
         port: u32,
         /// Multicast groups, a bit each.
         groups: u32,
     },
     /// A packet socket (packet(7)).
     Packet(PacketAddress),
-    /// Of another family: the `struct sockaddr` as it is.
+    /// An address of another family, as the bytes of its `struct sockaddr`.
     Other(Vec<u8>),
 }
 
-/// Where a Unix socket is.
+/// The address of a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UnixAddress {
-    /// Nowhere: not bound.
+    /// The socket is not bound.
     Unnamed,
-    /// A file of the kernel's own tree, which is a tmpfs beside all mounts. At
-    /// most 107 bytes.
+    /// A path in the kernel's own tree (a tmpfs, not a mount of the program). At most 107
+    /// bytes.
     Path(PathBuf),
-    /// A name without a file, gone with its socket, per network namespace. At
-    /// most 107 bytes.
+    /// An abstract name, which belongs to the network namespace and ends with the socket.
+    /// At most 107 bytes.
     Abstract(Vec<u8>),
 }
 
-/// Where a packet comes from or goes to, as a packet socket says it.
+/// The address of a packet socket: source or destination of a packet (packet(7)).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct PacketAddress {
     /// `ETH_P_*`, in the machine's byte order.
     pub protocol: u16,
     /// Index of the interface; 0: any, for binding.
     pub interface: u32,
-    /// `PACKET_HOST` and so on, of what was received.
+    /// `PACKET_HOST` and so on, for received packets.
     pub packet_type: u8,
     /// Hardware address, up to 8 bytes.
     pub hardware: Vec<u8>,
 }
 
 impl SocketAddress {
-    /// The IP address and port, if that is what it is.
+    /// The IP address and port, if it is of IPv4 or IPv6.
     pub fn as_ip(&self) -> Option<SocketAddr> {
         match self {
             SocketAddress::Ip(address) => Some(*address),
@@ -80,25 +80,25 @@ impl SocketAddress {
         }
     }
 
-    /// The abstract name of a Unix socket.
+    /// An abstract name for a Unix socket.
     pub fn abstract_name(name: impl AsRef<[u8]>) -> SocketAddress {
         SocketAddress::Unix(UnixAddress::Abstract(name.as_ref().to_vec()))
     }
 
-    /// A path of the kernel's own tree.
+    /// A path for a Unix socket, in the kernel's own tree.
     pub fn path(path: impl Into<PathBuf>) -> SocketAddress {
         SocketAddress::Unix(UnixAddress::Path(path.into()))
     }
 
-    /// Its `struct sockaddr`, as system calls and netlink attributes have it;
-    /// EINVAL when it does not fit.
+    /// Its `struct sockaddr`, as for system calls and netlink attributes. EINVAL if it is
+    /// too long.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let raw = named("encode address", self.encode())?;
         Ok(raw.as_bytes().to_vec())
     }
 
-    /// What a `struct sockaddr` says; [`SocketAddress::Other`] if it is of no
-    /// family that is known here, or too short for its own.
+    /// The address of a `struct sockaddr`. [`SocketAddress::Other`] if its family is not
+    /// known here, or it is too short.
     pub fn from_bytes(bytes: &[u8]) -> SocketAddress {
         let mut raw = RawAddress::empty();
         match raw.bytes.get_mut(..bytes.len()) {
@@ -109,7 +109,7 @@ impl SocketAddress {
         SocketAddress::decode(&raw)
     }
 
-    /// EINVAL when it does not fit.
+    /// Its `struct sockaddr`; EINVAL if it is too long.
     pub(crate) fn encode(&self) -> sys::Result<RawAddress> {
         let mut writer = Writer(RawAddress::empty());
         match self {
@@ -220,7 +220,7 @@ impl fmt::Display for SocketAddress {
     }
 }
 
-/// An address in the making.
+/// Builds the bytes of an address.
 struct Writer(RawAddress);
 
 impl Writer {
@@ -248,7 +248,7 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(half.try_into().ok()?))
 }
 
-/// After the family: 14 bytes are IPv4's.
+/// Parses the bytes after the family: 14 for IPv4, else IPv6.
 fn ip(rest: &[u8]) -> Option<SocketAddr> {
     let port = half(rest, 0)?;
     if rest.len() < 26 {

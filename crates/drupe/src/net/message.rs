@@ -1,4 +1,4 @@
-//! Receiving with what comes beside the data: recvmsg(2).
+//! Receiving with control messages: recvmsg(2).
 
 use std::io::IoSliceMut;
 use std::time::{Duration, SystemTime};
@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use super::{Socket, SocketAddress, named};
 use crate::error::Result;
 
-/// What [`Socket::receive`] has got.
+/// The result of [`Socket::receive`].
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// Bytes of data; with `MSG_TRUNC` among the flags asked for, of the whole
+    /// Bytes of data received; if `MSG_TRUNC` was requested, the length of the whole
     /// datagram.
     pub len: usize,
-    /// From whom.
+    /// The sender's address.
     pub from: SocketAddress,
     /// The control messages, in order.
     pub control: Vec<Control>,
@@ -25,15 +25,14 @@ pub struct Received {
 pub struct Control {
     /// `SOL_SOCKET`, `IPPROTO_IP` and so on.
     pub level: i32,
-    /// What it is, in that level. Descriptors (`SCM_RIGHTS`) are the receiver's
-    /// to close.
+    /// Its type within the level. The receiver must close descriptors of `SCM_RIGHTS`.
     pub kind: i32,
     /// Its value.
     pub data: Vec<u8>,
 }
 
 impl Control {
-    /// When the packet arrived, by the kernel's wall clock, if this says so
+    /// The packet's time of arrival by the kernel's wall clock, if this message has one
     /// ([`Socket::set_timestamp_ns`]).
     pub fn timestamp(&self) -> Option<SystemTime> {
         if (self.level, self.kind) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
@@ -78,8 +77,7 @@ impl Socket {
     }
 }
 
-/// The messages of a control buffer: `struct cmsghdr` and data, each aligned to
-/// 8 bytes.
+/// Parses a control buffer: `struct cmsghdr` and data, each aligned to 8 bytes.
 fn controls(mut bytes: &[u8]) -> Vec<Control> {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     let mut all = Vec::new();

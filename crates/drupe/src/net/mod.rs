@@ -16,24 +16,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`TcpStream`], [`TcpListener`] and [`UdpSocket`] have the methods of their
-//! namesakes in [`std::net`]; each is a [`Socket`], which has the options and
-//! all other kinds of sockets. Names in addresses are resolved by the host: the
-//! kernel has no resolver.
+//! [`TcpStream`], [`TcpListener`] and [`UdpSocket`] have the methods of their namesakes
+//! in [`std::net`]; each contains a [`Socket`], which has the options. A [`Socket`] can
+//! be of any other kind too. The host resolves host names, since the kernel has no
+//! resolver.
 //!
-//! A fresh kernel has one interface, `lo`, which is down. The crate
-//! `drupe-netadmin` is what changes that; a [`Namespace`] is another network in
-//! the same kernel. [`Poll`] waits for many sockets in one thread, and with the
-//! feature `tokio` there is `net::tokio`.
+//! A new kernel has one interface, `lo`, which is down. The crate `drupe-netadmin`
+//! configures networks; a [`Namespace`] is another network in the same kernel. [`Poll`]
+//! waits for many sockets in one thread, and with the feature `tokio` there is
+//! `net::tokio`.
 //!
-//! # Blocking, interrupting, ending
-//! A call that blocks ends with `EINTR` when its thread's
-//! [`Interrupter`](crate::Interrupter) is used, with
+//! # Blocking, interrupting, ending A call that blocks ends with `EINTR` when its
+//! thread's [`Interrupter`](crate::Interrupter) is used, with
 //! [`Cause::TimedOut`](crate::Cause::TimedOut) at the deadline of
 //! [`with_deadline`](crate::with_deadline), and with
-//! [`Cause::Halted`](crate::Cause::Halted) when the kernel halts. None of the
-//! functions here tries again after `EINTR`, unlike some of [`std::net`].
-//! Sending to a peer that is gone is `EPIPE`; there is no `SIGPIPE`.
+//! [`Cause::Halted`](crate::Cause::Halted) when the kernel halts. None of the functions
+//! here tries again after `EINTR`, unlike some of [`std::net`]. Sending on a connection
+//! that the peer has closed fails with `EPIPE`; there is no `SIGPIPE`.
 //!
 //! A socket is closed when it is dropped, and keeps its kernel until then. Any
 //! thread may use it.

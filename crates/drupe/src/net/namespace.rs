@@ -1,4 +1,4 @@
-//! [`Namespace`]: one of several networks in a kernel (network_namespaces(7)).
+//! [`Namespace`]: a network namespace of a kernel (network_namespaces(7)).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::error::Result;
 use crate::kernel::{KernelInner, Pseudo};
 use crate::sys::{self, OwnedFd};
 
-/// A network of its own in a kernel: interfaces, addresses, routes, rules,
-/// sysctls of `net`, abstract Unix names. Sockets belong to the one that they
-/// were made in.
+/// A network namespace of a kernel, with its own interfaces, addresses, routes, rules,
+/// sysctls of `net` and abstract Unix names. A socket belongs to the namespace in which
+/// it was made.
 ///
-/// Clones are handles to the same one. It ends when no handle, no socket and no
-/// thread is left in it; interfaces end with it (virtual ones), or go back to
-/// the first namespace.
+/// Clones are handles to the same namespace. It ends when no handle, socket or thread is
+/// left in it. Then virtual interfaces are removed, and others move to the first
+/// namespace.
 #[derive(Clone)]
 pub struct Namespace {
     fd: Arc<OwnedFd>,
@@ -25,19 +25,19 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes one, with the interface `lo`, which is down. The calling thread
-    /// stays where it is.
+    /// Makes a namespace, with the interface `lo`, which is down. The calling thread does
+    /// not move there.
     pub fn new(kernel: &Kernel) -> Result<Namespace> {
         let here = Namespace::here(&kernel.inner);
         let make = |here: &Namespace| {
             kernel.inner.sys.unshare_network()?;
-            let _back = Back(here);
+            let _back = ReturnGuard(here);
             Namespace::here(&kernel.inner)
         };
         named("new namespace", here.and_then(|here| make(&here)))
     }
 
-    /// The one that the calling thread is in: the kernel's first one, outside of
+    /// The calling thread's namespace: the kernel's first one, outside of
     /// [`Namespace::run`].
     pub fn current(kernel: &Kernel) -> Result<Namespace> {
         named("namespace", Namespace::here(&kernel.inner))
@@ -51,10 +51,10 @@ impl Namespace {
         })
     }
 
-    /// Runs `f`, whose calls into the kernel, by this thread, are made in this
-    /// namespace. What it makes there stays there, wherever it is used.
+    /// Runs `f`; this thread's calls into the kernel are made in this namespace
+    /// meanwhile. Sockets that `f` makes stay in the namespace.
     ///
-    /// Calls can be nested. The error is that of entering.
+    /// Calls can be nested. Fails if the namespace cannot be entered.
     pub fn run<T>(&self, f: impl FnOnce() -> T) -> Result<T> {
         named("enter namespace", self.enter(f))
     }
@@ -62,7 +62,7 @@ impl Namespace {
     fn enter<T>(&self, f: impl FnOnce() -> T) -> sys::Result<T> {
         let before = Namespace::here(&self.kernel)?;
         self.kernel.sys.enter_network(self.fd.raw())?;
-        let _back = Back(&before);
+        let _back = ReturnGuard(&before);
         Ok(f())
     }
 
@@ -71,7 +71,7 @@ impl Namespace {
         self.fd.raw()
     }
 
-    /// The kernel it is in.
+    /// The kernel that has the namespace.
     pub fn kernel(&self) -> Kernel {
         Kernel {
             inner: Arc::clone(&self.kernel),
@@ -85,10 +85,10 @@ impl fmt::Debug for Namespace {
     }
 }
 
-/// Puts the calling thread back when it is dropped.
-struct Back<'a>(&'a Namespace);
+/// Returns the calling thread to its namespace when dropped.
+struct ReturnGuard<'a>(&'a Namespace);
 
-impl Drop for Back<'_> {
+impl Drop for ReturnGuard<'_> {
     fn drop(&mut self) {
         let Namespace { fd, kernel } = self.0;
         // It cannot fail for a descriptor of a namespace, but in a kernel that

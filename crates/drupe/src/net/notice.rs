@@ -1,4 +1,4 @@
-//! [`Notice`]: a host descriptor that says "look", once.
+//! [`Notice`]: a descriptor of the host that becomes readable when a kernel has news.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// An eventfd(2) that is written to once until it is lowered, however often it
-/// is raised.
+/// An eventfd(2) that is written to once until it is lowered, even if it is raised
+/// several times.
 ///
-/// What was made true before a `raise` is seen by whoever looks after `lower`.
-/// The order of the two steps in each makes sure: a `raise` that finds the flag
-/// still set, and writes nothing, comes before `lower` has cleared it, and so
-/// before the look. (The other order could clear the descriptor and leave the
-/// flag, for ever.) Both orderings are SeqCst: the flag is exchanged, not read,
-/// and its cost is nothing beside a system call.
+/// A thread that checks for news after `lower` sees all that was stored before a `raise`.
+/// The order of the two steps ensures it: a `raise` that finds the flag set, and writes
+/// nothing, comes before `lower` clears the flag, and so before the check. (In the other
+/// order, the descriptor could be cleared and the flag stay set for ever.) Both exchanges
+/// are SeqCst, which costs little beside a system call.
 #[derive(Debug)]
 pub(crate) struct Notice {
     event: OwnedFd,
@@ -30,7 +29,7 @@ impl Notice {
         })
     }
 
-    /// Makes it readable. It does not block, and calls no kernel of ours.
+    /// Makes it readable. Does not block, and makes no call into a drupe kernel.
     pub(crate) fn raise(&self) {
         if !self.raised.swap(true, Ordering::SeqCst) {
             // It could only overflow, and is readable then.
@@ -38,7 +37,7 @@ impl Notice {
         }
     }
 
-    /// Makes it unreadable; the caller looks afterwards.
+    /// Makes it unreadable. The caller must check for news afterwards.
     pub(super) fn lower(&self) {
         // EAGAIN: it was not raised.
         let _ = rustix::io::read(&self.event, &mut [0; 8]);

@@ -17,30 +17,30 @@ use crate::kernel::KernelInner;
 use crate::sys::OwnedFd;
 use crate::{File, Kernel, KernelFile};
 
-/// What tells one source from another among the events of a [`Poll`].
+/// The program's identifier of a source in the events of a [`Poll`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
-/// What to wait for, and how. Without [`Interest::edge`], an event comes again as
-/// long as it is true.
+/// The events to wait for, and how. Without [`Interest::edge`], an event is reported as
+/// long as its condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interest(u32);
 
 impl Interest {
-    /// There is something to read, or to accept, or the end.
+    /// Readable: there is data, a connection to accept, or the end of the stream.
     pub const READABLE: Interest = Interest((libc::EPOLLIN | libc::EPOLLRDHUP) as u32);
-    /// There is room to write, or a connection is made or has failed.
+    /// Writable: there is room in the send buffer, or connecting has succeeded or failed.
     pub const WRITABLE: Interest = Interest(libc::EPOLLOUT as u32);
     /// There is urgent data (`EPOLLPRI`).
     pub const PRIORITY: Interest = Interest(libc::EPOLLPRI as u32);
 
-    /// Only when it becomes so (`EPOLLET`): read or write until `WouldBlock`
+    /// Reports events only when they occur (`EPOLLET`): read or write until `WouldBlock`
     /// before waiting again.
     pub const fn edge(self) -> Interest {
         Interest(self.0 | libc::EPOLLET as u32)
     }
 
-    /// Only once, until [`Poll::modify`] (`EPOLLONESHOT`).
+    /// Reports one event, then none until [`Poll::modify`] (`EPOLLONESHOT`).
     pub const fn one_shot(self) -> Interest {
         Interest(self.0 | libc::EPOLLONESHOT as u32)
     }
@@ -58,14 +58,14 @@ impl BitOr for Interest {
     }
 }
 
-/// What a [`Poll`] can wait for: sockets, and files that are not of a disk's
-/// filesystem. A type that has one of these inside can be a source too.
+/// Something that a [`Poll`] can wait for: a socket, or a file that is not on a disk. A
+/// type that contains one of these can be a source too.
 pub trait Source {
-    /// What is waited for.
+    /// The descriptor to wait for.
     fn descriptor(&self) -> Descriptor<'_>;
 }
 
-/// What a [`Source`] has for a [`Poll`].
+/// The descriptor of a [`Source`].
 #[derive(Debug, Clone, Copy)]
 pub struct Descriptor<'a>(&'a OwnedFd);
 
@@ -92,22 +92,22 @@ sources! {
 /// Waits for many sockets of one kernel: an epoll(7) inside of it. Any thread
 /// may use it, several at once too.
 ///
-/// A source whose last handle is dropped is gone from here by itself.
+/// A source is removed when its last handle is dropped.
 ///
-/// [`Poll::as_fd`] is what a program's own event loop can wait for.
+/// A program's own event loop can wait for [`Poll::as_fd`].
 pub struct Poll {
     // Before the epoll that it watches.
     watched: OnceLock<(Watch, Arc<Notice>)>,
-    /// Something has ever been added that is not edge-triggered. Relaxed: it is
-    /// set before the call that adds the source, and read after one that may have
-    /// found it; calls into the kernel take turns, and order the two.
+    /// Whether a source that is not edge-triggered was ever added. Relaxed: it is set
+    /// before the system call that adds the source, and read after one that may have
+    /// found it. Calls into the kernel are serialised, which orders the two.
     level: AtomicBool,
     epoll: OwnedFd,
     kernel: Arc<KernelInner>,
 }
 
 impl Poll {
-    /// epoll_create1(2).
+    /// Makes an epoll without sources (epoll_create1(2)).
     pub fn new(kernel: &Kernel) -> Result<Poll> {
         Poll::of(&kernel.inner)
     }
@@ -121,19 +121,19 @@ impl Poll {
         })
     }
 
-    /// Waits for a source from now on. EEXIST when it is there already, EPERM
-    /// for a file that is always ready, EINVAL for one of another kernel.
+    /// Adds a source. EEXIST if it was added before, EPERM for a file that is always
+    /// ready, EINVAL for a source of another kernel.
     pub fn add(&self, source: &impl Source, interest: Interest, token: Token) -> Result<()> {
         self.control("poll add", libc::EPOLL_CTL_ADD, source, interest, token)
     }
 
-    /// Waits for other things of a source. ENOENT when it was not added.
+    /// Changes the interest and token of a source. ENOENT if it was not added.
     pub fn modify(&self, source: &impl Source, interest: Interest, token: Token) -> Result<()> {
         self.control("poll modify", libc::EPOLL_CTL_MOD, source, interest, token)
     }
 
-    /// Waits for it no more. ENOENT when it was not added. Events of it that
-    /// another thread has collected already may still be there.
+    /// Removes a source. ENOENT if it was not added. Another thread may still have events
+    /// of it that it has collected before.
     pub fn remove(&self, source: &impl Source) -> Result<()> {
         let (interest, token) = (Interest(0), Token(0));
         self.control("poll remove", libc::EPOLL_CTL_DEL, source, interest, token)
@@ -163,8 +163,8 @@ impl Poll {
         named(operation, done)
     }
 
-    /// Waits for events, until `timeout` if there is one; none have come then.
-    /// As many as fit are put into `events`, in place of what was there.
+    /// Waits for events, at most for `timeout`, after which `events` is empty. Replaces
+    /// the content of `events` with as many as fit.
     ///
     /// EINTR when the thread is interrupted.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> Result<()> {
@@ -188,13 +188,12 @@ impl Poll {
         named("poll wait", waited)
     }
 
-    /// A descriptor of the host's, for the program's own event loop (epoll(7),
-    /// `tokio::io::unix::AsyncFd`, …): readable while there may be events. It
-    /// stays so until a [`Poll::wait`] finds that there are none, or, if all
-    /// sources are edge-triggered, has collected all; only wait for it and
-    /// don't read it.
+    /// A descriptor of the host, for the program's own event loop (epoll(7),
+    /// `tokio::io::unix::AsyncFd`, …). It is readable while there may be events: until a
+    /// [`Poll::wait`] finds none, or, if all sources are edge-triggered, has collected
+    /// all. Do not read from it.
     ///
-    /// It is also readable once the kernel has ended, however that came.
+    /// It is also readable once the kernel has ended.
     pub fn as_fd(&self) -> Result<BorrowedFd<'_>> {
         let (_, notice) = match self.watched.get() {
             Some(watched) => watched,
@@ -224,7 +223,7 @@ impl fmt::Debug for Poll {
     }
 }
 
-/// Room for events, and those that the last [`Poll::wait`] has found.
+/// The events of the last [`Poll::wait`], and room for more.
 pub struct Events(Vec<libc::epoll_event>);
 
 impl Events {
@@ -241,7 +240,7 @@ impl Events {
         })
     }
 
-    /// How many there are.
+    /// The number of events.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -258,7 +257,7 @@ impl fmt::Debug for Events {
     }
 }
 
-/// What is ready of one source.
+/// An event of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
     token: Token,
@@ -266,17 +265,17 @@ pub struct Event {
 }
 
 impl Event {
-    /// Which source.
+    /// The token of the source.
     pub fn token(&self) -> Token {
         self.token
     }
 
-    /// A read will not block: it gives data, the end, or an error.
+    /// A read will not block: it returns data, the end, or an error.
     pub fn is_readable(&self) -> bool {
         self.has(libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR)
     }
 
-    /// A write will not block; a connection is made, or has failed.
+    /// A write will not block, or connecting has succeeded or failed.
     pub fn is_writable(&self) -> bool {
         self.has(libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR)
     }
@@ -286,7 +285,7 @@ impl Event {
         self.has(libc::EPOLLPRI)
     }
 
-    /// There is an error: `take_error` says which.
+    /// There is an error; `take_error` returns it.
     pub fn is_error(&self) -> bool {
         self.has(libc::EPOLLERR)
     }

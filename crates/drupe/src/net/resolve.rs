@@ -1,11 +1,11 @@
-//! Addresses as [`std::net`] takes them: tried one after another.
+//! Resolves addresses as [`std::net`] does, and tries them one after another.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use crate::error::{Cause, Error, Result};
 
-/// Calls `f` with each address until one succeeds; the last error counts.
+/// Calls `f` with each address until it succeeds. Returns the last error if none does.
 pub(super) fn each<T>(
     operation: &'static str,
     addresses: impl ToSocketAddrs,
@@ -29,7 +29,7 @@ pub(super) fn first(operation: &'static str, addresses: impl ToSocketAddrs) -> R
     found.next().ok_or_else(|| none(operation))
 }
 
-/// There is no address.
+/// The error if there is no address.
 pub(super) fn none(operation: &'static str) -> Error {
     let why = "could not resolve to any addresses";
     let error = io::Error::new(io::ErrorKind::InvalidInput, why);

@@ -1,4 +1,4 @@
-//! [`Socket`]: a socket of any kind. Its options are in `options*.rs`.
+//! [`Socket`]: a socket of any kind. Its options are in `options/`.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -32,7 +32,7 @@ impl Domain {
     /// `AF_VSOCK` (vsock(7)).
     pub const VSOCK: Domain = Domain(libc::AF_VSOCK);
 
-    /// That of an IP address.
+    /// The family of an IP address.
     pub fn of(address: &std::net::SocketAddr) -> Domain {
         match address.is_ipv4() {
             true => Domain::IPV4,
@@ -77,7 +77,7 @@ impl Protocol {
     /// `IPPROTO_ICMPV6`.
     pub const ICMPV6: Protocol = Protocol(libc::IPPROTO_ICMPV6);
 
-    /// Of a packet socket: an `ETH_P_*` number, in the machine's byte order.
+    /// The protocol of a packet socket: an `ETH_P_*` number, in the machine's byte order.
     pub const fn ethernet(number: u16) -> Protocol {
         Protocol(number.to_be() as i32)
     }
@@ -95,7 +95,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// socket(2). `None`: the usual protocol of that type.
+    /// Makes a socket (socket(2)). `None`: the default protocol of the type.
     pub fn new(
         kernel: &Kernel,
         domain: Domain,
@@ -119,7 +119,7 @@ impl Socket {
         })
     }
 
-    /// socketpair(2): two connected ones, of the Unix domain usually.
+    /// Makes two connected sockets (socketpair(2)), usually of the Unix domain.
     pub fn pair(
         kernel: &Kernel,
         domain: Domain,
@@ -145,7 +145,7 @@ impl Socket {
         self.fd.raw()
     }
 
-    /// The kernel it is a socket of.
+    /// The kernel that has the socket.
     pub fn kernel(&self) -> Kernel {
         Kernel {
             inner: Arc::clone(&self.kernel),
@@ -167,16 +167,17 @@ impl Socket {
         })
     }
 
-    /// connect(2). Of a non-blocking socket: EINPROGRESS, and it becomes
-    /// writable when it is connected or [`Socket::take_error`] says why not.
+    /// Connects it (connect(2)). If it is non-blocking, this fails with EINPROGRESS, and
+    /// it becomes writable once it is connected or has failed; [`Socket::take_error`]
+    /// tells which.
     pub fn connect(&self, address: impl Into<SocketAddress>) -> Result<()> {
         self.to("connect", &address.into(), |raw| {
             self.sys().connect(self.fd.raw(), raw.as_bytes())
         })
     }
 
-    /// connect(2), for at most `timeout`, longer than zero:
-    /// [`Cause::TimedOut`] then. The socket is a blocking one afterwards.
+    /// Connects it, for at most `timeout` (not zero), after which it fails with
+    /// [`Cause::TimedOut`]. The socket is a blocking one afterwards.
     pub fn connect_timeout(
         &self,
         address: impl Into<SocketAddress>,
@@ -206,9 +207,8 @@ impl Socket {
         result
     }
 
-    /// Waits until one of `events` (`libc::POLLIN` and so on) is true of it
-    /// (poll(2)); false when it takes longer than `timeout`. [`Poll`](super::Poll)
-    /// waits for many.
+    /// Waits until it has one of `events` (`libc::POLLIN` and so on, poll(2)), at most
+    /// for `timeout`; then returns `false`. [`Poll`](super::Poll) waits for many sockets.
     pub fn wait(&self, events: i16, timeout: Duration) -> Result<bool> {
         named("wait", self.ready(events, timeout))
     }
@@ -227,7 +227,7 @@ impl Socket {
         }
     }
 
-    /// An operation with an address, both named in its error.
+    /// Adds the names of an operation and an address to its error.
     fn to<T>(
         &self,
         operation: &'static str,
@@ -244,7 +244,8 @@ impl Socket {
         named("listen", self.sys().listen(self.fd.raw(), backlog))
     }
 
-    /// accept4(2): the next connection, a blocking socket, and whose it is.
+    /// Waits for the next connection (accept4(2)). Returns a blocking socket and the
+    /// peer's address.
     pub fn accept(&self) -> Result<(Socket, SocketAddress)> {
         self.accept_with(0)
     }
@@ -264,7 +265,7 @@ impl Socket {
         Ok(SocketAddress::decode(&named("local address", address)?))
     }
 
-    /// Its peer's (getpeername(2)); ENOTCONN without one.
+    /// Its peer's address (getpeername(2)); ENOTCONN if it is not connected.
     pub fn peer_address(&self) -> Result<SocketAddress> {
         let address = self.sys().getpeername(self.fd.raw());
         Ok(SocketAddress::decode(&named("peer address", address)?))
@@ -292,7 +293,7 @@ impl Socket {
         Ok(named("non-blocking", flags)? & libc::O_NONBLOCK != 0)
     }
 
-    /// Sends on a connection; how many bytes is returned. `flags` are `MSG_*` of
+    /// Sends on a connection. Returns the number of bytes. `flags` are `MSG_*` of
     /// send(2), such as `MSG_OOB` or `MSG_MORE`.
     pub fn send_with(&self, bytes: &[u8], flags: i32) -> Result<usize> {
         let sent = self.sys().send(self.fd.raw(), bytes, flags, None);
@@ -311,8 +312,8 @@ impl Socket {
         })
     }
 
-    /// Sends several pieces as one, to an address or on a connection
-    /// (sendmsg(2)). At most 1,024 pieces are taken.
+    /// Sends several buffers as one, to an address or on a connection (sendmsg(2)). At
+    /// most the first 1,024 buffers are sent.
     pub fn send_vectored(
         &self,
         pieces: &[IoSlice<'_>],
@@ -326,8 +327,8 @@ impl Socket {
         }
     }
 
-    /// Receives; how many bytes is returned, 0 at the end of a stream. `flags`
-    /// are `MSG_*` of recv(2), such as `MSG_PEEK` or `MSG_WAITALL`.
+    /// Receives. Returns the number of bytes, 0 at the end of a stream. `flags` are
+    /// `MSG_*` of recv(2), such as `MSG_PEEK` or `MSG_WAITALL`.
     pub fn recv_with(&self, bytes: &mut [u8], flags: i32) -> Result<usize> {
         named("receive", self.sys().recv(self.fd.raw(), bytes, flags))
     }
@@ -337,13 +338,13 @@ impl Socket {
         self.recv_with(bytes, 0)
     }
 
-    /// Receives without taking it away (`MSG_PEEK`).
+    /// Receives without removing the data from the queue (`MSG_PEEK`).
     pub fn peek(&self, bytes: &mut [u8]) -> Result<usize> {
         self.recv_with(bytes, libc::MSG_PEEK)
     }
 
-    /// Receives one datagram, and says from whom. What does not fit is lost,
-    /// unless `flags` have `MSG_PEEK`.
+    /// Receives one datagram. Returns its length and the sender's address. The part that
+    /// does not fit is lost, unless `flags` has `MSG_PEEK`.
     pub fn recv_from_with(&self, bytes: &mut [u8], flags: i32) -> Result<(usize, SocketAddress)> {
         let received = self.sys().recv_from(self.fd.raw(), bytes, flags);
         let (len, from) = named("receive", received)?;

@@ -13,8 +13,8 @@ use super::{Domain, Socket, SocketAddress, Type};
 use crate::Kernel;
 use crate::error::{Error, Result};
 
-/// A TCP connection, as [`std::net::TcpStream`]; over MPTCP if it is made of
-/// such a [`Socket`].
+/// A TCP connection, as [`std::net::TcpStream`]; of MPTCP if it is made from an MPTCP
+/// [`Socket`].
 pub struct TcpStream(Socket);
 
 /// A TCP listener, as [`std::net::TcpListener`].
@@ -27,8 +27,7 @@ pub(super) fn ip(operation: &'static str, address: SocketAddress) -> Result<Sock
 }
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers. Names are resolved
-    /// by the host.
+    /// Connects to the first of the addresses that answers. The host resolves host names.
     pub fn connect(kernel: &Kernel, address: impl ToSocketAddrs) -> Result<TcpStream> {
         each("connect", address, |address| {
             let socket = Socket::new(kernel, Domain::of(&address), Type::STREAM, None)?;
@@ -37,8 +36,8 @@ impl TcpStream {
         })
     }
 
-    /// Connects, for at most `timeout`, longer than zero:
-    /// [`Cause::TimedOut`](crate::Cause::TimedOut) then.
+    /// Connects, for at most `timeout` (not zero), after which it fails with
+    /// [`Cause::TimedOut`](crate::Cause::TimedOut).
     pub fn connect_timeout(
         kernel: &Kernel,
         address: &SocketAddr,
@@ -49,7 +48,7 @@ impl TcpStream {
         Ok(TcpStream(socket))
     }
 
-    /// Its peer's address; ENOTCONN when it is gone.
+    /// Its peer's address; ENOTCONN when the connection has ended.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         ip("peer address", self.0.peer_address()?)
     }
@@ -59,7 +58,8 @@ impl TcpStream {
         ip("local address", self.0.local_address()?)
     }
 
-    /// Ends one or both directions: the peer reads the end, reads here give 0.
+    /// Ends one or both directions: the peer reads the end of the stream, reads here
+    /// return 0.
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
         self.0.shutdown(how)
     }
@@ -69,13 +69,13 @@ impl TcpStream {
         self.0.try_clone().map(TcpStream)
     }
 
-    /// How long a read may block: `WouldBlock` then. `None`: for ever; zero is
-    /// EINVAL.
+    /// Sets how long a read may block; it then fails with `WouldBlock`. `None`: for ever;
+    /// zero is EINVAL.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result<()> {
         self.0.set_read_timeout(timeout)
     }
 
-    /// How long a write may block, likewise.
+    /// Sets how long a write may block, as [`TcpStream::set_read_timeout`].
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> Result<()> {
         self.0.set_write_timeout(timeout)
     }
@@ -90,7 +90,7 @@ impl TcpStream {
         self.0.write_timeout()
     }
 
-    /// Receives without taking it away.
+    /// Receives without removing the data from the queue.
     pub fn peek(&self, bytes: &mut [u8]) -> Result<usize> {
         self.0.peek(bytes)
     }
@@ -105,7 +105,7 @@ impl TcpStream {
         self.0.linger()
     }
 
-    /// Send at once, without waiting to fill a segment.
+    /// Sends data at once, without waiting to fill a segment.
     pub fn set_nodelay(&self, yes: bool) -> Result<()> {
         self.0.set_nodelay(yes)
     }
@@ -115,7 +115,8 @@ impl TcpStream {
         self.0.nodelay()
     }
 
-    /// Hops that packets may take, 1 to 255 (of IPv4, as [`std::net`] has it).
+    /// Sets the number of hops that packets may take, 1 to 255 (of IPv4, as in
+    /// [`std::net`]).
     pub fn set_ttl(&self, ttl: u32) -> Result<()> {
         self.0.set_ttl_v4(ttl)
     }
@@ -137,8 +138,8 @@ impl TcpStream {
 }
 
 impl TcpListener {
-    /// Binds to the first of the addresses that can be had, and listens. Port 0
-    /// is any free one. `SO_REUSEADDR` is set.
+    /// Binds to the first of the addresses that is free, and listens. Port 0: any free
+    /// port. `SO_REUSEADDR` is set.
     pub fn bind(kernel: &Kernel, address: impl ToSocketAddrs) -> Result<TcpListener> {
         each("bind", address, |address| {
             let socket = Socket::new(kernel, Domain::of(&address), Type::STREAM, None)?;
@@ -253,7 +254,7 @@ impl Write for TcpStream {
     }
 }
 
-/// What the three kinds of sockets have in common with [`Socket`].
+/// Conversions between [`Socket`] and the three types of sockets.
 macro_rules! is_a_socket {
     ($($type:ident)*) => {$(
         impl $type {
@@ -263,7 +264,7 @@ macro_rules! is_a_socket {
             }
         }
 
-        /// It must be of the right type: its calls fail otherwise.
+        /// The socket must be of the right family and type, or its calls fail.
         impl From<Socket> for $type {
             fn from(socket: Socket) -> $type {
                 $type(socket)

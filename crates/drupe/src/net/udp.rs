@@ -17,8 +17,7 @@ pub struct UdpSocket(Socket);
 is_a_socket!(UdpSocket);
 
 impl UdpSocket {
-    /// Binds to the first of the addresses that can be had. Port 0 is any free
-    /// one.
+    /// Binds to the first of the addresses that is free. Port 0: any free port.
     pub fn bind(kernel: &Kernel, address: impl ToSocketAddrs) -> Result<UdpSocket> {
         each("bind", address, |address| {
             let socket = Socket::new(kernel, Domain::of(&address), Type::DGRAM, None)?;
@@ -27,14 +26,14 @@ impl UdpSocket {
         })
     }
 
-    /// Receives one datagram: its length and from whom. What does not fit is
-    /// lost.
+    /// Receives one datagram. Returns its length and the sender's address. The part that
+    /// does not fit is lost.
     pub fn recv_from(&self, bytes: &mut [u8]) -> Result<(usize, SocketAddr)> {
         let (len, from) = self.0.recv_from(bytes)?;
         Ok((len, ip("receive", from)?))
     }
 
-    /// [`UdpSocket::recv_from`] without taking it away.
+    /// Like [`UdpSocket::recv_from`], but leaves the datagram in the queue.
     pub fn peek_from(&self, bytes: &mut [u8]) -> Result<(usize, SocketAddr)> {
         let (len, from) = self.0.recv_from_with(bytes, libc::MSG_PEEK)?;
         Ok((len, ip("receive", from)?))
@@ -45,28 +44,28 @@ impl UdpSocket {
         self.0.send_to(bytes, first("send", address)?)
     }
 
-    /// Sends to, and receives from, the first of the addresses that can be
-    /// connected to.
+    /// Connects to the first of the addresses for which that succeeds: sends to it by
+    /// default, and receives only from it.
     pub fn connect(&self, address: impl ToSocketAddrs) -> Result<()> {
         each("connect", address, |address| self.0.connect(address))
     }
 
-    /// Sends one datagram to where it is connected to.
+    /// Sends one datagram to the connected peer.
     pub fn send(&self, bytes: &[u8]) -> Result<usize> {
         self.0.send(bytes)
     }
 
-    /// Receives one datagram from where it is connected to.
+    /// Receives one datagram from the connected peer.
     pub fn recv(&self, bytes: &mut [u8]) -> Result<usize> {
         self.0.recv(bytes)
     }
 
-    /// [`UdpSocket::recv`] without taking it away.
+    /// Like [`UdpSocket::recv`], but leaves the datagram in the queue.
     pub fn peek(&self, bytes: &mut [u8]) -> Result<usize> {
         self.0.peek(bytes)
     }
 
-    /// Where it is connected to; ENOTCONN if it is not.
+    /// The connected peer's address; ENOTCONN if it is not connected.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         ip("peer address", self.0.peer_address()?)
     }
@@ -81,13 +80,13 @@ impl UdpSocket {
         self.0.try_clone().map(UdpSocket)
     }
 
-    /// How long receiving may block: `WouldBlock` then. `None`: for ever; zero
-    /// is EINVAL.
+    /// Sets how long receiving may block; it then fails with `WouldBlock`. `None`: for
+    /// ever; zero is EINVAL.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result<()> {
         self.0.set_read_timeout(timeout)
     }
 
-    /// How long sending may block, likewise.
+    /// Sets how long sending may block, as [`UdpSocket::set_read_timeout`].
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> Result<()> {
         self.0.set_write_timeout(timeout)
     }
@@ -102,7 +101,7 @@ impl UdpSocket {
         self.0.write_timeout()
     }
 
-    /// Send to broadcast addresses.
+    /// Allows sending to broadcast addresses.
     pub fn set_broadcast(&self, yes: bool) -> Result<()> {
         self.0.set_broadcast(yes)
     }
@@ -122,7 +121,7 @@ impl UdpSocket {
         self.0.multicast_loop_v4()
     }
 
-    /// Hops of multicast packets.
+    /// Sets the number of hops that multicast packets may take.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> Result<()> {
         self.0.set_multicast_ttl_v4(ttl)
     }
@@ -142,7 +141,8 @@ impl UdpSocket {
         self.0.multicast_loop_v6()
     }
 
-    /// Hops that packets may take, 1 to 255 (of IPv4, as [`std::net`] has it).
+    /// Sets the number of hops that packets may take, 1 to 255 (of IPv4, as in
+    /// [`std::net`]).
     pub fn set_ttl(&self, ttl: u32) -> Result<()> {
         self.0.set_ttl_v4(ttl)
     }
@@ -152,22 +152,22 @@ impl UdpSocket {
         self.0.ttl_v4()
     }
 
-    /// Receives what is sent to a group, on the interface with this address.
+    /// Joins a multicast group on the interface with this address.
     pub fn join_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> Result<()> {
         self.0.join_multicast_v4(group, interface)
     }
 
-    /// Receives what is sent to a group, on the interface with this index.
+    /// Joins a multicast group on the interface with this index.
     pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> Result<()> {
         self.0.join_multicast_v6(group, interface)
     }
 
-    /// The opposite of [`UdpSocket::join_multicast_v4`].
+    /// Leaves a group that was joined with [`UdpSocket::join_multicast_v4`].
     pub fn leave_multicast_v4(&self, group: &Ipv4Addr, interface: &Ipv4Addr) -> Result<()> {
         self.0.leave_multicast_v4(group, interface)
     }
 
-    /// The opposite of [`UdpSocket::join_multicast_v6`].
+    /// Leaves a group that was joined with [`UdpSocket::join_multicast_v6`].
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> Result<()> {
         self.0.leave_multicast_v6(group, interface)
     }

@@ -1,7 +1,7 @@
-//! Calls about attributes: statx, modes, owners, times, extended attributes.
+//! System calls on attributes: statx, modes, owners, times, extended attributes.
 //!
-//! Those that take a directory and a name also take an empty name and
-//! `AT_EMPTY_PATH`: they act on the descriptor then, `O_PATH` or not.
+//! Calls that take a directory and a name also accept an empty name with `AT_EMPTY_PATH`,
+//! and then act on the descriptor, which may be `O_PATH`.
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -12,19 +12,20 @@ use drupe_machine::Error;
 use super::call::{Result, Sys, fd, text};
 use super::nr;
 
-/// What an extended attribute call acts on.
+/// The file on which an extended attribute call acts.
 #[derive(Clone, Copy)]
 pub(crate) enum XattrOf<'a> {
     /// An open file or directory (not `O_PATH`).
     Fd(i32),
     /// A path of the kernel's own tree, symbolic links followed.
     Follow(&'a CStr),
-    /// The same, the last one not followed.
+    /// A path of the kernel's own tree; a symbolic link at its end is not followed.
     NoFollow(&'a CStr),
 }
 
 impl XattrOf<'_> {
-    /// The number among (fd, following, not following) and the first argument.
+    /// The system call's number, of the three given (by descriptor, following links, not
+    /// following), and its first argument.
     fn call(self, [of_fd, follow, nofollow]: [usize; 3]) -> (usize, usize) {
         match self {
             XattrOf::Fd(raw) => (of_fd, fd(raw)),
@@ -73,7 +74,7 @@ impl Sys {
         unsafe { self.raw(nr::FCHMODAT2, args) }.map(drop)
     }
 
-    /// chown(2); `None` leaves that owner alone.
+    /// chown(2); `None` leaves owner or group as it is.
     pub(crate) fn fchownat(
         &self,
         dir: i32,
@@ -147,7 +148,7 @@ impl Sys {
         unsafe { self.raw(number, [first, text(name)]) }.map(drop)
     }
 
-    /// A call that fills a buffer and says ERANGE when it is too small.
+    /// Makes a call that fills a buffer, with a larger one each time it returns ERANGE.
     fn growing(&self, call: impl Fn(usize, usize) -> Result<usize>) -> Result<Vec<u8>> {
         // The largest value and the largest list of names (XATTR_SIZE_MAX, XATTR_LIST_MAX).
         const MOST: usize = 65536;

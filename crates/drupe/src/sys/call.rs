@@ -1,4 +1,4 @@
-//! [`Sys`]: one system call, from typed arguments to a result.
+//! [`Sys`]: the system calls of one kernel; encoding of their arguments.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use drupe_machine::{Error, Machine};
 
-/// What a system call gives: a value or the machine's error, without context.
+/// The result of a system call; the error has no context.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// The system calls of one kernel.
 pub(crate) struct Sys {
     machine: Arc<Machine>,
-    /// Tells kernels of this process apart, also those that are gone.
+    /// A number that no other kernel of this process has or had.
     id: u64,
 }
 
@@ -31,7 +31,7 @@ impl Sys {
         &self.machine
     }
 
-    /// Any system call.
+    /// Makes any system call.
     ///
     /// # Safety
     /// As for [`Machine::syscall`].
@@ -43,7 +43,7 @@ impl Sys {
         unsafe { self.machine.syscall(nr, all) }
     }
 
-    /// A system call none of whose arguments is a pointer.
+    /// Makes a system call without pointers among its arguments.
     pub(super) fn plain<const N: usize>(&self, nr: usize, args: [usize; N]) -> Result<usize> {
         debug_assert!(super::nr::is_plain(nr), "system call {nr} takes pointers");
         // SAFETY: no argument is a pointer.

@@ -1,4 +1,4 @@
-//! Calls that change what a thread's task may do, and in whose name.
+//! System calls that change the credentials and capabilities of a thread's task.
 
 use super::call::{Result, Sys};
 use super::nr;
@@ -15,15 +15,15 @@ const CAPABILITY_VERSION: u32 = 0x2008_0522;
 const LAST_CAPABILITY: u32 = 40;
 
 impl Sys {
-    /// Makes the calling thread's task one that can act for others: with a umask
-    /// of its own, and capabilities that stay when its user changes.
+    /// Prepares the calling thread's task to act for other users: gives it its own umask,
+    /// and capabilities that stay when its user changes.
     pub(crate) fn detach_credentials(&self) -> Result<()> {
         self.plain(nr::UNSHARE, [libc::CLONE_FS as usize])?;
         self.plain(nr::PRCTL, [SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0])
             .map(drop)
     }
 
-    /// setfsuid(2), which cannot say that it failed.
+    /// setfsuid(2), which never reports a failure.
     pub(crate) fn set_fsuid(&self, uid: u32) -> Result<()> {
         self.plain(nr::SETFSUID, [uid as usize]).map(drop)
     }
@@ -33,7 +33,7 @@ impl Sys {
         self.plain(nr::SETFSGID, [gid as usize]).map(drop)
     }
 
-    /// Makes effective all capabilities but those in `without`, a bit each.
+    /// Makes all capabilities effective except those in `without`, one bit each.
     pub(crate) fn set_capabilities(&self, without: u64) -> Result<()> {
         // The kernel writes its version here if it does not know ours.
         let mut header = [CAPABILITY_VERSION, 0];

@@ -1,4 +1,4 @@
-//! Calls that move and arrange a file's data.
+//! System calls that read, write, allocate and copy a file's data.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl Sys {
         unsafe { self.raw(nr::PREAD64, args) }
     }
 
-    /// read(2) behind what the vector holds, as much as its spare capacity takes.
+    /// read(2) into the spare capacity of the vector.
     pub(crate) fn read_more(&self, raw: i32, bytes: &mut Vec<u8>) -> Result<usize> {
         let spare = bytes.spare_capacity_mut();
         let args = [fd(raw), spare.as_mut_ptr() as usize, spare.len()];
@@ -35,7 +35,7 @@ impl Sys {
         Ok(len)
     }
 
-    /// getrandom(2): how many bytes is returned; all, up to 256.
+    /// getrandom(2). Returns the number of bytes, which is all if they are at most 256.
     pub(crate) fn random(&self, bytes: &mut [u8]) -> Result<usize> {
         let args = [bytes.as_mut_ptr() as usize, bytes.len(), 0];
         // SAFETY: writes within `bytes`.
@@ -136,7 +136,7 @@ impl Sys {
         unsafe { self.raw(nr::COPY_FILE_RANGE, args) }
     }
 
-    /// copy_file_range(2) at and past the two files' own positions.
+    /// copy_file_range(2) at the two files' positions, which it advances.
     pub(crate) fn copy_file_range(&self, from: i32, to: i32, len: usize) -> Result<usize> {
         // SAFETY: the two offset pointers are null, so no memory is touched.
         unsafe { self.raw(nr::COPY_FILE_RANGE, [fd(from), 0, fd(to), 0, len, 0]) }

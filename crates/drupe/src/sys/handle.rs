@@ -1,4 +1,4 @@
-//! File handles: names of files that last, without a descriptor.
+//! System calls on file handles: identifiers of files that need no descriptor.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -19,7 +19,7 @@ struct FileHandle {
     handle: [u8; MOST],
 }
 
-/// What name_to_handle_at(2) gave, no longer than it is.
+/// A handle of name_to_handle_at(2).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RawHandle {
     kind: i32,

@@ -1,4 +1,5 @@
-//! ioctl(2) of block devices, the device mapper, md, and files (chattr(1)).
+//! Calls of ioctl(2): for block devices, the device mapper, md, and file flags
+//! (chattr(1)).
 
 use drupe_abi::Errno;
 use drupe_machine::Error;
@@ -29,7 +30,7 @@ const STOP_ARRAY: usize = ioc(0, MD, 0x32, 0);
 /// `struct blkpg_partition`, include/uapi/linux/blkpg.h.
 #[repr(C)]
 struct BlkpgPartition {
-    /// Bytes.
+    /// First byte on the disk.
     start: i64,
     length: i64,
     number: i32,
@@ -48,8 +49,8 @@ struct BlkpgArgument {
 const BLKPG: usize = ioc(0, 0x12, 105, 0);
 const BLKPG_ADD_PARTITION: i32 = 1;
 
-/// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS` have a long in their numbers and are given
-/// an int (include/uapi/linux/fs.h).
+/// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS`: their numbers have the size of a long, their
+/// argument is an int (include/uapi/linux/fs.h).
 const GETFLAGS: usize = ioc(2, b'f' as usize, 1, 8);
 const SETFLAGS: usize = ioc(1, b'f' as usize, 2, 8);
 
@@ -59,7 +60,7 @@ const FSGETXATTR: usize = ioc(2, b'X' as usize, 31, size_of::<RawFsxattr>());
 const FSSETXATTR: usize = ioc(1, b'X' as usize, 32, size_of::<RawFsxattr>());
 
 impl Sys {
-    /// Makes a device of a part of a disk, from byte `start` on.
+    /// Makes a partition device for the `len` bytes of a disk at `start`.
     pub(crate) fn add_partition(&self, disk: i32, number: u32, start: u64, len: u64) -> Result<()> {
         let signed = |bytes: u64| i64::try_from(bytes).map_err(|_| Error::Errno(Errno::INVAL));
         let partition = BlkpgPartition {
@@ -108,8 +109,8 @@ impl Sys {
         unsafe { self.raw(nr::IOCTL, args) }.map(drop)
     }
 
-    /// Command `number` of the device mapper. `buffer` begins with a header,
-    /// whose `data_size` is set here.
+    /// Makes the device mapper's command `number`. `buffer` begins with a header, whose
+    /// `data_size` is set here.
     pub(crate) fn dm(&self, control: i32, number: usize, buffer: &mut [u8]) -> Result<()> {
         let size = buffer.len() as u32;
         let Some(field) = buffer.get_mut(12..16).filter(|_| size >= DM_HEADER as u32) else {
@@ -123,7 +124,7 @@ impl Sys {
         unsafe { self.raw(nr::IOCTL, args) }.map(drop)
     }
 
-    /// Says which superblocks an array, yet without disks, is to be found by.
+    /// Sets the superblock version of an array without disks.
     pub(crate) fn md_set_version(&self, array: i32, version: (u32, u32)) -> Result<()> {
         let mut info: ArrayInfo = [0; 18];
         (info[0], info[1]) = version;

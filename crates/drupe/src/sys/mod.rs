@@ -1,4 +1,4 @@
-//! The system calls this crate makes, typed.
+//! The system calls that this crate makes, as typed functions.
 //!
 //! [`Sys`] is the only place in the crate that turns Rust values into system
 //! call arguments, and so the only one with `unsafe` in it. Nothing here knows

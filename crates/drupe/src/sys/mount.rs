@@ -1,4 +1,4 @@
-//! Calls that arrange the kernel's own tree and limits.
+//! System calls that mount, unmount, trim and set limits.
 
 use std::ffi::CStr;
 
@@ -9,7 +9,7 @@ use super::call::{Result, Sys, fd, text};
 use super::nr;
 
 impl Sys {
-    /// mount(2); `data` is at most a page less one byte, or EINVAL.
+    /// mount(2). EINVAL if `data` is longer than a page less one byte.
     pub(crate) fn mount(
         &self,
         source: &CStr,
@@ -40,8 +40,8 @@ impl Sys {
         unsafe { self.raw(nr::UMOUNT2, [text(target), flags as usize]) }.map(drop)
     }
 
-    /// FITRIM of ioctl_fitrim(2): discards what is free; how much is returned. The
-    /// range: start, length, least length of what is discarded.
+    /// FITRIM of ioctl_fitrim(2): discards free space, and returns how many bytes.
+    /// `range`: start, length, least length of a discarded range.
     pub(crate) fn trim(&self, dir: i32, mut range: [u64; 3]) -> Result<u64> {
         /// `_IOWR('X', 121, struct fstrim_range)`.
         const FITRIM: usize = 0xc018_5879;

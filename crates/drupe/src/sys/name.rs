@@ -1,4 +1,4 @@
-//! Calls that open, make, remove and rename names.
+//! System calls that open, create, remove, rename and list names.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ struct OpenHow {
 /// absolute symbolic links too.
 const RESOLVE_IN_ROOT: u64 = 0x10;
 
-/// How often a walk that raced with a rename is tried again; openat2(2) says
-/// EAGAIN then.
+/// How often openat2(2) is tried again after EAGAIN, which means that a rename has
+/// interfered.
 const WALK_TRIES: usize = 1000;
 
 impl Sys {

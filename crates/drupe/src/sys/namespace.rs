@@ -1,4 +1,4 @@
-//! Calls that move the calling thread's task between network namespaces.
+//! System calls that move the calling thread's task between network namespaces.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Calls on sockets. Addresses and option values are bytes here; what they mean
-//! is in [`crate::net`].
+//! System calls on sockets. Addresses and option values are bytes here; [`crate::net`]
+//! parses them.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{OwnedFd, nr};
 pub(crate) struct RawAddress {
     /// Room for `struct sockaddr_storage`.
     pub(crate) bytes: [u8; 128],
-    /// How many of them count.
+    /// How many bytes are used.
     pub(crate) len: usize,
 }
 
@@ -31,15 +31,15 @@ impl RawAddress {
         &self.bytes[..self.len]
     }
 
-    /// After a call that has written `len` as the true length of an address of
-    /// which it has copied what fitted.
+    /// The address after a call that returned its full length `len`, which may be more
+    /// than the copied bytes.
     fn with_len(mut self, len: u32) -> RawAddress {
         self.len = (len as usize).min(self.bytes.len());
         self
     }
 }
 
-/// What recvmsg(2) says beside the data.
+/// The results of recvmsg(2) other than the data.
 pub(crate) struct Message {
     /// Bytes received.
     pub(crate) len: usize,

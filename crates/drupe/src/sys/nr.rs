@@ -1,10 +1,10 @@
 //! System call numbers of the generic table: all of Linux 6.12.
 //!
-//! drupe's architecture uses `include/uapi/asm-generic/unistd.h` (generated
-//! from `scripts/syscall.tbl`, ABIs common, 64, rlimit and renameat), not the
-//! numbers of x86-64. The names are the kernel's. A call that this kernel does not
-//! have, such as those that make or trace a program, is `ENOSYS`.
-//! `cargo xtask kernel check` compares the list with the table.
+//! drupe's architecture has the numbers of `include/uapi/asm-generic/unistd.h` (generated
+//! from `scripts/syscall.tbl`, ABIs common, 64, rlimit and renameat), not those of
+//! x86-64. The names are the kernel's. A call that this kernel does not have, such as
+//! those that make or trace a program, is `ENOSYS`. `cargo xtask kernel check` compares
+//! the list with the table.
 #![allow(missing_docs, reason = "the names are the documentation")]
 
 pub const IO_SETUP: usize = 0;
@@ -325,7 +325,8 @@ pub const LSM_SET_SELF_ATTR: usize = 460;
 pub const LSM_LIST_MODULES: usize = 461;
 pub const MSEAL: usize = 462;
 
-/// Whether no argument of this call is a pointer (of those this crate makes).
+/// Whether none of the call's arguments is a pointer. Only for calls that this crate
+/// makes.
 pub(crate) fn is_plain(nr: usize) -> bool {
     matches!(
         nr,

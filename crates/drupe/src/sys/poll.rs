@@ -1,4 +1,4 @@
-//! Calls that wait for several files.
+//! System calls that wait for files: poll(2), epoll(7).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ fn timespec(timeout: Duration) -> libc::timespec {
 }
 
 impl Sys {
-    /// Waits until one of `events` (`POLLIN` and so on) is true of `raw`:
-    /// which ones. 0: the time is over.
+    /// Waits until `raw` has one of `events` (`POLLIN` and so on). Returns those that it
+    /// has; 0: the timeout has passed.
     pub(crate) fn poll(&self, raw: i32, events: i16, timeout: Option<Duration>) -> Result<i16> {
         let mut poll = libc::pollfd {
             fd: raw,

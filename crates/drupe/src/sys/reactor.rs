@@ -1,5 +1,5 @@
-//! A host descriptor in tokio's reactor. It is no system call of a kernel's; it
-//! is here because tokio's function is unsafe.
+//! Registers a host descriptor with tokio. Not a system call of a drupe kernel: it is
+//! here because it needs `unsafe`.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Waits for a descriptor to become readable, in the current runtime.
+/// Registers a descriptor with the current runtime, to wait until it is readable.
 ///
 /// # Panics
 /// If the runtime's I/O driver is not enabled.

@@ -1,4 +1,4 @@
-//! Devices of the device mapper: made from a table, removed when dropped.
+//! Makes and removes devices of the device mapper.
 //!
 //! `include/uapi/linux/dm-ioctl.h` and `drivers/md/dm-ioctl.c`.
 
@@ -18,7 +18,7 @@ const DEV_SUSPEND: usize = 6;
 const TABLE_LOAD: usize = 9;
 
 const READONLY_FLAG: u32 = 1 << 0;
-/// What a table held is wiped: there may be a key in it.
+/// The kernel wipes its copies of the table, which may contain a key.
 const SECURE_DATA_FLAG: u32 = 1 << 15;
 
 // Offsets in struct dm_ioctl.
@@ -36,7 +36,7 @@ const SPEC: usize = 40;
 /// Bytes of a target's type, its NUL included.
 const TYPE_LEN: usize = 16;
 
-/// Makes a device of `table` over `below`.
+/// Makes a device from `table` on top of the devices `below`.
 pub(super) fn create(
     kernel: &Arc<KernelInner>,
     table: &[Target],
@@ -102,14 +102,13 @@ fn put(buffer: &mut [u8], at: usize, value: u32) {
     buffer[at..][..4].copy_from_slice(&value.to_ne_bytes());
 }
 
-/// The minor number of the device that a command was about, as
-/// `huge_encode_dev()` has it.
+/// The minor number of a command's device, decoded from `huge_encode_dev()`.
 fn minor(buffer: &[u8]) -> u32 {
     let dev = u64::from_ne_bytes(std::array::from_fn(|n| buffer[DEV + n]));
     (dev & 0xff | dev >> 12 & 0xf_ff00) as u32
 }
 
-/// Bytes that a target takes.
+/// Bytes of a target in the buffer.
 fn room(target: &Target) -> usize {
     (SPEC + target.params.len() + 1).next_multiple_of(8)
 }

@@ -11,14 +11,14 @@ use crate::error::Cause;
 use crate::kernel::KernelInner;
 use crate::partition::Partition;
 
-/// Volumes that volumes are made of, in each other, at most.
+/// The deepest nesting of volumes that are made of other volumes.
 const MAX_DEPTH: usize = 16;
 
 /// Finds physical volumes by their UUIDs.
 type Physical<'a> = dyn Fn(&str) -> Option<Partition> + 'a;
 
-/// Activates all volumes of a group that users see. What could not be: the first
-/// reason.
+/// Activates all visible volumes of a group. Returns also the first error, if some could
+/// not be activated.
 pub(super) fn activate(
     kernel: &Arc<KernelInner>,
     group: &Group,
@@ -60,7 +60,8 @@ struct Activation<'a> {
     group: &'a Group,
     physical: &'a Physical<'a>,
     read_only: bool,
-    /// By name, and whether it is as if there were no snapshots.
+    /// The devices made so far, by name, and whether it is the volume as if there were no
+    /// snapshots.
     made: HashMap<(String, bool), Partition>,
 }
 
@@ -81,7 +82,7 @@ impl Activation<'_> {
         })
     }
 
-    /// A device, made now or before.
+    /// Returns the device of a volume, which is made if need be.
     fn made(
         &mut self,
         (name, plain): (&str, bool),

@@ -1,5 +1,4 @@
-//! md arrays: put together by the kernel from their members, stopped when
-//! dropped. `drivers/md/md.c`.
+//! Assembles and stops md arrays (`drivers/md/md.c`).
 
 use std::ffi::CString;
 use std::sync::Arc;
@@ -10,10 +9,10 @@ use crate::partition::Partition;
 use crate::sys::{self, AT_FDCWD, OwnedFd};
 use crate::sysfs;
 
-/// md's own major number.
+/// The major number of md devices.
 const MAJOR: u32 = 9;
 
-/// Starts the array that `members` belong to, whose superblocks have `version`.
+/// Starts the array of `members`, whose superblocks have `version`.
 pub(super) fn assemble(
     kernel: &Arc<KernelInner>,
     version: (u32, u32),
@@ -68,8 +67,8 @@ pub(super) fn stop(kernel: &Arc<KernelInner>, name: &str) -> sys::Result<()> {
     stopped.and(removed)
 }
 
-/// A node of our own in the kernel's root: devtmpfs has one only once the array
-/// is there.
+/// The path of a device node that this crate makes in the kernel's root: devtmpfs has one
+/// only once the array exists.
 fn node(name: &str) -> CString {
     CString::new(format!("/{name}")).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Volumes: block devices that the kernel makes of others. [`Volumes`] finds
-//! them all; [`dm`] and [`md`] make and remove them.
+//! Volumes: block devices that the kernel makes of other devices (LUKS, LVM, md).
+//! [`Volumes`] finds them; [`dm`] and [`md`] make and remove them.
 
 mod dm;
 mod lvm;
@@ -23,10 +23,9 @@ use crate::sys::{self, AT_FDCWD, OwnedFd};
 use crate::sysfs;
 pub use stack::{Passphrases, Volume, VolumeKind, Volumes};
 
-/// A device that the kernel made of others.
+/// A block device that the kernel has made of other devices.
 ///
-/// # Invariants
-/// The device `name` is there, and nobody else removes it.
+/// # Invariants The device `name` exists, and only this value removes it.
 pub(crate) struct Mapped {
     pub(crate) kernel: Arc<KernelInner>,
     /// "dm-0", "md1".
@@ -35,13 +34,13 @@ pub(crate) struct Mapped {
     pub(crate) size: u64,
     pub(crate) read_only: bool,
     teardown: Teardown,
-    /// What it is made of: released when the device is gone.
+    /// The devices that it is made of, released after it is removed.
     _below: Vec<Partition>,
 }
 
-/// How a device goes.
+/// How to remove a device.
 enum Teardown {
-    /// By its name in the device mapper.
+    /// Through the device mapper, by its name there.
     Dm(String),
     Md,
 }
@@ -67,7 +66,7 @@ impl Backing for Mapped {
 }
 
 impl Mapped {
-    /// The device as something to be mounted.
+    /// The device as a [`Partition`], which can be mounted.
     fn into_partition(self) -> Partition {
         let (name, size) = (self.name.clone(), self.size);
         Partition(Device::whole(Arc::new(self), &name, size))
@@ -89,7 +88,7 @@ impl Drop for Mapped {
     }
 }
 
-/// Reads a device of the kernel.
+/// Reads a block device through the kernel.
 struct Reader {
     file: OwnedFd,
     size: u64,
@@ -116,14 +115,14 @@ impl Seek for Reader {
 }
 
 impl Partition {
-    /// Opens the LUKS volume on it (cryptsetup(8)), with one of its passphrases.
-    /// Takes as long as the volume's maker has chosen, and that much memory:
-    /// about two seconds and 1 GiB with cryptsetup's defaults.
+    /// Opens the LUKS volume on it with a passphrase (cryptsetup(8)). The volume's header
+    /// determines how much time and memory this takes: about two seconds and 1 GiB with
+    /// cryptsetup's defaults.
     ///
     /// # Errors
     ///
-    /// [`Cause::Volume`]: a wrong passphrase, a damaged header, a kind of
-    /// encryption that this kernel lacks.
+    /// [`Cause::Volume`]: wrong passphrase, damaged header, or a cipher that this kernel
+    /// lacks.
     pub fn unlock(&self, passphrase: &[u8]) -> Result<Partition> {
         self.unlock_as(passphrase)
             .map_err(|cause| Error::at("unlock", self.name(), cause))
@@ -138,7 +137,7 @@ impl Partition {
         Ok(self.mapped(&table, self.is_read_only())?)
     }
 
-    /// Reads an area of a LUKS header through dm-crypt, which has all ciphers.
+    /// Decrypts an area of a LUKS header with dm-crypt, which has all ciphers.
     fn decrypted(&self, device: &str, area: &Area, key: &[u8]) -> Result<Vec<u8>, Cause> {
         let mapped = self.mapped(&area.table(key, device), true);
         let mapped = mapped.map_err(|error| match error {
@@ -153,14 +152,14 @@ impl Partition {
         Ok(bytes)
     }
 
-    /// A device of `table` over this one.
+    /// Makes a device from `table` on top of this one.
     fn mapped(&self, table: &[Target], read_only: bool) -> sys::Result<Partition> {
         let below = vec![self.clone()];
         let mapped = dm::create(self.kernel(), table, read_only, below)?;
         Ok(mapped.into_partition())
     }
 
-    /// "254:1": its device number, as tables have it.
+    /// Its device number as in device mapper tables: "254:1".
     fn dev(&self) -> sys::Result<String> {
         let (major, minor) = sysfs::dev_number(self.kernel(), self.name())?;
         Ok(format!("{major}:{minor}"))

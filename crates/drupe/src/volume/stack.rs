@@ -1,5 +1,5 @@
-//! [`Volumes`]: the tree of all that is on some disks: partitions, encrypted
-//! and logical volumes, arrays, whatever lies on what.
+//! [`Volumes`]: finds all partitions, encrypted volumes, logical volumes and arrays on
+//! some disks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::error::{Cause, Error, Result};
 use crate::kernel::{Kernel, KernelInner};
 use crate::partition::Partition;
 
-/// Volumes on top of each other, at most: nobody stacks more, a loop would.
+/// The deepest stack of volumes. It ends a loop.
 const MAX_DEPTH: usize = 16;
 
-/// Knows the passphrases of LUKS volumes: asked with the volume and how many
-/// passphrases for it were wrong.
+/// A callback that returns passphrases of LUKS volumes. Called with the volume and the
+/// number of wrong passphrases so far; `None` gives up.
 pub type Passphrases<'a> = dyn FnMut(&Volume, usize) -> Option<Zeroizing<Vec<u8>>> + 'a;
 
-/// All that is on some disks: the disks first, then what is on them, each behind
-/// all that it is made of. From [`Kernel::volumes`].
+/// The disks and all partitions and volumes on them. The disks come first; each volume
+/// comes after the devices that it is made of. From [`Kernel::volumes`].
 #[derive(Debug)]
 pub struct Volumes(Vec<Volume>);
 
-/// A disk, a partition or a volume, as [`Volumes`] found it.
+/// A disk, a partition or a volume of [`Volumes`].
 pub struct Volume {
     id: String,
     kind: VolumeKind,
@@ -50,7 +50,7 @@ impl fmt::Debug for Volume {
     }
 }
 
-/// What a [`Volume`] is.
+/// The kind of a [`Volume`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VolumeKind {
@@ -58,7 +58,7 @@ pub enum VolumeKind {
     Disk,
     /// A partition of a disk, or of an array.
     Partition,
-    /// What a LUKS volume shows when it is unlocked.
+    /// The decrypted content of a LUKS volume.
     Luks,
     /// A logical volume of LVM.
     Logical,
@@ -67,20 +67,20 @@ pub enum VolumeKind {
 }
 
 impl Volumes {
-    /// All of them.
+    /// All volumes, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Volume> {
         self.0.iter()
     }
 
-    /// The one at an index, as in [`Volume::parents`].
+    /// The volume at an index, such as those of [`Volume::parents`].
     pub fn get(&self, index: usize) -> Option<&Volume> {
         self.0.get(index)
     }
 
-    /// The volume of this name on a disk, which is an index into the disks that
-    /// were looked at: "0" for the whole disk, "2" for a partition, "VG/LV",
-    /// "md/NAME", or a name with "/luks" behind it. The names of logical volumes
-    /// and arrays count wherever they are.
+    /// The index of a volume by its name. `disk` is the index of a disk. Names: "0" for
+    /// the whole disk, "2" for a partition, "VG/LV", "md/NAME", each also followed by
+    /// "/luks" for its decrypted content. Logical volumes and arrays are found on any
+    /// disk.
     pub fn find(&self, disk: usize, id: &str) -> Option<usize> {
         let here = |volume: &Volume| volume.disk == disk && volume.id == id;
         let shared = |volume: &Volume| {
@@ -90,7 +90,7 @@ impl Volumes {
         position.or_else(|| self.0.iter().position(shared))
     }
 
-    /// The volume at an index, and all that is made of it.
+    /// The volume at an index, and all volumes on top of it.
     pub fn within(&self, index: usize) -> Vec<&Volume> {
         let mut inside = vec![false; self.0.len()];
         for (n, volume) in self.0.iter().enumerate() {
@@ -105,12 +105,12 @@ impl Volumes {
 }
 
 impl Volume {
-    /// What it is called, see [`Volumes::find`].
+    /// Its name; see [`Volumes::find`].
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What it is.
+    /// Its kind.
     pub fn kind(&self) -> VolumeKind {
         self.kind
     }
@@ -120,41 +120,39 @@ impl Volume {
         &self.partition
     }
 
-    /// What is on it.
+    /// Its content: a filesystem, a LUKS header and so on. `None`: unknown.
     pub fn found(&self) -> Option<&Probe> {
         self.found.as_ref()
     }
 
-    /// What it is made of: indices into the [`Volumes`].
+    /// The devices that it is made of, as indices into the [`Volumes`].
     pub fn parents(&self) -> &[usize] {
         &self.parents
     }
 
-    /// The disk it is on, the first one if there are several: an index into the
-    /// disks that were looked at.
+    /// The index of its disk; of the first one if it is on several.
     pub fn disk(&self) -> usize {
         self.disk
     }
 
-    /// Why nothing could be made of what is on it: it is locked, a disk is
-    /// missing, something is damaged.
+    /// Why the volume on it could not be used: it is locked, a disk is missing, a header
+    /// is damaged. `None`: no error.
     pub fn trouble(&self) -> Option<&Error> {
         self.trouble.as_ref()
     }
 }
 
 impl Kernel {
-    /// Finds all that is on `disks`: unlocks what is encrypted, puts arrays
-    /// together, activates logical volumes. What is made is released with the
-    /// last handle to it.
+    /// Finds all volumes on `disks`: unlocks LUKS volumes, assembles arrays, activates
+    /// logical volumes. Each is removed with the last handle to it.
     ///
-    /// `passphrase` is asked for the passphrase of each LUKS volume, again after
-    /// a wrong one (it is told how many were), until it has none.
+    /// `passphrase` is called for each LUKS volume, and again after a wrong passphrase,
+    /// until it returns `None`.
     ///
     /// # Errors
     ///
-    /// Those of reading partition tables and signatures. What is wrong with a
-    /// volume is its [`Volume::trouble`].
+    /// Those of reading partition tables and signatures. Errors of a single volume are in
+    /// its [`Volume::trouble`].
     pub fn volumes(
         &self,
         disks: &[AttachedDisk],
@@ -184,12 +182,12 @@ impl Kernel {
     }
 }
 
-/// A scan on its way.
+/// The state of a scan.
 struct Scan<'a> {
     kernel: &'a Arc<KernelInner>,
     passphrase: &'a mut Passphrases<'a>,
     volumes: Vec<Volume>,
-    /// Members of arrays that are not put together yet, by their volumes.
+    /// Members of arrays that are not assembled yet, by the index of their volume.
     members: Vec<(usize, Member)>,
     /// Physical volumes of groups that are not activated yet.
     physical: Vec<(usize, PhysicalVolume)>,
@@ -218,7 +216,7 @@ impl Scan<'_> {
         Ok(self.volumes.len() - 1)
     }
 
-    /// Adds what was made of others.
+    /// Adds a volume that was made of others.
     fn add_made(
         &mut self,
         id: String,
@@ -241,7 +239,7 @@ impl Scan<'_> {
         volume.trouble = Some(error);
     }
 
-    /// Goes on until nothing new turns up.
+    /// Scans until no new volumes are found.
     fn run(mut self) -> Result<Volumes> {
         let mut looked_at = 0;
         loop {
@@ -316,7 +314,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Puts arrays together.
+    /// Assembles arrays.
     fn assemble(&mut self) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.members);
         while let Some((_, first)) = waiting.first() {

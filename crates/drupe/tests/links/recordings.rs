@@ -1,4 +1,4 @@
-//! What kernels say to each other, recorded, and said again to another one.
+//! Recordings of frames between kernels, and replaying them to another kernel.
 
 use std::fs::File;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Helpers of the tests: kernels, addresses, threads.
 
 use std::error::Error;
 use std::thread;

@@ -1,4 +1,4 @@
-//! Every option is what it was set to.
+//! Socket options: each returns the value that was set.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The system calls that a script asks for.
+//! Makes the system calls that a script requests, and sends the results.
 //!
 //! A request is a number of its own, how many frames the script has sent before
 //! it, the number of the system call, and its arguments: each an integer (`i` and

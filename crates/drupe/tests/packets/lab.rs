@@ -1,4 +1,4 @@
-//! [`Lab`]: what a scenario runs in.
+//! [`Lab`]: the kernel, link and script of a scenario.
 
 use std::io::Read;
 use std::os::fd::OwnedFd;

@@ -1,5 +1,5 @@
-//! What Linux's TCP/IP does with packets: a kernel with one link, at whose other
-//! end a Python script makes packets by hand, with scapy.
+//! Tests of Linux's TCP/IP with hand-made packets: a kernel has one link, at whose other
+//! end a Python script sends and checks packets with scapy.
 //!
 //! A script does both sides of a scenario, one step after the other: it sends
 //! frames, makes the kernel's system calls, moves the kernel's clock, and looks

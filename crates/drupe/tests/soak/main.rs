@@ -1,4 +1,4 @@
-//! What takes minutes: everything at once, and ten thousand lives.
+//! Long tests: everything at the same time, and ten thousand kernels one after the other.
 //! `cargo xtask soak` runs it; `DRUPE_SOAK_SECONDS` says for how long.
 //!
 //! - [`world`]: one life of a kernel with a disk, and all [`workers`] in it.

@@ -1,5 +1,5 @@
-//! What a program does to itself while its threads are in kernels: signals with
-//! handlers that need stack, and forks.
+//! Signals whose handlers need much stack, and forks, while the program's threads are in
+//! kernels.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::{hint, ptr, thread};

@@ -1,5 +1,5 @@
-//! Who gets nowhere is named, and ends the process: a hang must not pass as a
-//! test that takes long.
+//! The watchdog: names a worker that makes no progress, and ends the process, so that a
+//! hang does not look like a long test.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

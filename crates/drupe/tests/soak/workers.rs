@@ -1,4 +1,4 @@
-//! What the threads of a world do, until their kernel is gone.
+//! The work of a world's threads, until their kernel ends.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;

@@ -1,5 +1,5 @@
-//! One life: boot, a disk, all workers, interrupts at any moment, the end at any
-//! moment, the filesystem's checker.
+//! A world, the life of one kernel: boot, a disk, all workers, interrupts and the end at
+//! random moments, the filesystem's checker.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

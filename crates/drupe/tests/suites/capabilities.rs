@@ -1,5 +1,5 @@
-//! What a filesystem can keep. What it can't is neither put into a sample tree
-//! nor compared.
+//! The kinds of files and attributes that a filesystem can store. Others are neither put
+//! into sample trees nor compared.
 
 /// The least difference between two times, in nanoseconds.
 pub(crate) const SECOND: i128 = 1_000_000_000;

@@ -1,4 +1,5 @@
-//! [`Contents`]: the contents of a file, known without being kept.
+//! [`Contents`]: generated contents of a file, which can be compared without being
+//! stored.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::iter::once;

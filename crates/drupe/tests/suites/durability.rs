@@ -1,5 +1,5 @@
-//! What is on the disk when it matters: after a sync without an unmount, when
-//! it is full, when it can't be written.
+//! Durability: after a sync without an unmount, on a full disk, on a disk that cannot be
+//! written.
 
 use std::error::Error;
 

@@ -1,5 +1,5 @@
-//! Read-only filesystems that the host's tools make from a directory: what is
-//! in them is what was in the directory.
+//! Read-only filesystems that the host's tools make from a directory: they have the same
+//! content.
 
 use std::error::Error;
 use std::io::Read;

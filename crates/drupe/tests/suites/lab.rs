@@ -1,4 +1,4 @@
-//! Mounting images for a while.
+//! Helpers of the suites: kernels and mounts of images.
 
 use std::error::Error;
 use std::path::Path;

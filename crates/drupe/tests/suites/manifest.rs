@@ -1,4 +1,4 @@
-//! [`Manifest`]: what there is in a tree of files, and how two differ.
+//! [`Manifest`]: a list of everything in a tree of files, and the differences of two.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;

@@ -1,5 +1,5 @@
-//! Changing a [`Tree`] and the mount that holds it in the same way: delete
-//! half, rename, truncate, write anew.
+//! Changes a [`Tree`] and its mount in the same way: deletes half, renames, truncates,
+//! rewrites.
 
 use std::path::{Path, PathBuf};
 

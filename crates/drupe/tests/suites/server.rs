@@ -1,5 +1,5 @@
-//! What a file server works with: nodes, handles, streams of directories, and
-//! calls in others' names.
+//! Operations for file servers: nodes, handles, directory streams, calls with other
+//! credentials.
 
 use std::ffi::OsString;
 use std::fs::Permissions;

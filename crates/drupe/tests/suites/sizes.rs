@@ -1,4 +1,4 @@
-//! More than the kernel's memory: a 20 GiB image, a file of 2 GiB, many files.
+//! Sizes above the kernel's memory: a 20 GiB image, a file of 2 GiB, many files.
 
 use drupe::{Disk, Kernel, MountOptions, OpenOptions};
 

@@ -1,4 +1,4 @@
-//! [`Tree`]: a tree of files that is known exactly.
+//! [`Tree`]: the exact description of a tree of files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Making a [`Tree`] in a mount.
+//! Makes a [`Tree`] in a mount.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

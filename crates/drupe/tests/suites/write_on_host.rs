@@ -1,4 +1,4 @@
-//! Making a [`Tree`] in a directory of the host, as any user can.
+//! Makes a [`Tree`] in a directory of the host, without root.
 
 use std::fs::{self, File, Permissions};
 use std::io::Result;

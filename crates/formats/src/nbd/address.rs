@@ -1,5 +1,4 @@
-//! [`Address`]: an NBD URI taken apart (`doc/uri.md` of the
-//! NetworkBlockDevice project).
+//! [`Address`]: parses NBD URIs (`doc/uri.md` of the NetworkBlockDevice project).
 
 use std::path::PathBuf;
 
@@ -21,15 +20,15 @@ const PORT: u16 = 10809;
 /// Bytes of an export's name, by the protocol.
 const MAX_NAME: usize = 4096;
 
-/// Where a disk is.
+/// The address of a network disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) server: Server,
-    /// May be empty: the server's default.
+    /// The name of the export; empty: the server's default.
     pub(super) export: String,
 }
 
-/// What to connect to.
+/// The address of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Server {
     Tcp(String, u16),
@@ -50,9 +49,12 @@ impl Address {
             .ok_or_else(|| wrong(uri, "it has no scheme"))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, export) = rest.split_once('/').unwrap_or((rest, ""));
-        let export = decode(export).ok_or_else(|| wrong(uri, "its % signs make no sense"))?;
+        let export = decode(export).ok_or_else(|| wrong(uri, "a %XX in it is malformed"))?;
         if export.len() > MAX_NAME || export.contains('\0') {
-            return Err(wrong(uri, "the name of the export can't be one"));
+            return Err(wrong(
+                uri,
+                "the name of the export is too long or has a NUL in it",
+            ));
         }
         let server = match scheme {
             "nbd" => tcp(uri, authority)?,
@@ -70,7 +72,7 @@ impl Address {
 /// `HOST`, `HOST:PORT`, `[IPV6]:PORT`.
 fn tcp(uri: &str, authority: &str) -> Result<Server> {
     if authority.contains('@') {
-        return Err(wrong(uri, "there are no users"));
+        return Err(wrong(uri, "user names are not supported"));
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => rest
@@ -82,22 +84,25 @@ fn tcp(uri: &str, authority: &str) -> Result<Server> {
         }
     };
     if host.is_empty() {
-        return Err(wrong(uri, "it has no host"));
+        return Err(wrong(uri, "it has no host: nbd://HOST/EXPORT"));
     }
     let port = match port.strip_prefix(':') {
         None if port.is_empty() => PORT,
         // parse() would take a sign.
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            digits.parse().map_err(|_| wrong(uri, "its port is none"))?
-        }
-        _ => return Err(wrong(uri, "its port is none")),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
+            .parse()
+            .map_err(|_| wrong(uri, "its port is not a number from 0 to 65535"))?,
+        _ => return Err(wrong(uri, "its port is not a number from 0 to 65535")),
     };
     Ok(Server::Tcp(host.to_owned(), port))
 }
 
 fn unix(uri: &str, authority: &str, query: &str) -> Result<Server> {
     if !authority.is_empty() {
-        return Err(wrong(uri, "a Unix socket has no host"));
+        return Err(wrong(
+            uri,
+            "an address with a Unix socket must not have a host",
+        ));
     }
     let socket = query
         .split('&')
@@ -106,11 +111,11 @@ fn unix(uri: &str, authority: &str, query: &str) -> Result<Server> {
         .filter(|path| !path.is_empty() && !path.contains('\0'));
     match socket {
         Some(path) => Ok(Server::Unix(path.into())),
-        None => Err(wrong(uri, "it names no socket")),
+        None => Err(wrong(uri, "it names no socket: add ?socket=PATH")),
     }
 }
 
-/// Replaces %XX. `None`: they make no sense, or no UTF-8.
+/// Decodes %XX. `None`: it is malformed, or the result is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -161,11 +166,11 @@ mod tests {
             ("nbd://host:+1/x", "port"),
             ("nbd://[::1/x", "]"),
             ("nbd://[::1]7/x", "port"),
-            ("nbd://u@host/x", "users"),
+            ("nbd://u@host/x", "user names"),
             ("nbd://host/%", "%"),
             ("nbd://host/%+1", "%"),
             ("nbd+unix:///x", "no socket"),
-            ("nbd+unix://host/x?socket=/s", "no host"),
+            ("nbd+unix://host/x?socket=/s", "must not have a host"),
             ("nbds://host/x", "TLS (nbds) is not supported"),
             ("nbd+vsock://1/x", "not supported"),
         ] {

@@ -1,10 +1,9 @@
 //! [`Connection`]: requests of several threads on one connection.
 //!
-//! A thread sends its request and waits for the reply. One of those who wait
-//! reads from the connection: its own reply goes straight into its buffers, one
-//! of another's is kept for that thread. Who has its reply leaves the reading to
-//! the next. So there is no thread but the callers', and the connection is read
-//! from whenever somebody waits for it.
+//! A thread sends its request and waits for the reply. One of the waiting threads reads
+//! from the connection: its own reply goes directly into its buffers, another thread's
+//! reply is stored for that one. A thread that has its reply leaves the reading to the
+//! next. So no additional thread is needed.
 //!
 //! ```text
 //!   sent ──▶ waits ──▶ reads (one thread) ──▶ has its reply
@@ -36,7 +35,7 @@ mod kind {
     pub(super) const WRITE_ZEROES: u16 = 6;
 }
 
-/// What a request asks for.
+/// The command of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Command {
     kind: u16,
@@ -59,7 +58,7 @@ impl Command {
         Command::new(kind::READ, offset, len)
     }
 
-    /// `durable`: to be on stable storage when it is answered.
+    /// A write. `durable`: it must be on stable storage when the server replies.
     pub(super) fn write(offset: u64, len: u32, durable: bool) -> Command {
         Command {
             flags: if durable { FUA } else { 0 },
@@ -99,14 +98,14 @@ impl Command {
     }
 }
 
-/// What the server has answered: the data, or its error.
+/// The server's reply: the data, or its error.
 type Reply = Result<Vec<u8>, Errno>;
 
-/// A request on its way.
+/// A request whose reply has not come.
 struct Waiting {
     /// Bytes that come with the reply.
     answer: usize,
-    /// Read by another thread.
+    /// The reply, if another thread has read it.
     reply: Option<Reply>,
 }
 
@@ -114,27 +113,28 @@ struct Waiting {
 struct State {
     next_cookie: u64,
     waiting: HashMap<u64, Waiting>,
-    /// A thread reads from the connection.
+    /// Whether a thread reads from the connection.
     reading: bool,
-    /// Nothing will be answered any more.
+    /// Whether the connection is lost, so that no replies come.
     lost: bool,
 }
 
 /// A connection to a server, after the handshake.
 pub(super) struct Connection {
     socket: Socket,
-    /// Held while a request is sent: they are not to be mixed.
+    /// Held while a request is sent, so that requests do not mix.
     sending: Mutex<()>,
     state: Mutex<State>,
-    /// A reply was kept for another thread, or nobody reads, or all is lost.
+    /// Notified when a reply was stored, no thread reads any more, or the connection is
+    /// lost.
     changed: Condvar,
 }
 
-/// What a thread that reads has got.
-enum Got {
-    /// Its own reply, the data in its buffers.
+/// The result of reading one reply.
+enum ReadReply {
+    /// The reading thread's own reply; the data is in its buffers.
     Own(Result<(), Errno>),
-    Anothers,
+    OtherThreads,
 }
 
 impl Connection {
@@ -151,7 +151,8 @@ impl Connection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a command with `data`, and fills `answer` when it is done.
+    /// Sends a command with `data`, waits for the reply, and fills `answer` with its
+    /// data.
     pub(super) fn request(
         &self,
         command: Command,
@@ -186,7 +187,7 @@ impl Connection {
         self.socket.send(&mut parts)
     }
 
-    /// Nothing more is sent or received; who waits gets an error.
+    /// Gives the connection up: all waiting and later requests are errors.
     fn lose(&self) {
         self.state().lost = true;
         self.socket.shut_down();
@@ -222,15 +223,15 @@ impl Connection {
             state.reading = false;
             // Another thread has its reply, or is to read.
             self.changed.notify_all();
-            if let Ok(Got::Own(result)) = got {
+            if let Ok(ReadReply::Own(result)) = got {
                 state.waiting.remove(&cookie);
                 return Ok(result?);
             }
         }
     }
 
-    /// Reads one reply. An error: the connection cannot be used any more.
-    fn read_one(&self, own: u64, answer: &mut [&mut [u8]]) -> io::Result<Got> {
+    /// Reads one reply. After an error, the connection cannot be used any more.
+    fn read_one(&self, own: u64, answer: &mut [&mut [u8]]) -> io::Result<ReadReply> {
         let nonsense = || io::Error::from(io::ErrorKind::InvalidData);
         let mut head = [0; 16];
         self.socket.receive(&mut [IoSliceMut::new(&mut head)])?;
@@ -250,7 +251,7 @@ impl Connection {
                     .collect();
                 self.socket.receive(&mut parts)?;
             }
-            return Ok(Got::Own(result));
+            return Ok(ReadReply::Own(result));
         }
         let waiting = self
             .state()
@@ -272,7 +273,7 @@ impl Connection {
         if let Some(waiting) = self.state().waiting.get_mut(&cookie) {
             waiting.reply = Some(reply);
         }
-        Ok(Got::Anothers)
+        Ok(ReadReply::OtherThreads)
     }
 }
 
@@ -285,7 +286,7 @@ impl Drop for Connection {
     }
 }
 
-/// The protocol's errors are Linux's numbers; others are none of it.
+/// Converts the protocol's errors, which have Linux's numbers; others become `EIO`.
 fn errno(error: u32) -> Errno {
     match error {
         1 => Errno::PERM,
@@ -297,7 +298,7 @@ fn errno(error: u32) -> Errno {
     }
 }
 
-/// Copies `data` into `parts`, which are as long together.
+/// Copies `data` into `parts`, which together have the same length.
 fn scatter(mut data: &[u8], parts: &mut [&mut [u8]]) {
     for part in parts {
         let (head, tail) = data.split_at(part.len());

@@ -1,4 +1,4 @@
-//! The handshake: fixed newstyle, `NBD_OPT_GO`.
+//! Connects to a server: the fixed newstyle handshake with `NBD_OPT_GO`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::time::{Duration, Instant};
@@ -32,21 +32,21 @@ const REP_ACK: u32 = 1;
 const REP_INFO: u32 = 3;
 const REP_ERR: u32 = 1 << 31;
 
-/// Bytes of one answer, and answers to one option: more than any server needs.
+/// Limits of the bytes of one answer, and of the answers to one option.
 const MAX_ANSWER: u32 = 64 << 10;
 const MAX_ANSWERS: usize = 64;
 
 /// Bytes of one request if the server states no limit; the protocol's default.
 const DEFAULT_MAX: u32 = 32 << 20;
 
-/// What the server has told of an export.
+/// The properties of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Export {
     pub(super) size: u64,
     flags: u16,
-    /// Offsets and lengths are multiples of it.
+    /// The block size: offsets and lengths are multiples of it.
     pub(super) min_block: u32,
-    /// Most bytes of one request.
+    /// Limit of one request in bytes.
     pub(super) max_block: u32,
 }
 
@@ -60,7 +60,7 @@ fn nonsense(what: &str) -> Error {
     Error::Server(format!("it does not speak NBD as it should: {what}"))
 }
 
-/// A socket that must be done with the handshake by its deadline.
+/// A socket with the deadline of the handshake.
 struct Talk {
     socket: Socket,
     deadline: Instant,
@@ -119,7 +119,7 @@ pub(super) fn connect(address: &Address, patience: Duration) -> Result<(Socket, 
     Ok((talk.socket, export))
 }
 
-/// For fuzz targets: the handshake over a connection that there is already.
+/// The handshake on an existing connection. For fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn over(
     socket: std::os::fd::OwnedFd,
@@ -185,7 +185,7 @@ fn negotiate(talk: &Talk, name: &str) -> Result<Export> {
     Err(nonsense("its answers do not end"))
 }
 
-/// Checks what the server has said.
+/// Checks the properties that the server has sent.
 fn finish(export: Option<(u64, u16)>, (min, max): (u32, u32)) -> Result<Export> {
     let Some((size, flags)) = export else {
         return Err(nonsense("it does not tell the size"));
@@ -215,7 +215,7 @@ fn finish(export: Option<(u64, u16)>, (min, max): (u32, u32)) -> Result<Export> 
     }
 }
 
-/// What an error answer means, with the server's own words.
+/// The error for an error answer, with the server's message.
 fn refusal(kind: u32, name: &str, words: &[u8]) -> Error {
     let why = match kind {
         1 => "the server is too old: it does not know NBD_OPT_GO".to_owned(),

@@ -1,11 +1,11 @@
 //! Network disks: a client of NBD servers (`qemu-nbd`, `nbdkit`, `nbd-server`).
 //!
-//! [`address`] says where the server is, [`handshake`] comes to terms with it,
-//! [`connection`] has any number of requests on their way at once; [`socket`] is
-//! below all of them. Protocol: `doc/proto.md` of the NetworkBlockDevice project.
+//! [`address`] parses the server's address, [`handshake`] connects, [`connection`] makes
+//! requests of several threads; all use [`socket`]. Protocol: `doc/proto.md` of the
+//! NetworkBlockDevice project.
 //!
-//! A server that is gone, says nonsense or is silent for too long is an I/O
-//! error of all requests, then and later: there is no second connection.
+//! If a server closes the connection, violates the protocol or is silent for too long,
+//! all current and later requests are I/O errors: the connection is not made again.
 
 mod address;
 mod connection;
@@ -26,12 +26,12 @@ use address::Address;
 use connection::{Command, Connection};
 use handshake::{Export, flags};
 
-/// How long a server may say nothing.
+/// How long a server may be silent.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
-    /// Until the handshake is over, connecting included.
+    /// For connecting and the handshake.
     handshake: Duration,
-    /// While there are requests on their way.
+    /// While requests wait for their replies.
     request: Duration,
 }
 
@@ -40,8 +40,7 @@ const PATIENCE: Patience = Patience {
     request: Duration::from_secs(120),
 };
 
-/// Bytes that are trimmed or zeroed by one request: their length is a 32-bit
-/// number.
+/// Limit of bytes that one request trims or zeroes; the protocol's length has 32 bits.
 const MAX_RANGE: u64 = 1 << 30;
 
 /// Opens the disk at an address: `nbd://HOST[:PORT]/EXPORT` or
@@ -49,8 +48,8 @@ const MAX_RANGE: u64 = 1 << 30;
 ///
 /// # Errors
 ///
-/// [`Error`] says which there are: no server, no such export, one that is
-/// read-only unless [`Options::read_only`] is set, and so on.
+/// Any [`Error`]: no server, no such export, a read-only export without
+/// [`Options::read_only`], and so on.
 pub fn open_uri(uri: &str, options: &Options) -> Result<Opened> {
     let given_up = options.given_up.clone();
     let disk = Nbd::open(uri, options.read_only, PATIENCE, given_up)?;
@@ -60,7 +59,7 @@ pub fn open_uri(uri: &str, options: &Options) -> Result<Opened> {
     })
 }
 
-/// Whether text is meant as the address of a network disk, a wrong one maybe.
+/// Whether the text looks like the address of a network disk, valid or not.
 pub fn is_uri(text: &str) -> bool {
     address::SCHEMES.iter().any(|scheme| {
         text.strip_prefix(scheme)
@@ -68,8 +67,7 @@ pub fn is_uri(text: &str) -> bool {
     })
 }
 
-/// For fuzz targets: a client of a server that says what it says, whatever it is
-/// asked.
+/// A client of a server that sends fixed bytes. For fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn talk(server: &[u8]) {
     use std::io::Write;
@@ -102,7 +100,7 @@ pub(crate) fn talk(server: &[u8]) {
     let _ = disk.flush();
 }
 
-/// What a server exports.
+/// The disk of an export.
 struct Nbd {
     connection: Connection,
     export: Export,
@@ -132,7 +130,7 @@ impl Nbd {
         })
     }
 
-    /// Does `request` with each part of a range that one request can have.
+    /// Calls `request` for each part of a range that one request can cover.
     fn parts(
         &self,
         mut offset: u64,

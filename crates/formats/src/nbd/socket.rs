@@ -19,17 +19,18 @@ use rustix::net::{
     SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg, shutdown, socket_with,
 };
 
-/// How long a server may be silent after the program wants no more of it.
+/// How long a server may be silent once `given_up` is set.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often to look whether that is so.
+/// How often `given_up` is checked.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A connected socket.
 pub(super) struct Socket {
     fd: OwnedFd,
-    /// How long one step of sending or receiving may take, if `given_up` is there.
+    /// How long one step of sending or receiving may take, if `given_up` is used.
     patience: Duration,
-    /// The program wants no more of the server: it may be silent for [`GRACE`] only.
+    /// Set by the program when it wants to end: then the server may be silent for
+    /// [`GRACE`] only.
     given_up: Option<Arc<AtomicBool>>,
 }
 
@@ -84,14 +85,14 @@ impl Socket {
         }
     }
 
-    /// How long one step of sending or receiving may take.
+    /// Sets how long one step of sending or receiving may take.
     pub(super) fn set_patience(&self, patience: Duration) -> io::Result<()> {
         set_socket_timeout(&self.fd, Timeout::Recv, Some(patience))?;
         set_socket_timeout(&self.fd, Timeout::Send, Some(patience))?;
         Ok(())
     }
 
-    /// The same; much less when `given_up` is true.
+    /// Sets how long one step may take: `patience`, or [`GRACE`] once `given_up` is true.
     pub(super) fn set_patience_until(
         &mut self,
         patience: Duration,
@@ -103,7 +104,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether to wait on after a step that was too short; `begun`: when that began.
+    /// Whether to continue waiting after a timeout. `begun`: when the waiting began.
     fn waits_on(&self, begun: &mut Option<Instant>) -> bool {
         let Some(given_up) = &self.given_up else {
             return false;
@@ -116,7 +117,7 @@ impl Socket {
         waited < patience
     }
 
-    /// Sends all of `parts`. A server that is gone raises no signal.
+    /// Sends all of `parts`, without raising `SIGPIPE`.
     pub(super) fn send(&self, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
         IoSlice::advance_slices(&mut parts, 0);
         let mut begun = None;
@@ -148,7 +149,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Receives at least one byte; how many.
+    /// Receives at least one byte. Returns how many.
     pub(super) fn receive_some(&self, parts: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut begun = None;
         loop {
@@ -165,7 +166,7 @@ impl Socket {
         }
     }
 
-    /// Ends what other threads send and receive.
+    /// Shuts the socket down, which ends other threads' sending and receiving.
     pub(super) fn shut_down(&self) {
         let _ = shutdown(&self.fd, Shutdown::Both);
     }

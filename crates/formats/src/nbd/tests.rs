@@ -1,4 +1,4 @@
-//! Servers that no package has: silent, senseless, out of order.
+//! Tests with faulty servers: silent, malformed, out of order.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! An image with the files behind it: backing images, an external data file.
+//! Opens an image with its backing files and external data file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use super::header::Header;
 use crate::options::open_file;
 use crate::{Error, Format, Options, Result};
 
-/// Backing files behind backing files: more make a loop.
+/// Limit of the chain of backing files, which ends loops.
 const MAX_DEPTH: usize = 64;
 
 const BACKING: &str = "backing file";
 const DATA: &str = "external data file";
 
-/// Opens an image and all behind it; `files` keeps them locked.
+/// Opens an image and its other files; `files` keeps them locked.
 pub(super) fn open(
     path: &Path,
     file: ImageFile,
@@ -56,18 +56,18 @@ pub(super) fn open(
         Some(Ok(access)) => Ok(access),
         Some(Err(error)) if error.raw_os_error().is_some() => Err(error.into()),
         Some(Err(error)) => Err(Error::damaged(Format::Qcow2, error.to_string())),
-        None => Err(Error::damaged(Format::Qcow2, "its tables make no sense")),
+        None => Err(Error::damaged(Format::Qcow2, "its tables are invalid")),
     }
 }
 
-/// What `imago` reads and writes; it shares the lock.
+/// The file for `imago`, a duplicate that shares the lock.
 fn storage(file: &ImageFile, read_only: bool) -> io::Result<File> {
     let options = StorageOpenOptions::new().write(!read_only);
     File::from_open_file(file.file().try_clone()?, options)
 }
 
-/// The path in a name, if that is a plain file's and not what QEMU makes a
-/// connection or a description of.
+/// The path in a name, if it names a plain file, not one of QEMU's protocols or a JSON
+/// description.
 pub(super) fn plain(name: &str) -> Option<&str> {
     let plain = name.strip_prefix("file:").unwrap_or(name);
     (!plain.starts_with("json:") && !plain.contains("://")).then_some(plain)
@@ -87,7 +87,7 @@ fn named(path: &Path, role: &'static str, name: &str, options: &Options) -> Resu
     Ok(directory.join(plain))
 }
 
-/// Adds to an error which of the image's files it is about.
+/// Adds the role and name of the file to an error.
 fn about<'a>(role: &'static str, name: &'a str) -> impl Fn(Error) -> Error + use<'a> {
     move |error| Error::Named {
         role,
@@ -117,8 +117,8 @@ fn data_file(
     open().map_err(failed)
 }
 
-/// Opens a backing file, which is only read, by the format that the image
-/// states or by its own first bytes.
+/// Opens a backing file read-only, in the format that the image states, or else the
+/// detected one.
 fn backing(
     path: &Path,
     name: &str,

@@ -1,4 +1,4 @@
-//! [`Guard`]: calls into a library that a damaged image may make panic.
+//! [`Guard`]: contains panics of the crate `imago` on damaged images.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,13 +7,13 @@ use std::sync::{PoisonError, RwLock};
 
 use rustix::io::Errno;
 
-/// Something that writes itself out when dropped, unless it has panicked: then
-/// nobody knows what it would write.
+/// A value that is written out when dropped. After a panic it is not, since its state is
+/// unknown.
 pub(super) struct Guard<T> {
-    /// Locked for writing by what may not run beside anything else. `None` only
-    /// while this is dropped.
+    /// Locked for writing by calls that must run alone. `None` only while this is
+    /// dropped.
     inner: RwLock<Option<T>>,
-    /// It has panicked: every later call is an I/O error.
+    /// Set after a panic: every later call is an I/O error.
     broken: AtomicBool,
 }
 
@@ -25,13 +25,13 @@ impl<T> Guard<T> {
         }
     }
 
-    /// A call that others may run beside.
+    /// Makes a call that may run concurrently with others.
     pub(super) fn shared<R>(&self, call: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         self.call(inner.as_ref(), call)
     }
 
-    /// A call that runs alone.
+    /// Makes a call that must run alone.
     pub(super) fn exclusive<R>(&self, call: impl FnOnce(&mut T) -> io::Result<R>) -> io::Result<R> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         self.call(inner.as_mut(), call)
@@ -68,12 +68,12 @@ impl<T> Drop for Guard<T> {
     }
 }
 
-/// Calls it; `None`: it has panicked.
+/// Calls a function; `None` if it panics.
 pub(super) fn catch<R>(call: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
-/// An error that the kernel understands, whatever text it had.
+/// Reduces an error to an errno value, for the kernel.
 fn plain(error: io::Error) -> io::Error {
     if error.raw_os_error().is_some() {
         return error;

@@ -1,4 +1,4 @@
-//! [`Header`]: what is looked at before `imago` gets an image.
+//! [`Header`]: reads and checks an image's header, before `imago` opens the image.
 //!
 //! Layout and limits: QEMU's `docs/interop/qcow2.txt` and `block/qcow2.h`.
 
@@ -9,10 +9,10 @@ use super::references::Layout;
 use crate::bytes::{be32, be64, read_head, read_table};
 use crate::{Error, Format, Result};
 
-/// Bytes of a version 3 header that everything here is in.
+/// Bytes of the used part of a version 3 header.
 const LEN: usize = 112;
 
-/// Most bytes of the table of tables, and of the refcount table.
+/// Limit of the L1 table and of the refcount table in bytes.
 const MAX_TABLE: u64 = 32 << 20;
 const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
 
@@ -23,14 +23,14 @@ const DATA_FILE: u32 = 0x4441_5441;
 /// Bit 2 of the incompatible features: clusters are in another file.
 const EXTERNAL_DATA: u64 = 1 << 2;
 
-/// What an image says of itself.
+/// The header of an image.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Header {
-    /// The image that shows through where this one has nothing.
+    /// The name of the backing file.
     pub(super) backing: Option<String>,
     /// "raw", "qcow2" and so on.
     pub(super) backing_format: Option<String>,
-    /// The file that has the clusters, if it is another one; empty: not named.
+    /// The external data file that has the clusters, if there is one; empty: not named.
     pub(super) data_file: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl Header {
         }
         let bits = be32(&head, 20);
         if !(9..=21).contains(&bits) {
-            return Err(damaged(format!("clusters of 2^{bits} bytes")));
+            return Err(damaged(format!("its clusters have 2^{bits} bytes")));
         }
         match be32(&head, 32) {
             0 => {}
@@ -85,7 +85,7 @@ impl Header {
     }
 }
 
-/// Refuses by name what `imago` does not have, or should not be relied on.
+/// Refuses features that `imago` does not support, or not reliably; the error names them.
 fn check_features(features: u64, header_len: u32, compression: u8) -> Result<()> {
     if features & 1 != 0 {
         return Err(damaged(
@@ -113,8 +113,7 @@ fn check_features(features: u64, header_len: u32, compression: u8) -> Result<()>
     }
 }
 
-/// Whether the tables that the header names are all in the file, not too large,
-/// and cover the disk.
+/// Checks that all tables are within the file, not too large, and cover the disk.
 fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<()> {
     let cluster = 1_u64 << be32(head, 20);
     let within = |offset: u64, len: u64| offset.checked_add(len).is_some_and(|end| end <= size);
@@ -126,7 +125,7 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
         return Err(damaged("the size of its L1 table is wrong"));
     }
     if offset % cluster != 0 || !within(offset, entries * 8) {
-        return Err(damaged("its L1 table is not where it should be"));
+        return Err(damaged("the place of its L1 table is invalid"));
     }
     let (offset, len) = (be64(head, 48), u64::from(be32(head, 56)) * cluster);
     let refcount_order = match be32(head, 4) {
@@ -147,7 +146,7 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
         return Err(damaged("the size of its refcount table is wrong"));
     }
     if offset % cluster != 0 || offset == 0 || !within(offset, len) {
-        return Err(damaged("its refcount table is not where it should be"));
+        return Err(damaged("the place of its refcount table is invalid"));
     }
     let table = read_table(file, offset, len as usize)?;
     if refcount_order > 6 {
@@ -166,8 +165,8 @@ fn check_tables(file: &File, head: &[u8], size: u64, read_only: bool) -> Result<
     layout.check(file)
 }
 
-/// Where the last cluster begins that has a refcount; `None`: that cannot be told from
-/// a refcount table that makes no sense.
+/// The offset of the last cluster that has a refcount; `None`: the refcount table is
+/// invalid.
 fn last_counted(
     file: &File,
     offset: u64,
@@ -213,11 +212,11 @@ fn backing_name(file: &File, head: &[u8], cluster: u64) -> Result<Option<String>
     let name = name.and_then(|name| String::from_utf8(name).ok());
     match name {
         Some(name) if !name.is_empty() => Ok(Some(name)),
-        _ => Err(damaged("the name of its backing file is not one")),
+        _ => Err(damaged("the name of its backing file is invalid")),
     }
 }
 
-/// What is behind a version 3 header.
+/// The header extensions behind a version 3 header.
 #[derive(Default)]
 struct Extensions {
     backing_format: Option<String>,

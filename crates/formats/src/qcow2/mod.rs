@@ -1,16 +1,16 @@
 //! qcow2, versions 2 and 3, read and written through the crate `imago`.
 //!
-//! [`header`] looks at an image first: it refuses by name what is not
-//! supported, and bounds what `imago` would believe; [`references`] goes through
-//! the tables of one that is to be written to. What remains is [`Guard`]ed: a
-//! panic over a damaged image is an I/O error, and the end of that disk.
+//! [`header`] checks an image first: it refuses unsupported features, and bounds sizes
+//! that `imago` would trust. [`references`] checks the tables of an image that is to be
+//! written. A [`Guard`] turns panics of `imago` into I/O errors, after which the disk
+//! cannot be used.
 //!
-//! Durability is that of a disk with a write-back cache: `imago` keeps tables in
-//! memory, and [`Disk::flush`] writes all of them and then syncs the file, once.
-//! Refcounts are written before what refers to their clusters, so a program that
-//! is killed leaks clusters at worst. When the power fails in the middle of a
-//! flush, the host may have written them in any order, and refcounts may be too
-//! low too: `qemu-img check -r all` repairs that.
+//! Durability is that of a disk with a write-back cache: `imago` keeps tables in memory,
+//! and [`Disk::flush`] writes all of them and then syncs the file, once. Refcounts are
+//! written before what refers to their clusters, so a program that is killed leaks
+//! clusters at worst. When the power fails in the middle of a flush, the host may have
+//! written them in any order, and refcounts may be too low: `qemu-img check -r all`
+//! repairs that.
 
 mod chain;
 mod guard;
@@ -34,7 +34,7 @@ type Access = FormatAccess<File>;
 
 /// A disk in a qcow2 image.
 pub(crate) struct Qcow2 {
-    /// Before the files, which are locked until it has been written out.
+    /// Dropped before `files`, which stay locked until it is written out.
     access: Guard<Access>,
     geometry: Geometry,
     /// The image, and the other files of it.
@@ -59,7 +59,7 @@ pub(crate) fn open(path: &Path, file: ImageFile, options: &Options) -> Result<Qc
     })
 }
 
-/// The names of the other files that an image names itself.
+/// The names of other files in the image's header.
 pub(crate) fn named(file: &std::fs::File, size: u64) -> Option<Vec<String>> {
     let header = Header::read(file, size, true).ok()?;
     let names = [header.backing, header.data_file];
@@ -68,8 +68,8 @@ pub(crate) fn named(file: &std::fs::File, size: u64) -> Option<Vec<String>> {
 }
 
 impl Qcow2 {
-    /// Whether a request is within the disk, and the files are what they were: what
-    /// `imago` reads behind the end of one is zeroes.
+    /// Checks that a request is within the disk, and that no file was cut short: `imago`
+    /// reads zeroes behind the end of a file.
     fn check(&self, offset: u64, len: usize) -> io::Result<()> {
         self.check_not_cut()?;
         check_range(self.geometry.size, offset, len as u64)
@@ -79,7 +79,7 @@ impl Qcow2 {
         self.files.iter().try_for_each(ImageFile::check_not_cut)
     }
 
-    /// Writes what `imago` keeps in memory, and makes all of it durable.
+    /// Writes the tables that `imago` keeps in memory, and syncs the files.
     fn sync(access: &Access) -> io::Result<()> {
         access.flush()?;
         access.sync()

@@ -1,10 +1,8 @@
-//! Whether all clusters in use are counted, looked at before an image is
-//! written to.
+//! Checks that all clusters in use have refcounts, before an image is written.
 //!
-//! A cluster that is in use, but in a range that has no refcounts at all, would
-//! be freed and then allocated again, and `imago` 0.2.6 would not come back: it
-//! looks for a place for the refcounts of the range in the range itself, until
-//! the stack is full.
+//! A used cluster in a range without refcounts would be allocated a second time, and
+//! `imago` 0.2.6 would overflow the stack: it looks for room for the range's refcounts in
+//! the range itself, recursively.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,18 +16,18 @@ use crate::{Error, Format, Result};
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 const COMPRESSED: u64 = 1 << 62;
 
-/// What is needed of the header.
+/// The needed fields of the header.
 pub(super) struct Layout {
     pub(super) cluster_bits: u32,
     /// Refcounts have `1 << refcount_order` bits.
     pub(super) refcount_order: u32,
-    /// Where the L1 table is.
+    /// Offset of the L1 table.
     pub(super) l1: u64,
     pub(super) l1_entries: usize,
-    /// Where the refcount table is, and the table.
+    /// Offset of the refcount table, and its entries.
     pub(super) refcounts: u64,
     pub(super) refcount_table: Vec<u8>,
-    /// Clusters are in another file, and not counted.
+    /// Whether the clusters are in another file, and so not counted.
     pub(super) external_data: bool,
     /// Bytes of the file.
     pub(super) size: u64,
@@ -53,7 +51,7 @@ impl Layout {
         1 << self.cluster_bits
     }
 
-    /// Goes through all tables.
+    /// Checks all tables.
     pub(super) fn check(&self, file: &File) -> Result<()> {
         self.check_blocks()?;
         let l1_len = self.l1_entries as u64 * 8;
@@ -91,8 +89,8 @@ impl Layout {
         Ok(())
     }
 
-    /// Whether each block of refcounts is in the file, and named once: who looks
-    /// for a free cluster goes through all of them.
+    /// Checks that each refcount block is within the file, and named once, since a search
+    /// for a free cluster reads all of them.
     fn check_blocks(&self) -> Result<()> {
         let mut seen = HashSet::new();
         for block in self
@@ -113,7 +111,7 @@ impl Layout {
         Ok(())
     }
 
-    /// An entry of an L2 table.
+    /// Checks an entry of an L2 table.
     fn check_entry(&self, entry: u64) -> Result<()> {
         if self.external_data {
             return Ok(());
@@ -131,7 +129,7 @@ impl Layout {
         self.counted(offset, 512 * (sectors + 1) - offset % 512)
     }
 
-    /// Whether the clusters of a range have refcounts.
+    /// Checks that the clusters of a range have refcounts.
     fn counted(&self, offset: u64, len: u64) -> Result<()> {
         // Clusters that one block of refcounts counts.
         let per_block = (self.cluster() * 8) >> self.refcount_order;

@@ -1,6 +1,7 @@
 //! CRC-32C, over tables of at most 64 KiB.
 
-/// The CRC-32C of `bytes` with the four at `hole`, where it is kept, as zeroes.
+/// The CRC-32C of `bytes`; the four bytes at `hole`, where the checksum is stored, count
+/// as zeroes.
 pub(super) fn crc32c(bytes: &[u8], hole: usize) -> u32 {
     let bytes = bytes.iter().enumerate();
     let crc = bytes.fold(u32::MAX, |crc, (at, &byte)| {

@@ -1,7 +1,7 @@
-//! vhdx: fixed and dynamic disks, to be read.
+//! vhdx: reads fixed and dynamic disks.
 //!
-//! [`tables`] finds what the file says of itself; here the table of blocks is
-//! looked things up in. Layout: Microsoft's MS-VHDX.
+//! [`tables`] reads headers and metadata; this file looks up blocks in the block table
+//! (BAT). Layout: Microsoft's MS-VHDX.
 
 mod crc;
 mod tables;
@@ -19,8 +19,7 @@ use crate::image::{Image, ImageDisk};
 use crate::{Error, Options, Result};
 use tables::Tables;
 
-/// Bytes of the table of blocks that are read at once, and how often they are
-/// kept.
+/// Bytes of the block table that are read at once, and how many such parts are cached.
 const PAGE: u64 = 4096;
 const CACHED_PAGES: usize = 256;
 
@@ -57,7 +56,7 @@ pub(crate) fn open(file: ImageFile, options: &Options) -> Result<ImageDisk<Vhdx>
 }
 
 impl Vhdx {
-    /// Where the data of a block is; `None`: it is all zeroes.
+    /// The offset of a block's data; `None`: it is all zeroes.
     fn block(&self, block: u64) -> io::Result<Option<u64>> {
         // Behind the blocks of each chunk is an entry for a bitmap.
         let entry = block + block / self.tables.chunk;

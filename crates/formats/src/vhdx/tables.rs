@@ -1,4 +1,4 @@
-//! [`Tables`]: headers, regions and metadata of a vhdx.
+//! [`Tables`]: reads the headers, regions and metadata of a vhdx.
 
 use std::fs::File;
 
@@ -9,7 +9,7 @@ use crate::{Error, Format, Result};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// Two copies of each, that one is always sound.
+/// Offsets of the two copies of header and region table, of which one is always valid.
 const HEADERS: [u64; 2] = [64 * KIB, 128 * KIB];
 const REGIONS: [u64; 2] = [192 * KIB, 256 * KIB];
 
@@ -31,7 +31,7 @@ const DISK_ID: [u8; 16] = guid(0xbeca_12ab, 0xb2e6, 0x4523, 0x93ef_c309_e000_c74
 const SECTOR: [u8; 16] = guid(0x8141_bf1d, 0xa96f, 0x4709, 0xba47_f233_a8fa_ab5f);
 const PHYSICAL: [u8; 16] = guid(0xcda3_48c7, 0x445d, 0x4471, 0x9cc9_e988_5251_c556);
 
-/// As a GUID is stored: its first three numbers little-endian.
+/// A GUID as it is stored, with its first three numbers little-endian.
 const fn guid(a: u32, b: u16, c: u16, d: u64) -> [u8; 16] {
     let (a, b, c, d) = (
         a.to_le_bytes(),
@@ -45,7 +45,7 @@ const fn guid(a: u32, b: u16, c: u16, d: u64) -> [u8; 16] {
     ]
 }
 
-/// What a vhdx says of its disk.
+/// The properties of the disk, and the place of its block table.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tables {
     /// Bytes of the disk.
@@ -54,11 +54,11 @@ pub(super) struct Tables {
     pub(super) sector: u32,
     /// Bytes of a block.
     pub(super) block: u32,
-    /// Blocks with one bitmap.
+    /// The number of blocks with one bitmap.
     pub(super) chunk: u64,
-    /// Where the table of blocks is.
+    /// Offset of the block table.
     pub(super) bat: u64,
-    /// Bytes of it: at least as many as the disk needs.
+    /// Its length in bytes, at least as many as the disk needs.
     pub(super) bat_len: u64,
 }
 
@@ -70,7 +70,7 @@ fn unsupported(what: &str) -> Error {
     Error::unsupported(Format::Vhdx, what)
 }
 
-/// A table with its signature and its checksum right; `None`: it is not.
+/// Reads a table; `None` if its signature or checksum is wrong.
 fn checked(file: &File, offset: u64, len: usize, signature: &[u8]) -> Result<Option<Vec<u8>>> {
     let table = read_table(file, offset, len)?;
     Ok(table.filter(|table| table.starts_with(signature) && crc32c(table, 4) == le32(table, 4)))
@@ -108,7 +108,7 @@ impl Tables {
     }
 }
 
-/// Takes the newer of the two headers; what it says must be what we can.
+/// Reads the newer of the two headers, and checks that it is supported.
 fn check_header(file: &File) -> Result<()> {
     let mut newest: Option<Vec<u8>> = None;
     for offset in HEADERS {
@@ -118,7 +118,7 @@ fn check_header(file: &File) -> Result<()> {
             newest = header;
         }
     }
-    let header = newest.ok_or_else(|| damaged("neither of its headers is sound"))?;
+    let header = newest.ok_or_else(|| damaged("both of its headers are damaged"))?;
     if le16(&header, 66) != 1 {
         return Err(unsupported(&format!("version {}", le16(&header, 66))));
     }
@@ -133,7 +133,7 @@ fn check_header(file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Where things are.
+/// The places of the regions.
 struct Regions {
     bat: u64,
     bat_len: u64,
@@ -146,13 +146,13 @@ impl Regions {
         for offset in REGIONS {
             table = table.or(checked(file, offset, TABLE, b"regi")?);
         }
-        let table = table.ok_or_else(|| damaged("neither of its region tables is sound"))?;
+        let table = table.ok_or_else(|| damaged("both of its region tables are damaged"))?;
         let (mut bat, mut metadata) = (None, None);
         for entry in entries(&table, 16, le32(&table, 8) as usize)? {
             let (offset, len) = (le64(entry, 16), u64::from(le32(entry, 24)));
             let wrong = offset < MIB || !offset.is_multiple_of(MIB) || len == 0;
             if wrong || offset.checked_add(len).is_none_or(|end| end > file_size) {
-                return Err(damaged("one of its regions is not where it should be"));
+                return Err(damaged("the place of one of its regions is invalid"));
             }
             match &entry[..16] {
                 id if id == BAT => bat = Some((offset, len)),

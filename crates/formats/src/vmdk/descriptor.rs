@@ -1,27 +1,27 @@
-//! [`Descriptor`]: the text that lists the extents of a vmdk.
+//! [`Descriptor`]: parses the text that lists the extents of a vmdk.
 
 use crate::{Error, Format, Result};
 
-/// More extents would not be opened: they are files.
+/// Limit of the extents, each of which is a file.
 const MAX_EXTENTS: usize = 1024;
 
-/// What a descriptor says.
+/// The content of a descriptor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Descriptor {
     pub(super) extents: Vec<Line>,
 }
 
-/// A line about an extent: `RW 4192256 SPARSE "disk-s001.vmdk"`.
+/// The line of an extent: `RW 4192256 SPARSE "disk-s001.vmdk"`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) sectors: u64,
     pub(super) kind: Kind,
     pub(super) name: Option<String>,
-    /// Sectors from the start of a flat extent's file.
+    /// Offset in a flat extent's file, in sectors.
     pub(super) offset: u64,
 }
 
-/// What an extent is.
+/// The kind of an extent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Flat,
@@ -60,7 +60,7 @@ impl Descriptor {
     }
 }
 
-/// The extent of a line; `None`: the line is about something else.
+/// Parses a line; `None`: it is not about an extent.
 fn extent(line: &str) -> Result<Option<Line>> {
     let (access, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     if !matches!(access, "RW" | "RDONLY" | "NOACCESS") {

@@ -1,8 +1,8 @@
-//! vmdk: a disk made of extents, which a descriptor lists.
+//! vmdk: disks made of extents, which a descriptor lists. Flat extents can be written.
 //!
-//! The descriptor is text in a file of its own, or in the only extent.
-//! [`descriptor`] parses it; an extent is [`sparse`], maybe compressed, or flat.
-//! Flat ones are written too: there are no tables to keep true.
+//! The descriptor is text in a separate file, or in the only extent. [`descriptor`]
+//! parses it. An extent is flat or [`sparse`], perhaps compressed; sparse ones are read
+//! only.
 //!
 //! Layout: VMware's "Virtual Disk Format 5.0".
 
@@ -24,7 +24,7 @@ use crate::{Error, Format, Options, Result};
 use descriptor::{Descriptor, Kind, Line};
 use sparse::Sparse;
 
-/// Bytes of a descriptor: more are none.
+/// Limit of a descriptor in bytes.
 const MAX_DESCRIPTOR: u64 = 1 << 20;
 
 const EXTENT: &str = "extent";
@@ -33,11 +33,11 @@ pub(crate) const SECTOR: u64 = 512;
 
 /// A disk in a vmdk.
 pub(crate) struct Vmdk {
-    /// In their order on the disk.
+    /// The extents in their order on the disk.
     extents: Vec<Extent>,
     /// Bytes.
     size: u64,
-    /// Locked; without the extents.
+    /// The descriptor's file, kept locked.
     _descriptor: Option<ImageFile>,
 }
 
@@ -51,7 +51,7 @@ struct Extent {
 
 enum Data {
     Zero,
-    /// From this byte of the file on.
+    /// A flat extent: its file, and its offset in the file in bytes.
     Flat(ImageFile, u64),
     Sparse(Box<Sparse>),
 }
@@ -77,7 +77,7 @@ pub(crate) fn open(path: &Path, file: ImageFile, options: &Options) -> Result<Im
     })
 }
 
-/// One sparse extent with its descriptor in it.
+/// Opens a sparse extent that contains its descriptor.
 fn monolithic(file: ImageFile) -> Result<Vmdk> {
     let sparse = Sparse::open(file)?;
     if let Some((offset, len)) = sparse.descriptor() {
@@ -103,7 +103,7 @@ fn monolithic(file: ImageFile) -> Result<Vmdk> {
     })
 }
 
-/// The descriptor that is all of a file.
+/// Reads a descriptor that is a whole file.
 fn read_descriptor(file: &File, size: u64) -> Result<Descriptor> {
     if size > MAX_DESCRIPTOR {
         return Err(Error::damaged(Format::Vmdk, "its descriptor is too long"));
@@ -111,20 +111,20 @@ fn read_descriptor(file: &File, size: u64) -> Result<Descriptor> {
     Descriptor::parse(&read_head(file, size as usize)?)
 }
 
-/// The names of the extents that a descriptor names; without `all` only those in
-/// its own directory.
+/// The names of the extents in a descriptor; without `all` only those in its own
+/// directory.
 pub(crate) fn named(file: &File, size: u64, all: bool) -> Option<Vec<String>> {
     let lines = read_descriptor(file, size).ok()?.extents.into_iter();
     let names = lines.filter_map(|line| line.name);
     Some(names.filter(|name| all || is_beside(name)).collect())
 }
 
-/// Whether a name is one of a file in the same directory.
+/// Whether a name is that of a file in the same directory.
 fn is_beside(name: &str) -> bool {
     !name.contains('/') && name != ".." && name != "."
 }
 
-/// A descriptor that names its extents.
+/// Opens a disk by a descriptor in a separate file.
 fn described(path: &Path, file: ImageFile, options: &Options) -> Result<Vmdk> {
     let descriptor = read_descriptor(file.file(), file.size())?;
     let mut extents = Vec::new();
@@ -156,9 +156,9 @@ fn described(path: &Path, file: ImageFile, options: &Options) -> Result<Vmdk> {
     })
 }
 
-/// Opens the file of an extent: one in the directory of the descriptor is part of
-/// the image, if whoever opens it says that it is a vmdk: any guest can write the text
-/// of a descriptor to its raw disk. Any other must be allowed.
+/// Opens the file of an extent. Without [`Options::backing`], only a file in the
+/// descriptor's directory is allowed, and only if the caller has given the format: the
+/// guest of a raw disk could write a descriptor's text to it.
 fn extent(path: &Path, kind: &Kind, name: &str, line: &Line, options: &Options) -> Result<Data> {
     let directory = path.parent().unwrap_or(Path::new(""));
     let is_part = is_beside(name) && options.format == Some(Format::Vmdk);
@@ -200,8 +200,7 @@ impl Vmdk {
         extents.all(|extent| matches!(extent.data, Data::Flat(..)))
     }
 
-    /// The extent at an offset, and the offset in it. There is one: the caller
-    /// stays within the disk.
+    /// The extent at an offset, and the offset in it. The caller has checked the offset.
     fn at(&self, offset: u64) -> io::Result<(&Extent, u64)> {
         let behind = self
             .extents
@@ -210,7 +209,8 @@ impl Vmdk {
         Ok((extent, offset - extent.start))
     }
 
-    /// Cuts a range of `len` bytes at the borders of extents: the first part.
+    /// The first part of a range of `len` bytes, which ends at the border of an extent at
+    /// the latest.
     fn part(&self, offset: u64, len: usize) -> io::Result<(&Extent, u64, usize)> {
         let (extent, within) = self.at(offset)?;
         let left = (extent.len - within).min(len as u64);

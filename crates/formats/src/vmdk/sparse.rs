@@ -1,4 +1,5 @@
-//! [`Sparse`]: an extent with a directory of tables of grains.
+//! [`Sparse`]: reads a sparse extent, whose grains are found through a directory of
+//! tables.
 
 use std::fs::File;
 use std::io;
@@ -14,24 +15,24 @@ use crate::bytes::{le16, le32, le64, read_table};
 use crate::cache::Cache;
 use crate::{Error, Format, Result};
 
-/// Where the directory is, if the extent was written as a stream: the footer,
-/// another header, knows.
+/// The offset of the directory in the header of an extent that was written as a stream:
+/// its footer, a second header, has the real one.
 const AT_END: u64 = u64::MAX;
 
-/// Where the footer is, from the end of the file.
+/// Offset of the footer from the end of the file.
 const FOOTER: u64 = 1024;
 
 const ZERO_GRAINS: u32 = 1 << 2;
 const COMPRESSED: u32 = 1 << 16;
 const MARKERS: u32 = 1 << 17;
 
-/// Sectors of a grain; VMware's own have 128.
+/// Limit of a grain in sectors; VMware makes 128.
 const MAX_GRAIN: u64 = 4096;
 
-/// Entries of the directory: 128 TiB with the usual grains.
+/// Limit of the directory's entries: 128 TiB with usual grains.
 const MAX_TABLES: u64 = 4 << 20;
 
-/// Tables kept in memory, of at most 2 KiB each.
+/// How many tables are cached, of at most 2 KiB each.
 const CACHED_TABLES: usize = 1024;
 
 /// Bytes of decompressed grains kept in memory.
@@ -41,7 +42,7 @@ const CACHED_BYTES: u64 = 4 << 20;
 pub(super) struct Sparse {
     file: ImageFile,
     header: Header,
-    /// Sectors where the tables are.
+    /// The sectors of the tables.
     directory: Vec<u32>,
     tables: Cache<[u32]>,
     /// Decompressed.
@@ -162,7 +163,7 @@ impl Sparse {
         self.header.size
     }
 
-    /// Where its descriptor is, in bytes, and how long.
+    /// Offset and length of its descriptor in bytes.
     pub(super) fn descriptor(&self) -> Option<(u64, u64)> {
         self.header.descriptor
     }
@@ -190,7 +191,7 @@ impl Sparse {
         Ok(())
     }
 
-    /// The sector where a grain is; `None`: it is all zeroes.
+    /// The sector of a grain; `None`: it is all zeroes.
     fn sector(&self, grain: u64) -> io::Result<Option<u64>> {
         let (table, entry) = (grain / self.header.entries, grain % self.header.entries);
         let sector = *self.directory.get(table as usize).ok_or(Errno::IO)?;
@@ -207,8 +208,8 @@ impl Sparse {
         Ok((!zero).then_some(sector))
     }
 
-    /// A compressed grain: a marker with its first sector and its length in
-    /// bytes, and as many bytes of zlib (RFC 1950).
+    /// Reads and decompresses a grain: a marker with its first sector and its length in
+    /// bytes, then that many bytes of zlib (RFC 1950).
     fn decompress(&self, grain: u64, sector: u64) -> io::Result<Arc<[u8]>> {
         let marker = read_table(self.file(), sector * SECTOR, 12)?.ok_or(Errno::IO)?;
         let len = u64::from(le32(&marker, 8));

@@ -1,6 +1,5 @@
-//! Damaged images: whatever is in their tables, opening and reading end, with
-//! data or with an error. Nothing panics in this thread, nothing loops, and no
-//! table takes memory that the image only states.
+//! Damaged images: opening and reading end with data or an error. Nothing panics, loops,
+//! or allocates as much memory as a damaged size says.
 
 use std::fs::{self, File};
 use std::io::{IoSlice, IoSliceMut};

@@ -1,4 +1,4 @@
-//! A directory with images in it, and disks compared with bytes.
+//! Helpers of the tests: a directory for images, and comparing disks with bytes.
 
 use std::error::Error;
 use std::fs;

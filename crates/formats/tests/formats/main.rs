@@ -1,4 +1,4 @@
-//! Images as qemu-img makes them, and servers as their users run them.
+//! Tests of formats with images of qemu-img, and of NBD with real servers.
 //!
 //! Needs qemu-img, qemu-nbd and nbdkit; a missing one fails a test, it does not
 //! skip it.

@@ -1,4 +1,4 @@
-//! qcow2: what qemu-img has made is read, and what is written it finds sound.
+//! qcow2: images of qemu-img are read, and qemu-img finds written ones valid.
 
 use std::fs::{self, File};
 use std::io::{IoSlice, IoSliceMut};

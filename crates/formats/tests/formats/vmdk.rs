@@ -1,4 +1,4 @@
-//! vmdk: what qemu-img has made is read, and flat extents are written.
+//! vmdk: images of qemu-img are read, and flat extents are written.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -137,7 +137,7 @@ fn extents_elsewhere_must_be_allowed() -> Outcome {
         )?;
         let said = lab.refused("disk.vmdk", &as_vmdk(true))?;
         assert!(
-            said.contains(name) && said.contains("not opened unless"),
+            said.contains(name) && said.contains("opened only if that is allowed"),
             "{said}"
         );
     }

@@ -1,4 +1,4 @@
-//! Attributes: what is known of a file, and what is changed of it.
+//! Serves requests on attributes: GETATTR, STATX, SETATTR and the like.
 
 use std::os::unix::ffi::OsStrExt;
 

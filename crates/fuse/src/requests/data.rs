@@ -1,4 +1,4 @@
-//! Contents of files: opening, reading, writing, syncing.
+//! Serves requests on contents of files: opening, reading, writing, syncing.
 
 use drupe::{Credentials, Errno, File};
 
@@ -155,7 +155,7 @@ impl Served {
     }
 }
 
-/// Makes everything durable, and tells whether anything could not be.
+/// Makes everything durable; an error if any write has failed.
 fn sync(shared: &Shared) -> Result<(), Errno> {
     shared.serve(|state| {
         state.mount.sync()?;
@@ -163,7 +163,7 @@ fn sync(shared: &Shared) -> Result<(), Errno> {
     })
 }
 
-/// Does something with an open file.
+/// Calls a function with an open file.
 fn with_file<T>(
     shared: &Shared,
     handle: u64,
@@ -172,7 +172,7 @@ fn with_file<T>(
     shared.serve(|state| Ok(work(&state.files.get(handle)?.file)?))
 }
 
-/// Writes to a file, in somebody's name.
+/// Writes to a file with the given credentials.
 fn write(
     shared: &Shared,
     answer: &mut Answer,
@@ -190,8 +190,8 @@ fn write(
     Ok(())
 }
 
-/// Reads as much as there is. What is missing is the end of the file, as the host takes
-/// it: so an error counts wherever it comes.
+/// Reads up to the end of the file. An error at any point fails the whole read, because
+/// the host takes a short read for the end of the file.
 fn read_fully(file: &File, bytes: &mut [u8], offset: u64) -> drupe::Result<usize> {
     let mut done = 0;
     while done < bytes.len() {
@@ -203,7 +203,7 @@ fn read_fully(file: &File, bytes: &mut [u8], offset: u64) -> drupe::Result<usize
     Ok(done)
 }
 
-/// Writes it all, or as much as can be; an error counts only at the beginning.
+/// Writes as much as possible. An error counts only if nothing was written.
 fn write_fully(file: &File, bytes: &[u8], offset: u64) -> drupe::Result<usize> {
     let mut done = 0;
     while done < bytes.len() {

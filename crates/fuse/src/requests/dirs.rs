@@ -1,4 +1,4 @@
-//! Directories: opening and listing.
+//! Serves requests on directories: opening and listing.
 
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
@@ -87,7 +87,7 @@ impl Served {
     }
 }
 
-/// The open directory, the position, and most bytes of the answer.
+/// The arguments: the open directory, the position, and the size of the answer.
 fn place(call: &mut Call<'_>) -> Result<(u64, u64, usize), Errno> {
     let arguments = &mut call.arguments;
     let (handle, offset) = (arguments.u64()?, arguments.u64()?);
@@ -103,8 +103,8 @@ fn listed<'a>(number: u64, entry: &StreamEntry<'a>) -> DirEntry<'a> {
     }
 }
 
-/// Calls `add` with each entry from a position on, until it says that there is no
-/// more room: that entry comes again.
+/// Calls `add` with each entry from a position on, until it returns that there is no
+/// room. The next call begins with that entry.
 fn each_entry(
     state: &State,
     handle: u64,

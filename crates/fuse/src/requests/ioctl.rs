@@ -1,7 +1,7 @@
-//! What ioctl(2) is passed on: chattr(1), lsattr(1), project IDs, fstrim(8).
+//! Serves ioctl(2): chattr(1), lsattr(1), project IDs, fstrim(8).
 //!
-//! The host has checked that the caller may change flags; it passes on whatever else
-//! a program asks a file for, so only what is listed here reaches the image.
+//! The host has checked that the caller may change flags. It passes on any other ioctl
+//! without a check, so only those listed here reach the image.
 
 use drupe::{Errno, File};
 
@@ -11,7 +11,8 @@ use crate::state::{Answer as StateAnswer, State};
 use crate::table::CASEFOLD;
 use crate::wire::{Answer, notice, opcode};
 
-/// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS`: a long in the number, an int in fact.
+/// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS`: the size of a long in their numbers, but an
+/// int as argument.
 const GETFLAGS: u32 = 0x8008_6601;
 const SETFLAGS: u32 = 0x4008_6602;
 /// `FS_IOC_FSGETXATTR` and `FS_IOC_FSSETXATTR`: a struct fsxattr.
@@ -85,7 +86,7 @@ impl Served {
         Ok(Outcome::Done(Ok(())))
     }
 
-    /// The host does not know that this has changed attributes.
+    /// Makes the host forget the attributes that an ioctl has changed.
     fn changed(&self, node: u64) {
         self.channel.send(&notice::forget_attributes(node));
     }
@@ -109,7 +110,7 @@ impl Place {
     }
 }
 
-/// `struct fuse_ioctl_out`, and what goes to where the program said.
+/// Adds `struct fuse_ioctl_out`, and the bytes for the program's buffer.
 fn results(answer: &mut Answer, bytes: &[u8]) {
     answer.bytes(&[0; 16]);
     answer.bytes(bytes);

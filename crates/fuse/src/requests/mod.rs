@@ -1,12 +1,11 @@
-//! What each request becomes: [`Served::serve`], and a file for each kind of them.
+//! Serves requests: [`Served::serve`] decodes one and calls the function for it.
 //!
-//! A request is served in the name of its caller where that matters: where a file
-//! is made or its space is used, where capabilities decide. The rest, such as
-//! lookups, is done with whatever credentials the thread had last: all of them
-//! may look everywhere.
+//! A request is served with its caller's credentials where they matter: when a file is
+//! made, space is used, or capabilities decide. Others, such as lookups, use the thread's
+//! previous credentials, since none restricts lookups.
 //!
-//! One thread serves all requests but those that are handed to [`Workers`], which
-//! change no names: so names do not change between two calls of one request.
+//! One thread serves all requests except those for [`Workers`], which change no names. So
+//! names do not change between two system calls of a request.
 
 mod attributes;
 mod data;
@@ -25,23 +24,23 @@ use crate::state::Shared;
 use crate::wire::{Answer, Arguments, Request, opcode};
 use crate::workers::Workers;
 
-/// Most bytes of one read or write.
+/// Limit of one read or write in bytes.
 pub(crate) const LARGEST: u32 = 1 << 20;
 
-/// What serves requests.
+/// The state and the workers that serve requests.
 pub(crate) struct Served {
     pub(crate) shared: Arc<Shared>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) channel: Arc<Channel>,
 }
 
-/// What has become of a request.
+/// The outcome of a request.
 pub(crate) enum Outcome {
-    /// It is served; an answer is to be sent.
+    /// It was served, and the answer must be sent.
     Done(Result<(), Errno>),
     /// A worker will send the answer.
     Later,
-    /// Nobody expects an answer.
+    /// It needs no answer.
     Silent,
 }
 
@@ -59,7 +58,7 @@ pub(crate) struct Call<'a> {
 }
 
 impl Served {
-    /// Serves one message. `false`: it was the last one.
+    /// Serves one message. `false`: it was the last one of the mount.
     pub(crate) fn serve(&self, message: &[u8], answer: &mut Answer) -> bool {
         let Some((request, arguments)) = Request::parse(message) else {
             // Nobody can be told: there is no number to answer to.
@@ -127,7 +126,7 @@ impl Served {
         Ok(result.into())
     }
 
-    /// Has a worker serve it.
+    /// Lets a worker serve it.
     fn offload(
         &self,
         request: Request,

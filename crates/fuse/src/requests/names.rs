@@ -1,4 +1,4 @@
-//! Names: looking up, making, removing, renaming, forgetting.
+//! Serves requests on names: looking up, making, removing, renaming, forgetting.
 
 use std::sync::Arc;
 
@@ -58,7 +58,8 @@ impl Served {
         Ok(Outcome::Silent)
     }
 
-    /// Makes something in a directory, in the name of its caller, and enters it.
+    /// Makes a file of any type in a directory with the caller's credentials, and answers
+    /// with its entry.
     fn make(
         &self,
         call: &mut Call<'_>,
@@ -169,7 +170,7 @@ impl Served {
         })
     }
 
-    /// A file without a name (`O_TMPFILE`).
+    /// Makes a file without a name (`O_TMPFILE`).
     pub(super) fn tmpfile(&self, call: &mut Call<'_>) -> Result<(), Errno> {
         let [flags, mode, umask, _] = words(call)?;
         let (parent, name) = (call.request.node, call.arguments.text()?);
@@ -195,7 +196,7 @@ impl Served {
     }
 }
 
-/// Answers with a file that was made and is open.
+/// Answers with the entry and the handle of a file that was made and opened.
 fn answer_open(call: &mut Call<'_>, state: &State, found: Found, file: drupe::File) {
     found.inode.was_written();
     call.answer.entry(state.entry(call.request.node, &found));
@@ -207,7 +208,7 @@ fn answer_open(call: &mut Call<'_>, state: &State, found: Found, file: drupe::Fi
     call.answer.open(handle, flags);
 }
 
-/// The first arguments, which are words.
+/// The first `N` arguments, each of 32 bits.
 pub(super) fn words<const N: usize>(call: &mut Call<'_>) -> Result<[u32; N], Errno> {
     let mut words = [0; N];
     for word in &mut words {

@@ -1,4 +1,4 @@
-//! Extended attributes.
+//! Serves requests on extended attributes.
 
 use drupe::Errno;
 
@@ -60,7 +60,7 @@ impl Served {
     }
 }
 
-/// Answers with a value, or its size if that was asked for.
+/// Answers with a value, or with its size if `size` is 0.
 fn sized(call: &mut Call<'_>, value: &[u8], size: u32) -> Result<(), Errno> {
     match size as usize {
         0 => {

@@ -1,4 +1,4 @@
-//! [`Answer`]: what is written to the host, built in a buffer that is used again.
+//! [`Answer`]: builds an answer to the host, in a reused buffer.
 
 use std::time::Duration;
 
@@ -16,27 +16,27 @@ const DIRENT: usize = 24;
 /// An answer to one request.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
-    /// Behind `end` are bytes of earlier answers: so nothing has to be cleared for
-    /// what a file is read into.
+    /// Bytes behind `end` are of earlier answers, so that the buffer need not be cleared
+    /// before a file is read into it.
     bytes: Vec<u8>,
     end: usize,
 }
 
-/// Attributes of a file and how long they hold.
+/// Attributes of a file, and how long the host may cache them.
 #[derive(Clone, Copy)]
 pub(crate) struct Attributes<'a> {
-    /// The inode number that is shown.
+    /// The inode number for programs.
     pub(crate) ino: u64,
     pub(crate) metadata: &'a Metadata,
     pub(crate) valid: Duration,
 }
 
-/// A file that a name leads to.
+/// The file of a name.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) node: u64,
     pub(crate) generation: u64,
-    /// How long the name holds.
+    /// How long the host may cache the name.
     pub(crate) valid: Duration,
     pub(crate) attributes: Attributes<'a>,
 }
@@ -45,20 +45,20 @@ pub(crate) struct Entry<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct DirEntry<'a> {
     pub(crate) ino: u64,
-    /// The position behind it.
+    /// The position of the next entry.
     pub(crate) next: u64,
     pub(crate) file_type: Option<FileType>,
     pub(crate) name: &'a [u8],
 }
 
 impl Answer {
-    /// Begins a new one.
+    /// Begins a new answer.
     pub(crate) fn clear(&mut self) {
         self.end = 0;
         self.bytes(&[0; HEADER]);
     }
 
-    /// The message that says so.
+    /// Completes the answer with its result. Returns the message.
     pub(crate) fn finish(&mut self, unique: u64, result: Result<(), Errno>) -> &[u8] {
         let error = match result {
             Ok(()) => 0,
@@ -75,7 +75,7 @@ impl Answer {
         message
     }
 
-    /// The message as one that nobody asked for.
+    /// Completes a notification. Returns the message.
     pub(crate) fn notice(&mut self, code: i32) -> &[u8] {
         self.finish(0, Ok(()));
         self.bytes[4..8].copy_from_slice(&code.to_ne_bytes());
@@ -87,7 +87,7 @@ impl Answer {
         self.end - HEADER
     }
 
-    /// Room for `len` more bytes, with whatever is in it.
+    /// Adds `len` bytes of unspecified content.
     fn room(&mut self, len: usize) -> &mut [u8] {
         let end = self.end + len;
         if self.bytes.len() < end {
@@ -114,8 +114,7 @@ impl Answer {
         self.end += len;
     }
 
-    /// Results of at most `len` bytes, written by `fill`, which says how many
-    /// there are.
+    /// Adds at most `len` bytes that `fill` writes; it returns how many.
     pub(crate) fn fill<E>(
         &mut self,
         len: usize,
@@ -171,7 +170,7 @@ impl Answer {
         self.attr(entry.attributes);
     }
 
-    /// There is no such name, for as long as `valid`.
+    /// Answers that the name does not exist, which the host may cache for `valid`.
     pub(crate) fn no_entry(&mut self, valid: Duration) {
         // The node is 0.
         self.zeros(16);
@@ -223,8 +222,7 @@ impl Answer {
         self.zeros(8 + 14 * 8);
     }
 
-    /// Adds an entry to those of a directory, if all of them are at most `most`
-    /// bytes then.
+    /// Adds a directory entry, unless the entries would be longer than `most` bytes.
     pub(crate) fn dir_entry(&mut self, entry: DirEntry<'_>, most: usize) -> bool {
         let padded = (DIRENT + entry.name.len()).next_multiple_of(8);
         if self.len() + padded > most {
@@ -240,8 +238,8 @@ impl Answer {
         true
     }
 
-    /// The same with what the name leads to; `None`: that is left open, and the host
-    /// will look it up when somebody asks.
+    /// Adds a directory entry with the attributes of its file. `None`: without; the host
+    /// looks the name up when it needs them.
     pub(crate) fn dir_entry_plus(
         &mut self,
         entry: DirEntry<'_>,

@@ -1,4 +1,4 @@
-//! [`Request`]: who asks what of which file; [`Arguments`]: the rest of a message.
+//! [`Request`]: the header of a request; [`Arguments`]: reads the rest of it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ const HEADER: usize = 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) opcode: u32,
-    /// What the answer refers to.
+    /// The request's number, which the answer must have.
     pub(crate) unique: u64,
     /// The file's number.
     pub(crate) node: u64,
@@ -21,12 +21,13 @@ pub(crate) struct Request {
     pub(crate) pid: u32,
 }
 
-/// What follows the header, taken off piece by piece; EIO when it is too short.
+/// Reads the bytes behind the header, one argument after the other. EIO if there are too
+/// few.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arguments<'a>(&'a [u8]);
 
 impl Request {
-    /// Takes a message apart. `None`: it is none.
+    /// Parses a message. `None`: it is malformed.
     pub(crate) fn parse(message: &[u8]) -> Option<(Request, Arguments<'_>)> {
         let (header, rest) = message.split_at_checked(HEADER)?;
         let mut header = Arguments(header);
@@ -47,7 +48,7 @@ impl Request {
 }
 
 impl<'a> Arguments<'a> {
-    /// As many bytes.
+    /// The next `len` bytes.
     pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Errno> {
         let (bytes, rest) = self.0.split_at_checked(len).ok_or(Errno::IO)?;
         self.0 = rest;
@@ -68,7 +69,7 @@ impl<'a> Arguments<'a> {
         self.array().map(u64::from_ne_bytes)
     }
 
-    /// Passes over so many bytes.
+    /// Skips `len` bytes.
     pub(crate) fn skip(&mut self, len: usize) -> Result<(), Errno> {
         self.bytes(len).map(drop)
     }

@@ -1,17 +1,17 @@
-//! INIT: what host and server agree on.
+//! INIT: the negotiation of version and features.
 
 use drupe::Errno;
 
 use super::{Answer, Arguments};
 
-/// The version of the protocol that is spoken here.
+/// The protocol's major version.
 const MAJOR: u32 = 7;
 const MINOR: u32 = 41;
 
-/// Before this, structures were shorter. Linux 3.15 has it.
+/// The lowest supported minor version, of Linux 3.15. Older structures are shorter.
 const LEAST_MINOR: u32 = 23;
 
-/// What can be agreed on (`FUSE_*` of INIT).
+/// Features (`FUSE_*` of INIT).
 pub(crate) mod flag {
     pub(crate) const ASYNC_READ: u64 = 1 << 0;
     pub(crate) const EXPORT_SUPPORT: u64 = 1 << 4;
@@ -29,7 +29,7 @@ pub(crate) mod flag {
     pub(crate) const INIT_EXT: u64 = 1 << 30;
 }
 
-/// What the host offers.
+/// The version and features that the host offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Offer {
     major: u32,
@@ -38,13 +38,13 @@ pub(crate) struct Offer {
     flags: u64,
 }
 
-/// What the server wants of it.
+/// The features and limits that the server requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Abilities {
     pub(crate) flags: u64,
-    /// Most bytes of one read or write.
+    /// Limit of one read or write in bytes.
     pub(crate) largest: u32,
-    /// Most requests that nobody waits for at a time.
+    /// Limit of background requests at a time.
     pub(crate) background: u16,
 }
 
@@ -68,12 +68,13 @@ impl Offer {
         })
     }
 
-    /// The host speaks a later major version, and will begin again with ours.
+    /// Whether the host has a later major version; it will then send INIT again with this
+    /// one.
     pub(crate) fn is_of_later_major(self) -> bool {
         self.major > MAJOR
     }
 
-    /// Writes what is agreed on (`struct fuse_init_out`).
+    /// Answers with the negotiated features (`struct fuse_init_out`).
     pub(crate) fn agree(self, abilities: Abilities, answer: &mut Answer) {
         let Abilities {
             flags,

@@ -1,4 +1,4 @@
-//! The messages of `/dev/fuse`, as `include/uapi/linux/fuse.h` has them: read by
+//! The format of messages on `/dev/fuse` (`include/uapi/linux/fuse.h`), read by
 //! [`Arguments`], written by [`Answer`].
 //!
 //! ```text
@@ -7,8 +7,7 @@
 //!  notice:   length code   0                                 │ arguments
 //! ```
 //!
-//! All numbers have the byte order of the processor. Nothing here knows what a
-//! request does.
+//! All numbers have the byte order of the processor.
 
 mod answer;
 mod arguments;

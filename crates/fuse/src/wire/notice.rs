@@ -1,4 +1,4 @@
-//! What the host is told without having asked.
+//! Notifications to the host: messages that are not answers.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,7 @@ const INVAL_INODE: i32 = 2;
 /// `FUSE_NOTIFY_INVAL_ENTRY`.
 const INVAL_ENTRY: i32 = 3;
 
-/// The message by which the host forgets a name in a directory.
+/// The message that makes the host forget a name in a directory.
 pub(crate) fn forget_name(parent: u64, name: &OsStr) -> Vec<u8> {
     let mut message = Answer::default();
     message.clear();
@@ -23,8 +23,8 @@ pub(crate) fn forget_name(parent: u64, name: &OsStr) -> Vec<u8> {
     message.notice(INVAL_ENTRY).to_vec()
 }
 
-/// The message by which the host forgets the attributes of a file, and keeps what it has
-/// of its contents.
+/// The message that makes the host forget the attributes of a file, but keep its cached
+/// contents.
 pub(crate) fn forget_attributes(node: u64) -> Vec<u8> {
     let mut message = Answer::default();
     message.clear();

@@ -1,4 +1,4 @@
-//! What is asked (`enum fuse_opcode`), and the flags of requests and answers.
+//! Opcodes of requests (`enum fuse_opcode`), and flags of requests and answers.
 
 pub(crate) const LOOKUP: u32 = 1;
 pub(crate) const FORGET: u32 = 2;
@@ -40,17 +40,17 @@ pub(crate) const SYNCFS: u32 = 50;
 pub(crate) const TMPFILE: u32 = 51;
 pub(crate) const STATX: u32 = 52;
 
-/// Of an answer to OPEN, OPENDIR and CREATE.
+/// Flags of answers to OPEN, OPENDIR and CREATE.
 pub(crate) mod fopen {
-    /// What the host has of the file in its cache stays.
+    /// The host keeps its cached contents of the file.
     pub(crate) const KEEP_CACHE: u32 = 1 << 1;
-    /// The host keeps what it reads of the directory.
+    /// The host caches the directory's entries.
     pub(crate) const CACHE_DIR: u32 = 1 << 3;
-    /// No FLUSH when it is closed.
+    /// The host sends no FLUSH when the file is closed.
     pub(crate) const NOFLUSH: u32 = 1 << 5;
 }
 
-/// Which arguments of SETATTR count (`FATTR_*`).
+/// Flags that say which arguments of SETATTR are set (`FATTR_*`).
 pub(crate) mod fattr {
     pub(crate) const MODE: u32 = 1 << 0;
     pub(crate) const UID: u32 = 1 << 1;
@@ -63,9 +63,9 @@ pub(crate) mod fattr {
     pub(crate) const MTIME_NOW: u32 = 1 << 8;
 }
 
-/// Of WRITE: set-user-ID and set-group-ID bits go.
+/// Flag of WRITE: clear set-user-ID and set-group-ID bits.
 pub(crate) const WRITE_KILL_SUIDGID: u32 = 1 << 2;
-/// Of FSYNC: contents only.
+/// Flag of FSYNC: sync contents only.
 pub(crate) const FSYNC_FDATASYNC: u32 = 1 << 0;
-/// Of IOCTL: the file is a directory.
+/// Flag of IOCTL: the file is a directory.
 pub(crate) const IOCTL_DIR: u32 = 1 << 4;

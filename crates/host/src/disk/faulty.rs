@@ -1,4 +1,4 @@
-//! A disk that fails on demand.
+//! [`FaultyDisk`]: a disk whose requests fail on demand, for tests.
 
 use crate::disk::{Disk, Geometry, Harm};
 use rustix::io::Errno;
@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a disk is asked to do: the methods of [`Disk`].
+/// A kind of request to a disk: the methods of [`Disk`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DiskOp {
     /// [`Disk::read_at`], and [`Disk::read_cached`] if it succeeds.
@@ -54,28 +54,29 @@ impl Fault {
         }
     }
 
-    /// Only those that touch these bytes of the disk. (A flush touches all.)
+    /// Limits the fault to requests that touch these bytes of the disk. (A flush touches
+    /// all.)
     #[must_use]
     pub fn range(mut self, bytes: Range<u64>) -> Fault {
         self.range = bytes;
         self
     }
 
-    /// The first `requests` of them succeed.
+    /// Lets the first `requests` requests succeed.
     #[must_use]
     pub fn after(mut self, requests: u64) -> Fault {
         self.after = requests;
         self
     }
 
-    /// Only `requests` of them fail, later ones succeed.
+    /// Limits the fault to `requests` requests; later ones succeed.
     #[must_use]
     pub fn times(mut self, requests: u64) -> Fault {
         self.times = requests;
         self
     }
 
-    /// They fail with `errno`. The kernel makes most of them `EIO`
+    /// Sets the error, by default `EIO`. The kernel turns most errors into `EIO`
     /// (`errno_to_blk_status`, `block/blk-core.c`), not `ENOSPC`.
     #[must_use]
     pub fn errno(mut self, errno: Errno) -> Fault {
@@ -83,7 +84,7 @@ impl Fault {
         self
     }
 
-    /// Notes a request; whether it fails.
+    /// Counts a request, and returns whether it fails.
     fn strikes(&mut self, op: DiskOp, bytes: &Range<u64>) -> bool {
         let touched = self.range.start < bytes.end && bytes.start < self.range.end;
         if self.op != op || !touched {
@@ -106,28 +107,28 @@ struct State {
     failed: [u64; DiskOp::ALL.len()],
 }
 
-/// The faults of a [`FaultyDisk`], to be changed at any time by any thread.
-/// Clones are handles to the same ones.
+/// The faults of a [`FaultyDisk`], to be changed at any time by any thread. Clones are
+/// handles to the same faults.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<State>>);
 
 impl Faults {
-    /// Requests fail that this fault strikes, beside those of earlier ones.
+    /// Adds a fault to those that were added before.
     pub fn add(&self, fault: Fault) {
         self.state().faults.push(fault);
     }
 
-    /// No request fails any more.
+    /// Removes all faults: no request fails any more.
     pub fn clear(&self) {
         self.state().faults.clear();
     }
 
-    /// How many requests to do `op` there were, those that failed included.
+    /// How many requests of the kind `op` there were, including failed ones.
     pub fn asked(&self, op: DiskOp) -> u64 {
         self.state().asked[op as usize]
     }
 
-    /// How many requests to do `op` failed because of a fault.
+    /// How many requests of the kind `op` failed because of a fault.
     pub fn failed(&self, op: DiskOp) -> u64 {
         self.state().failed[op as usize]
     }
@@ -150,9 +151,9 @@ impl Faults {
     }
 }
 
-/// A disk whose requests fail on demand, to see what becomes of a filesystem
-/// then. A request that fails is not passed on. Writes are always asked for in a
-/// thread that may wait ([`Disk::write_cached`]).
+/// A disk whose requests fail on demand, to test how a filesystem takes it. The inner
+/// disk does not get a request that fails. All writes go to [`Disk::write_at`];
+/// `write_cached` returns `false`.
 #[derive(Debug)]
 pub struct FaultyDisk<D> {
     disk: D,
@@ -160,7 +161,7 @@ pub struct FaultyDisk<D> {
 }
 
 impl<D: Disk> FaultyDisk<D> {
-    /// `disk`, without faults as yet.
+    /// A disk without faults, on top of `disk`.
     pub fn new(disk: D) -> FaultyDisk<D> {
         FaultyDisk {
             disk,
@@ -168,12 +169,12 @@ impl<D: Disk> FaultyDisk<D> {
         }
     }
 
-    /// The disk that does not fail.
+    /// The inner disk, which does not fail.
     pub fn inner(&self) -> &D {
         &self.disk
     }
 
-    /// Its faults, to be kept when a kernel has got the disk.
+    /// A handle to its faults, to change them while a kernel uses the disk.
     pub fn faults(&self) -> Faults {
         self.faults.clone()
     }

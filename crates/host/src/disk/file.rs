@@ -1,4 +1,4 @@
-//! A disk in a file or block device of the host.
+//! [`FileDisk`]: a disk in a file or block device of the host.
 
 use crate::disk::{Disk, Geometry, Harm, ImageFile};
 use rustix::fs::{FallocateFlags, fallocate};
@@ -8,8 +8,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes that are written by the thread that runs the kernel, rather than by
-/// another one beside it: fewer take less time than telling the other.
+/// The largest write in bytes that the thread that runs the kernel makes itself. Handing
+/// over a smaller one to another thread takes longer than writing it.
 const MAX_AT_ONCE: usize = 256 << 10;
 
 /// A disk in a file or block device of the host.

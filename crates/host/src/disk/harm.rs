@@ -1,20 +1,20 @@
-//! [`Harm`]: what somebody else does to an image file that is in use.
+//! [`Harm`]: an image file in use was cut short or removed by another program.
 
 use std::fmt;
 
-/// What has become of an image file while it was in use: locks (flock(2)) hold nobody off
-/// who does not ask for one.
+/// What another program did to an image file while it was in use. Locks (flock(2)) do not
+/// prevent this, since they bind only programs that lock too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Harm {
-    /// It is shorter than it was: what was behind its new end is lost.
+    /// The file is shorter than before: the data behind its new end is lost.
     Cut {
-        /// Bytes that it had when it was opened.
+        /// Its size in bytes when it was opened.
         size: u64,
-        /// Bytes that it has.
+        /// Its size in bytes now.
         now: u64,
     },
-    /// It has no name any more: nobody can open what was written to it.
+    /// The file has no name any more, so what was written to it cannot be opened again.
     Removed,
 }
 

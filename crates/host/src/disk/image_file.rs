@@ -17,7 +17,8 @@ pub struct ImageFile {
     file: File,
     size: u64,
     regular: bool,
-    /// It is written, and could be found when it was opened.
+    /// Whether to report [`Harm::Removed`]: the file is opened for writing and had a
+    /// name.
     to_be_found: bool,
     /// The process that has locked the file: a child of fork(2) has it too.
     owner: u32,
@@ -28,10 +29,10 @@ impl ImageFile {
     ///
     /// # Errors
     ///
-    /// Those of `open(2)`; `EWOULDBLOCK` when another process, or this one,
-    /// uses the file; `EINVAL` when it is not a file or block device. To be written:
-    /// `EBUSY` when the host has mounted the device or uses it for another one, and an
-    /// error that names the loop device that the file is attached to.
+    /// Those of `open(2)`; `EWOULDBLOCK` when another process, or this one, has locked
+    /// the file; `EINVAL` when it is neither a file nor a block device. For writing also:
+    /// `EBUSY` when the host has mounted the device or has another device on it, and an
+    /// error that names the loop device to which the file is attached.
     pub fn open(path: &Path, read_only: bool) -> io::Result<ImageFile> {
         let mut options = OpenOptions::new();
         options.read(true).write(!read_only);
@@ -44,12 +45,12 @@ impl ImageFile {
         ImageFile::from_file(options.open(path)?, read_only)
     }
 
-    /// Like [`ImageFile::open`], for a path that somebody else has chosen: it
-    /// must not end in a symbolic link, and nothing is waited for.
+    /// Like [`ImageFile::open`], for a path from an untrusted source: a symbolic link at
+    /// its end is refused, and opening a FIFO does not block.
     ///
     /// # Errors
     ///
-    /// See [`ImageFile::open`]; `ELOOP` when it is a symbolic link.
+    /// See [`ImageFile::open`]; `ELOOP` when the path ends in a symbolic link.
     pub fn open_no_follow(path: &Path, read_only: bool) -> io::Result<ImageFile> {
         refuse_attached(path, read_only)?;
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -90,12 +91,12 @@ impl ImageFile {
         &self.file
     }
 
-    /// Bytes when it was opened.
+    /// Size in bytes when it was opened.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// What somebody else has done to it since it was opened.
+    /// What another program did to the file since it was opened.
     pub fn harm(&self) -> Option<Harm> {
         if !self.regular {
             return None;
@@ -109,12 +110,12 @@ impl ImageFile {
         (self.to_be_found && found.st_nlink == 0).then_some(Harm::Removed)
     }
 
-    /// An error if it was cut short: a write behind its new end would make zeroes of what
-    /// was before.
+    /// Fails if the file was cut short since it was opened: a write behind its new end
+    /// would fill the lost part with zeroes.
     ///
     /// # Errors
     ///
-    /// `EIO`.
+    /// `EIO`: it was cut short.
     pub fn check_not_cut(&self) -> io::Result<()> {
         match self.harm() {
             Some(Harm::Cut { .. }) => Err(Errno::IO.into()),
@@ -122,7 +123,7 @@ impl ImageFile {
         }
     }
 
-    /// Not a block device.
+    /// Whether it is a regular file, not a block device.
     pub fn is_regular(&self) -> bool {
         self.regular
     }
@@ -150,8 +151,8 @@ fn refuse_attached(path: &Path, read_only: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// The loop device of the host that a file is attached to, to be written through it, as
-/// far as /sys tells: "/dev/loop0".
+/// The writable loop device of the host to which the file at `path` is attached,
+/// according to /sys: "/dev/loop0".
 pub fn attached_loop(path: &Path) -> Option<String> {
     let file = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let is_it = |device: &Path| {
@@ -174,14 +175,14 @@ pub fn attached_loop(path: &Path) -> Option<String> {
 /// A process that has locked a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockHolder {
-    /// Its number.
+    /// Its process ID.
     pub pid: u32,
-    /// What it is called (`/proc/PID/comm`), if that can be read.
+    /// Its name (`/proc/PID/comm`), if that can be read.
     pub name: Option<String>,
 }
 
-/// Whether somebody's lock (`flock(2)`) on the file at `path` would keep it from being
-/// opened, to be read only or written. Cheap, unlike [`lock_holder`].
+/// Whether another lock (`flock(2)`) on the file at `path` would make [`ImageFile::open`]
+/// with `read_only` fail. Cheap, unlike [`lock_holder`].
 pub fn is_locked(path: &Path, read_only: bool) -> bool {
     let mut options = OpenOptions::new();
     let flags = OFlags::NONBLOCK.bits().cast_signed();
@@ -193,10 +194,10 @@ pub fn is_locked(path: &Path, read_only: bool) -> bool {
     file.is_ok_and(|file| flock(&file, lock) == Err(Errno::WOULDBLOCK))
 }
 
-/// Who holds a lock (`flock(2)`) on the file at `path`, as far as /proc tells: a
-/// process of another PID namespace is not seen.
+/// The process that holds a lock (`flock(2)`) on the file at `path`, according to
+/// /proc/locks, which does not show processes of other PID namespaces.
 ///
-/// The host waits for all its processors before it shows its locks: some 10 ms.
+/// Takes some 10 ms: the host synchronises all its processors before it shows its locks.
 pub fn lock_holder(path: &Path) -> Option<LockHolder> {
     let file = fs::metadata(path).ok()?;
     let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
@@ -210,9 +211,9 @@ pub fn lock_holder(path: &Path) -> Option<LockHolder> {
     })
 }
 
-/// The process of a line like
-/// `1: FLOCK  ADVISORY  WRITE 708 08:02:1572871 0 EOF` (`proc_locks(5)`), if it
-/// is about the file `id` and not about one who waits ("1: -> FLOCK ...").
+/// The process of a line like `1: FLOCK ADVISORY WRITE 708 08:02:1572871 0 EOF`
+/// (`proc_locks(5)`), if the lock is on the file `id` and is held, not waited for ("1: ->
+/// FLOCK ...").
 fn holder(line: &str, id: &str) -> Option<u32> {
     let mut fields = line.split_whitespace().skip(1);
     if fields.next()? != "FLOCK" {

@@ -1,4 +1,4 @@
-//! A disk in the program's memory.
+//! [`MemoryDisk`]: a disk in the program's memory.
 
 use crate::disk::{Disk, Geometry};
 use std::collections::BTreeMap;
@@ -6,20 +6,19 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Bytes of a chunk: what takes memory once any part of it is written.
+/// Bytes of a chunk, the unit in which memory is allocated.
 const CHUNK: u64 = 64 << 10;
 
 type Chunks = BTreeMap<u64, Box<[u8]>>;
 
 /// A disk in the program's memory.
 ///
-/// It reads as zeroes where nothing was written, and takes memory where
-/// something was, in chunks of 64 KiB, until that is discarded. Every request is
-/// served at once.
+/// Unwritten parts read as zeroes. Written parts take memory, in chunks of 64 KiB, until
+/// they are discarded. Every request is served at once.
 #[derive(Debug)]
 pub struct MemoryDisk {
     geometry: Geometry,
-    /// By their number on the disk; all of full size.
+    /// The allocated chunks by their number; all of full size.
     chunks: RwLock<Chunks>,
 }
 
@@ -50,14 +49,14 @@ impl MemoryDisk {
         disk
     }
 
-    /// The same with blocks of `bytes`: 512, 1024, 2048 or 4096.
+    /// Sets the size of a block in bytes: 512 (the default), 1024, 2048 or 4096.
     #[must_use]
     pub fn block_size(mut self, bytes: u32) -> MemoryDisk {
         self.geometry.block_size = bytes;
         self
     }
 
-    /// The content of all of it.
+    /// The whole content.
     pub fn to_image(&self) -> Vec<u8> {
         let mut image = vec![0; self.geometry.size as usize];
         for (chunk, content) in self.chunks().iter() {
@@ -68,7 +67,7 @@ impl MemoryDisk {
         image
     }
 
-    /// A disk of its own with the same content.
+    /// A new disk with the same content.
     pub(crate) fn copy(&self) -> MemoryDisk {
         MemoryDisk {
             geometry: self.geometry,
@@ -76,8 +75,8 @@ impl MemoryDisk {
         }
     }
 
-    /// Goes through what is not all zeroes, in order: its byte, its content,
-    /// which may reach beyond the end.
+    /// Calls the function for each allocated chunk, in order, with its first byte and its
+    /// content. The last one may reach beyond the disk's end.
     pub(crate) fn for_each_chunk(
         &self,
         mut each: impl FnMut(u64, &[u8]) -> io::Result<()>,
@@ -95,7 +94,7 @@ impl MemoryDisk {
         self.chunks.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses what is not on the disk.
+    /// Fails if the range is not inside of the disk.
     fn check(&self, offset: u64, len: u64) -> io::Result<()> {
         match offset.checked_add(len) {
             Some(end) if end <= self.geometry.size => Ok(()),
@@ -104,7 +103,7 @@ impl MemoryDisk {
     }
 }
 
-/// The chunk, made if there is none.
+/// The chunk, allocated if need be.
 fn zeroed(chunks: &mut Chunks, chunk: u64) -> &mut [u8] {
     let new = || vec![0; CHUNK as usize].into_boxed_slice();
     chunks.entry(chunk).or_insert_with(new)

@@ -1,4 +1,4 @@
-//! What a disk is to a kernel.
+//! [`Disk`]: the trait of a disk. Its implementations are the files of this folder.
 
 mod faulty;
 mod file;
@@ -19,10 +19,10 @@ pub use memory::MemoryDisk;
 pub use part::PartDisk;
 pub use recording::{Loss, Record, RecordingDisk};
 
-/// What a disk is, asked once when it is added to a kernel.
+/// The properties of a disk, read once when it is added to a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// Size in bytes; what does not fill a block at the end is not used.
+    /// Size in bytes. An incomplete block at the end is not used.
     pub size: u64,
     /// Logical block size in bytes: a power of two from 512 to 4096.
     pub block_size: u32,
@@ -38,25 +38,24 @@ pub struct Geometry {
 /// becomes an I/O error of the kernel, `ENOSPC` and a few others keep their
 /// meaning (`errno_to_blk_status`, `block/blk-core.c`); a panic becomes `EIO`.
 ///
-/// The `_cached` methods are called by the thread that runs the kernel, which
-/// stands still meanwhile, and a call into the same kernel from there fails; the
-/// others by up to four threads of the kernel's own, at the same time. Requests
-/// on their way at the same time have no order; the kernel waits for writes
-/// before it asks for a flush that is to cover them.
+/// The thread that runs the kernel calls the `_cached` methods; the kernel stands still
+/// meanwhile, and a call from them into the same kernel fails. Up to four threads of the
+/// library call the other methods, at the same time. Concurrent requests have no order;
+/// the kernel waits for writes before it requests a flush that is to cover them.
 pub trait Disk: Send + Sync {
-    /// Size and abilities.
+    /// Size and other properties.
     fn geometry(&self) -> Geometry;
 
     /// Fills all of `buffers` from `offset` on.
     ///
     /// # Errors
     ///
-    /// Any; the content of `buffers` does not matter then.
+    /// Any error; the kernel then ignores the content of `buffers`.
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()>;
 
-    /// Fills all of `buffers` if that takes no waiting; `false`: it would, or
-    /// the disk cannot tell. Kernels ask this first, in the thread that runs
-    /// them, and then `read_at` in a thread that may wait.
+    /// Fills all of `buffers` if that is possible without blocking. `false`: it would
+    /// block, or the disk cannot tell. A kernel calls this first, in the thread that runs
+    /// it, and then `read_at` in a thread that may block.
     ///
     /// # Errors
     ///
@@ -65,18 +64,18 @@ pub trait Disk: Send + Sync {
         Ok(false)
     }
 
-    /// Writes all of `buffers` from `offset` on; `durable`: to be on stable
-    /// storage on return.
+    /// Writes all of `buffers` from `offset` on. With `durable`, the data must be on
+    /// stable storage on return.
     ///
     /// # Errors
     ///
-    /// Any; what was written then is unknown.
+    /// Any error; the kernel does not rely on any part of the write then.
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()>;
 
-    /// Writes all of `buffers` if that takes no waiting, to a cache of the host;
-    /// `false`: it would, or the disk cannot tell. Kernels ask this first, in the
-    /// thread that runs them, and then `write_at` in a thread that may wait:
-    /// what was written before `false` does not matter.
+    /// Writes all of `buffers` to a cache of the host if that is possible without
+    /// blocking. `false`: it would block, or the disk cannot tell; a part may have been
+    /// written. A kernel calls this first, in the thread that runs it, and then
+    /// `write_at` in a thread that may block.
     ///
     /// # Errors
     ///
@@ -85,11 +84,11 @@ pub trait Disk: Send + Sync {
         Ok(false)
     }
 
-    /// Whether what is written must stay as it is while it is on its way, though
-    /// other threads run the kernel meanwhile. It must if the disk looks at the
-    /// data itself. One that only hands it to the host's kernel may say no:
-    /// then a page that is changed while it is written need not wait
-    /// (`BLK_FEAT_STABLE_WRITES`, `include/linux/blkdev.h`).
+    /// Whether the data of a write must not change until the write returns, although
+    /// other threads run the kernel meanwhile. A disk that reads the data itself needs
+    /// that. One that only hands it to the host's kernel may return `false`: then a
+    /// program may change a page while it is written (`BLK_FEAT_STABLE_WRITES`,
+    /// `include/linux/blkdev.h`).
     fn stable_writes(&self) -> bool {
         true
     }
@@ -98,18 +97,18 @@ pub trait Disk: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Any; the kernel takes them for lost.
+    /// Any error; the kernel takes those writes for lost.
     fn flush(&self) -> io::Result<()>;
 
-    /// The range's content is no longer needed.
+    /// Discards a range: its content is no longer needed.
     ///
     /// # Errors
     ///
-    /// Any; the content must be as it was.
+    /// Any error; the content must be as before.
     fn discard(&self, offset: u64, len: u64) -> io::Result<()>;
 
-    /// What somebody else has done to the files that hold the disk since they were
-    /// opened. `None`: nothing, as far as the disk can tell.
+    /// What another program did to the files that hold the disk since they were opened.
+    /// `None`: nothing, as far as the disk can tell.
     fn harm(&self) -> Option<Harm> {
         None
     }
@@ -118,11 +117,11 @@ pub trait Disk: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP`: the kernel writes zeroes itself, now and later.
+    /// `EOPNOTSUPP`: the kernel writes zeroes instead, and does not call this again.
     fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()>;
 }
 
-/// The methods of [`Disk`] but for `geometry`, done by the disk `$inner`.
+/// The methods of [`Disk`] except `geometry`, forwarded to the disk `$inner`.
 macro_rules! forward {
     ($self:ident => $inner:expr) => {
         fn read_at(&$self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
@@ -155,7 +154,7 @@ macro_rules! forward {
     };
 }
 
-/// A disk that the program keeps a handle to.
+/// A disk to which the program keeps a handle.
 impl<D: Disk + ?Sized> Disk for Arc<D> {
     fn geometry(&self) -> Geometry {
         (**self).geometry()
@@ -171,7 +170,8 @@ pub struct WithBlockSize<D> {
 }
 
 impl<D: Disk> WithBlockSize<D> {
-    /// `block_size`: bytes, a power of two, and no fewer than the disk's own.
+    /// `disk` with blocks of `block_size` bytes: a power of two, not below the disk's
+    /// own.
     pub fn new(disk: D, block_size: u32) -> WithBlockSize<D> {
         WithBlockSize { disk, block_size }
     }

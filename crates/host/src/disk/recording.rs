@@ -1,4 +1,4 @@
-//! A disk that remembers what was done to it, to cut the power at any moment.
+//! [`RecordingDisk`]: a disk that records all writes, to simulate power cuts in tests.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -8,24 +8,22 @@ use crate::disk::{Disk, Geometry, MemoryDisk};
 
 /// A disk in memory that records every write and flush in their order.
 ///
-/// [`RecordingDisk::after_power_cut`] gives what could be on the medium had the
-/// power failed at any moment of the past: everything that a flush covers, and
-/// of the rest whatever part. A real disk promises no more: it may keep writes
-/// in its cache for any time and in any order, except that what is written to
-/// one block later never loses to what was written there before. So the order
-/// matters only through which blocks made it, and one that is in the middle of
-/// being written makes it block by block.
+/// [`RecordingDisk::after_power_cut`] returns what could be on the medium if the power
+/// had failed at a past moment: everything that a flush covers, and any part of the rest.
+/// A real disk promises no more: it may keep writes in its cache for any time and write
+/// them in any order, except that a later write to a block never loses to an earlier one.
+/// Blocks are written whole, so a write can survive in part.
 ///
 /// Requests are served one at a time, so that the record has one order.
 #[derive(Debug)]
 pub struct RecordingDisk {
-    /// What it held before.
+    /// The content before the first record.
     start: MemoryDisk,
     live: MemoryDisk,
     records: Mutex<Vec<Record>>,
 }
 
-/// What was done to a disk.
+/// One change of a disk, or a flush.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Record {
@@ -35,7 +33,7 @@ pub enum Record {
         offset: u64,
         /// What was written.
         data: Arc<[u8]>,
-        /// It was on stable storage on return.
+        /// Whether it was on stable storage on return.
         durable: bool,
     },
     /// A range was made to read as zeroes.
@@ -52,11 +50,11 @@ pub enum Record {
 /// Which of the writes that no flush covers are lost when the power goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// None: as if the machine had stopped and the disk gone on.
+    /// None are lost: the machine stopped, the disk did not.
     Nothing,
     /// All of them.
     Everything,
-    /// Some of them, and parts of some: other ones for every seed.
+    /// Some writes, and parts of others, are lost, chosen by this seed.
     Some(u64),
 }
 
@@ -70,8 +68,8 @@ impl RecordingDisk {
         }
     }
 
-    /// The same with blocks of `bytes`: 512, 1024, 2048 or 4096. A block is
-    /// written whole or not at all.
+    /// Sets the size of a block in bytes: 512, 1024, 2048 or 4096. A block is written
+    /// whole or not at all.
     #[must_use]
     pub fn block_size(mut self, bytes: u32) -> RecordingDisk {
         self.start = self.start.block_size(bytes);
@@ -127,7 +125,7 @@ impl RecordingDisk {
     }
 }
 
-/// Does again what was recorded, to those blocks that `survives` says.
+/// Repeats a recorded change on the blocks for which `survives` returns true.
 fn apply(disk: &MemoryDisk, record: &Record, mut survives: impl FnMut(u64) -> bool) {
     let block = u64::from(disk.geometry().block_size);
     let done = match record {

@@ -1,9 +1,9 @@
 //! [`Passt`]: the host's network without privileges, through the program passt
 //! (Debian: `passt`; `passt(1)`).
 //!
-//! passt turns what the kernel sends into connections and datagrams of ordinary
-//! sockets. It answers DHCP, and lets the kernel reach the host itself as the
-//! gateway. `stream.rs` is how it is talked to.
+//! passt translates the kernel's packets into connections and datagrams of ordinary
+//! sockets. It answers DHCP, and the kernel reaches the host itself as its gateway.
+//! `stream.rs` has the protocol.
 
 mod options;
 mod stream;
@@ -31,26 +31,26 @@ use stream::Stream;
 /// Largest payload of a frame: passt takes no frame of more than 65,535 bytes.
 const MTU: u32 = 65_520;
 
-/// The kernel's address behind a passt of its own, which knows it before the
-/// kernel has said anything: connections from the host find it.
+/// The kernel's hardware address behind a passt that was started here. passt is told it,
+/// so that connections from the host work before the kernel has sent a frame.
 const MAC: [u8; 6] = *b"\x02drupe";
 
-/// Bytes that the socket takes, if the host lets us have as many.
+/// The size of the socket's buffer in bytes, if the host allows it.
 const SOCKET_BUFFER: usize = 4 << 20;
 
-/// How long a new passt may say nothing: then it is used all the same.
+/// How long to wait for a new passt's answer; then it is used without one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A link to passt. Checksums are completed here, in Rust; of what passt sends
-/// they are known to be right.
+/// A link to passt. Checksums of sent frames are completed here; those of received frames
+/// are not verified.
 ///
-/// What was seen of the passt of March 2023 (Debian 12):
-/// - A connection from the host is complete inside only when the caller has sent
-///   something, so a server that speaks first waits for ever.
-/// - What it finds no room for in the socket is lost, and sent again after two
-///   seconds. The socket is made as large as the host allows
-///   (`net.core.wmem_max`); where that is less than the kernel's largest receive
-///   window (`net.ipv4.tcp_rmem`), smaller windows are faster.
+/// Known behaviour of the passt of March 2023 (Debian 12):
+/// - A connection from the host reaches the kernel's server only when the client has sent
+///   data, so a server that sends first waits for ever.
+/// - Data that does not fit into the socket's buffer is lost, and sent again after two
+///   seconds. The buffer is made as large as the host allows (`net.core.wmem_max`); where
+///   that is less than the kernel's largest receive window (`net.ipv4.tcp_rmem`), smaller
+///   windows are faster.
 #[derive(Debug)]
 pub struct Passt {
     // Before the child: its end has the socket closed.
@@ -60,13 +60,13 @@ pub struct Passt {
 }
 
 impl Passt {
-    /// Starts a passt for this link alone. It ends with the link, also if this
-    /// process is killed.
+    /// Starts a passt for this link. It ends with the link, also if this process is
+    /// killed.
     ///
     /// # Errors
     ///
-    /// [`Error::Host`]: there is no such program, or it ends at once; with what
-    /// it said.
+    /// [`Error::Host`]: there is no such program, or it ends at once; the error has its
+    /// message.
     pub fn spawn(options: &PasstOptions) -> Result<Passt> {
         let name = options.program.display().to_string();
         let failed = |error: io::Error| Error::host(name.clone(), error);
@@ -120,11 +120,11 @@ impl Passt {
         })
     }
 
-    /// Connects to the socket of a passt that runs (`passt --socket`).
+    /// Connects to the socket of a running passt (`passt --socket`).
     ///
     /// # Errors
     ///
-    /// [`Error::Host`]: nobody listens there.
+    /// [`Error::Host`]: no program listens on the socket.
     pub fn connect(path: &Path) -> Result<Passt> {
         let connected = || -> io::Result<Stream> {
             let flags = SocketFlags::CLOEXEC;
@@ -140,7 +140,7 @@ impl Passt {
         })
     }
 
-    /// Takes a connected stream socket whose other end speaks the protocol.
+    /// Uses a connected stream socket whose other end speaks passt's protocol.
     ///
     /// # Errors
     ///
@@ -159,7 +159,8 @@ fn stream(socket: OwnedFd) -> io::Result<Stream> {
     Stream::new(socket)
 }
 
-/// What a Unix socket has sent, and nobody received, counts for its own buffer.
+/// Enlarges the send buffer. On a Unix socket it also holds data that the peer has not
+/// received.
 fn enlarge(socket: &OwnedFd) {
     // Beyond the host's bound (net.core.wmem_max) it takes a privilege; a
     // smaller one does too.
@@ -168,8 +169,8 @@ fn enlarge(socket: &OwnedFd) {
     }
 }
 
-/// Asks a new passt something, and waits for an answer: so that one that cannot
-/// run is noticed. It answers ARP for any address but the kernel's own.
+/// Sends an ARP request to a new passt and waits for the answer, to notice one that
+/// cannot run. It answers ARP for any address except the kernel's.
 fn hello(socket: &OwnedFd) -> io::Result<()> {
     let mut request = vec![0, 0, 0, 42];
     request.extend([0xff; 6]);
@@ -199,7 +200,7 @@ fn hello(socket: &OwnedFd) -> io::Result<()> {
             None => 4 - answer.len(),
             Some(len) => match u32::from_be_bytes(*len) as usize {
                 len @ ..=MAX_FRAME => 4 + len - answer.len(),
-                _ => return Err(io::Error::other("it does not speak as passt does")),
+                _ => return Err(io::Error::other("it does not speak passt's protocol")),
             },
         };
         let mut some = [0; 2048];
@@ -221,7 +222,7 @@ fn hello(socket: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// A program that is ended, and waited for, when this is dropped.
+/// A child process that is killed and waited for when dropped.
 #[derive(Debug)]
 struct Running(Child);
 

@@ -1,26 +1,26 @@
-//! [`PasstOptions`]: how passt is started.
+//! [`PasstOptions`]: the options with which passt is started.
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-/// How passt is started.
+/// The options with which passt is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasstOptions {
-    /// The program; `passt` of the search path unless set.
+    /// The program. Default: `passt` in the search path.
     pub program: PathBuf,
-    /// The kernel's address, in a network of 24 bits: what DHCP tells. 10.0.2.15
-    /// unless set, as behind QEMU; `None`: the host's own.
+    /// The kernel's address that DHCP offers, in a network of 24 bits. Default:
+    /// 10.0.2.15, as with QEMU. `None`: the host's address.
     pub address: Option<Ipv4Addr>,
-    /// The gateway that DHCP tells, which is the host itself to the kernel.
-    /// 10.0.2.2 unless set; `None`: the host's own gateway.
+    /// The gateway that DHCP offers, at which the kernel reaches the host. Default:
+    /// 10.0.2.2. `None`: the host's gateway.
     pub gateway: Option<Ipv4Addr>,
-    /// TCP ports of the host that lead to the kernel, as `passt --tcp-ports`
-    /// takes them: `8080:80`, `127.0.0.1/2222:22`. None unless set.
+    /// TCP ports of the host that are forwarded to the kernel, as for `passt
+    /// --tcp-ports`: `8080:80`, `127.0.0.1/2222:22`. Default: none.
     pub tcp_ports: Vec<String>,
-    /// The same for UDP.
+    /// UDP ports of the host that are forwarded to the kernel, likewise.
     pub udp_ports: Vec<String>,
-    /// Further arguments.
+    /// Further arguments of passt.
     pub arguments: Vec<OsString>,
 }
 

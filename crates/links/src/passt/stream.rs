@@ -1,11 +1,10 @@
 //! [`Stream`]: frames on a stream socket, each behind its length, four bytes in
 //! network order: the protocol of passt, and of QEMU's `-netdev stream`.
 //!
-//! A stream may end in the middle of a frame, both ways. Of a frame that the
-//! socket has taken a part of, the rest is kept here ([`Sending::rest`]), and goes
-//! first when there is room. The kernel believes it sent and may have nothing to
-//! send for long, so the rest is looked after by `receive` too: a wake has the
-//! kernel call it.
+//! A read or write may end in the middle of a frame. If the socket has taken only a part
+//! of a frame, the rest is kept ([`Sending::rest`]), and sent first when there is room.
+//! The kernel takes the frame for sent and may send nothing for long, so `receive` sends
+//! the rest too: when there is room, a wake makes the kernel call it.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::OwnedFd;
@@ -29,8 +28,8 @@ const BUFFER: usize = 4 * (MAX_FRAME + PREFIX);
 const FRAMES: usize = 32;
 const PIECES: usize = 192;
 
-/// Pieces that a frame needs beside its own: its length; and the checksum,
-/// which may cut one piece into two, or leave nothing of several.
+/// How many pieces a frame needs in addition to its own: one for its length; and for the
+/// checksum, which may divide a piece.
 const MORE_PIECES: usize = 4;
 
 #[derive(Debug)]
@@ -43,18 +42,18 @@ pub(crate) struct Stream {
 
 #[derive(Debug, Default)]
 struct Sending {
-    /// What is left of a frame that the socket has taken a part of.
+    /// The unsent rest of a frame of which the socket has taken a part.
     rest: Vec<u8>,
-    /// Bytes of `rest` that it has taken meanwhile.
+    /// Bytes of `rest` that were sent meanwhile.
     done: usize,
-    /// Nothing can be sent any more.
+    /// The socket has failed: nothing can be sent any more.
     broken: bool,
 }
 
 #[derive(Debug)]
 struct Receiving {
     buffer: Vec<u8>,
-    /// The bytes in `buffer` that nobody has had yet.
+    /// The start of the bytes in `buffer` that were not returned yet.
     start: usize,
     end: usize,
 }
@@ -109,7 +108,7 @@ impl Stream {
         frames.len()
     }
 
-    /// Sends what is left of a frame.
+    /// Sends the rest of a frame.
     fn flush(&self, sending: &mut Sending) -> Result<(), Errno> {
         while sending.done < sending.rest.len() {
             let rest = [IoSlice::new(&sending.rest[sending.done..])];
@@ -120,7 +119,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends some frames with one system call, perhaps a part of the last one;
+    /// Sends frames with one system call, perhaps only a part of the last one. Returns
     /// how many were taken.
     fn send_some(&self, sending: &mut Sending, frames: &[Frame<'_>]) -> Result<usize, Errno> {
         let frames = &frames[..frames.len().min(FRAMES)];
@@ -210,8 +209,8 @@ impl Stream {
     }
 }
 
-/// What is known of a frame that has come: passt makes the checksums of what it
-/// sends, and what is between us is the memory of this machine.
+/// The header of received frames: their checksums need no check, since passt has made
+/// them, and they have not left this machine.
 fn trusted() -> FrameHeader {
     FrameHeader {
         flags: FrameHeader::DATA_VALID,
@@ -220,7 +219,7 @@ fn trusted() -> FrameHeader {
 }
 
 impl Receiving {
-    /// The next frame that is here as a whole.
+    /// The next frame that was received completely.
     fn next(&mut self) -> io::Result<Option<&[u8]>> {
         let bytes = &self.buffer[self.start..self.end];
         let Some((prefix, bytes)) = bytes.split_first_chunk::<PREFIX>() else {

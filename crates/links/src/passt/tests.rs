@@ -1,5 +1,5 @@
-//! The protocol against the other end of a socket pair, which is slow, takes
-//! frames in parts, and says nonsense.
+//! Tests of the protocol with a peer that is slow, takes frames in parts, and sends
+//! malformed data.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

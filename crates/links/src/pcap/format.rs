@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::packet::MAX_FRAME;
 use crate::{Error, Result};
 
-/// With times in nanoseconds, and in microseconds.
+/// The magic numbers of files with times in nanoseconds, and in microseconds.
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 
@@ -16,10 +16,10 @@ const PCAPNG: u32 = 0x0a0d_0d0a;
 /// `LINKTYPE_ETHERNET`.
 const ETHERNET: u32 = 1;
 
-/// Longest frame of a file that we write.
+/// The longest frame of a written file.
 const SNAPLEN: u32 = 1 << 18;
 
-/// Longest frame of a file that we read: a file that has longer ones is damaged
+/// The longest frame of a file to be read: one with longer frames counts as damaged
 /// (`MAXIMUM_SNAPLEN` of libpcap).
 const MAX_LEN: u32 = 1 << 18;
 
@@ -35,7 +35,7 @@ pub(super) fn file_header() -> [u8; 24] {
     header
 }
 
-/// What is before a frame of `len` bytes. `time`: since 1970.
+/// The header of a record with a frame of `len` bytes. `time`: since 1970.
 pub(super) fn record_header(time: Duration, len: usize) -> [u8; 16] {
     let mut header = [0; 16];
     let words = [
@@ -50,7 +50,7 @@ pub(super) fn record_header(time: Duration, len: usize) -> [u8; 16] {
     header
 }
 
-/// A file that is read.
+/// Reads a file.
 pub(super) struct Reader<R> {
     inner: R,
     /// The file was written by a machine of the other byte order.
@@ -103,7 +103,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// Reads the next frame into `frame`; its time since 1970. `None`: there are
+    /// Reads the next frame into `frame`. Returns its time since 1970. `None`: there are
     /// no more. A frame that is too long for any link is skipped.
     pub(super) fn next(&mut self, frame: &mut Vec<u8>) -> Result<Option<Duration>> {
         loop {
@@ -140,7 +140,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// For fuzz targets: all frames of a file.
+/// Reads all frames of a file. For fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn read_all(file: &[u8]) {
     let Ok(mut reader) = Reader::new(file) else {

@@ -1,4 +1,4 @@
-//! [`Pcap`]: what goes over a link, recorded; [`Replay`]: a recording as a link.
+//! [`Pcap`]: records the frames of a link; [`Replay`]: a recording as a link.
 //!
 //! Files are those of libpcap, with times in nanoseconds (`pcap-savefile(5)`):
 //! tcpdump, Wireshark and others read them.
@@ -20,24 +20,23 @@ pub(crate) use format::read_all;
 pub use replay::{Pace, Replay};
 use writer::Writer;
 
-/// A link that records what goes over another one, both ways.
+/// A link that wraps another one and records its frames, both ways.
 ///
-/// A thread writes; the kernel does not wait for it. If it falls behind by
-/// 64 MiB, frames are left out ([`Pcap::missed`]). Checksums that a frame lacks
-/// are completed in the recording; a frame that is yet to be cut is recorded in
-/// one piece.
+/// A thread writes; the kernel does not wait for it. If it falls behind by 64 MiB, frames
+/// are left out ([`Pcap::missed`]). Missing checksums are completed in the recording; a
+/// frame that is still to be segmented is recorded as one.
 #[derive(Debug)]
 pub struct Pcap<L> {
     link: L,
     writer: Writer,
-    /// A frame that is being finished.
+    /// A buffer for completing a frame.
     frame: Mutex<Vec<u8>>,
 }
 
 impl<L: Link> Pcap<L> {
-    /// Records `link`, from now on, to a file or pipe, which is written to at
-    /// once when something comes. It is closed when the kernel lets go of the
-    /// link, or this is dropped; a drop waits until all is written.
+    /// Records `link` to a file or pipe. Each frame is written at once. The file is
+    /// closed when the kernel drops the link, or this is dropped; dropping waits until
+    /// everything is written.
     ///
     /// # Errors
     ///
@@ -56,8 +55,8 @@ impl<L: Link> Pcap<L> {
         &self.link
     }
 
-    /// Frames that are not in the recording: it has fallen behind, or cannot be
-    /// written any more.
+    /// The number of frames that are missing in the recording, because it has fallen
+    /// behind or cannot be written.
     pub fn missed(&self) -> u64 {
         self.writer.missed()
     }

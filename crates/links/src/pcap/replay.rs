@@ -1,4 +1,4 @@
-//! [`Replay`]: the frames of a file, as if they came over a cable.
+//! [`Replay`]: a link that receives the frames of a recording.
 
 use std::io::{self, IoSliceMut, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,43 +11,43 @@ use super::format::Reader;
 use crate::packet::{MAX_FRAME, scatter};
 use crate::{Error, Result};
 
-/// When the frames of a recording come.
+/// The pace at which the frames of a recording are received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// As fast as the kernel takes them.
     Fast,
-    /// As far apart as they were.
+    /// At the intervals of the recording.
     Recorded,
 }
 
-/// A link that brings the frames of a recording, and takes what is sent for
-/// nothing.
+/// A link on which the kernel receives the frames of a recording. Frames that the kernel
+/// sends are dropped.
 ///
-/// They begin when the kernel receives for the first time, which is when its
-/// interface is set up: a socket that is bound later misses those that came
-/// before. [`Replay::held`] has them begin when the program is ready.
+/// The replay begins when the kernel receives for the first time, which is when its
+/// interface is set up. A socket that is bound later misses earlier frames;
+/// [`Replay::held`] lets the program start the replay itself.
 ///
-/// The file is read then and there, in the thread that runs the kernel: a pipe
-/// would stop it for as long as it has nothing.
+/// The thread that runs the kernel reads the file: a pipe without data would stop the
+/// kernel.
 pub struct Replay {
     play: Mutex<Play>,
     pace: Pace,
-    /// Tells the kernel that frames begin.
+    /// Tells the kernel that frames have come.
     waker: Mutex<Option<LinkWaker>>,
     alarm: Arc<Alarm>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Play {
-    /// Nothing comes before [`Replay::start`].
+    /// Whether frames wait for [`Replay::start`].
     held: bool,
     file: Reader<Box<dyn Read + Send>>,
     frame: Vec<u8>,
     /// When the frame in `frame` is due; `None`: there is none.
     next: Option<Instant>,
-    /// Recorded time of the first frame, and when it came.
+    /// The recorded time of the first frame, and when it was received here.
     begun: Option<(Duration, Instant)>,
-    /// Why there are no more, if that is not the end of the file.
+    /// The error that ended the replay before the end of the file.
     error: Option<Error>,
     ended: bool,
 }
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Replay {
 }
 
 impl Replay {
-    /// A link that brings the frames of a pcap file.
+    /// A link on which the kernel receives the frames of a pcap file.
     ///
     /// # Errors
     ///
@@ -85,9 +85,8 @@ impl Replay {
         })
     }
 
-    /// The same, but no frame comes before [`Replay::start`]. The kernel is given
-    /// an [`Arc`] of it; the program sets up the interface, makes its sockets, and
-    /// starts.
+    /// Holds back all frames until [`Replay::start`]. Give the kernel an [`Arc`] of the
+    /// link, set up the interface, make the sockets, and start.
     #[must_use]
     pub fn held(mut self) -> Replay {
         let play = self.play.get_mut();
@@ -95,7 +94,7 @@ impl Replay {
         self
     }
 
-    /// Has frames come that [`Replay::held`] keeps back. The first one is due now.
+    /// Starts a replay of [`Replay::held`]. The first frame is due now.
     pub fn start(&self) {
         self.play().held = false;
         // A clone: the kernel may let go of the link while it is woken.
@@ -110,12 +109,13 @@ impl Replay {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether all frames have come.
+    /// Whether all frames were received.
     pub fn is_finished(&self) -> bool {
         self.play().ended
     }
 
-    /// Why they did not all come: once, if the file is damaged behind its header.
+    /// The error that ended the replay, if the file is damaged behind its header.
+    /// Returned once.
     pub fn take_error(&self) -> Option<Error> {
         self.play().error.take()
     }
@@ -126,7 +126,7 @@ impl Replay {
 }
 
 impl Play {
-    /// Sees to it that there is a next frame; when it is due.
+    /// Loads the next frame if there is none. Returns when it is due.
     fn load(&mut self, pace: Pace) -> Option<Instant> {
         if self.next.is_none() && !self.ended {
             match self.file.next(&mut self.frame) {
@@ -209,7 +209,7 @@ impl Drop for Replay {
     }
 }
 
-/// Wakes the kernel at a time, once for each that is set.
+/// Wakes the kernel at a given time, once for each time that is set.
 #[derive(Debug, Default)]
 struct Alarm {
     state: Mutex<AlarmState>,

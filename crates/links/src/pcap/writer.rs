@@ -1,5 +1,5 @@
-//! [`Writer`]: a thread that writes records, so that who makes them need not
-//! wait.
+//! [`Writer`]: a thread that writes records, so that the kernel does not wait for the
+//! file.
 
 use drupe_host::threads::{self, JoinHandle};
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::format::{file_header, record_header};
 
-/// Bytes that wait to be written at most.
+/// The limit of bytes that wait to be written.
 const MAX_WAITING: usize = 64 << 20;
 
 #[derive(Debug)]
@@ -25,10 +25,10 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    /// What is to be written.
+    /// The bytes that wait to be written.
     waiting: Vec<u8>,
     missed: u64,
-    /// Nothing is added any more.
+    /// No more records are added.
     ended: bool,
 }
 
@@ -83,7 +83,7 @@ impl Writer {
         self.shared.state().missed
     }
 
-    /// Has a record written, unless too many wait.
+    /// Adds a record, unless too many bytes wait.
     pub(super) fn add(&self, time: Duration, frame: &[u8]) {
         let mut state = self.shared.state();
         if state.ended || state.waiting.len() > MAX_WAITING {
@@ -99,7 +99,7 @@ impl Writer {
         }
     }
 
-    /// Nothing more comes: what waits is written, and the file is closed.
+    /// Ends the recording: the thread writes the waiting bytes, and closes the file.
     pub(super) fn end(&self) {
         self.shared.state().ended = true;
         self.shared.changed.notify_one();

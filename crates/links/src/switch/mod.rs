@@ -11,14 +11,14 @@
 //!
 //! - [`port`]: a port, which is a link, and its cable.
 //! - [`table`]: ports and addresses.
-//! - [`shaper`]: delay, rate and loss of a cable; [`timer`]: the thread that
-//!   carries what is late.
+//! - [`shaper`]: delay, rate and loss of a cable; [`timer`]: the thread that delivers
+//!   delayed frames.
 //!
-//! **Who waits for whom.** If a frame goes to one port whose cable is a perfect
-//! one, and there is no room, the sending kernel keeps it and is woken when there
-//! is some. A receiver that takes nothing for [`PATIENCE`] holds up nobody after
-//! that: what comes for it is lost until it takes something. Frames to all are
-//! lost where there is no room.
+//! **Flow control.** If a frame goes to one port, its cable has no delay, rate or loss,
+//! and its queue is full, the sending kernel keeps the frame and is woken when there is
+//! room. If the receiver takes nothing for [`PATIENCE`], senders no longer wait: frames
+//! to it are lost until it takes some. Frames to all ports are lost where there is no
+//! room.
 
 mod options;
 mod port;
@@ -40,11 +40,11 @@ use shaper::{Fate, Shaper};
 use table::{Mac, Table, is_group};
 use timer::{Serve, Timer};
 
-/// How long a receiver without room is waited for.
+/// How long senders wait for a receiver whose queue is full.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// An Ethernet switch in the process; clones are the same one. It exists as long
-/// as it or a port of it does.
+/// An Ethernet switch in the process. Clones are handles to the same switch, which exists
+/// as long as a handle or a port.
 #[derive(Clone)]
 pub struct Switch(Arc<Shared>);
 
@@ -98,15 +98,15 @@ struct Shared {
     timer: Timer<Event>,
 }
 
-/// What happens later.
+/// An event of the timer.
 enum Event {
-    /// A frame is at the switch's end of a cable, or at the kernel's.
+    /// A frame arrives at the switch's end of a cable, or at the kernel's.
     Arrives {
         cable: Arc<Cable>,
         packet: Packet,
         at_switch: bool,
     },
-    /// Has the receiver without room taken anything since?
+    /// Check whether the receiver with a full queue has taken frames since.
     StillFull { cable: Arc<Cable>, drains: u64 },
 }
 
@@ -193,7 +193,7 @@ impl Serve for Shared {
 }
 
 impl Shared {
-    /// A sender waits for room: not for ever.
+    /// Schedules the check of a receiver for which a sender waits.
     fn look_again(&self, cable: &Arc<Cable>) {
         if cable.watch() {
             return;
@@ -207,17 +207,18 @@ impl Shared {
     }
 }
 
-/// Frames of one port on their way to others.
+/// Forwards frames of one port to others.
 struct Forward<'a> {
     switch: &'a Shared,
     from: &'a Arc<Cable>,
     table: Arc<Table>,
-    /// `batch`: for the port that the frames before went to.
+    /// The sending port's buffers; `batch` has frames for the port of the previous
+    /// frames.
     sender: &'a mut Sender,
     wakes: &'a mut Wakes,
 }
 
-/// Where a frame goes.
+/// The destination of a frame.
 enum Target {
     Nowhere,
     One(Arc<Cable>),
@@ -258,7 +259,7 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Sends frames, in order, until one finds no room; how many, and their bytes.
+    /// Sends frames in order until one finds no room. Returns how many, and their bytes.
     fn send(mut self, frames: &[Frame<'_>]) -> (usize, usize) {
         let (mut taken, mut bytes) = (0, 0);
         let mut last: Option<([u8; 12], Target)> = None;
@@ -294,9 +295,8 @@ impl<'a> Forward<'a> {
         (taken, bytes)
     }
 
-    /// Sends the first frames, as long as they have these addresses, to a port
-    /// with a perfect cable. Returns those that it has sent, lost ones included:
-    /// none if the sender is to wait.
+    /// Sends the first frames that have these addresses to a port whose cable delays and
+    /// loses nothing. Returns those that were sent or lost: none if the sender must wait.
     fn run<'f>(
         &mut self,
         to: &Arc<Cable>,
@@ -342,7 +342,7 @@ impl<'a> Forward<'a> {
         &frames[..1]
     }
 
-    /// A frame that has come late.
+    /// Forwards a delayed frame.
     fn one(mut self, packet: Packet) {
         let Some(addresses) = packet.data.first_chunk::<12>() else {
             return self.from.counters.sent_drops.add(1);
@@ -351,7 +351,7 @@ impl<'a> Forward<'a> {
         self.deliver(&target, packet);
     }
 
-    /// Has a frame arrive, or be lost.
+    /// Delivers a frame, or loses it if there is no room.
     fn deliver(&mut self, target: &Target, packet: Packet) {
         let pool = &self.switch.pool;
         match target {

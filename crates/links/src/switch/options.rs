@@ -1,4 +1,4 @@
-//! What a switch and its ports are like, and what a port has counted.
+//! [`SwitchOptions`] and [`PortOptions`] of a switch; [`PortCounters`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use drupe_host::link::Offloads;
 
 use crate::inbox;
 
-/// What all ports of a [`Switch`](super::Switch) have in common.
+/// Options of a [`Switch`](super::Switch), common to all ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SwitchOptions {
-    /// Largest payload of a frame in bytes, 68 to 65,521. 1500 unless set.
+    /// Largest payload of a frame in bytes, 68 to 65,521. Default: 1500.
     pub mtu: u32,
-    /// What frames may lack; all unless set. Without `tso` and `uso` each frame
-    /// is one as it goes over a wire, so that loss and rates mean what they do
-    /// there; with them, a frame of 64 KiB is lost as a whole.
+    /// The offloads of all ports. Default: all. Without `tso` and `uso` each frame is as
+    /// on a wire, so that loss and rates are realistic; with them, a frame of 64 KiB is
+    /// lost as a whole.
     pub offloads: Offloads,
 }
 
@@ -31,32 +31,31 @@ impl Default for SwitchOptions {
     }
 }
 
-/// What the cable between a kernel and a port of a [`Switch`](super::Switch) does
-/// to frames, each way. Unless something is set, it does nothing: frames are there at
-/// once, and a sender waits while a receiver is slow, if it is not for more than
-/// 50 ms.
+/// Options of the cable between a kernel and a port of a [`Switch`](super::Switch), for
+/// each direction. By default frames arrive at once, and a sender waits for a slow
+/// receiver for up to 50 ms.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PortOptions {
-    /// How long a frame is on its way, beside the time that its rate costs. At
-    /// most an hour.
+    /// The delay of each frame, in addition to the time that `rate` takes. At most an
+    /// hour.
     pub delay: Duration,
-    /// Bits per second, counting the bytes of the frame. `None`: no bound.
+    /// Rate in bits per second, counting the bytes of the frame. `None`: no limit.
     pub rate: Option<u64>,
-    /// How many frames of 1 are lost: 0.0 to 1.0.
+    /// The fraction of frames that are lost: 0.0 to 1.0.
     pub loss: f64,
-    /// How many frames of 1 come twice: 0.0 to 1.0.
+    /// The fraction of frames that arrive twice: 0.0 to 1.0.
     pub duplicate: f64,
-    /// How many frames of 1 are held back, so that later ones overtake them: 0.0
+    /// The fraction of frames that are held back, so that later ones overtake them: 0.0
     /// to 1.0.
     pub reorder: f64,
-    /// How long a frame is held back. 1 ms unless set; at most an hour.
+    /// How long such a frame is held back. Default: 1 ms; at most an hour.
     pub reorder_delay: Duration,
-    /// What loss, duplication and reordering are drawn from: with the same seed
-    /// the same frames, counted one by one each way, share the same fate.
+    /// The random seed of loss, duplication and reordering. With the same seed, the same
+    /// frames (by their number in each direction) are affected.
     pub seed: u64,
-    /// Bytes that may wait for `rate`, and bytes that may wait for the receiver.
-    /// What comes when they do is lost if there is any of delay, rate, loss,
-    /// duplication or reordering; otherwise the sender waits. 1 MiB unless set.
+    /// Size in bytes of the queue for `rate`, and of the queue for the receiver. When a
+    /// queue is full, frames are lost if any of delay, rate, loss, duplication or
+    /// reordering is set; otherwise the sender waits. Default: 1 MiB.
     pub queue: usize,
 }
 
@@ -76,32 +75,32 @@ impl Default for PortOptions {
 }
 
 impl PortOptions {
-    /// Whether frames meet anything on their way.
+    /// Whether any of delay, rate, loss, duplication and reordering is set.
     pub(super) fn shapes(&self) -> bool {
         let chances = self.loss + self.duplicate + self.reorder;
         !self.delay.is_zero() || self.rate.is_some() || chances > 0.0
     }
 }
 
-/// What a port has counted since it was made.
+/// Counters of a port since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PortCounters {
-    /// Frames taken from the kernel.
+    /// Frames that the kernel has sent.
     pub sent_frames: u64,
     /// Their bytes.
     pub sent_bytes: u64,
-    /// Frames put into the queue for the kernel.
+    /// Frames that were put into the kernel's queue.
     pub received_frames: u64,
     /// Their bytes.
     pub received_bytes: u64,
-    /// Frames from the kernel that were lost on the cable, or were none.
+    /// Frames from the kernel that were lost on the cable, or malformed.
     pub sent_drops: u64,
-    /// Frames for the kernel that were lost on the cable, or found no room.
+    /// Frames for the kernel that were lost on the cable, or found its queue full.
     pub received_drops: u64,
 }
 
-/// [`PortCounters`] while they count. Nothing depends on their order: relaxed.
+/// The atomics behind [`PortCounters`]. Relaxed: nothing depends on their order.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     sent: [AtomicU64; 2],
@@ -110,7 +109,7 @@ pub(super) struct Counters {
     pub(super) received_drops: Counter,
 }
 
-/// One that counts up.
+/// One counter.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 

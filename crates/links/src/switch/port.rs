@@ -1,4 +1,4 @@
-//! [`Port`]: a link to a switch; [`Cable`]: what the switch knows of it.
+//! [`Port`]: a link to a switch; [`Cable`]: the switch's side of a port.
 
 use std::io::{self, IoSliceMut};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use crate::packet::{Cache, MAX_FRAME, Packet};
 pub(super) struct Cable {
     pub(super) number: usize,
     pub(super) inbox: Inbox,
-    /// From the kernel and to it; `None`: frames are there at once.
+    /// For frames from the kernel, and to it. `None`: frames arrive at once.
     pub(super) shapers: Option<[Shaper; 2]>,
     pub(super) counters: Counters,
-    /// It will be looked at whether the kernel takes anything.
+    /// Whether a check is scheduled that the kernel takes frames.
     watched: AtomicBool,
 }
 
@@ -35,19 +35,19 @@ impl Cable {
         }
     }
 
-    /// Has it watched; whether it was already. AcqRel: pairs with the swap in
-    /// `stop_watching`: who is told that it was has marked itself as refused
-    /// before, and the one who stops looks for marks afterwards.
+    /// Marks it as watched; returns whether it was already. AcqRel: pairs with the swap
+    /// in `stop_watching`. A sender that gets `true` has marked itself as refused before,
+    /// and the thread that stops watching looks for marks afterwards.
     pub(super) fn watch(&self) -> bool {
         self.watched.swap(true, Ordering::AcqRel)
     }
 
-    /// To be followed by a look at who is refused.
+    /// Clears the mark. The caller must check for refused senders afterwards.
     pub(super) fn stop_watching(&self) {
         self.watched.swap(false, Ordering::AcqRel);
     }
 
-    /// Puts a frame into the queue for the kernel, if there is room.
+    /// Puts a frame into the kernel's queue, if there is room.
     pub(super) fn deliver(&self, packet: Packet, wakes: &mut Wakes) {
         let len = packet.data.len() as u64;
         if self.inbox.room().is_none_or(|room| room == 0) {
@@ -60,15 +60,15 @@ impl Cable {
     }
 }
 
-/// What a port needs to send; empty between calls, but for the cache.
+/// A port's buffers for sending. Empty between calls, except the cache.
 #[derive(Default)]
 pub(super) struct Sender {
     pub(super) cache: Cache,
     pub(super) batch: Vec<Packet>,
 }
 
-/// A link to a [`Switch`](super::Switch). It is unplugged when it is dropped, or
-/// its kernel lets go of it.
+/// A link to a [`Switch`](super::Switch). It is removed from the switch when it is
+/// dropped, or when its kernel drops it.
 pub struct Port {
     switch: Arc<Shared>,
     cable: Arc<Cable>,
@@ -93,12 +93,12 @@ impl Port {
         }
     }
 
-    /// What it has counted.
+    /// Its counters.
     pub fn counters(&self) -> PortCounters {
         self.cable.counters.snapshot()
     }
 
-    /// Sends as many as there is room for; how many.
+    /// Sends as many frames as there is room for. Returns how many.
     fn carry(&self, frames: &[Frame<'_>], wakes: &mut Wakes) -> usize {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         // Of frames that a panic has left there, nothing is known.

@@ -1,4 +1,5 @@
-//! [`Shaper`]: when a frame arrives at the other end of a cable, if it does.
+//! [`Shaper`]: decides when a frame arrives at the other end of a cable, and whether it
+//! is lost.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::PortOptions;
 
-/// Bytes that may be on their way on one cable, one way: a bound on the memory
-/// that a long delay takes.
+/// Bytes that may be under way on one cable in one direction, which bounds the memory for
+/// long delays.
 const MAX_ON_THE_WAY: usize = 64 << 20;
 
 /// Longest delay.
 const MAX_DELAY: Duration = Duration::from_secs(3600);
 
-/// One way of the cable of a port.
+/// One direction of a port's cable.
 #[derive(Debug)]
 pub(super) struct Shaper {
     options: PortOptions,
@@ -24,20 +25,20 @@ pub(super) struct Shaper {
 #[derive(Debug)]
 struct State {
     random: fastrand::Rng,
-    /// Until when frames before are being sent.
+    /// When the sending of earlier frames ends.
     busy_until: Instant,
 }
 
-/// What becomes of a frame.
+/// What happens to a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Lost,
-    /// It is there at that time; and once more, maybe.
+    /// It arrives at the first time, and if it is duplicated, again at the second.
     Arrives(Instant, Option<Instant>),
 }
 
 impl Shaper {
-    /// `way`: makes the two ways of a cable differ in their luck.
+    /// `way`: the number of the direction, so that both draw different random numbers.
     pub(super) fn new(options: &PortOptions, way: u64) -> Shaper {
         Shaper {
             options: options.clone(),
@@ -49,8 +50,8 @@ impl Shaper {
         }
     }
 
-    /// A frame of `len` bytes is sent now. Unless it is lost, each arrival is
-    /// followed by [`Shaper::arrived`].
+    /// Decides about a frame of `len` bytes that is sent now. Call [`Shaper::arrived`]
+    /// after each arrival.
     pub(super) fn send(&self, now: Instant, len: usize) -> Fate {
         let options = &self.options;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +89,7 @@ impl Shaper {
     }
 }
 
-/// How long `bytes` take at `rate` bits per second.
+/// The time for sending `bytes` at `rate` bits per second.
 fn nanoseconds(bytes: usize, rate: u64) -> Duration {
     let bits = bytes as u128 * 8;
     let ns = (bits * 1_000_000_000).div_ceil(u128::from(rate.max(1)));

@@ -1,19 +1,18 @@
-//! [`Table`]: the ports of a switch, and which address is behind which. It is
-//! never changed: there is a new one instead, so that frames are sent with no
-//! lock held.
+//! [`Table`]: the ports of a switch, and the hardware addresses behind them. It is never
+//! changed but replaced, so that frames are sent without holding a lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::port::Cable;
 
-/// Addresses that are remembered. One more, and all are learned anew.
+/// How many addresses are remembered. With one more, all are forgotten and learned again.
 const MAX_ADDRESSES: usize = 1024;
 
 /// A hardware address.
 pub(super) type Mac = [u8; 6];
 
-/// Whether frames to it go to all, or to more than one.
+/// Whether it is a broadcast or multicast address.
 pub(super) fn is_group(mac: Mac) -> bool {
     mac[0] & 1 != 0
 }
@@ -21,13 +20,13 @@ pub(super) fn is_group(mac: Mac) -> bool {
 #[derive(Clone, Default)]
 pub(super) struct Table {
     pub(super) ports: Vec<Arc<Cable>>,
-    /// Of the next port: no number is used twice.
+    /// The number of the next port: no number is used twice.
     pub(super) next: usize,
     behind: HashMap<Mac, Arc<Cable>>,
 }
 
 impl Table {
-    /// Which port an address is behind.
+    /// The port behind which an address is.
     pub(super) fn find(&self, mac: Mac) -> Option<&Arc<Cable>> {
         self.behind.get(&mac)
     }
@@ -36,7 +35,7 @@ impl Table {
         is_group(mac) || self.find(mac).is_some_and(|found| found.number == port)
     }
 
-    /// `mac` is behind the port, whatever was known before.
+    /// Notes that `mac` is behind the port.
     pub(super) fn learn(&mut self, mac: Mac, port: usize) {
         // A port that is gone meanwhile has no address.
         let Some(cable) = self.ports.iter().find(|other| other.number == port) else {

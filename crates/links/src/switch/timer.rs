@@ -1,5 +1,5 @@
-//! [`Timer`]: what a switch does later, in a thread that is started when there
-//! is something for the first time.
+//! [`Timer`]: events of a switch at given times, in a thread that starts with the first
+//! event.
 
 use drupe_host::threads::{self, JoinHandle};
 use std::cmp::Reverse;
@@ -7,16 +7,15 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-/// What the thread does when an event is due. It may take long: other events
-/// are late then.
+/// The handler of due events. While it runs, other events wait.
 pub(super) trait Serve: Send + Sync + 'static {
     type Event: Send + 'static;
 
-    /// The events are in the order of their time, and of their numbers.
+    /// Handles events, which are sorted by their time, then by their number.
     fn serve(&self, events: &mut Vec<Self::Event>);
 }
 
-/// Events that are served at once.
+/// How many events are handled at once.
 const BATCH: usize = 64;
 
 pub(super) struct Timer<E>(Arc<Clock<E>>);
@@ -28,7 +27,7 @@ struct Clock<E> {
 
 struct Events<E> {
     heap: BinaryHeap<Reverse<Event<E>>>,
-    /// Of the next event: those of the same time keep their order.
+    /// The number of the next event, which keeps events of the same time in order.
     number: u64,
     thread: Option<JoinHandle<()>>,
     closed: bool,
@@ -87,7 +86,7 @@ impl<E> Clock<E> {
 }
 
 impl<E: Send + 'static> Timer<E> {
-    /// Has `server` serve an event when it is due, as long as it is there.
+    /// Schedules an event for `server`, which is not kept alive by this.
     pub(super) fn schedule<S: Serve<Event = E>>(&self, server: &Weak<S>, due: Instant, what: E) {
         let mut events = self.0.events();
         let number = events.number;

@@ -1,4 +1,4 @@
-//! Frames by hand.
+//! Helpers of the tests: building frames by hand.
 
 use std::time::{Duration, Instant};
 

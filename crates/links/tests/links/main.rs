@@ -1,4 +1,4 @@
-//! Links without a kernel: a [`drupe_links::Station`] plays it.
+//! Tests of links without a kernel: a [`drupe_links::Station`] takes its place.
 
 mod frames;
 mod packet_socket;

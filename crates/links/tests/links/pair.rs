@@ -1,4 +1,4 @@
-//! Two links that are each other's other end.
+//! `pair()`: two connected links.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! passt itself, if it is installed.
+//! `Passt` with the real program, if it is installed.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

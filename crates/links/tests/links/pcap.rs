@@ -1,4 +1,4 @@
-//! Recordings.
+//! `Pcap` and `Replay`: recordings of frames.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! The switch: who gets which frame, when, and who waits.
+//! `Switch`: which port gets which frame, when, and which sender waits.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

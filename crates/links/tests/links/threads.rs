@@ -1,4 +1,4 @@
-//! Threads of links, by their name.
+//! The threads of links: found by their names, and ended with their link.
 
 use std::time::{Duration, Instant};
 

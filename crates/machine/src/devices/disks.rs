@@ -8,7 +8,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::slice;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// As many as the driver has letters for.
+/// The number of disks that the driver has names for, `vda` to `vdz`.
 const MAX_DISKS: usize = 26;
 
 /// A disk of a kernel.
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Disks {
     }
 }
 
-/// What `op::DISK_ADD` is told: size, block size, flags.
+/// The arguments of `op::DISK_ADD`: size, block size, flags.
 pub(crate) fn describe(disk: &dyn Disk) -> Result<[u64; 3], Errno> {
     let geometry = disk.geometry();
     let block = u64::from(geometry.block_size);
@@ -60,7 +60,7 @@ impl Disks {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` when all are taken.
+    /// `ENOSPC` when no number is free.
     pub(crate) fn insert(&self, disk: Arc<dyn Disk>) -> Result<DiskId, Errno> {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let number = slots.iter().position(Option::is_none).ok_or(Errno::NOSPC)?;
@@ -68,7 +68,7 @@ impl Disks {
         Ok(DiskId(number as u32))
     }
 
-    /// Frees the number of a disk that the kernel does not know any more.
+    /// Frees the number of a disk that was removed from the kernel.
     pub(crate) fn remove(&self, id: DiskId) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         slots[id.0 as usize] = None;
@@ -79,7 +79,7 @@ impl Disks {
         slots.get(number as usize)?.clone()
     }
 
-    /// Serves one request, waiting if need be.
+    /// Serves one request; may block.
     ///
     /// # Safety
     ///
@@ -100,7 +100,7 @@ impl Disks {
         });
     }
 
-    /// Serves one request if that takes no waiting; returns whether it did.
+    /// Serves one request if that is possible without blocking; returns whether it did.
     ///
     /// # Safety
     ///
@@ -116,8 +116,8 @@ impl Disks {
         })
     }
 
-    /// Does `attempt` with the request's disk; returns whether the request is
-    /// complete now, with its error set. A panic of the disk is `EIO`.
+    /// Calls `attempt` with the request's disk; returns whether the request is complete,
+    /// with its error set. A panic of the disk is `EIO`.
     fn attempt(&self, io: &mut Io, attempt: impl Fn(&dyn Disk, &Io) -> io::Result<bool>) -> bool {
         let result = match self.get(io.disk) {
             None => Err(Errno::NODEV.into()),
@@ -147,7 +147,7 @@ unsafe fn vectors<'a>(io: &Io) -> &'a [IoSlice<'a>] {
 
 /// # Safety
 ///
-/// The vectors of `io` are valid for writes, and nobody else's.
+/// The vectors of `io` are valid for writes, and nothing else uses them.
 unsafe fn vectors_mut<'a>(io: &Io) -> &'a mut [IoSliceMut<'a>] {
     // SAFETY: as promised, and the layouts are the same.
     unsafe { slice::from_raw_parts_mut(io.iov.cast(), io.iov_count as usize) }

@@ -1,5 +1,5 @@
-//! What a kernel has of the program's [`Host`]: clock, console, random source,
-//! with its panics contained and its promises kept.
+//! [`Environment`]: a kernel's use of the program's [`Host`]. Contains its panics, and
+//! keeps its clock from going back.
 
 use crate::error::Error;
 use drupe_host::{Host, TimerWaker};
@@ -9,20 +9,21 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// More than a task's timer slack, 50 µs (`PR_SET_TIMERSLACK` of `prctl(2)`),
-/// and than the least time that the kernel sets its timer to, 1 µs; in ns.
+/// Deadlines within this many ns count as near. More than a task's timer slack, 50 µs
+/// (`PR_SET_TIMERSLACK` of `prctl(2)`), and than the kernel's shortest timer, 1 µs.
 const NEAR: u64 = 100_000;
 
-/// How often the wall clock is read between two readings of the other one.
+/// How many times the wall clock is read, each time between two readings of the monotonic
+/// clock.
 const WALL_CLOCK_READINGS: usize = 8;
 
-/// What a kernel has of its host.
+/// A kernel's clock, console and random source, from its host.
 pub(crate) struct Environment {
     host: Arc<dyn Host>,
-    /// The host's clock when the kernel's was 0, in ns.
+    /// The host's monotonic clock, in ns, when the kernel's clock was 0.
     epoch: u64,
-    /// The latest time that the kernel has seen. Written by the holder of the
-    /// CPU only, so Relaxed.
+    /// The latest time that the kernel has read. Only the holder of the CPU writes it, so
+    /// Relaxed.
     latest: AtomicU64,
 }
 
@@ -32,7 +33,7 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// Calls `f`, which is not ours; `None` if it panics.
+/// Calls `f`, which is code of the program. `None` if it panics.
 #[inline]
 pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(f)) {
@@ -46,11 +47,11 @@ pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Option<T> {
 }
 
 impl Environment {
-    /// The kernel's clock begins.
+    /// Starts the kernel's clock at 0.
     ///
     /// # Errors
     ///
-    /// The host's clock panics.
+    /// The host's clock panicked.
     pub(crate) fn new(host: Arc<dyn Host>) -> Result<Environment, Error> {
         let epoch = contain(|| host.monotonic());
         Ok(Environment {
@@ -73,11 +74,12 @@ impl Environment {
         now
     }
 
-    /// Nanoseconds since 1970-01-01 UTC when the kernel's clock was what it has
-    /// seen last.
+    /// Nanoseconds since 1970-01-01 UTC at the latest time that the kernel's clock has
+    /// shown.
     ///
-    /// The two clocks cannot be read at once: each reading of one between two of
-    /// the other bounds the difference, and the narrowest bounds count.
+    /// The two clocks cannot be read at the same moment. So the wall clock is read
+    /// between two readings of the monotonic clock, several times, and the closest pair
+    /// of readings counts.
     pub(crate) fn wall_clock(&self) -> i64 {
         let (mut least, mut most) = (i64::MIN, i64::MAX);
         for _ in 0..WALL_CLOCK_READINGS {
@@ -108,15 +110,15 @@ impl Environment {
         let _ = contain(|| self.host.console(text));
     }
 
-    /// How long until the kernel's clock is at `deadline`; `None`: nobody knows, or
-    /// the host panics. A clock that the program moves may run what it wakes: the
-    /// caller sees to where that can be.
+    /// How long until the kernel's clock reaches `deadline`. `None`: unknown, or the host
+    /// panicked. The program's code runs here and may wake this kernel's timer, so the
+    /// caller must hold no lock that this needs.
     pub(crate) fn timeout(&self, deadline: u64) -> Option<Duration> {
         contain(|| self.host.timeout(deadline.saturating_add(self.epoch))).flatten()
     }
 
-    /// Whether `deadline` is near. Asked by the holder of the CPU, which has just
-    /// looked at the clock.
+    /// Whether `deadline` is at most [`NEAR`] after the time that the kernel has read
+    /// last. Called by the holder of the CPU.
     #[inline]
     pub(crate) fn is_near(&self, deadline: u64) -> bool {
         deadline.saturating_sub(self.latest.load(Relaxed)) <= NEAR
@@ -126,23 +128,26 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// The host has none.
+    /// The host's error.
     pub(crate) fn seed(&self) -> Result<[u8; 32], Error> {
         let mut seed = [0; 32];
         match contain(|| self.host.random(&mut seed)) {
             Some(Ok(())) => Ok(seed),
-            Some(Err(error)) => Err(Error::boot(format_args!("its random seed: {error}"))),
+            Some(Err(error)) => Err(Error::boot(format_args!(
+                "cannot get its random seed: {error}"
+            ))),
             None => Err(Error::boot("the host's random source panicked")),
         }
     }
 
-    /// Gives the host what wakes the kernel's timer.
+    /// Gives the host the waker of the kernel's timer.
     ///
     /// # Errors
     ///
-    /// The host panics.
+    /// The host panicked.
     pub(crate) fn attach(&self, waker: TimerWaker) -> Result<(), Error> {
-        contain(|| self.host.attach(waker)).ok_or_else(|| Error::boot("the host panicked"))
+        contain(|| self.host.attach(waker))
+            .ok_or_else(|| Error::boot("the host panicked in Host::attach"))
     }
 }
 

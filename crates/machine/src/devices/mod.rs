@@ -1,5 +1,5 @@
-//! What a kernel has instead of hardware: disks, links, clock, console. Nothing here
-//! knows who calls: what the image asks for is in `operations/`.
+//! A kernel's devices: disks, network devices, clock, console, watched files. The image
+//! calls them through `operations/`.
 
 pub(crate) mod disks;
 pub(crate) mod environment;

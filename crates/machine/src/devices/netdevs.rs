@@ -1,10 +1,10 @@
 //! The network devices of a kernel: frames between its driver
 //! (`kernel/arch/drupe/drivers/link.c`) and [`Link`]s.
 //!
-//! News of a link comes in two steps: its bit in `news` is set, then the link
-//! interrupt is raised, both SeqCst; the kernel takes the interrupt, and then
-//! the bits. So a bit that is set is seen by the interrupt that follows it, if
-//! not by an earlier one.
+//! A link's news (frames to receive, or room to send) is told in two steps: its bit in
+//! `news` is set, then the link interrupt is raised, both SeqCst. The kernel takes the
+//! interrupt, then the bits. So a bit is seen by the interrupt that follows it, or by an
+//! earlier one.
 
 use crate::devices::environment::contain;
 use drupe_abi::{Errno, Frame, link_flags};
@@ -15,10 +15,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// As many as there are bits in `news`.
+/// The number of bits in `news`.
 const MAX_LINKS: usize = 64;
 
-/// Frames that are shown to a link at a time; the driver sends no more.
+/// How many frames a link is offered at a time; the driver sends no more at once.
 const MAX_FRAMES: usize = 16;
 
 const _: () = assert!(size_of::<FrameHeader>() == FrameHeader::LEN);
@@ -58,7 +58,7 @@ impl std::fmt::Debug for NetDevices {
     }
 }
 
-/// What `op::LINK_ADD` is told.
+/// The flags argument of `op::LINK_ADD`.
 pub(crate) fn flags(offloads: Offloads) -> u64 {
     let Offloads { checksum, tso, uso } = offloads;
     let flag = |set: bool, flag: u64| if set { flag } else { 0 };
@@ -68,12 +68,12 @@ pub(crate) fn flags(offloads: Offloads) -> u64 {
 }
 
 impl NetDevices {
-    /// Reserves a number for `link`, and connects it: `waker` makes what it tells
-    /// its news with.
+    /// Reserves a number for `link`, and attaches it with the waker that `waker` makes
+    /// for that number.
     ///
     /// # Errors
     ///
-    /// `ENOSPC` when all are taken.
+    /// `ENOSPC` when no number is free.
     pub(crate) fn insert(
         &self,
         link: Arc<dyn Link>,
@@ -89,7 +89,7 @@ impl NetDevices {
         Ok(number as u32)
     }
 
-    /// Frees the number of a link that the kernel does not know any more.
+    /// Frees the number of a link that was removed from the kernel.
     pub(crate) fn remove(&self, number: u32) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let link = slots[number as usize].take();
@@ -99,7 +99,7 @@ impl NetDevices {
         }
     }
 
-    /// Lets go of all links, after the kernel has ended.
+    /// Detaches all links, after the kernel has ended.
     pub(crate) fn clear(&self) {
         (0..MAX_LINKS as u32).for_each(|number| self.remove(number));
     }
@@ -140,11 +140,11 @@ impl NetDevices {
         taken.unwrap_or(frames.len()).min(frames.len()) as u32
     }
 
-    /// Receives a frame: its length, 0 for none, or a negative errno.
+    /// Receives a frame. Returns its length, 0 if there is none, or a negative errno.
     ///
     /// # Safety
     ///
-    /// The vectors of `frame` are valid for writes, and nobody else's.
+    /// The vectors of `frame` are valid for writes, and nothing else uses them.
     pub(crate) unsafe fn receive(&self, number: u32, frame: &mut Frame) -> i64 {
         let Some(link) = self.get(number) else {
             return 0;
@@ -173,7 +173,7 @@ impl NetDevices {
         }
     }
 
-    /// There is news of a link; the interrupt follows.
+    /// Notes that a link has news. The caller then raises the interrupt.
     pub(crate) fn has_news(&self, number: u32) {
         self.news.fetch_or(1 << number, SeqCst);
     }

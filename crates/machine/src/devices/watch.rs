@@ -1,14 +1,14 @@
-//! Who is called back when a file becomes ready (`machine/watch.rs`).
+//! [`Watches`]: the call backs of watched files (`machine/watch.rs`).
 
 use crate::devices::environment::contain;
 use crate::sync::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// What is called when a file becomes ready.
+/// The call back for a file that has become ready.
 pub(crate) type Notify = Arc<dyn Fn() + Send + Sync>;
 
-/// The watches of one kernel, by the cookie that it knows them by.
+/// The call backs of one kernel, by the cookie that the kernel was given.
 #[derive(Default)]
 pub(crate) struct Watches(Mutex<Table>);
 
@@ -39,7 +39,7 @@ impl Watches {
         drop(notify);
     }
 
-    /// The kernel has ended: whoever waits is to look, and to find that out.
+    /// Called when the kernel has ended: calls all call backs, so that waiters notice.
     pub(crate) fn end(&self) {
         let all: Vec<Notify> = lock(&self.0).notify.values().cloned().collect();
         for notify in all {
@@ -47,7 +47,7 @@ impl Watches {
         }
     }
 
-    /// The kernel says that a file is ready.
+    /// Calls the call back of `cookie`: its file is ready.
     pub(crate) fn notify(&self, cookie: u64) {
         let notify = lock(&self.0).notify.get(&cookie).cloned();
         if let Some(notify) = notify {

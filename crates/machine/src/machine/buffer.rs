@@ -1,4 +1,4 @@
-//! Instance memory that the program can use.
+//! [`Buffer`]: kernel memory that the program can use.
 
 use super::Machine;
 use crate::error::Error;
@@ -14,14 +14,14 @@ use std::sync::Arc;
 ///
 /// # Invariants
 ///
-/// `address..address + len` was allocated from `machine`, is freed only by the
-/// drop, and stays mapped while the machine lives.
+/// `address..address + len` was allocated from `machine`, is freed only when dropped, and
+/// stays mapped while the machine lives.
 #[derive(Debug)]
 pub struct Buffer {
     machine: Arc<Machine>,
     address: *mut u8,
     len: usize,
-    /// Taken by the drop.
+    /// `None` only while it is dropped.
     loan: Option<Loan>,
 }
 
@@ -31,13 +31,13 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Machine {
-    /// Allocates `len` bytes of kernel memory: calls that pin pages (direct I/O,
-    /// `MSG_ZEROCOPY`, `vmsplice(2)`, the rings and fixed buffers of io_uring)
-    /// cannot use the program's own.
+    /// Allocates `len` bytes of kernel memory. Calls that pin pages need it, since they
+    /// cannot use the program's memory: direct I/O, `MSG_ZEROCOPY`, `vmsplice(2)`, the
+    /// rings and fixed buffers of io_uring.
     ///
     /// # Errors
     ///
-    /// `ENOMEM` when there is no contiguous piece.
+    /// `ENOMEM` when the kernel has no contiguous piece of that size.
     pub fn buffer(self: &Arc<Self>, len: usize) -> Result<Buffer, Error> {
         Buffer::new(Arc::clone(self), len)
     }
@@ -46,7 +46,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// Those of the system call.
     ///
     /// # Panics
     ///
@@ -76,7 +76,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// What the kernel says.
+    /// Those of the system call.
     ///
     /// # Panics
     ///

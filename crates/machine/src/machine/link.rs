@@ -1,4 +1,4 @@
-//! Network links of a kernel: adding them, and what their news does.
+//! Methods of [`Machine`] that add and remove network links, and the links' waker.
 
 use super::Machine;
 use crate::devices::netdevs::{self, LinkId};
@@ -10,13 +10,13 @@ use drupe_host::link::{Link, LinkWaker};
 use std::sync::Arc;
 
 impl Machine {
-    /// Adds a network link: an Ethernet device, down, in the network namespace of
-    /// the calling thread's task.
+    /// Adds a network link. It becomes an Ethernet interface, not yet up, in the network
+    /// namespace of the calling thread's task.
     ///
     /// # Errors
     ///
-    /// `ENOSPC` when there are 64 links, `EADDRNOTAVAIL` or `EINVAL` for an
-    /// address or MTU that cannot be, or what the kernel says.
+    /// `ENOSPC` when there are 64 links; `EADDRNOTAVAIL` for an invalid hardware address,
+    /// `EINVAL` for an invalid MTU; or the kernel's error.
     pub fn add_link(&self, link: Arc<dyn Link>) -> Result<LinkId, Error> {
         self.kernel.check_forked()?;
         let info = link.info();
@@ -44,7 +44,7 @@ impl Machine {
         }
     }
 
-    /// Removes a link, whoever uses it.
+    /// Removes a link, also while it is in use.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Machine {
     }
 }
 
-/// There is news of a link. Returns whether the kernel may still want any.
+/// Tells the kernel of a link's news. Returns whether the kernel may still use the link.
 fn wake(kernel: Arc<Instance>, number: u32) -> bool {
     if kernel.end.get().is_some() || kernel.is_forked() {
         return false;

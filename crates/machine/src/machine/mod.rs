@@ -1,8 +1,8 @@
-//! A kernel as its owner sees it: [`Machine`].
+//! [`Machine`]: the handle to a kernel, and its system calls.
 //!
-//! - `buffer.rs`: memory of the kernel's that the program can use.
+//! - `buffer.rs`: kernel memory that the program can use.
 //! - `link.rs`: network links.
-//! - `watch.rs`: call backs for files that become ready.
+//! - `watch.rs`: a call back when a file becomes ready.
 
 mod buffer;
 mod link;
@@ -35,26 +35,26 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// [`Error::Boot`] when memory or threads cannot be had, or the host has no
-    /// clock or random numbers, [`Error::Dead`]
-    /// when the kernel panics while it boots.
+    /// [`Error::Boot`] when the system has no memory or threads left, or the
+    /// [host](drupe_host::Host)'s clock or random source fails; [`Error::Dead`] when the
+    /// kernel panics while it boots.
     pub fn boot(config: Config) -> Result<Arc<Machine>, Error> {
         let kernel = boot::boot(config)?;
         Ok(Arc::new(Machine { kernel }))
     }
 
-    /// Makes one system call on the calling thread's own task: number `nr` of
-    /// the generic table (`include/uapi/asm-generic/unistd.h`).
+    /// Makes one system call on the calling thread's own task. `nr` is its number in the
+    /// generic table (`include/uapi/asm-generic/unistd.h`).
     ///
     /// # Errors
     ///
-    /// [`Error::Errno`] with what the call returned, else why it could not be
+    /// [`Error::Errno`] with the call's own error; another [`Error`] if it could not be
     /// made.
     ///
     /// # Safety
     ///
-    /// What the call reads or writes through its arguments, until it returns,
-    /// must be the caller's. (A pointer to nothing is fine: `EFAULT`.)
+    /// The caller must own all memory that the call reads or writes through its
+    /// arguments, until it returns. (A pointer to unmapped memory is allowed: `EFAULT`.)
     #[inline]
     pub unsafe fn syscall(&self, nr: usize, args: [usize; 6]) -> Result<usize, Error> {
         let mut nr = nr as u64;
@@ -75,11 +75,12 @@ impl Machine {
         unsafe { self.kernel.request(nr, args) }
     }
 
-    /// What interrupts the calling thread's calls into this kernel.
+    /// A handle by which other threads interrupt the calling thread's calls into this
+    /// kernel.
     ///
     /// # Errors
     ///
-    /// Why the thread cannot make calls here.
+    /// Any [`Error`] of making the thread's first call.
     pub fn interrupter(&self) -> Result<Interrupter, Error> {
         Ok(Interrupter {
             kernel: Arc::downgrade(&self.kernel),
@@ -87,12 +88,12 @@ impl Machine {
         })
     }
 
-    /// Adds a disk. On return its partitions have been read.
+    /// Adds a disk. On return, the kernel has read its partition table.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for a geometry that cannot be, `ENOSPC` when there are 26 disks,
-    /// or what the kernel says.
+    /// `EINVAL` for an invalid geometry, `ENOSPC` when there are 26 disks, or the
+    /// kernel's error.
     pub fn add_disk(&self, disk: Arc<dyn Disk>) -> Result<DiskId, Error> {
         self.kernel.check_forked()?;
         let [size, block_size, flags] = disks::describe(&*disk)?;
@@ -112,7 +113,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// `EBUSY` while it is mounted or open, `ENODEV` when there is none.
+    /// `EBUSY` while it is mounted or open, `ENODEV` when there is no such disk.
     pub fn remove_disk(&self, id: DiskId) -> Result<(), Error> {
         // SAFETY: the arguments are numbers.
         unsafe { self.request(op::DISK_REMOVE, [id.0.into(), 0, 0, 0, 0, 0])? };
@@ -133,7 +134,8 @@ impl Machine {
         }
     }
 
-    /// What the kernel has logged since [`Machine::logged`] was `mark`.
+    /// The kept part of the log that was written after its first `mark` bytes
+    /// ([`Machine::logged`]).
     pub fn log_since(&self, mark: u64) -> String {
         match self.kernel.is_forked() {
             true => String::new(),
@@ -141,13 +143,13 @@ impl Machine {
         }
     }
 
-    /// Whether the kernel stayed with the parent process: this one is a child of
+    /// Whether the kernel belongs to the parent process, because this is a child of
     /// `fork(2)`.
     pub fn is_forked(&self) -> bool {
         self.kernel.is_forked()
     }
 
-    /// Breaks the kernel, to see that the program survives it.
+    /// Makes the kernel crash, to test that the program survives it.
     ///
     /// # Errors
     ///
@@ -158,9 +160,9 @@ impl Machine {
         Ok(())
     }
 
-    /// Writes back what is dirty, and stops the kernel. Calls that are blocked,
-    /// and later ones, get [`Error::Halted`]. Filesystems stay mounted: unmount
-    /// them before. Halting a halted kernel does nothing.
+    /// Writes back dirty data, as sync(2) does, and stops the kernel. Blocked and later
+    /// calls return [`Error::Halted`]. Filesystems are not unmounted: unmount them
+    /// before. Halting a halted kernel does nothing.
     ///
     /// # Errors
     ///

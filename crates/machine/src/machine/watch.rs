@@ -1,5 +1,4 @@
-//! Watching files: a call back when one becomes ready
-//! (`kernel/arch/drupe/kernel/watch.c`).
+//! [`Watch`]: a call back when a file becomes ready (`kernel/arch/drupe/kernel/watch.c`).
 
 use super::Machine;
 use crate::devices::watch::Notify;
@@ -9,10 +8,9 @@ use drupe_abi::op;
 use std::sync::Arc;
 
 impl Machine {
-    /// Calls `notify` whenever the file `fd` becomes ready (`poll(2)`), and at
-    /// once if it is, until the [`Watch`] is dropped; and when the kernel ends,
-    /// however that comes. An epoll stands for any number of files. The file stays
-    /// open meanwhile.
+    /// Calls `notify` whenever the file `fd` becomes ready (`poll(2)`), at once if it is
+    /// ready already, and when the kernel ends or dies, until the [`Watch`] is dropped.
+    /// To watch many files, watch an epoll(7) of them. The file stays open meanwhile.
     ///
     /// `notify` is called by the thread that runs the kernel, which stands still
     /// meanwhile: it must not block, and cannot call the kernel.
@@ -26,7 +24,7 @@ impl Machine {
     }
 }
 
-/// A file that is watched, until this is dropped. From
+/// Keeps a file watched until it is dropped. From
 /// [`Machine::watch`](crate::Machine::watch).
 #[derive(Debug)]
 pub struct Watch {

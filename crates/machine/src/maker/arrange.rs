@@ -1,4 +1,4 @@
-//! How the pages of a snapshot come into a kernel's memory.
+//! Decides for each page of a snapshot whether kernels map it or copy it.
 
 use super::compare::Page;
 use crate::snapshot::format::{Body, Header, Table};
@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 /// Pages of a huge page.
 const HUGE: usize = (2 << 20) / PAGE;
 
-/// So many pages without addresses, and those between them, are mapped: fewer are
-/// copied in less time than it takes to map them.
+/// The shortest run of pages that is mapped. Copying fewer takes less time than mapping
+/// them.
 const MAPPED: usize = 16;
 
-/// Decides how each page comes into a kernel's memory.
+/// Decides for each page whether it is mapped, copied or left out.
 pub(super) fn arrange(elf: &Elf, pages: Vec<Page>, header: &mut Header, body: &mut Body) {
     let memory = header.memory as usize / PAGE;
     let copied = pages.iter().filter(|page| page.has_addresses());
@@ -76,8 +76,8 @@ fn unused(used: &[Page], end: usize) -> Table {
     }
 }
 
-/// Whether a page is what a kernel has there anyway: the image's if it comes before
-/// `dense`, or zeroes.
+/// Whether a page is as the loader leaves it, so that the snapshot need not have it: the
+/// image's own before `dense`, zeroes behind it.
 fn is_as_loaded(elf: &Elf, dense: usize, page: &Page) -> bool {
     let data = &elf.data;
     let mut loaded = [0u8; PAGE];

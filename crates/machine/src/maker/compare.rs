@@ -1,9 +1,9 @@
-//! What a word of a kernel's memory is: found out by comparing kernels that were
-//! booted alike, at different addresses.
+//! Finds out which words of a kernel's memory are addresses, by comparing kernels that
+//! were booted alike at different addresses.
 //!
-//! A word is the same in all of them, or differs by as much as their bases do (it is
-//! an address), or by as much in the other direction. Anything else is something
-//! that `snapshot.c` of the port has forgotten, and there is no snapshot then.
+//! A word is the same in all kernels, or differs by as much as their bases do (an
+//! address), or by as much in the other direction (a negated address). Any other
+//! difference is a bug of the port's `snapshot.c`, and there is no snapshot.
 
 use super::Memory;
 use crate::memory::snapshot::Words;
@@ -12,23 +12,24 @@ use std::fmt::Write;
 use std::fs;
 use std::ops::Range;
 
-/// Words that a complaint names.
+/// How many words an error names.
 const NAMED: usize = 40;
 
-/// What a word is.
+/// The kind of a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Number,
     Address,
-    /// It goes down as the base goes up: what is left to the end of the address
-    /// space, say.
+    /// A negated address: it goes down as the base goes up, such as the room that is left
+    /// up to the end of the address space.
     Negated,
-    /// What is left of an address after a part of it has been overwritten: nobody
-    /// reads that. The mask has the bits that are no address.
+    /// The remains of an address after a part of it was overwritten, which nothing reads.
+    /// The mask has the bits that were overwritten.
     Remains(u64),
 }
 
-/// What a word with these values in kernels with these bases is.
+/// The kind of a word that has these values in kernels with these bases. `None`: it fits
+/// no kind.
 fn kind(values: &[u64], bases: &[u64], in_stack: bool) -> Option<Kind> {
     let alike = |sum: fn(u64, u64) -> u64| {
         let mut all = values
@@ -49,8 +50,8 @@ fn kind(values: &[u64], bases: &[u64], in_stack: bool) -> Option<Kind> {
     }
 }
 
-/// The bits of a word that are alike, if the others are a part of an address: its
-/// upper half, in the padding of something, or any part, in a stack.
+/// The mask of [`Kind::Remains`], if the bits that differ are part of an address: its
+/// upper half, as in padding, or any part, in a stack.
 fn remains(values: &[u64], bases: &[u64], in_stack: bool) -> Option<u64> {
     const LOW: u64 = 0xffff_ffff;
     const HIGH: u64 = 0xffff << 32;
@@ -97,7 +98,7 @@ impl Page {
     }
 }
 
-/// What the pages of `memories` have in common, and the words that are negated.
+/// The pages of `memories`, relative to the base, and the offsets of negated words.
 pub(super) fn compare(memories: &[Memory]) -> Result<(Vec<Page>, Vec<u64>), String> {
     let bases: Vec<u64> = memories.iter().map(|memory| memory.base).collect();
     let host = host_ranges()?;
@@ -147,10 +148,10 @@ pub(super) fn compare(memories: &[Memory]) -> Result<(Vec<Page>, Vec<u64>), Stri
     }
 }
 
-/// Where this process has something that is no kernel's: hardly any number is by
-/// chance an address of that. The host's addresses are the same in all kernels, if
-/// they are of something static. A kernel takes more than a gigabyte of addresses,
-/// where numbers may be; but an address there differs between the kernels.
+/// The ranges that this process has mapped for itself, not for kernels. A word that is an
+/// address in them refuses the snapshot: static addresses of the host are the same in all
+/// kernels, so that comparing does not find them. A number is hardly ever such an address
+/// by chance.
 fn host_ranges() -> Result<Vec<Range<u64>>, String> {
     let maps = fs::read_to_string("/proc/self/maps").map_err(|error| error.to_string())?;
     let ranges = maps.lines().filter_map(|line| {
@@ -226,11 +227,10 @@ mod tests {
         assert_eq!(of(low, false), None);
     }
 
-    /// The number of the only page of the memories.
+    /// The number of the page that the test's memories have.
     const PAGE_NUMBER: usize = 5;
 
-    /// What the memories are compared to, if the first word of each is what `value` says
-    /// of its base.
+    /// Compares memories whose first word is `value` of their base.
     fn compared(value: impl Fn(u64) -> u64) -> Result<(Vec<Page>, Vec<u64>), String> {
         let memories = BASES.map(|base| {
             let mut words: Words = [0; PAGE / 8];

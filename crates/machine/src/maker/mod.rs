@@ -1,8 +1,8 @@
-//! Making a snapshot: kernels are booted alike, at different addresses, frozen and
-//! compared.
+//! [`make`]: makes a snapshot, from kernels that were booted alike at different
+//! addresses.
 //!
-//! - `compare.rs`: which words are addresses.
-//! - `arrange.rs`: which pages are copied, and which are mapped.
+//! - `compare.rs`: finds the words that are addresses.
+//! - `arrange.rs`: decides which pages are copied, and which are mapped.
 
 mod arrange;
 mod compare;
@@ -28,17 +28,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Where the kernels are, in pages from where the host would have them: bases that
-/// differ in all the digits that hashes and page tables look at. Each two are more
-/// than 4 GiB apart, so that halves of addresses are told from numbers.
+/// The kernels' bases, in pages behind the address that the host chooses. They differ in
+/// all digits that hashes and page tables use. Each two are more than 4 GiB apart, so
+/// that the upper halves of addresses differ too.
 const SKEWS: [usize; 3] = [0, 0x12_4b35, 0x35_1d83];
 
-/// Times that kernels are booted at other addresses: a number may be by chance an
-/// address of the host's.
+/// How often the kernels are booted again at other addresses, in case a number is by
+/// chance an address of the host.
 const ATTEMPTS: usize = 3;
 
-/// Times that a kernel is frozen: what the first time leaves behind is done by the
-/// second.
+/// How often each kernel is frozen. The second time handles what the first has left.
 const ROUNDS: usize = 2;
 
 /// Makes the snapshot of a kernel with the default [`Config`], for
@@ -46,8 +45,8 @@ const ROUNDS: usize = 2;
 ///
 /// # Errors
 ///
-/// Why there can be none: a kernel does not boot, or something in its memory
-/// depends on its address in a way that cannot be corrected.
+/// Why no snapshot can be made: a kernel does not boot, or words of its memory depend on
+/// its address in a way that cannot be corrected; the message names them.
 pub fn make() -> Result<Vec<u8>, String> {
     let elf = boot::elf().map_err(|error| error.to_string())?;
     // None ends before the last has been compared: no address is used again.
@@ -62,7 +61,7 @@ pub fn make() -> Result<Vec<u8>, String> {
     }
 }
 
-/// The snapshot of kernels that are alike.
+/// Makes the snapshot of frozen kernels.
 fn make_of(elf: &Elf, frozen: &[Frozen]) -> Result<Vec<u8>, String> {
     let other = Frozen::new(0, 1)?;
     let memories: Vec<Memory> = frozen.iter().map(|frozen| frozen.memory(elf)).collect();
@@ -80,9 +79,9 @@ fn make_of(elf: &Elf, frozen: &[Frozen]) -> Result<Vec<u8>, String> {
     Ok(format::write(header, &body))
 }
 
-/// The host of a kernel that is made to be copied: its clock stands still.
+/// The host of the kernels that are compared: its clock stands still.
 struct StillHost {
-    /// What all of its random bytes are.
+    /// The value of all random bytes.
     random: u8,
 }
 
@@ -102,13 +101,13 @@ impl Host for StillHost {
     }
 }
 
-/// A kernel that nobody calls any more.
+/// A frozen kernel, into which no call is made any more.
 struct Frozen(Arc<Instance>);
 
-/// The memory of one kernel, without what is the host's.
+/// A copy of one kernel's memory.
 pub(super) struct Memory {
     pub(super) base: u64,
-    /// Bytes from the base on that are the kernel's.
+    /// Its size in bytes, from the base on.
     pub(super) len: u64,
     /// The number of the first page of the stacks.
     pub(super) stacks: usize,
@@ -116,8 +115,8 @@ pub(super) struct Memory {
 }
 
 impl Frozen {
-    /// A kernel with the random seed `random`; by a thread of its own, whose stack is
-    /// somewhere else: the host's addresses are to differ too.
+    /// Boots and freezes a kernel whose random bytes are all `random`. A new thread does
+    /// it, so that addresses of the host's stack differ too.
     fn new(skew: usize, random: u8) -> Result<Frozen, String> {
         let thread = std::thread::spawn(move || Frozen::boot(skew, random));
         let kernel = thread.join().map_err(|_| "the maker panicked".to_owned())?;
@@ -152,7 +151,7 @@ impl Frozen {
         self.0.memory.at(0).addr() as u64
     }
 
-    /// What `address` is from the base.
+    /// The offset of `address` from the base.
     fn offset(&self, address: u64) -> u64 {
         address - self.base()
     }
@@ -243,7 +242,7 @@ impl Memory {
         }
     }
 
-    /// Clears the stack that `sp` is in, below it.
+    /// Clears the unused part of the stack that `sp` points into.
     fn clear_stack(&mut self, sp: u64) {
         let mut address = sp - 8;
         while let Some(word) = self.word(address) {
@@ -253,7 +252,7 @@ impl Memory {
     }
 }
 
-/// What `look` sees in each kernel.
+/// The result of `look`, which must be the same for each kernel.
 fn alike<T: PartialEq>(frozen: &[Frozen], look: impl Fn(&Frozen) -> T) -> Result<T, String> {
     let first = look(&frozen[0]);
     if frozen.iter().all(|kernel| look(kernel) == first) {
@@ -268,7 +267,8 @@ fn stacks(frozen: &[Frozen]) -> Result<Vec<u32>, String> {
     Ok(used.into_iter().map(|number| number as u32).collect())
 }
 
-/// Offsets of the numbers that depend on the seed, among those that may be secrets.
+/// The offsets of the 32-bit words that depend on the random seed, in the range that the
+/// image names.
 fn secrets(kernel: &Frozen, memory: &Memory, other: &Memory) -> Result<Vec<u32>, String> {
     let image = kernel.0.image();
     let range = kernel.offset(image.secrets)..kernel.offset(image.secrets_end);

@@ -1,9 +1,9 @@
-//! How many of the mappings that a process may have are a kernel's.
+//! Limits how many of the process's memory mappings the kernels use.
 //!
-//! The host has a limit on their number (`vm.max_map_count`, 65,530 by default),
-//! and beyond it refuses the program its own `mmap(2)`, too. So the kernels of a
-//! process keep to half of it, together: who would exceed that lets go of what can
-//! be mapped again (`mirror.rs`).
+//! The host limits the mappings of a process (`vm.max_map_count`, 65,530 by default); at
+//! the limit, the program's own `mmap(2)` fails too. So all kernels of a process together
+//! use at most half of them. A kernel that would exceed that drops mappings that can be
+//! made again (`mirror.rs`).
 
 use crate::generation::generation;
 use once_cell::race::OnceNonZeroUsize;
@@ -11,16 +11,16 @@ use std::num::NonZero;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What the host's limit is where it does not say.
+/// The assumed limit where the host's cannot be read.
 const DEFAULT_LIMIT: usize = 65_530;
 
-/// Mappings that a kernel can have, whatever the others have.
+/// The number of mappings that a kernel may have in any case.
 const LEAST: usize = 64;
 
-/// Of all kernels of the process. Relaxed: a number, nothing depends on its order.
+/// The mappings of all kernels of the process. Relaxed: no other memory depends on it.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// Half of what the host allows; looked up once per process.
+/// Half of the host's limit; read once per process.
 fn budget() -> usize {
     static BUDGET: OnceNonZeroUsize = OnceNonZeroUsize::new();
     let budget = BUDGET.get_or_init(|| {
@@ -31,18 +31,18 @@ fn budget() -> usize {
     budget.get()
 }
 
-/// In a child of `fork(2)`, which has none of the kernels.
+/// Called in a child of `fork(2)`, which has no kernel: sets the number to 0.
 pub(super) fn forked() {
     USED.store(0, Relaxed);
 }
 
-/// The mappings of one kernel, counted; given back when it is dropped.
+/// The number of mappings of one kernel, subtracted from [`USED`] when dropped.
 #[derive(Debug)]
 pub(super) struct Count {
     own: usize,
-    /// Of all that share the budget.
+    /// The total to which it is added.
     used: &'static AtomicUsize,
-    /// Of the process whose mappings they are.
+    /// The generation of the process that has the mappings.
     generation: u32,
 }
 
@@ -61,7 +61,7 @@ impl Count {
         }
     }
 
-    /// It is `before` less and `after` more.
+    /// Subtracts `before` and adds `after`.
     pub(super) fn change(&mut self, before: usize, after: usize) {
         self.own = self.own + after - before;
         self.used.fetch_add(after, Relaxed);
@@ -72,7 +72,7 @@ impl Count {
         self.own
     }
 
-    /// Whether `more` are too many.
+    /// Whether `more` additional mappings would exceed the budget.
     pub(super) fn exceeds(&self, more: usize) -> bool {
         self.own + more > LEAST && self.used.load(Relaxed) + more > budget()
     }

@@ -1,5 +1,4 @@
-//! Where things are in a kernel's memory: ranges, in bytes from its base, and
-//! arithmetic.
+//! [`Layout`]: the ranges of a kernel's memory, in bytes from its base.
 
 use super::stacks::STACKS_SIZE;
 use drupe_image::elf::{Elf, PAGE_SIZE};
@@ -18,15 +17,16 @@ pub(super) const PAGE: usize = PAGE_SIZE as usize;
 pub(super) struct Layout {
     /// Bytes at the start that are mapped from the image's file.
     file_part: usize,
-    /// Bytes of the image, what it wants zeroed included.
+    /// Bytes of the image, including its zeroed part.
     image: usize,
-    /// Image and RAM: what the kernel calls its physical memory.
+    /// Bytes of image and RAM, which the kernel calls its physical memory.
     memory: usize,
     vmalloc: usize,
 }
 
 impl Layout {
-    /// Of a kernel with the image `elf`, which fits into `memory` bytes.
+    /// The layout of a kernel with the image `elf`, `memory` bytes for image and RAM, and
+    /// a vmalloc area of `vmalloc` bytes. The image must fit.
     pub(super) fn new(elf: &Elf, memory: usize, vmalloc: usize) -> Layout {
         let file_end = elf.data.address + elf.data.file_size;
         Layout {
@@ -37,13 +37,13 @@ impl Layout {
         }
     }
 
-    /// How far [`Layout::base`] may be behind what it is given.
+    /// The result of [`Layout::base`] is at most so many bytes behind its argument.
     pub(super) const MAX_SHIFT: usize = 8 << 20;
 
-    /// The first base from `start` on with which the beginning of the vmalloc area,
-    /// as much of it as a kernel that boots uses, is in one page table of each
-    /// level: where it crosses from one to the next, a kernel has one page less for
-    /// everything else, and no address behind that is the same.
+    /// The first base from `start` on with which the part of the vmalloc area that a boot
+    /// uses is in one page table of each level. Otherwise a kernel needs one more page
+    /// for page tables, and all later pages have other addresses than in kernels that do
+    /// not, so that they could not be compared.
     pub(super) fn base(&self, start: usize) -> usize {
         const USED: usize = 1 << 20;
         let fits = |base: &usize| {
@@ -57,22 +57,22 @@ impl Layout {
         (start..).step_by(PAGE).find(fits).unwrap_or(start)
     }
 
-    /// All that the kernel can touch before it maps or asks for anything.
+    /// Image and RAM, which the kernel can access from the beginning.
     pub(super) fn memory(&self) -> Range<usize> {
         0..self.memory
     }
 
-    /// What is mapped from the image's file.
+    /// The part that is mapped from the image's file.
     pub(super) fn file_part(&self) -> Range<usize> {
         0..self.file_part
     }
 
-    /// What is memory, of no file: the rest of the image, and the RAM.
+    /// The part that no file backs: the rest of the image, and the RAM.
     pub(super) fn anonymous(&self) -> Range<usize> {
         self.file_part..self.memory
     }
 
-    /// What the kernel's page allocator has.
+    /// The RAM, which the kernel's page allocator manages.
     pub(super) fn ram(&self) -> Range<usize> {
         self.image..self.memory
     }
@@ -86,16 +86,17 @@ impl Layout {
         start..start + STACKS_SIZE
     }
 
-    /// Bytes of all of it.
+    /// Bytes of the whole range.
     pub(super) fn total(&self) -> usize {
         self.stacks().end
     }
 
-    /// The `len` bytes at `start` if they are whole pages in `within`.
+    /// The range of `len` bytes at `start`, if it is in `within` and consists of whole
+    /// pages.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if they are not.
+    /// `EINVAL` if it is not.
     pub(super) fn pages(start: u64, len: u64, within: Range<usize>) -> Result<Range<usize>, Errno> {
         let end = start.checked_add(len).ok_or(Errno::INVAL)?;
         let inside = start >= within.start as u64 && end <= within.end as u64;

@@ -1,23 +1,22 @@
-//! Pages of the RAM that others than the kernel may write to at the moment.
+//! [`Lent`]: pages of RAM to which a disk or the program may write at the moment.
 //!
-//! What a disk reads goes from the disk to the page without a copy, in a thread
-//! that does not hold the CPU; a [`Buffer`](crate::Buffer) is the program's to
-//! write to at any time. Such a page cannot be copied to another place: what is
-//! written meanwhile would be lost.
+//! A disk fills pages without a copy, in a thread that does not hold the CPU; the program
+//! may write to a [`Buffer`](crate::Buffer) at any time. Such a page must not be moved,
+//! since data that is written during the move would be lost.
 
 use super::layout::PAGE;
 use std::ops::Range;
 
-/// Who may write to a page that is lent.
+/// Who may write to a lent page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Borrower {
-    /// A request to a disk: it ends, by itself.
+    /// A disk request, which ends by itself.
     Disk,
     /// The program, until it is done with its buffer.
     Program,
 }
 
-/// A loan that has not ended; for [`Lent::end`].
+/// The number of a loan, for [`Lent::end`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "ends when it is given back"]
 pub(crate) struct Loan(u64);
@@ -46,12 +45,13 @@ impl Lent {
         Loan(id)
     }
 
-    /// Nobody writes to the pages of `loan` any more.
+    /// Ends `loan`: its borrower does not write to the pages any more.
     pub(super) fn end(&mut self, loan: Loan) {
         self.loans.retain(|(id, ..)| *id != loan.0);
     }
 
-    /// Who may write to `page`. A disk is told before the program: that passes.
+    /// Who may write to `page`. If both a disk and the program may, returns
+    /// [`Borrower::Disk`], whose loan ends by itself.
     pub(super) fn borrower(&self, page: usize) -> Option<Borrower> {
         let of_page = self
             .loans

@@ -1,4 +1,4 @@
-//! The image is put where it belongs: mapped, relocated, not started.
+//! Maps and relocates the kernel image.
 
 use super::layout::PAGE;
 use super::mapping::{Access, Reservation};
@@ -51,7 +51,7 @@ fn map_segment(
     }
 }
 
-/// Relocates the image that was mapped, and has these `relocations`.
+/// Applies the `relocations` to the mapped image.
 pub(super) fn relocate(space: &Reservation, relocations: &[Relocation]) {
     let base = space.base().addr() as u64;
     for relocation in relocations {

@@ -1,15 +1,16 @@
-//! The only code of this crate that makes, changes and removes mappings.
+//! [`Reservation`]: the only code that makes, changes and removes a kernel's memory
+//! mappings.
 //!
 //! A [`Reservation`] is a range of address space; everything that is mapped in it
 //! is mapped here, and has `MADV_DONTFORK`: a child of `fork(2)` gets none of it
 //! (`process/fork.rs`). The flag belongs to a mapping, and `mmap(2)` does not set
 //! it, so there are three ways to a mapping that has it from the beginning:
 //!
-//! - `mprotect(2)` of a piece of the reservation keeps its flag.
+//! - `mprotect(2)` of a part of the reservation keeps the flag.
 //! - `mremap(2)` from a shared mapping, with an old size of 0, makes a second
 //!   mapping of the same pages, which inherits the flag: a [`Reservation::mirror`].
-//! - What must be mapped from a file is noted in [`UNFLAGGED`] until the flag is
-//!   set. A child that was forked in between removes it.
+//! - A mapping of a file is noted in [`UNFLAGGED`] until its flag is set. A child that
+//!   was forked in between removes the mapping.
 
 use super::layout::PAGE;
 use crate::generation::generation;
@@ -40,7 +41,7 @@ const GUARD_INSTALL: i32 = 102;
 pub(super) struct Reservation {
     base: *mut u8,
     len: usize,
-    /// Of the process that mapped it.
+    /// The generation of the process that made it.
     generation: u32,
 }
 
@@ -50,10 +51,10 @@ unsafe impl Send for Reservation {}
 // SAFETY: as above.
 unsafe impl Sync for Reservation {}
 
-/// What a mapping of a file can be used for.
+/// The access that a mapping of a file allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// The pages of the file are executed as they are.
+    /// The pages are read and executed.
     Execute,
     /// Pages that are written to are copied first.
     CopyOnWrite,
@@ -121,8 +122,8 @@ impl Reservation {
     ///
     /// # Safety
     ///
-    /// What was there is gone: nobody may need it. Nobody may change what is
-    /// mapped to be executed.
+    /// The former content of `range` is lost: nothing may use it. Nothing may change a
+    /// file that is mapped for execution.
     pub(super) unsafe fn map_file(
         &self,
         range: Range<usize>,
@@ -157,7 +158,7 @@ impl Reservation {
     ///
     /// # Safety
     ///
-    /// What was there is gone: nobody may need it.
+    /// The former content of `range` is lost: nothing may use it.
     pub(super) unsafe fn mirror(
         &self,
         range: Range<usize>,
@@ -172,23 +173,23 @@ impl Reservation {
         Ok(())
     }
 
-    /// Makes `range`, where nothing is mapped, readable and writable: zeroes that
-    /// take memory as they are touched.
+    /// Makes `range`, where nothing is mapped, readable and writable: zeroes, which take
+    /// memory when they are touched.
     ///
     /// # Safety
     ///
-    /// Nothing is mapped there, nor was since the reservation was made.
+    /// Nothing has been mapped there since the reservation was made.
     pub(super) unsafe fn open(&self, range: Range<usize>) -> Result<(), Errno> {
         let (start, len) = self.place(&range);
         // SAFETY: inside our reservation, and not in use.
         unsafe { mprotect(start, len, MprotectFlags::READ | MprotectFlags::WRITE) }
     }
 
-    /// Makes `range` inaccessible and lets go of what was mapped there.
+    /// Makes `range` inaccessible and frees its memory.
     ///
     /// # Safety
     ///
-    /// Nobody may need it.
+    /// Nothing may use its content.
     pub(super) unsafe fn close(&self, range: Range<usize>) -> Result<(), Errno> {
         let (start, len) = self.place(&range);
         let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
@@ -201,13 +202,12 @@ impl Reservation {
         }
     }
 
-    /// Makes one page of an open range inaccessible; returns whether that took a
-    /// mapping of its own, and cut another one in two: where the host does not know
-    /// guards (before Linux 6.13).
+    /// Makes one page of an open range inaccessible. Returns whether that took two more
+    /// mappings, as on hosts without guard pages (before Linux 6.13).
     ///
     /// # Safety
     ///
-    /// Nobody may need it.
+    /// Nothing may use its content.
     pub(super) unsafe fn guard(&self, range: Range<usize>) -> Result<bool, Errno> {
         let (start, len) = self.place(&range);
         // SAFETY: inside our reservation, and not in use.
@@ -220,11 +220,11 @@ impl Reservation {
         Ok(true)
     }
 
-    /// Gives the memory of an open range back; it reads as zeroes.
+    /// Frees the memory of an open range, which then reads as zeroes.
     ///
     /// # Safety
     ///
-    /// Nobody may need what is in it.
+    /// Nothing may use its content.
     pub(super) unsafe fn discard(&self, range: Range<usize>) {
         let (start, len) = self.place(&range);
         // If that fails, the pages stay.
@@ -232,8 +232,8 @@ impl Reservation {
         let _ = unsafe { madvise(start, len, Advice::LinuxDontNeed) };
     }
 
-    /// Which pages of an open range of private memory have been touched. None, if
-    /// the host does not say.
+    /// Which pages of an open range of private memory are in memory, one `bool` per page.
+    /// All false if the host does not tell.
     pub(super) fn resident(&self, range: Range<usize>) -> Vec<bool> {
         let (start, len) = self.place(&range);
         let mut pages = vec![0u8; len.div_ceil(PAGE)];
@@ -244,15 +244,15 @@ impl Reservation {
         pages.into_iter().map(|page| page & 1 != 0).collect()
     }
 
-    /// Copies the pages of an open range, or makes them, as if each was written
-    /// to. A host that cannot do many at a time does it when they are.
+    /// Allocates or copies the pages of an open range, as if each was written to. On
+    /// hosts that cannot do that at once, it happens when they are written to.
     pub(super) fn populate(&self, range: Range<usize>) {
         let (start, len) = self.place(&range);
         // SAFETY: inside our reservation; no content changes.
         let _ = unsafe { madvise(start, len, Advice::LinuxPopulateWrite) };
     }
 
-    /// Asks for huge pages in an open range. A host without is slower, no more.
+    /// Asks for huge pages in an open range. No effect on hosts without them.
     pub(super) fn prefer_huge_pages(&self, range: Range<usize>) {
         let (start, len) = self.place(&range);
         // SAFETY: inside our reservation; no content changes.
@@ -274,9 +274,9 @@ impl Drop for Reservation {
     }
 }
 
-/// Mappings that exist already, or will at once, and may not have their flag yet:
-/// address and length, address 0 where there is none. As many as threads boot
-/// kernels at the same moment; others wait.
+/// Mappings that exist, or are about to be made, and may not have their flag yet: address
+/// and length; address 0 is a free entry. At most 16 threads can map at the same moment;
+/// others wait.
 static UNFLAGGED: [(AtomicUsize, AtomicUsize); 16] =
     [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 16];
 
@@ -308,8 +308,8 @@ impl Drop for Unflagged {
     }
 }
 
-/// In a child of `fork(2)`: removes what another thread of the parent was about to
-/// set the flag of. Nothing else can be there: the child has no reservation.
+/// Called in a child of `fork(2)`: removes the mappings of [`UNFLAGGED`]. No other
+/// mapping can be at their addresses, since the child has no reservation.
 pub(super) fn forked() {
     for (address, length) in &UNFLAGGED {
         let (start, len) = (address.load(SeqCst), length.load(SeqCst));

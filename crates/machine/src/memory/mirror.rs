@@ -1,26 +1,26 @@
-//! The vmalloc area: pages of the RAM at a second address.
+//! [`Mirror`]: the vmalloc area, where pages of RAM are mapped at a second address.
 //!
 //! Anonymous memory cannot be mapped twice, so a page that the kernel wants in its
-//! vmalloc area is first moved to a memory file, for good. The memory file is
-//! mapped as a whole at a place that only this file knows, and every other mapping
-//! of it is a mirror of that one (`mapping.rs`).
+//! vmalloc area is first moved to a memory file, for good. The memory file is mapped as a
+//! whole at an address that only this file uses; each other mapping of it is made from
+//! that one with `mremap(2)` (`mapping.rs`).
 //!
-//! **While a page moves nobody may write to it.** The kernel does not, it waits
-//! for the operation; a page that is lent (`lent.rs`) to a disk stays where it is
-//! until the disk is done with it, and the kernel is told to try again.
+//! **Nothing may write to a page while it moves.** The kernel does not: it waits for the
+//! operation. A page that is lent to a disk (`lent.rs`) does not move until the disk is
+//! done; the kernel gets `EAGAIN` and tries again.
 //!
-//! **The host limits the number of mappings.** RAM is moved in chunks, so that it
-//! cannot fall into many pieces. What is mapped in the vmalloc area is a cache of
-//! what the kernel wants there, as a TLB is of page tables: when the mappings are
-//! too many (`budget.rs`), or the host refuses one, all of them are dropped, and
-//! an access to one of them faults and brings it back ([`Mirror::restore`]).
+//! **The host limits the number of mappings.** RAM is moved in chunks, so that it does
+//! not become many pieces. The mappings of the vmalloc area are a cache, as a TLB is of
+//! page tables: a table has what the kernel has mapped there. When the mappings become
+//! too many (`budget.rs`), or the host refuses one, all are dropped. An access to a
+//! dropped one faults, and it is made again ([`Mirror::restore`]).
 
 use super::budget::Count;
 use super::layout::{Layout, PAGE};
 use super::lent::{Borrower, Lent, Loan};
 use super::mapping::{Access, Reservation};
 use super::trim::{self, ZEROES};
-use crate::snapshot::Shown;
+use crate::snapshot::MappedRun;
 use crate::sync::lock;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::Errno;
@@ -29,14 +29,14 @@ use std::ops::Range;
 use std::slice;
 use std::sync::Mutex;
 
-/// Bytes that are moved together: at least this, at most that, and such that RAM
-/// has about a thousand of them.
+/// Limits of a chunk, the bytes that are moved together. RAM is divided into about a
+/// thousand chunks.
 const CHUNK: Range<usize> = 64 << 10..2 << 20;
 
-/// Pages on each side of a fault that are brought back with it.
+/// How many pages on each side of a fault are mapped again with it.
 const AROUND: usize = 64;
 
-/// What RAM has become of it.
+/// The memory file, the vmalloc area, and which pages of RAM have moved.
 ///
 /// # Invariants
 ///
@@ -44,12 +44,12 @@ const AROUND: usize = 64;
 #[derive(Debug)]
 pub(super) struct Mirror {
     layout: Layout,
-    /// All of the file. It has no other name, and no descriptor: that would be the
-    /// program's to close, and to use for something else.
+    /// A mapping of the whole file. The file has no descriptor, because the program could
+    /// close that and reuse its number.
     all: Reservation,
     /// Bytes that are moved together, a power of two.
     chunk: usize,
-    /// Whether there are pages that are not in the file.
+    /// Whether pages of RAM are outside of the file at the start, and so may move.
     moves: bool,
     /// Locked while pages move.
     pub(super) state: Mutex<State>,
@@ -60,18 +60,18 @@ pub(super) struct State {
     /// Which pages are still anonymous; empty if no page ever was.
     private: Vec<bool>,
     lent: Lent,
-    /// For each page of the vmalloc area.
+    /// One entry for each page of the vmalloc area.
     area: Vec<Entry>,
-    /// Mappings that the vmalloc area consists of.
+    /// The number of mappings of the vmalloc area.
     pub(super) area_count: Count,
-    /// Mappings that RAM consists of.
+    /// The number of mappings of RAM.
     ram_count: Count,
 }
 
-/// A page of the vmalloc area: 0, or the page of RAM that belongs there, plus 1;
-/// and whether it is mapped.
+/// A page of the vmalloc area: 0, or the number of the page of RAM that the kernel has
+/// mapped there plus 1, and whether the host has mapped it.
 ///
-/// In one word: a new table is zeroes, which take memory as they are used.
+/// One word, so that a new table is all zeroes, which take no memory until they are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry(u32);
 
@@ -98,7 +98,7 @@ impl Entry {
         Entry(page | if mapped { Entry::MAPPED } else { 0 })
     }
 
-    /// Whether it and the next one are in one mapping of the host's.
+    /// Whether this entry and the next are in one mapping of the host.
     fn continues(self, next: Entry) -> bool {
         match (self.is_mapped(), next.is_mapped()) {
             (false, false) => true,
@@ -108,8 +108,7 @@ impl Entry {
     }
 }
 
-/// How many neighbours in `slice`, of which one is in `range`, are not in one
-/// mapping.
+/// The number of borders between mappings at or inside of `range`.
 fn borders<T: Copy>(slice: &[T], range: &Range<usize>, joined: impl Fn(T, T) -> bool) -> usize {
     let around = range.start.saturating_sub(1)..(range.end + 1).min(slice.len());
     let pairs = slice[around].windows(2);
@@ -117,7 +116,7 @@ fn borders<T: Copy>(slice: &[T], range: &Range<usize>, joined: impl Fn(T, T) -> 
 }
 
 impl State {
-    /// Changes the entries of `range`, and counts what that does to the mappings.
+    /// Changes the entries of `range`, and updates the number of mappings.
     fn set_area(&mut self, range: Range<usize>, change: impl Fn(usize, Entry) -> Entry) {
         let before = borders(&self.area, &range, Entry::continues);
         for (index, entry) in self.area[range.clone()].iter_mut().enumerate() {
@@ -127,7 +126,7 @@ impl State {
         self.area_count.change(before, after);
     }
 
-    /// The pages of `range` are in the file.
+    /// Notes that the pages of `range` are in the file.
     fn set_moved(&mut self, range: Range<usize>) {
         let joined = |a, b| a == b;
         let before = borders(&self.private, &range, joined);
@@ -136,14 +135,15 @@ impl State {
         self.ram_count.change(before, after);
     }
 
-    /// Whether `page` can be moved, or given back, although nobody asked for it.
+    /// Whether `page` may be moved or freed although the kernel did not ask for it.
     fn can_move(&self, page: usize) -> bool {
         self.private[page] && self.lent.borrower(page).is_none()
     }
 }
 
 impl Mirror {
-    /// For `layout`; `private`: the pages of its memory are not in the file.
+    /// The mirror for `layout`. `private`: the pages of RAM are anonymous at first, not
+    /// in the file.
     pub(super) fn new(layout: Layout, private: bool) -> Result<Mirror, Errno> {
         let size = layout.memory().end;
         // The host would send a signal.
@@ -172,8 +172,8 @@ impl Mirror {
         })
     }
 
-    /// From now on `borrower` may write to `ranges`, bytes of RAM. `None`: no page
-    /// will ever move.
+    /// Lends `ranges`, in bytes of RAM, to `borrower`, who may then write to them.
+    /// `None`: no page ever moves, so no loan is needed.
     pub(super) fn lend(
         &self,
         borrower: Borrower,
@@ -183,12 +183,12 @@ impl Mirror {
             .then(|| lock(&self.state).lent.begin(borrower, ranges))
     }
 
-    /// That is over.
+    /// Ends a loan.
     pub(super) fn end_loan(&self, loan: Loan) {
         lock(&self.state).lent.end(loan);
     }
 
-    /// Gives back the pages of `range`, in RAM, that hold zeroes.
+    /// Frees the pages of `range`, in RAM, that hold zeroes.
     ///
     /// # Safety
     ///
@@ -201,11 +201,11 @@ impl Mirror {
         unsafe { trim::trim(space, range, |page| state.can_move(page)) };
     }
 
-    /// Maps the pages of the file that belong at `pages` there.
+    /// Maps the pages of the file at their own addresses in RAM.
     ///
     /// # Safety
     ///
-    /// What was there is gone: nobody may need it.
+    /// The former content of that range is lost: nothing may use it.
     pub(super) unsafe fn map_own(
         &self,
         space: &Reservation,
@@ -216,7 +216,7 @@ impl Mirror {
         unsafe { space.mirror(pages, &self.all, offset) }
     }
 
-    /// Shows the `pages` of RAM also at `at`, in the vmalloc area.
+    /// Maps the `pages` of RAM also at `at` in the vmalloc area.
     ///
     /// # Errors
     ///
@@ -224,8 +224,8 @@ impl Mirror {
     ///
     /// # Safety
     ///
-    /// Nobody but who they are lent to may write to these pages meanwhile, nor
-    /// need what was at `at`.
+    /// Only borrowers may write to these pages meanwhile. Nothing may use the former
+    /// content of `at`.
     pub(super) unsafe fn map(
         &self,
         space: &Reservation,
@@ -250,11 +250,11 @@ impl Mirror {
         Ok(())
     }
 
-    /// The addresses `at` are not used any more.
+    /// Unmaps the addresses `at` of the vmalloc area.
     ///
     /// # Safety
     ///
-    /// Nobody may need what is there.
+    /// Nothing may use the content of that range.
     pub(super) unsafe fn unmap(&self, space: &Reservation, at: Range<usize>) {
         let mut state = lock(&self.state);
         let area = self.area_of(&at);
@@ -263,11 +263,10 @@ impl Mirror {
         state.set_area(area, |_, _| Entry::NONE);
     }
 
-    /// What belongs in the vmalloc area, in pages: `count` of RAM from `page` on, at
-    /// `at` behind its beginning.
-    pub(super) fn area(&self) -> Vec<Shown> {
+    /// What the kernel has mapped in the vmalloc area: runs of pages of RAM.
+    pub(super) fn area(&self) -> Vec<MappedRun> {
         let state = lock(&self.state);
-        let mut all: Vec<Shown> = Vec::new();
+        let mut all: Vec<MappedRun> = Vec::new();
         for (at, entry) in state.area.iter().enumerate() {
             let Some(page) = entry.page() else {
                 continue;
@@ -276,26 +275,25 @@ impl Mirror {
                 Some(last) if last.at + last.count == at && last.page + last.count == page => {
                     last.count += 1;
                 }
-                _ => all.push(Shown { at, page, count: 1 }),
+                _ => all.push(MappedRun { at, page, count: 1 }),
             }
         }
         all
     }
 
-    /// What belongs there, of a kernel that has not run yet. It is mapped when it
-    /// is needed.
-    pub(super) fn set_area(&self, all: impl Iterator<Item = Shown>) {
+    /// Sets the vmalloc area of a kernel that has not run yet. Faults map it.
+    pub(super) fn set_area(&self, all: impl Iterator<Item = MappedRun>) {
         let mut state = lock(&self.state);
-        for Shown { at, page, count } in all {
+        for MappedRun { at, page, count } in all {
             state.set_area(at..at + count, |index, _| Entry::new(page + index));
         }
     }
 
-    /// Makes the pages `area` inaccessible, if they are not.
+    /// Makes those of the pages `area` that are mapped inaccessible.
     ///
     /// # Safety
     ///
-    /// Nobody may need what is there.
+    /// Nothing may use the content of that range.
     unsafe fn drop_mapped(&self, state: &mut State, space: &Reservation, area: Range<usize>) {
         let mapped = |entry: &Entry| entry.is_mapped();
         let entries = &state.area[area.clone()];
@@ -316,11 +314,12 @@ impl Mirror {
         }
     }
 
-    /// Brings back what belongs at `at`, an address of the vmalloc area that an
-    /// access to faulted. `false`: nothing does, or the host refuses.
+    /// Maps again what the kernel has mapped at `at`, an address of the vmalloc area,
+    /// after an access to it faulted. `false`: the kernel has nothing mapped there, or
+    /// the host refuses.
     ///
-    /// Called by a signal handler, of a thread that runs the kernel: it allocates
-    /// nothing, and the lock is not that thread's own.
+    /// A signal handler of the thread that runs the kernel calls it. So it allocates
+    /// nothing, and that thread does not hold the lock.
     pub(super) fn restore(&self, space: &Reservation, at: usize) -> bool {
         let mut state = lock(&self.state);
         let page = (at - self.layout.vmalloc().start) / PAGE;
@@ -352,20 +351,19 @@ impl Mirror {
         false
     }
 
-    /// Pages of the vmalloc area: those at the offsets `at`.
+    /// The page numbers in the vmalloc area of the offsets `at`.
     fn area_of(&self, at: &Range<usize>) -> Range<usize> {
         let start = self.layout.vmalloc().start;
         (at.start - start) / PAGE..(at.end - start) / PAGE
     }
 
-    /// The other way round.
+    /// The offsets of the pages `area`: the inverse of [`Mirror::area_of`].
     fn at(&self, area: &Range<usize>) -> Range<usize> {
         let start = self.layout.vmalloc().start;
         start + area.start * PAGE..start + area.end * PAGE
     }
 
-    /// Maps the pages of RAM, which are in the file, at the pages `area`, where
-    /// they belong: one mapping.
+    /// Maps pages of RAM, which are in the file, at the pages `area` with one mapping.
     ///
     /// # Safety
     ///
@@ -389,7 +387,8 @@ impl Mirror {
         Ok(())
     }
 
-    /// Makes a mapping, for which others are dropped if the host refuses it.
+    /// Makes a mapping. If the host refuses it, drops the vmalloc area's mappings and
+    /// tries again.
     fn with_room(
         &self,
         state: &mut State,
@@ -406,7 +405,7 @@ impl Mirror {
         })
     }
 
-    /// Drops all mappings in the vmalloc area; they are brought back by faults.
+    /// Drops all mappings of the vmalloc area; faults make them again.
     pub(super) fn hide(&self, state: &mut State, space: &Reservation) {
         // SAFETY: what the kernel wants there is restored when it is touched.
         if unsafe { space.close(self.layout.vmalloc()) }.is_ok() {
@@ -415,8 +414,8 @@ impl Mirror {
         }
     }
 
-    /// Moves `pages` of RAM to the memory file, where they are not there yet, and
-    /// what else of their chunks can be moved.
+    /// Moves those of the `pages` of RAM that are not there yet to the memory file, with
+    /// the rest of their chunks as far as it can be moved.
     ///
     /// # Safety
     ///
@@ -464,7 +463,7 @@ impl Mirror {
     ///
     /// # Safety
     ///
-    /// Nobody may write to them meanwhile.
+    /// Nothing may write to them meanwhile.
     unsafe fn move_run(
         &self,
         state: &mut State,

@@ -1,4 +1,4 @@
-//! A kernel's memory: one range of the process's address space.
+//! [`Memory`]: a kernel's memory, one range of the process's address space.
 //!
 //! ```text
 //!  base                               memory              stacks             end
@@ -7,17 +7,17 @@
 //!   private                              mapped again
 //! ```
 //!
-//! Nothing of a kernel lives outside: dropping the [`Memory`] leaves nothing.
+//! Nothing of a kernel is outside of it, so dropping the [`Memory`] frees all.
 //!
 //! - `layout.rs`: the ranges, and arithmetic.
 //! - `mapping.rs`: the only code that makes mappings.
-//! - `load.rs`: the image.
-//! - `ram.rs`: what RAM is made of.
-//! - `mirror.rs`: the vmalloc area; `budget.rs`: how many mappings that may take.
-//! - `lent.rs`: what others than the kernel write to.
-//! - `trim.rs`: what holds nothing is given back.
-//! - `stacks.rs`: what tasks run on.
-//! - `snapshot.rs`: all of it from a snapshot.
+//! - `load.rs`: maps the image.
+//! - `ram.rs`: the kinds of RAM.
+//! - `mirror.rs`: the vmalloc area; `budget.rs`: how many mappings it may use.
+//! - `lent.rs`: pages to which a disk or the program writes.
+//! - `trim.rs`: frees pages of zeroes.
+//! - `stacks.rs`: the stacks of tasks.
+//! - `snapshot.rs`: memory from a snapshot.
 
 mod budget;
 mod layout;
@@ -43,7 +43,8 @@ use stacks::Stacks;
 use std::io;
 use std::ops::Range;
 
-/// In a child of `fork(2)`: it has none of the kernels' memory.
+/// Called in a child of `fork(2)`, which has none of the kernels' memory: resets what is
+/// global.
 pub(crate) fn forked() {
     mapping::forked();
     budget::forked();
@@ -52,7 +53,7 @@ pub(crate) fn forked() {
 /// A kernel's memory.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    /// RAM in small pages that is of no file: what is given back reads as zeroes.
+    /// Anonymous RAM in small pages, whose pages read as zeroes once freed.
     trimmable: Range<usize>,
     layout: Layout,
     space: Reservation,
@@ -61,10 +62,10 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Reserves memory and loads the embedded image into it: mapped, relocated,
-    /// not started. With `skew`, the base is at least so many pages behind where
-    /// the host would have it, and such that the kernel needs as many page tables
-    /// as at any other base that is chosen so.
+    /// Reserves memory and loads the embedded image into it: mapped, relocated, not
+    /// started. With `skew`, the base is at least so many pages behind the address that
+    /// the host chooses, and such that the kernel needs the same number of page tables
+    /// with each skew.
     pub(crate) fn load(
         elf: &Elf,
         relocations: &[Relocation],
@@ -117,7 +118,7 @@ impl Memory {
         self.layout.memory().end
     }
 
-    /// Bytes of the vmalloc area, right behind.
+    /// Bytes of the vmalloc area, which follows image and RAM.
     pub(crate) fn vmalloc_size(&self) -> usize {
         self.layout.vmalloc().len()
     }
@@ -127,17 +128,18 @@ impl Memory {
         self.space.at(offset)
     }
 
-    /// The offset of an address behind the base, which the caller checks.
+    /// The offset of `address` from the base. The caller checks that it is not below the
+    /// base.
     fn offset(&self, address: u64) -> u64 {
         address.wrapping_sub(self.space.base().addr() as u64)
     }
 
-    /// Whether `address` is anywhere in the kernel's memory.
+    /// Whether `address` is in the kernel's memory.
     pub(crate) fn owns(&self, address: u64) -> bool {
         self.offset(address) < self.layout.total() as u64
     }
 
-    /// Whether `address` is where the stacks of tasks are.
+    /// Whether `address` is in the range of the stacks.
     fn is_stack(&self, address: u64) -> bool {
         let stacks = self.layout.stacks();
         (stacks.start as u64..stacks.end as u64).contains(&self.offset(address))
@@ -157,12 +159,12 @@ impl Memory {
         self.stacks.alloc(&self.space)
     }
 
-    /// A stack of [`Memory::stack_alloc`] is not used any more.
+    /// Frees a stack of [`Memory::stack_alloc`].
     pub(crate) fn stack_free(&self, end: *mut u8) {
         self.stacks.free(&self.space, end);
     }
 
-    /// Gives back what the kernel has touched and does not use.
+    /// Frees pages that the kernel has touched and that hold zeroes.
     ///
     /// # Safety
     ///
@@ -174,9 +176,8 @@ impl Memory {
         }
     }
 
-    /// From now on `borrower` may write to the memory at `ranges`, addresses in
-    /// the kernel's RAM, without holding the CPU. `None`: it would make no
-    /// difference.
+    /// Lends the memory at `ranges`, addresses in the kernel's RAM, to `borrower`, who
+    /// may then write to it without holding the CPU. `None`: no loan is needed.
     pub(crate) fn lend(
         &self,
         borrower: Borrower,
@@ -187,7 +188,7 @@ impl Memory {
         self.mirror.lend(borrower, ranges)
     }
 
-    /// The end of [`Memory::lend`].
+    /// Ends a loan of [`Memory::lend`].
     pub(crate) fn end_loan(&self, loan: Loan) {
         self.mirror.end_loan(loan);
     }
@@ -197,9 +198,8 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for ranges outside, or for pages of the image, which are not
-    /// shared memory; `EAGAIN` while a disk may write to one of the pages, if that
-    /// is in the way.
+    /// `EINVAL` for ranges outside, or for pages of the image, which cannot be mapped
+    /// twice; `EAGAIN` while a disk may write to a page that would have to move.
     pub(crate) fn map(&self, va: u64, pa: u64, len: u64) -> Result<(), Errno> {
         let at = Layout::pages(self.offset(va), len, self.layout.vmalloc())?;
         let pages = Layout::pages(pa, len, self.layout.anonymous())?;
@@ -220,11 +220,10 @@ impl Memory {
         Ok(())
     }
 
-    /// Whether the access to `address`, which faulted, can be tried again: it is
-    /// in the vmalloc area, and was not mapped for want of room.
+    /// Maps `address` again if its mapping in the vmalloc area was dropped. Returns
+    /// whether the access that faulted can be tried again.
     ///
-    /// For a signal handler, in the thread that holds the CPU and was in the
-    /// kernel's code.
+    /// For signal handlers of the thread that holds the CPU and was in the kernel's code.
     pub(crate) fn restore(&self, address: u64) -> bool {
         let offset = self.offset(address) as usize;
         self.layout.vmalloc().contains(&offset) && self.mirror.restore(&self.space, offset)

@@ -1,6 +1,6 @@
-//! What a kernel's RAM is made of.
+//! [`Ram`]: the kinds of memory that a kernel's RAM can be.
 
-/// What a kernel's RAM is made of: a choice between speed and memory.
+/// The kind of memory that a kernel's RAM is: a choice between speed and size.
 ///
 /// Where a kernel maps memory a second time (`vmap()`, as XFS does for its
 /// buffers), both addresses show pages of a memory file. With the first two

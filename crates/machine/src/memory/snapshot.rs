@@ -1,11 +1,11 @@
-//! A kernel's memory from a snapshot, and what a snapshot is made of.
+//! Makes a kernel's memory from a snapshot, and reads out what a snapshot is made of.
 
 use super::layout::{Layout, PAGE};
 use super::mapping::{Access, Reservation};
 use super::mirror::Mirror;
 use super::stacks::Stacks;
 use super::{Memory, Ram, load};
-use crate::snapshot::{Copied, Shown, Snapshot};
+use crate::snapshot::{Copied, MappedRun, Snapshot};
 use drupe_image::elf::Elf;
 use drupe_image::embed;
 use std::arch::x86_64::{
@@ -13,19 +13,19 @@ use std::arch::x86_64::{
 };
 use std::io;
 
-/// Bytes that the host gives at once where it has huge pages.
+/// Bytes of a huge page of the host.
 const HUGE: usize = 2 << 20;
 
 /// The words of a page.
 pub(crate) type Words = [u64; PAGE / 8];
 
 impl Memory {
-    /// Memory as `snapshot` has it, at an address of its own. The image must be
-    /// the one that the snapshot was made with.
+    /// Memory with the content of `snapshot`, at a new address. The image must be the one
+    /// that the snapshot was made with.
     ///
-    /// Pages with addresses in them are copied. Of the others, those that the
-    /// image's file has, and those that follow each other, are mapped from where
-    /// they lie, so that kernels share those that nobody writes to.
+    /// Pages with addresses in them are copied. Pages without are mapped from the image's
+    /// file, or from the snapshot if many follow each other, so that kernels share the
+    /// unmodified ones.
     pub(crate) fn from_snapshot(
         elf: &Elf,
         ram: Ram,
@@ -65,8 +65,8 @@ impl Memory {
         self.layout.total()
     }
 
-    /// What belongs in the vmalloc area.
-    pub(crate) fn vmalloc_area(&self) -> Vec<Shown> {
+    /// What the kernel has mapped in the vmalloc area.
+    pub(crate) fn vmalloc_area(&self) -> Vec<MappedRun> {
         self.mirror.area()
     }
 
@@ -79,7 +79,7 @@ impl Memory {
     ///
     /// # Safety
     ///
-    /// Nobody is inside the kernel.
+    /// No thread is inside the kernel.
     pub(crate) unsafe fn pages(&self, elf: &Elf) -> impl Iterator<Item = (usize, Words)> {
         let data = elf.data.address as usize / PAGE;
         let memory = data..self.layout.memory().end / PAGE;
@@ -109,8 +109,8 @@ fn map_pages(space: &Reservation, snapshot: &Snapshot) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for huge pages where most pages are written to now, and where none is
-/// used yet: the kernel gets there when it has used up everything else.
+/// Asks for huge pages where most pages are copied, and where no page is used yet, which
+/// the kernel uses last.
 fn prefer_huge_pages(space: &Reservation, snapshot: &Snapshot) {
     let base = space.base().addr();
     let dense = snapshot.dense_page() * PAGE;
@@ -121,7 +121,7 @@ fn prefer_huge_pages(space: &Reservation, snapshot: &Snapshot) {
     space.prefer_huge_pages(start..end.max(start));
 }
 
-/// Copies the other pages, adding the base to what is an address.
+/// Copies the other pages, and adds the base to their addresses.
 fn write_pages(space: &Reservation, layout: &Layout, snapshot: &Snapshot) {
     let stacks = layout.stacks().start / PAGE;
     let base = space.base().addr() as u64;
@@ -151,10 +151,10 @@ fn write_pages(space: &Reservation, layout: &Layout, snapshot: &Snapshot) {
     }
 }
 
-/// Copies a page; adds a number to those of its words that have a bit set.
+/// Copies a page, and adds a number to each word whose bit is set.
 type Copier = unsafe fn(&mut Words, &[u8; PAGE], &[u64; PAGE / 8 / 64], u64);
 
-/// The fastest for this processor; also in a build that is not optimised.
+/// The fastest copier for this processor.
 fn copier() -> Copier {
     match is_x86_feature_detected!("avx512f") {
         true => copy_with_avx512,

@@ -1,17 +1,16 @@
-//! The stacks that a kernel's tasks run on.
+//! [`Stacks`]: the stacks of a kernel's tasks.
 //!
-//! They are no part of the kernel's RAM: a stack has to have room for the signal
-//! handlers of the program, which run on whatever stack a thread is on, and RAM
-//! that is set aside for that would be lost. Here a page that nothing ever
-//! touched costs nothing.
+//! They are not part of the kernel's RAM. A stack needs room for signal handlers of the
+//! program, which run on the stack that the thread is on. In RAM that room would be
+//! taken; here a page that was never touched costs nothing.
 //!
 //! ```text
 //!   │ guard │ stack, grows down ◀─── end │ guard │ stack ◀─── end │ …
 //!     4 KiB    STACK_SIZE
 //! ```
 //!
-//! The page below each stack is not accessible: what overflows faults, instead of
-//! overwriting a neighbour. A guard costs no mapping where the host has
+//! The page below each stack, its guard, is not accessible: an overflow faults instead of
+//! overwriting the next stack. A guard costs no mapping where the host has
 //! `MADV_GUARD_INSTALL` (Linux 6.13), and two elsewhere.
 
 use super::budget::Count;
@@ -25,35 +24,35 @@ use std::sync::Mutex;
 /// Bytes below each stack that cannot be accessed.
 const GUARD: usize = 4096;
 
-/// From one stack to the next.
+/// Bytes from one stack to the next.
 const STRIDE: usize = STACK_SIZE + GUARD;
 
-/// Stacks that a kernel can have; its address space is reserved.
+/// How many stacks a kernel can have; their address space is reserved.
 const MAX_STACKS: usize = 8192;
 
 /// Bytes of address space for all of them.
 pub(super) const STACKS_SIZE: usize = MAX_STACKS * STRIDE;
 
-/// Stacks that become accessible at a time: the first ones, and where each takes
-/// mappings of its own.
+/// How many stacks are made accessible at a time: for the first ones, and where guards
+/// take mappings.
 const FEW: usize = 8;
 
-/// Later ones, where they do not.
+/// How many later ones are, where guards take no mappings.
 const BATCH: usize = 64;
 
-/// Free stacks that keep the pages that they have.
+/// How many free stacks keep their memory.
 const MAX_WARM: usize = 32;
 
 /// The stacks of one kernel.
 ///
 /// # Invariants
 ///
-/// `STACKS_SIZE` bytes at `offset` of the kernel's reservation, which is given to
-/// each method, are used by nothing else. The first `prepared` stacks are
-/// accessible, with their guards.
+/// Nothing else uses the `STACKS_SIZE` bytes at `offset` of the kernel's reservation,
+/// which each method is given. The first `prepared` stacks are accessible, with their
+/// guards.
 #[derive(Debug)]
 pub(super) struct Stacks {
-    /// Where they begin: from the base of the reservation.
+    /// Where the stacks begin, in bytes from the base of the reservation.
     offset: usize,
     state: Mutex<State>,
 }
@@ -61,14 +60,14 @@ pub(super) struct Stacks {
 #[derive(Debug, Default)]
 struct State {
     prepared: usize,
-    /// By number; the last one is taken next, since its pages may be there.
+    /// Numbers of free stacks. The last one is used next, since it may have memory still.
     free: Vec<usize>,
-    /// Mappings that guards take.
+    /// The number of mappings that guards use.
     count: Count,
 }
 
 impl Stacks {
-    /// Of a reservation, from `offset` on.
+    /// The stacks at `offset` of a reservation; none is accessible yet.
     pub(super) fn new(offset: usize) -> Stacks {
         Stacks {
             offset,
@@ -76,17 +75,16 @@ impl Stacks {
         }
     }
 
-    /// Where the guard of a stack begins, and the stack behind it.
+    /// The offset of a stack's guard, which the stack follows.
     fn start(&self, number: usize) -> usize {
         self.offset + number * STRIDE
     }
 
-    /// The end of a stack that nobody uses.
+    /// Takes a free stack. Returns its end, from where it grows down.
     ///
     /// # Errors
     ///
-    /// `ENOMEM` when there is none, or when the host has no room for another
-    /// mapping.
+    /// `ENOMEM` when all are in use, or the host allows no more mappings.
     pub(super) fn alloc(&self, space: &Reservation) -> Result<*mut u8, Errno> {
         let mut state = lock(&self.state);
         if state.free.is_empty() {
@@ -96,7 +94,7 @@ impl Stacks {
         Ok(space.at(self.start(number + 1)))
     }
 
-    /// Nobody uses the stack that ends at `end` any more.
+    /// Frees the stack that ends at `end`.
     pub(super) fn free(&self, space: &Reservation, end: *mut u8) {
         let end = end.addr() - space.base().addr();
         let number = (end - self.offset) / STRIDE - 1;
@@ -108,25 +106,25 @@ impl Stacks {
         state.free.push(number);
     }
 
-    /// Bytes between `offset`, which is in one of the stacks, and the guard below.
+    /// Bytes between `offset`, which is in a stack, and the guard below.
     pub(super) fn room(&self, offset: usize) -> usize {
         ((offset - self.offset) % STRIDE).saturating_sub(GUARD)
     }
 
-    /// Numbers of the stacks that somebody uses, in order.
+    /// Numbers of the stacks in use, in order.
     pub(super) fn in_use(&self) -> Vec<usize> {
         let state = lock(&self.state);
         let used = |number: &usize| !state.free.contains(number);
         (0..state.prepared).filter(used).collect()
     }
 
-    /// What can be used of a stack, in bytes from the base of the reservation.
+    /// The usable range of a stack, in bytes from the base of the reservation.
     pub(super) fn range(&self, number: usize) -> Range<usize> {
         self.start(number) + GUARD..self.start(number + 1)
     }
 
-    /// Makes those in `used`, in order, accessible and in use, and some more
-    /// accessible. There are no others yet.
+    /// Makes the stacks `used` (sorted) accessible and in use, and some more accessible.
+    /// Must be called before any other method.
     pub(super) fn restore(
         &self,
         space: &Reservation,
@@ -142,7 +140,7 @@ impl Stacks {
         Ok(())
     }
 
-    /// Makes some more accessible.
+    /// Makes some more stacks accessible.
     fn prepare(&self, space: &Reservation, state: &mut State) -> Result<(), Errno> {
         let cheap = state.prepared > 0 && state.count.get() == 0;
         self.prepare_some(space, state, if cheap { BATCH } else { FEW })

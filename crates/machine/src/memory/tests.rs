@@ -1,4 +1,4 @@
-//! A kernel's memory, without a kernel in it.
+//! Tests of [`Memory`] without a running kernel.
 
 use super::*;
 use crate::process::fork;

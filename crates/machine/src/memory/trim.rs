@@ -1,8 +1,8 @@
-//! Memory that a kernel has taken and that holds nothing.
+//! Frees pages of RAM that a kernel has touched and that hold zeroes.
 //!
-//! A fifth of the pages that a boot touches hold zeroes when it is over: tables
-//! that were cleared and never used. A private page of zeroes can be given back: it
-//! reads as zeroes, and is taken again when it is written to.
+//! A fifth of the pages that a boot touches hold zeroes at its end: tables that were
+//! cleared and never used. A private page of zeroes can be freed: it still reads as
+//! zeroes, and takes memory again when it is written to.
 
 use super::layout::PAGE;
 use super::mapping::Reservation;
@@ -12,12 +12,12 @@ use std::slice;
 /// A page of zeroes.
 pub(super) static ZEROES: [u8; PAGE] = [0; PAGE];
 
-/// Gives back the pages of `range` that hold zeroes and may be given back.
+/// Frees the pages of `range` that hold zeroes and for which `may` is true.
 ///
 /// # Safety
 ///
-/// The range is open. Nobody writes to the pages of which `may` is true, given
-/// their number; they are private.
+/// The range is open. The pages for whose number `may` is true are private, and nothing
+/// writes to them meanwhile.
 pub(super) unsafe fn trim(space: &Reservation, range: Range<usize>, may: impl Fn(usize) -> bool) {
     let first = range.start / PAGE;
     let resident = space.resident(range);

@@ -1,9 +1,9 @@
-//! Threads that wait for disks, so that the CPU does not.
+//! The threads that serve disk requests which may block.
 //!
-//! A request that may have to wait is queued ([`drupe_cpu::work`]); the thread that
-//! runs the kernel goes on. When it is served, its thread raises the disk interrupt,
-//! and the kernel's handler takes it back. Threads are started when there is more
-//! work than they can take, and end with the kernel.
+//! A request that may block is queued ([`drupe_cpu::work`]), and the kernel goes on.
+//! The thread that has served it raises the disk interrupt, and the kernel's handler
+//! takes the request back. Threads are started when all are busy, and end with the
+//! kernel.
 
 use crate::devices::pending::Pending;
 use crate::instance::Instance;
@@ -13,11 +13,11 @@ use drupe_cpu::work::Kind;
 use std::ops::Range;
 use std::slice;
 
-/// Queues `io`. `false`: no thread can be had; the caller must serve it.
+/// Queues `io`. `false`: no thread could be started; the caller must serve it.
 ///
 /// # Safety
 ///
-/// The request is ours until it is handed back.
+/// The kernel does not touch the request until it is returned (`asm/host.h`).
 pub(super) unsafe fn submit(kernel: &Instance, io: *mut Io) -> bool {
     let start = || kernel.spawn("drupe-io", serve).is_ok();
     let take = || {
@@ -36,7 +36,7 @@ pub(super) unsafe fn submit(kernel: &Instance, io: *mut Io) -> bool {
     kernel.io_queue.submit(start, kind, take)
 }
 
-/// The life of a thread.
+/// The main function of a thread.
 fn serve(kernel: &Instance) {
     while let Some(mut taken) = kernel.io_queue.next() {
         // SAFETY: pending, so ours.

@@ -1,22 +1,19 @@
-//! Faults in a kernel are contained: signal handlers for `SIGSEGV`, `SIGBUS`,
-//! `SIGFPE` and `SIGILL`.
+//! Signal handlers for `SIGSEGV`, `SIGBUS`, `SIGFPE` and `SIGILL` that contain a kernel's
+//! faults.
 //!
-//! A fault of an instruction that has an entry in the image's exception table
-//! is a bad pointer given to a system call; the handler goes on at the fixup,
-//! and the call returns `EFAULT`. One of an access to the vmalloc area may mean that
-//! its mapping was dropped (`memory/mirror.rs`): it is brought back, and the access
-//! tried again. Any other fault of the image is a bug: the
-//! handler goes on in the image's fault report, in place of what faulted; that
-//! prints, panics and leaves the machine; on another stack, if the one in use has
-//! overflowed. A fault during the report leaves the machine at once.
+//! A fault of an instruction that has an entry in the image's exception table means that
+//! a system call was given a bad pointer: execution goes on at the fixup, and the call
+//! returns `EFAULT`. A fault in the vmalloc area may mean that its mapping was dropped
+//! (`memory/mirror.rs`): it is made again, and the access repeated. Any other fault of
+//! the image is a bug: execution goes on in the image's fault report, which prints,
+//! panics and leaves the machine. If the stack has overflowed, the report runs on another
+//! one. A fault during the report leaves the machine at once.
 //!
-//! A fault that is not the kernel's goes to the handler that was there before,
-//! as if this one did not exist.
+//! A fault outside of the kernel goes to the handler that was installed before.
 //!
-//! A signal that somebody sent (`kill(2)`, `si_code`) is no fault, wherever the
-//! thread is: it goes the same way. If that handler restores the default action,
-//! as Rust's own does, relying on the fault to come again, the signal is sent once
-//! more.
+//! So does a signal that was sent (`kill(2)`, known by `si_code`), wherever the thread
+//! is. A previous handler may restore the default action and return, as Rust's does,
+//! expecting the fault to happen again; then the signal is sent once more.
 //!
 //! The handlers find the kernel through the thread's context: a thread is inside
 //! at most one kernel.
@@ -36,15 +33,14 @@ const REPORT_ROOM: usize = 16 << 10;
 
 const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
 
-/// What was there before, in the order of [`SIGNALS`]; null until a handler is
-/// installed.
+/// The previous actions, in the order of [`SIGNALS`]; null until a handler is installed.
 ///
 /// # Invariants
 ///
-/// What it points to is never freed, nor changed.
+/// The actions that it points to are never freed or changed.
 static PREVIOUS: [AtomicPtr<libc::sigaction>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
 
-/// How far [`install`] is.
+/// The progress of [`install`].
 static STATE: AtomicU8 = AtomicU8::new(NEW);
 const NEW: u8 = 0;
 /// A thread of this process is installing the handlers.
@@ -67,14 +63,14 @@ pub(crate) fn install() {
     STATE.store(DONE, SeqCst);
 }
 
-/// This is a child of `fork(2)`: the thread that was installing the handlers is not
-/// here.
+/// Called in a child of `fork(2)`: a thread that was installing the handlers does not
+/// exist here, so installing begins anew.
 pub(super) fn forked() {
     let _ = STATE.compare_exchange(BEGUN, NEW, SeqCst, SeqCst);
 }
 
-/// Installs the handler of `signal`, unless the process has inherited it from one
-/// that did not get further.
+/// Installs the handler of `signal`, unless the process has it from a parent that forked
+/// while installing.
 fn install_one(signal: i32, previous: &AtomicPtr<libc::sigaction>) {
     let mut before = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: room for an action, which is valid as it is.
@@ -130,7 +126,7 @@ extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut lib
     }
 }
 
-/// Does what the signal's action is, if that is the default one: end the process.
+/// Ends the process by `signal`, if its action is the default one.
 ///
 /// # Safety
 ///
@@ -147,7 +143,8 @@ unsafe fn do_default(signal: i32) {
     }
 }
 
-/// Makes the thread go on somewhere else if the fault is the kernel's.
+/// If the fault is the kernel's, changes the context to continue at the fixup or in the
+/// report.
 ///
 /// # Safety
 ///
@@ -206,11 +203,11 @@ unsafe fn divert(
     true
 }
 
-/// Where the report of a fault runs: on the stack that is in use, or, if that has no
-/// room left, on another one.
+/// The stack pointer for the report of a fault: in the current stack, or in another one
+/// if that has no room.
 ///
-/// For a signal handler of a thread that ran the kernel's code, or a handler of the
-/// program's in its place: neither holds the lock on the stacks.
+/// Called in a signal handler of a thread that ran the kernel's code, which does not hold
+/// the lock on the stacks.
 fn report_stack(kernel: &Instance, sp: u64) -> Option<u64> {
     if kernel.memory.is_stack_with_room(sp, REPORT_ROOM) {
         return Some(sp);
@@ -238,8 +235,8 @@ unsafe fn find_fixup(start: *const ExtableEntry, end: *const ExtableEntry, ip: u
     None
 }
 
-/// Calls the handler that was there before; the default action is restored, and
-/// happens when the instruction is tried again.
+/// Calls the previous handler. If the previous action is the default, it is restored, and
+/// takes effect when the instruction is repeated.
 ///
 /// # Safety
 ///

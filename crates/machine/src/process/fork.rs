@@ -1,22 +1,20 @@
-//! `fork(2)` of the program: its kernels stay with the parent.
+//! The handler of `fork(3)`: a child has none of its parent's kernels.
 //!
-//! The child has one thread, and none of those that a kernel needs; a kernel's
-//! memory is partly shared, so two cannot run it; its disks would be written
-//! twice. So the child gets none of that memory (`MADV_DONTFORK`), every call
-//! into a kernel of before the fork fails with [`Error::Forked`], and dropping
-//! one does nothing. The child can boot kernels of its own.
+//! The child lacks the threads that a kernel needs; a kernel's memory is partly shared
+//! between both processes; its disks would be written twice. So the child gets none of
+//! that memory (`MADV_DONTFORK`), calls into a parent's kernel fail with
+//! [`Error::Forked`], and dropping one does nothing. The child can boot its own kernels.
 //!
-//! Another thread may be anywhere in the library while the process forks, and what it
-//! has locked stays locked in the child. That concerns no lock of a kernel, whose
-//! memory the child does not have, but all that the kernels of a process share. So
-//! none of that is locked: threads that need it at the same time each make it, and
-//! the first one's is kept (`once_cell::race`). What cannot be made twice, the signal
-//! handlers, is begun anew by the child. Nor does a boot use locks of others that
-//! fork(2) does not release: `std` takes one in each thread that it starts
-//! (`crates/host/src/threads.rs`).
+//! A lock that another thread holds at the fork stays locked in the child. A kernel's own
+//! locks do not matter, since the child does not use its kernels, but state that kernels
+//! of a process share does. So that state has no locks: threads that need it at the same
+//! time each make it, and the first result is kept (`once_cell::race`). The signal
+//! handlers, which cannot be installed twice, are begun anew in the child. Nor does a
+//! boot use foreign locks that fork(2) does not release: `std` takes one in each thread
+//! that it starts (`crates/host/src/threads.rs`).
 //!
-//! This holds for `fork(3)`, which runs the handler below; not for a bare
-//! `clone(2)`. A child that executes a program at once needs none of it.
+//! This holds for `fork(3)`, which runs the handler below; not for a bare `clone(2)`. A
+//! child that executes a program at once does not need it.
 //!
 //! [`Error::Forked`]: crate::Error::Forked
 

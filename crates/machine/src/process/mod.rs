@@ -1,4 +1,4 @@
-//! What concerns the whole process: signal handlers, forks.
+//! State of the whole process: signal handlers, and the handler of `fork(3)`.
 
 pub(crate) mod fault;
 pub(crate) mod fork;

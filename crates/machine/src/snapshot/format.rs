@@ -1,32 +1,34 @@
-//! How a snapshot is written: little-endian numbers, in pages.
+//! The file format of a snapshot: its header and tables.
 //!
 //! ```text
 //!   header │ runs │ copies │ negated │ area │ secrets │ stacks │ log │ (to a page) │ pages …
 //! ```
 //!
-//! Nothing in it depends on where or when it was made.
+//! Numbers are little-endian. The same image on the same kind of processor gives the same
+//! bytes.
 
-use super::{Copied, PAGE, Run, Shown};
+use super::{Copied, MappedRun, PAGE, Run};
 
 /// The first bytes; the last one is the format's version.
 const MAGIC: u64 = u64::from_le_bytes(*b"drupsna\x01");
 
-/// Numbers in a header.
+/// The number of 64-bit numbers in a header.
 const HEADER: usize = 1 + 4 + 8 + 2 + 2 + 7 + 2 * 7;
 
-/// A table: where it starts, and how many entries it has.
+/// A table: its start, and its number of entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) start: u64,
     pub(crate) count: u64,
 }
 
-/// What a snapshot begins with.
+/// The header of a snapshot.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Header {
     /// SHA-256 of the image.
     pub(crate) image_id: [u8; 32],
-    /// What the processor could do that the kernel booted on: a bit for each.
+    /// The features of the processor that the kernel booted on; see
+    /// [`processor`](super::processor).
     pub(crate) processor: u64,
     /// Bytes of image and RAM.
     pub(crate) memory: u64,
@@ -39,9 +41,9 @@ pub(crate) struct Header {
     pub(crate) init_task: u64,
     /// [`Snapshot::dense_page`](super::Snapshot::dense_page).
     pub(crate) dense: u64,
-    /// From the first page to behind the last one.
+    /// The pages that the kernel has not used yet: the first one's number, and how many.
     pub(crate) unused: Table,
-    /// From the start to the end of the code, offsets from the base.
+    /// Start and end of the code, as offsets from the base.
     pub(crate) text: Table,
     /// Offsets: `cpus`, `enter`, `extable`, `extable_end`, `fault`, `abandon`,
     /// `boot`.
@@ -60,7 +62,7 @@ pub(crate) struct Header {
 ///
 /// # Panics
 ///
-/// Behind the end; [`Header::read`] has checked all tables.
+/// At the end of the bytes; [`Header::read`] has checked all tables.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
@@ -166,7 +168,7 @@ impl Header {
     }
 }
 
-/// What is written behind the header.
+/// The tables and pages behind the header.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
     /// Places count from the first page.
@@ -174,7 +176,7 @@ pub(crate) struct Body {
     /// As above.
     pub(crate) copies: Vec<Copied>,
     pub(crate) negated: Vec<u64>,
-    pub(crate) area: Vec<Shown>,
+    pub(crate) area: Vec<MappedRun>,
     pub(crate) secrets: Vec<u32>,
     pub(crate) stacks: Vec<u32>,
     pub(crate) log: Vec<u8>,

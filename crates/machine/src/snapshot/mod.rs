@@ -1,5 +1,4 @@
-//! Snapshots: the memory of a kernel that has booted, from which any number of
-//! kernels start.
+//! [`Snapshot`]: the memory of a booted kernel, from which other kernels start.
 //!
 //! ```text
 //!   when the program is built                      when a kernel starts
@@ -9,11 +8,11 @@
 //!   boot, freeze ──▶ memory at base C ─┘ (C verifies)
 //! ```
 //!
-//! - [`Snapshot`] (this file): the pages, and which of their words are addresses.
-//! - `format.rs`: how it is written.
-//! - `maker/`: making one.
-//! - `memory/snapshot.rs`: memory from one. `boot.rs`: a kernel from that.
-//! - `kernel/arch/drupe/kernel/snapshot.c`: what a kernel does before and after.
+//! - This file: the pages, and which of their words are addresses.
+//! - `format.rs`: the file format.
+//! - `maker/`: makes a snapshot.
+//! - `memory/snapshot.rs`: makes memory from one. `boot.rs`: starts a kernel in it.
+//! - `kernel/arch/drupe/kernel/snapshot.c`: what the kernel does before and after.
 
 pub(crate) mod format;
 
@@ -25,20 +24,20 @@ use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
 
-/// What there is to know of a snapshot's format when it is made elsewhere.
+/// The size of a page in bytes.
 pub(crate) const PAGE: usize = PAGE_SIZE as usize;
 
-/// Where a snapshot's pages can be mapped from.
+/// Opens the file from which a snapshot's pages can be mapped.
 type Open = fn() -> io::Result<Backing>;
 
-/// A kernel that has booted, to start others from.
+/// The memory of a booted kernel, from which other kernels start.
 ///
 /// # Invariants
 ///
-/// Everything that the header counts is inside of `bytes`, and all pages lie between
-/// the end of the image's text and the end of the stacks. It was made by [`make_snapshot`](crate::make_snapshot),
-/// of the image whose hash it has: those that are copied or mapped are what the
-/// kernel may write to.
+/// All tables of the header are inside of `bytes`, and all pages lie between the end of
+/// the image's text and the end of the stacks. [`make_snapshot`](crate::make_snapshot)
+/// made it of the image whose hash it has, so its pages are all that the kernel may have
+/// written to.
 pub struct Snapshot {
     bytes: &'static [u8],
     header: Header,
@@ -75,9 +74,9 @@ pub(crate) struct Copied {
     pub(crate) addresses: [u64; PAGE / 8 / 64],
 }
 
-/// Pages of RAM that belong in the vmalloc area, and follow each other.
+/// A run of pages of RAM that the kernel has mapped in the vmalloc area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub(crate) struct MappedRun {
     /// The first one's number in the area.
     pub(crate) at: usize,
     /// Its number in RAM.
@@ -87,12 +86,12 @@ pub(crate) struct Shown {
 }
 
 impl Snapshot {
-    /// The snapshot that [`make_snapshot`](crate::make_snapshot) wrote as `bytes`; `open` finds the same bytes in
-    /// a file, to be mapped from.
+    /// Reads the snapshot that [`make_snapshot`](crate::make_snapshot) has written as
+    /// `bytes`. `open` returns a file with the same bytes, to map them from.
     ///
     /// # Errors
     ///
-    /// What is wrong with them.
+    /// What is wrong with the bytes.
     pub fn new(
         bytes: &'static [u8],
         open: fn() -> io::Result<Backing>,
@@ -133,8 +132,8 @@ impl Snapshot {
         }
     }
 
-    /// Whether this image, on this processor, can go on from it with so many bytes of
-    /// memory.
+    /// Whether a kernel of this program's image, on this processor, with `memory` bytes
+    /// can start from it.
     pub(crate) fn fits(&self, memory: usize) -> bool {
         let header = &self.header;
         memory as u64 == header.memory
@@ -147,18 +146,18 @@ impl Snapshot {
         self.header.vmalloc as usize
     }
 
-    /// Where the pages can be mapped from.
+    /// The file from which the pages can be mapped.
     pub(crate) fn open(&self) -> io::Result<Backing> {
         (self.open)()
     }
 
-    /// The first of as many pages as a huge one has, of which more are copied than
-    /// of any others.
+    /// The first page of the huge page that has the most copied pages.
     pub(crate) fn dense_page(&self) -> usize {
         self.header.dense as usize
     }
 
-    /// Numbers of the pages that the kernel has not used yet: most of its memory.
+    /// Numbers of the pages that the kernel has not used yet, which is most of its
+    /// memory.
     pub(crate) fn unused(&self) -> Range<usize> {
         self.header.unused.start as usize..self.header.unused.count as usize
     }
@@ -173,7 +172,7 @@ impl Snapshot {
         })
     }
 
-    /// What is at `place`, in pages.
+    /// The page at `place`, counted in pages.
     pub(crate) fn page(&self, place: usize) -> &[u8; PAGE] {
         let bytes = &self.bytes[place * PAGE..][..PAGE];
         bytes.try_into().expect("a page has that size")
@@ -195,17 +194,17 @@ impl Snapshot {
         (0..self.header.negated.count).map(move |_| reader.u64() as usize)
     }
 
-    /// What belongs in the vmalloc area.
-    pub(crate) fn area(&self) -> impl Iterator<Item = Shown> {
+    /// What the kernel has mapped in the vmalloc area.
+    pub(crate) fn area(&self) -> impl Iterator<Item = MappedRun> {
         let mut reader = Reader::at(self.bytes, self.header.area);
-        (0..self.header.area.count).map(move |_| Shown {
+        (0..self.header.area.count).map(move |_| MappedRun {
             at: reader.u32() as usize,
             page: reader.u32() as usize,
             count: reader.u32() as usize,
         })
     }
 
-    /// Offsets of the secrets that every kernel is to draw for itself, 32 bits each.
+    /// Offsets of the secrets, 32 bits each, that each kernel must draw again.
     pub(crate) fn secrets(&self) -> Vec<u32> {
         let mut reader = Reader::at(self.bytes, self.header.secrets);
         (0..self.header.secrets.count)
@@ -219,23 +218,23 @@ impl Snapshot {
         (0..self.header.stacks.count).map(move |_| reader.u32() as usize)
     }
 
-    /// What the kernel had logged.
+    /// The kernel's log.
     pub(crate) fn log(&self) -> &[u8] {
         let log = self.header.log;
         &self.bytes[log.start as usize..][..log.count as usize]
     }
 
-    /// The deadline that the kernel had set, in ns.
+    /// The deadline of the kernel's timer, in ns.
     pub(crate) fn deadline(&self) -> u64 {
         self.header.deadline
     }
 
-    /// The task of process 1, from the base.
+    /// The address of process 1's task, from the base.
     pub(crate) fn init_task(&self) -> u64 {
         self.header.init_task
     }
 
-    /// What the image had answered, for one at `base`.
+    /// What the image tells about itself, with addresses for an image at `base`.
     pub(crate) fn image(&self, base: *mut u8) -> abi::Image {
         let header = &self.header;
         let at = |offset: u64| base.wrapping_add(offset as usize).cast::<c_void>();
@@ -269,8 +268,7 @@ impl Snapshot {
     }
 }
 
-/// What the processor can do, of what a kernel may ask it for when it boots, and
-/// uses from then on.
+/// The processor's features that a kernel may detect at boot, one bit each.
 pub(crate) fn processor() -> u64 {
     macro_rules! features {
         ($($name:tt),*) => {

@@ -1,4 +1,4 @@
-//! Deadlines for calls that block.
+//! [`with_deadline`]: deadlines for a thread's calls into kernels.
 
 use super::{Context, context};
 use std::time::Instant;
@@ -15,22 +15,21 @@ impl Drop for Restore {
     }
 }
 
-/// Runs `f`, whose calls into kernels, by this thread, are to be over by
-/// `deadline` (or by an earlier one that is in force already).
+/// Runs `f` with a deadline for this thread's calls into kernels. An earlier deadline
+/// that is in force already stays so.
 ///
-/// A call that waits for the CPU is not made, one that blocks in the kernel is
-/// interrupted; both end with [`Error::TimedOut`](crate::Error::TimedOut). What
-/// cannot be interrupted (a disk that is slow, `signal(7)`) is waited for, and a
-/// call that is computing is completed. A call that has done part of its work
-/// returns that part.
+/// At the deadline, a call that still waits for the CPU is given up, and a call that
+/// blocks in the kernel is interrupted; both return
+/// [`Error::TimedOut`](crate::Error::TimedOut). A call that cannot be interrupted (it
+/// waits for a slow disk, see `signal(7)`) or that is computing is completed. A call that
+/// has done part of its work returns that part.
 ///
-/// The deadline is the thread's. A signal handler that interrupts `f` and calls into a
-/// kernel has it too: it may get [`Error::TimedOut`](crate::Error::TimedOut), also
-/// where the thread was on its way into a call or out of it, and the handler's call is
-/// not refused ([`Error::Reentered`](crate::Error::Reentered)). Calls that a handler
-/// makes within [`without_deadline`] do not.
+/// The deadline holds for the thread, so also for calls of a signal handler that
+/// interrupts `f`: they may return [`Error::TimedOut`](crate::Error::TimedOut), even
+/// where they are not refused with [`Error::Reentered`](crate::Error::Reentered). A
+/// handler can make its calls within [`without_deadline`].
 ///
-/// It costs a call that does not wait nothing.
+/// Calls that do not wait take no longer.
 pub fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> T {
     let context = context();
     let before = context.deadline.get();
@@ -40,8 +39,8 @@ pub fn with_deadline<T>(deadline: Instant, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Runs `f` without a deadline: what gives something back must not fail because
-/// time is short. Halting and all that a drop does are without one anyway.
+/// Runs `f` without a deadline, such as code that must release something. Halting a
+/// kernel and dropping values never have one.
 pub fn without_deadline<T>(f: impl FnOnce() -> T) -> T {
     let context = context();
     let before = context.deadline.take();

@@ -1,15 +1,14 @@
-//! What a thread puts off until it is outside of all kernels.
+//! [`Deferred`]: work that a thread puts off until it is outside of all kernels.
 //!
-//! - **Interrupts for other kernels.** A frame that one kernel sends to another
-//!   arrives while the sender's CPU is held. Running the receiver right there
-//!   would keep the sender waiting, and two kernels that answer each other would
-//!   nest without end. So the interrupt waits until the thread has released the
-//!   CPU it holds; then this thread, which has the frame in its cache and nothing
-//!   more urgent to do than its own call's wait, delivers it.
-//! - **Halts.** A kernel whose last handle is dropped inside of another one (by a
-//!   link, a disk, a watch's call back) has to be synced and halted, which takes
-//!   calls, and a thread can be in one call at a time. So that waits for the end
-//!   of the call. A thread of a kernel's own halts it when it is outside.
+//! - **Interrupts for other kernels.** A frame that one kernel sends to another arrives
+//!   while the sender's CPU is held. Running the receiver right there would keep the
+//!   sender waiting, and two kernels that answer each other would nest without end. So
+//!   the thread delivers the interrupt after it has released the CPU. It has the frame in
+//!   its processor's cache then, and only its own call to wait for.
+//! - **Halts.** A kernel whose last handle is dropped inside of another one (by a link, a
+//!   disk, a watch's call back) has to be synced and halted, which takes calls, and a
+//!   thread can be in one call at a time. So the thread halts it at the end of its own
+//!   call; a library thread of a kernel, when it is outside.
 
 use super::{Context, context};
 use crate::instance::Instance;
@@ -18,13 +17,13 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Kernels that a thread runs for others in a row; a helper thread of the next
-/// one goes on. Two kernels may answer each other for ever.
+/// How many deferred interrupts a thread delivers in a row. A helper thread of the next
+/// kernel goes on, since two kernels may answer each other for ever.
 const MAX_ROUNDS: usize = 8;
 
-/// What a thread has put off.
+/// The deferred work of one thread.
 pub(crate) struct Deferred {
-    /// Whether there is anything: all that a call looks at.
+    /// Whether there is any work. A call checks only this.
     any: Cell<bool>,
     /// Kernels that have a link interrupt.
     interrupts: RefCell<Vec<Arc<Instance>>>,
@@ -43,8 +42,8 @@ impl Deferred {
         }
     }
 
-    /// The next kernel that has an interrupt, and belongs to this process: a host
-    /// operation may have forked it, and this may be the child.
+    /// The next kernel with a deferred interrupt. Skips those of a parent process: a host
+    /// operation may have forked, and this may be the child.
     fn next_interrupt(&self) -> Option<Arc<Instance>> {
         let mut interrupts = self.interrupts.borrow_mut();
         while !interrupts.is_empty() {
@@ -56,14 +55,14 @@ impl Deferred {
         None
     }
 
-    /// Has helper threads take the interrupts: for a thread that cannot.
+    /// Lets helper threads take the interrupts, for a thread that cannot.
     pub(crate) fn hand_on(&self) {
         while let Some(kernel) = self.next_interrupt() {
             hand_on(&kernel);
         }
     }
 
-    /// The thread ends: what is put off is handed on, and its memory given back.
+    /// Called when the thread ends: hands the work on, and frees its memory.
     pub(super) fn end(&self) {
         self.hand_on();
         // Empty now: what is dropped is room.
@@ -75,7 +74,7 @@ impl Deferred {
     }
 }
 
-/// Has `kernel` get a link interrupt once this thread is outside of all kernels.
+/// Raises a link interrupt in `kernel` once this thread is outside of all kernels.
 pub(crate) fn interrupt(kernel: Arc<Instance>) {
     let context = context();
     context.arm();
@@ -86,7 +85,7 @@ pub(crate) fn interrupt(kernel: Arc<Instance>) {
     context.deferred.any.set(true);
 }
 
-/// Has `kernel` halted once this thread is outside of all kernels.
+/// Halts `kernel` once this thread is outside of all kernels.
 pub(crate) fn halt(kernel: Arc<Instance>) {
     let context = context();
     context.deferred.halts.borrow_mut().push(kernel);
@@ -94,8 +93,8 @@ pub(crate) fn halt(kernel: Arc<Instance>) {
 }
 
 impl Context {
-    /// Does what was put off, as far as that can be done: the thread holds no
-    /// CPU.
+    /// Does the deferred work, unless the thread is inside a kernel still. The thread
+    /// holds no CPU.
     #[inline]
     pub(crate) fn do_deferred(&self) {
         if self.deferred.any.get() {
@@ -103,7 +102,7 @@ impl Context {
         }
     }
 
-    /// Has helper threads take the interrupts that were put off.
+    /// Lets helper threads take the deferred interrupts.
     pub(crate) fn hand_on_deferred(&self) {
         if self.deferred.any.get() {
             self.deferred.hand_on();
@@ -139,7 +138,7 @@ impl Context {
     }
 }
 
-/// Has a helper thread of `kernel` take the interrupt.
+/// Lets a helper thread of `kernel` take the interrupt.
 fn hand_on(kernel: &Instance) {
     let vcpu = kernel.vcpu();
     vcpu.pending().fetch_or(1 << irq::LINK, SeqCst);

@@ -1,4 +1,4 @@
-//! Interrupting a call of another thread.
+//! [`Interrupter`]: interrupts calls of another thread.
 
 use crate::error::Error;
 use crate::instance::Instance;
@@ -15,10 +15,10 @@ pub struct Interrupter {
 }
 
 impl Interrupter {
-    /// The call that the thread is in ends with `EINTR`, if it blocks or will
-    /// and `signal(7)` says that it can be interrupted. If the thread is in no
-    /// call, this holds for its next one: a thread that looks at a flag before
-    /// each call cannot miss one that was set before this.
+    /// Ends the thread's current call with `EINTR` when it blocks, if `signal(7)` says
+    /// that it can be interrupted. If the thread is in no call, this applies to its next
+    /// one: a thread that checks a flag before each call cannot miss a flag that was set
+    /// before this.
     ///
     /// A thread that has ended is not an error.
     ///

@@ -1,8 +1,8 @@
-//! What a thread of the program is doing in kernels.
+//! [`Context`]: what the library knows of one thread of the program.
 //!
-//! One [`Context`] for each thread: inside which kernel it is, its host tasks
-//! (`tasks.rs`, `request.rs`), the deadline of its calls (`deadline.rs`), the word it waits on
-//! for its turn, and what it has put off until it is outside (`deferred.rs`).
+//! Each thread has a [`Context`]: the kernel that it is inside of, its host tasks
+//! (`tasks.rs`, `request.rs`), the deadline of its calls (`deadline.rs`), the word that
+//! it waits on for the CPU, and its deferred work (`deferred.rs`).
 //!
 //! # Lifecycle
 //!
@@ -12,15 +12,15 @@
 //!                             └──────── a call from a later destructor ───────────┘
 //! ```
 //!
-//! - *fresh*: nothing is kept, and nothing has to be given back.
+//! - *fresh*: the context holds nothing that has to be freed.
 //! - *armed*: the thread has tasks. When it ends, the destructor of a key
 //!   (`pthread_key_create(3)`) ends them. The C library runs those after the
 //!   destructors of all thread-locals of Rust and C++, in which calls are still
 //!   made by the thread's own task.
-//! - *ended*: the context is as fresh. Destructors of other keys that come later
-//!   may make calls: those get a new task and arm the key again, for which the
-//!   C library has four rounds (`PTHREAD_DESTRUCTOR_ITERATIONS`). What is armed
-//!   after that stays until the kernel ends: a task, which nobody uses.
+//! - *ended*: the context is as fresh. Destructors of other keys that come later may make
+//!   calls: those get a new task and arm the key again, for which the C library has four
+//!   rounds (`PTHREAD_DESTRUCTOR_ITERATIONS`). A task that is made after the last round
+//!   stays, unused, until the kernel ends.
 //!
 //! The context itself has no destructor, so it can be used at any moment of a
 //! thread's life, also in a signal handler.
@@ -43,7 +43,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::Instant;
 use tasks::HostTask;
 
-/// What one thread is doing.
+/// The state of one thread.
 pub(crate) struct Context {
     /// The CPU of the kernel that the thread is inside of, or null. A call counts
     /// from its beginning to its end, waiting included: its task can serve one
@@ -51,10 +51,10 @@ pub(crate) struct Context {
     inside: Cell<*const Vcpu>,
     /// Kernel and task of the last call, by number and handle.
     last: Cell<(u64, u64)>,
-    /// By when the calls of the thread are to be over.
+    /// The deadline of the thread's calls.
     deadline: Cell<Option<Instant>>,
     deferred: Deferred,
-    /// [`end`] will be called.
+    /// Whether [`end`] will be called.
     armed: Cell<bool>,
     tasks: RefCell<Vec<HostTask>>,
     waiter: RefCell<Option<Arc<Waiter>>>,
@@ -86,7 +86,7 @@ pub(crate) fn context() -> &'static Context {
     })
 }
 
-/// While it lives, the thread counts as inside a kernel.
+/// A guard: the thread counts as inside a kernel until it is dropped.
 pub(crate) struct Inside {
     context: &'static Context,
     before: *const Vcpu,
@@ -100,8 +100,7 @@ impl Drop for Inside {
 }
 
 impl Context {
-    /// The thread begins a call into the kernel of `vcpu`, or is about to enter
-    /// it.
+    /// Marks the thread as inside the kernel of `vcpu`, before a call or an entry.
     #[inline]
     pub(crate) fn enter(&'static self, vcpu: &Vcpu) -> Inside {
         Inside {
@@ -121,14 +120,14 @@ impl Context {
         self.inside.get()
     }
 
-    /// What the thread waits on for its turn.
+    /// The word that the thread waits on for the CPU.
     pub(crate) fn waiter(&self) -> Arc<Waiter> {
         self.arm();
         let mut waiter = self.waiter.borrow_mut();
         Arc::clone(waiter.get_or_insert_default())
     }
 
-    /// Has [`end`] called when the thread ends.
+    /// Arranges that [`end`] is called when the thread ends.
     fn arm(&self) {
         if self.armed.get() {
             return;
@@ -142,7 +141,7 @@ impl Context {
     }
 }
 
-/// The key and 1, or 0: not made yet.
+/// The key plus 1; 0: not made yet.
 static KEY: AtomicU64 = AtomicU64::new(0);
 
 fn key() -> Option<libc::pthread_key_t> {
@@ -169,7 +168,7 @@ pub(crate) fn install() -> bool {
     true
 }
 
-/// The thread ends: so do its tasks.
+/// Called when the thread ends: ends its tasks.
 unsafe extern "C" fn end(_: *mut libc::c_void) {
     let context = context();
     context.armed.set(false);
@@ -181,7 +180,7 @@ unsafe extern "C" fn end(_: *mut libc::c_void) {
     context.waiter.take();
 }
 
-/// This is a child of `fork(2)`: it is inside no kernel, and has no tasks.
+/// Called in a child of `fork(2)`: its thread is inside no kernel, and has no tasks.
 pub(crate) fn forked() {
     let context = context();
     context.inside.set(ptr::null());

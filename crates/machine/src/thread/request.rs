@@ -1,4 +1,5 @@
-//! What the calling thread asks a kernel for, by its own task there.
+//! Requests of the calling thread to a kernel, served by the thread's own task: calls,
+//! halting.
 
 use super::{context, deadline};
 use crate::error::Error;
@@ -29,7 +30,7 @@ impl Instance {
         unsafe { self.call(context, task, nr, args) }
     }
 
-    /// Writes back what is dirty, and stops the kernel, unless it has ended.
+    /// Writes back dirty data, and stops the kernel, unless it has ended.
     pub(crate) fn halt(self: &Arc<Self>) -> Result<(), Error> {
         const MAGIC1: u64 = 0xfee1dead;
         const MAGIC2: u64 = 672274793;

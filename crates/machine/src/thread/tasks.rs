@@ -1,5 +1,5 @@
-//! Host tasks: each application thread has one of its own in every kernel it
-//! calls, made at the first call, ended with the thread.
+//! Host tasks: a thread of the program has one in every kernel that it calls, from its
+//! first call until the thread ends.
 
 use super::Context;
 use crate::error::Error;
@@ -8,11 +8,11 @@ use crate::sync::lock;
 use drupe_abi::op;
 use std::sync::{Arc, Mutex, Weak};
 
-/// A task that others may speak of.
+/// A host task as other threads refer to it, to interrupt it.
 #[derive(Debug)]
 pub(crate) struct Task {
     handle: u64,
-    /// It has not been told to exit.
+    /// `false` once it has been told to exit.
     alive: Mutex<bool>,
 }
 
@@ -51,7 +51,7 @@ impl Drop for HostTask {
 }
 
 impl Context {
-    /// The handle of the thread's host task in `kernel`.
+    /// The handle of the thread's host task in `kernel`, which is made if need be.
     #[inline]
     pub(crate) fn task(&'static self, kernel: &Arc<Instance>) -> Result<u64, Error> {
         let (id, handle) = self.last.get();
@@ -61,7 +61,7 @@ impl Context {
         Ok(self.find_task(kernel)?.handle)
     }
 
-    /// The thread's host task in `kernel`, made if there is none.
+    /// The thread's host task in `kernel`, which is made if need be.
     #[cold]
     pub(crate) fn find_task(&'static self, kernel: &Arc<Instance>) -> Result<Arc<Task>, Error> {
         if kernel.is_forked() {
@@ -91,7 +91,7 @@ impl Context {
         Ok(task)
     }
 
-    /// Process 1 makes the task, as a thread of itself.
+    /// Has process 1 make the task, as a thread of itself.
     fn create_task(&'static self, kernel: &Instance) -> Result<Task, Error> {
         let mut name = [0u8; 16];
         // SAFETY: the buffer has the 16 bytes that PR_GET_NAME writes.

@@ -1,26 +1,27 @@
-//! The calls that are blocked in a kernel, so that they can be told when it ends.
+//! [`Blocked`]: the list of calls that are blocked in a kernel. When it ends, they are
+//! abandoned.
 //!
-//! An intrusive list: each call has its links in itself, on its thread's stack.
-//! Only the holder of the CPU touches list and links, so there is no lock: the
-//! thread of a call puts it into the list before it lets go of the CPU, and
-//! whoever completes it, which takes holding the CPU, takes it out.
+//! An intrusive list: each call, on its thread's stack, has its links in itself. Only the
+//! holder of the CPU touches list and links, so there is no lock: the thread of a call
+//! inserts it before it releases the CPU, and the thread that completes it, which holds
+//! the CPU, removes it.
 
 use super::call::Call;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 
-/// A call's place in the list; the holder's of the CPU.
+/// The links of a call. Only the holder of the CPU touches them.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// Null in the first one.
+    /// The previous call; null in the first one.
     before: Cell<*mut Call>,
-    /// Null in the last one.
+    /// The next call; null in the last one.
     after: Cell<*mut Call>,
     listed: Cell<bool>,
 }
 
 impl Place {
-    /// In no list.
+    /// The links of a call that is in no list.
     pub(super) const fn new() -> Place {
         Place {
             before: Cell::new(ptr::null_mut()),
@@ -34,8 +35,8 @@ impl Place {
 ///
 /// # Invariants
 ///
-/// Each call in it is in place: its thread waits until it is complete, and is
-/// out of the list by then.
+/// Each call in it stays at its address: its thread waits until it is complete, and it is
+/// removed before.
 #[derive(Debug)]
 pub(super) struct Blocked(UnsafeCell<*mut Call>);
 

@@ -1,14 +1,14 @@
-//! A call into a kernel: from the calling thread to its host task and back.
+//! [`Call`]: one request to a kernel, from the calling thread to a task and back.
 //!
-//! The thread takes the CPU, enters with its request, and runs the kernel until
-//! the call is complete. If the call blocks, the machine becomes idle; the thread
-//! releases the CPU and **waits outside** ([`Vcpu::wait_outside`]), until whoever
-//! runs the kernel later completes it, or until its deadline (`deadline.rs`): then
-//! it interrupts the call, and waits for the end that comes of it.
+//! The thread takes the CPU, enters with its request, and runs the kernel until the call
+//! is complete. If the call blocks, the machine becomes idle; the thread releases the CPU
+//! and **waits outside** ([`Vcpu::wait_outside`]) until another thread that runs the
+//! kernel completes the call. At its deadline (`deadline.rs`) it interrupts the call, and
+//! waits until it ends.
 //!
-//! Interrupting is a request too, but of no task: it is *posted*, to be taken as
-//! an interrupt by whoever has the CPU. So nothing that a task waits for, process
-//! 1 included, keeps a deadline from being met.
+//! An interruption is a request too, but for no task: it is *posted*, and the holder of
+//! the CPU takes it as an interrupt. So a deadline is met even while tasks, process 1
+//! included, wait for something.
 
 use super::blocked::Place;
 use super::enter::Errand;
@@ -26,8 +26,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-/// A request and the word its thread waits on. The kernel is given the address
-/// of `request`, which is that of the call.
+/// A request and the word that its thread waits on. The kernel gets the address of
+/// `request`, which is also that of the call.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Call {
@@ -52,7 +52,7 @@ impl Call {
     }
 }
 
-/// A call that is being posted.
+/// A call as an inbox knows it, by its address and its link.
 struct Posted(*mut Call);
 
 impl Post for Posted {
@@ -86,7 +86,7 @@ impl Instance {
         Ok(result(call.request.ret)?)
     }
 
-    /// Runs request `nr` on process 1, which serves them in turn.
+    /// Runs request `nr` on process 1, which serves one request after the other.
     ///
     /// # Safety
     ///
@@ -128,12 +128,12 @@ impl Instance {
         result
     }
 
-    /// Interrupts the request `request` of the host task `task`, or, if it is
-    /// null, what the task is asked to do now or next.
+    /// Interrupts the request `request` of the host task `task`; if it is null, the
+    /// task's current or next request.
     ///
     /// # Errors
     ///
-    /// Why the kernel cannot be told.
+    /// The kernel has ended.
     pub(crate) fn interrupt_task(
         &self,
         context: &'static Context,
@@ -154,7 +154,7 @@ impl Instance {
         result
     }
 
-    /// Posts the interrupt and waits until it is taken.
+    /// Posts the interruption and waits until the kernel has taken it.
     fn post_interrupt(&self, task: u64, request: *const abi::Request) -> Result<(), Error> {
         let args = [task, request as u64, 0, 0, 0, 0];
         let mut call = Call::new(0, op::TASK_INTERRUPT, args);
@@ -208,9 +208,9 @@ impl Vcpu {
         }
     }
 
-    /// Waits until a call that was brought is complete. It is in the list of
-    /// those that are told when the kernel ends. The kernel's timer was set to
-    /// `deadline_before` before it was brought.
+    /// Waits until a call that has blocked is complete. The call is in the list of
+    /// blocked calls. `deadline_before` is the kernel's timer deadline from before the
+    /// call.
     ///
     /// # Safety
     ///
@@ -249,8 +249,8 @@ impl Vcpu {
         Ok(outcome)
     }
 
-    /// Waits until the call is complete, or the deadline is no more the guard's
-    /// business, or the thread's own deadline has passed.
+    /// Waits until the call is complete, the guarded deadline has passed or changed, or
+    /// the thread's own deadline has passed.
     ///
     /// # Safety
     ///
@@ -282,7 +282,7 @@ impl Vcpu {
         completion.poll()
     }
 
-    /// The kernel has ended: so have all calls that are blocked in it.
+    /// Abandons all blocked calls, after the kernel has ended.
     ///
     /// # Safety
     ///
@@ -298,7 +298,7 @@ impl Vcpu {
         }
     }
 
-    /// Takes the CPU and runs what there is to run, for a helper thread.
+    /// Takes the CPU and runs the kernel until it is idle, for a helper thread.
     ///
     /// # Errors
     ///

@@ -1,20 +1,19 @@
-//! Running the kernel: what the thread that holds the CPU does.
+//! The loop that runs the kernel in the thread that holds the CPU.
 //!
-//! The holder enters with a request, or with nothing, and goes on entering
-//! until its request is complete and nothing is left to do, or until the
-//! machine is idle. The thread of another request that completes on the way is
-//! woken at once if the holder goes on; if the holder is about to release the
-//! CPU it is woken after that, or it would find the CPU taken.
+//! The holder enters with a request or without, and enters again until its request is
+//! complete and no task is runnable, or until the machine is idle. When another thread's
+//! request completes on the way, that thread is woken at once if the holder goes on. If
+//! the holder is about to release the CPU, it wakes the thread after that, so that the
+//! thread finds the CPU free.
 //!
-//! What is left when the holder's own request is complete (a kernel thread that
-//! writes back, another thread's call that can go on) is run by the holder too,
-//! but not for ever: when another thread waits for the CPU, that thread takes
-//! over; and at the next tick a helper thread (`timer.rs`) sees `draining` and
-//! posts the yield line, and then takes over.
+//! When the holder's own request is complete, other tasks may be runnable (a kernel
+//! thread that writes back, another thread's call). The holder runs these too, but not
+//! for ever: it stops when another thread waits for the CPU. At the next tick a helper
+//! thread (`timer.rs`) sees `draining`, posts the yield line, and takes over.
 //!
-//! A request that takes long does not keep others out: a thread that waits
-//! raises the yield line, the machine is left in mid-computation, and the holder
-//! hands the CPU over, to get it back in its turn.
+//! A long request does not keep other threads out: a waiting thread raises the yield
+//! line, the kernel leaves in mid-computation, and the holder hands the CPU over and
+//! queues up for it again.
 
 use super::call::Call;
 use super::{Futex, Vcpu};
@@ -25,38 +24,38 @@ use std::ptr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What the holder of the CPU came for.
+/// Why the holder runs the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Errand {
-    /// A call, or an interrupt that it delivers: what is left after that is a
-    /// favour, which ends at the next tick.
+    /// For its own call, or an interrupt that it delivers. It runs other tasks after that
+    /// until the next tick at most.
     Own,
-    /// A call of its own that is blocked, and that a deadline may complete. What
-    /// is left after that is a favour, as above.
+    /// For its own blocked call, which a deadline may complete. It runs other tasks as
+    /// above.
     Waited,
-    /// What others have left: it is a helper thread.
+    /// For tasks that other threads have left: it is a helper thread.
     Rest,
 }
 
-/// What a run left undone.
+/// How a run of the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+enum RunEnd {
     /// No task is runnable.
     Idle,
-    /// Tasks are runnable; somebody else should take over.
+    /// Tasks are runnable; another thread should run them.
     Left,
     /// The kernel stopped.
     Stopped,
-    /// The kernel stopped while another thread had its turn; the CPU is not ours.
+    /// The kernel stopped while another thread held the CPU; this one does not hold it.
     Halted,
 }
 
-/// A thread whose call is complete, to be woken.
+/// The thread of a completed call, which must be woken; it is when this is dropped.
 #[derive(Default)]
 struct ToWake(Option<Sleeper>);
 
 impl ToWake {
-    /// Wakes it, if there is one.
+    /// Wakes the thread, if there is one.
     fn now(&mut self) {
         if let Some(sleeper) = self.0.take() {
             sleeper.wake(&Futex);
@@ -64,7 +63,7 @@ impl ToWake {
     }
 }
 
-/// Ends the draining when it is dropped.
+/// Clears `draining` when dropped.
 struct Draining<'a>(&'a AtomicBool);
 
 impl Drop for Draining<'_> {
@@ -109,7 +108,8 @@ impl Vcpu {
             .acquire(&context.waiter(), self.pending(), deadline, &Futex)
     }
 
-    /// Does `job` while nothing runs the kernel.
+    /// Calls `job` while the calling thread holds the CPU, so that nothing runs the
+    /// kernel.
     pub(crate) fn hold(&self, job: impl FnOnce()) -> Result<(), Refused> {
         if !self.baton.try_acquire() {
             self.acquire_slowly(context())?;
@@ -120,8 +120,8 @@ impl Vcpu {
         Ok(())
     }
 
-    /// Posts the interrupt `line`, and runs its handler unless another thread
-    /// holds the CPU and will.
+    /// Posts the interrupt `line`. Runs the kernel to handle it, unless another thread
+    /// holds the CPU, which then does.
     pub(crate) fn interrupt(&self, line: u32) {
         match self.baton.post_irq(self.pending(), line) {
             // SAFETY: the CPU is ours, and there is no call.
@@ -147,15 +147,15 @@ impl Vcpu {
         let mut ended = unsafe { self.run_until_idle(context, call, errand, &mut to_wake) };
         loop {
             match ended {
-                Ended::Stopped => {
+                RunEnd::Stopped => {
                     self.instance().finish(self);
                     break;
                 }
-                Ended::Halted => break,
-                Ended::Idle | Ended::Left => {}
+                RunEnd::Halted => break,
+                RunEnd::Idle | RunEnd::Left => {}
             }
             // Who waits takes over what is left; else a helper thread does.
-            let left = ended == Ended::Left && !self.baton.has_waiters();
+            let left = ended == RunEnd::Left && !self.baton.has_waiters();
             if self.baton.release(self.pending(), &Futex) == Release::Released {
                 if left {
                     self.timer.take_over();
@@ -169,8 +169,8 @@ impl Vcpu {
         context.do_deferred();
     }
 
-    /// Enters until the errand is done and nothing is left to do. A call that is
-    /// not complete by then is in the list of those that are blocked.
+    /// Enters the kernel until the errand is done and no task is runnable. A call that is
+    /// not complete then is in the list of blocked calls.
     ///
     /// # Safety
     ///
@@ -181,7 +181,7 @@ impl Vcpu {
         call: *mut Call,
         errand: Errand,
         to_wake: &mut ToWake,
-    ) -> Ended {
+    ) -> RunEnd {
         let enter = self.instance().image().enter;
         let cpu = self.state();
         let mut bring: *mut abi::Request = if call.is_null() || errand == Errand::Waited {
@@ -205,7 +205,7 @@ impl Vcpu {
             let leave = unsafe { enter(cpu, bring) };
             bring = ptr::null_mut();
             match leave {
-                abi::leave::IDLE => break Ended::Idle,
+                abi::leave::IDLE => break RunEnd::Idle,
                 abi::leave::DONE => {
                     // SAFETY: we hold the CPU: its state is ours to read.
                     let (done, runnable) = unsafe { ((*cpu).done.cast::<Call>(), (*cpu).runnable) };
@@ -227,10 +227,10 @@ impl Vcpu {
                     }
                     if own_done {
                         if runnable == 0 {
-                            break Ended::Idle;
+                            break RunEnd::Idle;
                         }
                         if self.baton.has_waiters() {
-                            break Ended::Left;
+                            break RunEnd::Left;
                         }
                         if errand != Errand::Rest {
                             self.draining.store(true, Relaxed);
@@ -240,7 +240,7 @@ impl Vcpu {
                 }
                 abi::leave::YIELD => {
                     if own_done {
-                        break Ended::Left;
+                        break RunEnd::Left;
                     }
                     to_wake.now();
                     // SAFETY: we hold the CPU, and wait for the call.
@@ -249,7 +249,7 @@ impl Vcpu {
                         .baton
                         .hand_over(&context.waiter(), self.pending(), &Futex);
                     if back.is_err() {
-                        return Ended::Halted;
+                        return RunEnd::Halted;
                     }
                     // SAFETY: the call is in place while it is not complete,
                     // and its thread is this one.
@@ -257,7 +257,7 @@ impl Vcpu {
                     self.draining.store(own_done, Relaxed);
                 }
                 // `STOPPED`, or a code that does not exist.
-                _ => break Ended::Stopped,
+                _ => break RunEnd::Stopped,
             }
         };
         if !own_done {

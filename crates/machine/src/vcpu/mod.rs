@@ -1,12 +1,12 @@
-//! One CPU of a kernel: all that belongs to it, and who runs it.
+//! [`Vcpu`]: one CPU of a kernel, and the threads that run it.
 //!
-//! - [`Vcpu`]: the baton, the next deadline, the slot for a fault, and the calls
-//!   that are blocked.
+//! - [`Vcpu`]: the baton, the timer's deadline, the slot for a fault, and the blocked
+//!   calls.
 //! - `enter.rs`: the loop of the thread that holds the baton.
 //! - `call.rs`: a call from its beginning to its end, and where its thread waits
 //!   when it blocks.
-//! - `blocked.rs`: the list of calls that are blocked.
-//! - `timer.rs`: the deadline, and the helper threads that wait for it.
+//! - `blocked.rs`: the list of blocked calls.
+//! - `timer.rs`: the timer, and the helper threads that wait for it.
 //!
 //! A kernel has a list of CPUs, of length one so far. Nothing outside of this
 //! directory may presume that there is one: it asks [`Instance::vcpu`] which one
@@ -31,10 +31,10 @@ use timer::Timer;
 
 const _: () = assert!(drupe_cpu::YIELD_LINE == abi::irq::YIELD);
 
-/// How long a thread that waits for the CPU may be passed by: a tick.
+/// For how long other threads may take the CPU before a waiting one: a tick.
 const PATIENCE: Duration = Duration::from_millis(1);
 
-/// At most so many ns of spinning before a thread sleeps.
+/// The longest time that a thread spins before it sleeps, in ns.
 const MAX_SPIN: u32 = 50_000;
 
 /// Sleeping with `futex(2)`.
@@ -56,9 +56,9 @@ impl Park for Futex {
 ///
 /// # Invariants
 ///
-/// `instance` and `state` are set before any other thread sees the CPU, and stay:
-/// a CPU is part of its kernel, which does not move, and its state part of the
-/// image, which lives as long.
+/// `instance` and `state` are set before other threads see the CPU, and stay valid: a CPU
+/// is part of its kernel, which does not move, and its state part of the image, which
+/// lives as long.
 #[derive(Debug)]
 pub(crate) struct Vcpu {
     /// The kernel whose CPU this is.
@@ -68,16 +68,16 @@ pub(crate) struct Vcpu {
     pub(crate) baton: Baton,
     /// For threads whose call is blocked.
     spin: Spin,
-    /// The holder has done what it came for and only runs what is left.
+    /// The holder's own request is complete, and it only runs other tasks.
     draining: AtomicBool,
     pub(crate) timer: Timer,
-    /// The calls that wait outside.
+    /// The calls whose threads wait outside.
     blocked: Blocked,
     /// Written by the signal handler of the thread that is inside.
     pub(crate) fault: FaultSlot,
 }
 
-/// The one fault a CPU may report.
+/// The fault that a CPU reports; there can be one.
 #[derive(Debug, Default)]
 pub(crate) struct FaultSlot {
     pub(crate) taken: AtomicBool,
@@ -88,7 +88,7 @@ pub(crate) struct FaultSlot {
 unsafe impl Sync for FaultSlot {}
 
 impl Vcpu {
-    /// A CPU that nobody holds, of no kernel yet.
+    /// A CPU that no thread holds, without a kernel yet.
     pub(crate) fn new() -> Vcpu {
         Vcpu {
             instance: AtomicPtr::default(),
@@ -102,7 +102,7 @@ impl Vcpu {
         }
     }
 
-    /// It is a CPU of `instance`, with its state at `state`.
+    /// Makes it a CPU of `instance`, with its state at `state`.
     ///
     /// # Safety
     ///
@@ -115,7 +115,7 @@ impl Vcpu {
         self.state.store(state, Release);
     }
 
-    /// Whether it has a state yet: for threads that know the kernel before it runs.
+    /// Whether [`Vcpu::attach`] was called. Threads may have the kernel before it runs.
     pub(crate) fn is_attached(&self) -> bool {
         !self.state.load(Acquire).is_null()
     }
@@ -127,7 +127,7 @@ impl Vcpu {
         unsafe { &*self.instance.load(Relaxed) }
     }
 
-    /// Its state in the image: the holder's, but for `posted`.
+    /// The CPU's state in the image. Only the holder may use it, except `posted`.
     #[inline]
     pub(crate) fn state(&self) -> *mut abi::CpuState {
         self.state.load(Relaxed)
@@ -147,8 +147,8 @@ impl Vcpu {
     }
 }
 
-/// How long to spin, in ns; not at all where only one thread can run at a time.
-/// Asked once per process: the answer takes reading several files of cgroups.
+/// The limit of spinning in ns; 0 where only one thread can run at a time. Computed once
+/// per process, because it reads several files of cgroups.
 fn max_spin() -> u32 {
     static SEVERAL: OnceBool = OnceBool::new();
     let several = SEVERAL.get_or_init(|| {

@@ -1,28 +1,28 @@
-//! The helper threads of a kernel: its timer, and what others left undone.
+//! [`Timer`]: a kernel's timer, and the helper threads that wait for it and run leftover
+//! tasks.
 //!
-//! There are two, and they take turns. The **leader** waits: for the kernel's
-//! next deadline, or for work that somebody left. Before it enters the kernel it
-//! stops leading, so that the other one waits meanwhile: a kernel that computes
-//! has its timer interrupts whoever runs it.
+//! There are two, and they take turns. The **leader** waits: for the kernel's next
+//! deadline, or for runnable tasks that another thread has left. Before it enters the
+//! kernel it stops leading, and the other helper waits: so a kernel that computes gets
+//! its timer interrupts, whichever thread runs it.
 //!
-//! The kernel sets one deadline at a time, often; the leader sleeps until some
-//! deadline that was the earliest when it went to sleep. It is woken only for
-//! an earlier one: a later one it finds out when it wakes anyway.
+//! The kernel sets a new deadline often. The leader sleeps until the deadline that it saw
+//! when it went to sleep, and is woken only for an earlier one: it notices a later one
+//! when it wakes.
 //!
 //! # Guards
 //!
-//! A thread whose call waits for a time would be woken by the leader, after the
-//! leader has been: two threads that sleep, one after the other. So a thread that
-//! goes to wait outside, after a run that has changed the deadline, **guards** it:
-//! it sleeps until then itself, and takes the interrupt. The leader then sleeps a
-//! little longer, in case the guard is late or in another's way. A guard whose
-//! call ends before the deadline has the leader wake in time for it.
+//! Without guards, a call that waits for a time would need two wake-ups: of the leader,
+//! then of the call's thread. So a thread whose run has changed the deadline **guards**
+//! it while it waits outside: it sleeps until the deadline itself, and raises the
+//! interrupt. The leader sleeps a little longer, in case the guard is late. A guard whose
+//! call ends before the deadline makes the leader wake in time.
 //!
 //! The leader remains responsible: a guard is a thread of the program, and may be
 //! kept from running for any time.
 //!
-//! Who sees whose stores, and the races, are in `crates/cpu/src/deadline.rs`; what
-//! is here reads the clock, sleeps, and decides what is worth a guard.
+//! `crates/cpu/src/deadline.rs` has the memory orders and the races. This file reads the
+//! clock, sleeps, and decides which deadlines to guard.
 
 use super::Vcpu;
 use super::enter::Errand;
@@ -39,19 +39,18 @@ use std::time::Duration;
 
 const _: () = assert!(NEVER == NO_DEADLINE);
 
-/// How long the leader leaves a deadline to its guard.
+/// How long after a guarded deadline the leader wakes.
 const GRACE: Duration = Duration::from_micros(200);
 
-/// Deadlines that are further away are the leader's alone: what a guard saves is
-/// less than a hundredth of such a time, and it costs a blocked call, which may
-/// end long before, three system calls.
+/// Deadlines that are further away are not guarded. A guard saves less than a hundredth
+/// of such a time, and costs a blocked call, which may end earlier, three system calls.
 const FAR: Duration = Duration::from_millis(10);
 
 /// State shared with the helper threads.
 #[derive(Debug)]
 pub(crate) struct Timer {
     deadline: Deadline,
-    /// Tasks are runnable and nobody runs them.
+    /// Tasks are runnable, and no thread runs them.
     work_left: AtomicBool,
     quit: AtomicBool,
     /// Held by the leader.
@@ -70,10 +69,10 @@ impl Timer {
 
     /// The kernel's next timer interrupt is due at `deadline`.
     ///
-    /// A kernel may ask for an interrupt when the slack of a timer ends that is due.
-    /// That would be never for a clock that stands still, so it has the interrupt at
-    /// once. If it was too early, the kernel sets the same deadline once more, and
-    /// then it counts.
+    /// A kernel may set the deadline to the end of the slack of a timer that is due. With
+    /// a clock that stands still, that would never come, so a near deadline is raised at
+    /// once. If that was too early, the kernel sets the same deadline again, which then
+    /// counts.
     pub(crate) fn set(&self, vcpu: &Vcpu, deadline: u64) {
         let (before, leader) = self.deadline.set(deadline);
         self.settle(leader);
@@ -83,23 +82,23 @@ impl Timer {
         }
     }
 
-    /// What the kernel asked for last.
+    /// The deadline that the kernel has set last.
     #[inline]
     pub(crate) fn deadline(&self) -> u64 {
         self.deadline.get()
     }
 
-    /// The caller leaves runnable tasks behind.
+    /// Makes a helper thread run the tasks that the caller leaves runnable.
     pub(crate) fn take_over(&self) {
         self.work_left.store(true, SeqCst);
         self.settle(self.deadline.call_leader());
     }
 
-    /// The clock has jumped, says the host: the kernel has a timer interrupt,
-    /// which it takes before the next call, and a helper thread lets it.
-    /// A kernel whose timer is off waits for no time, and has the interrupt when it
-    /// is entered; or at once, if somebody is inside, who may have read the clock
-    /// already to set a deadline by it. One that does not run yet has not.
+    /// Called when the host's clock has jumped. Raises the timer interrupt, which the
+    /// kernel takes before the next call, and wakes a helper thread to enter the kernel.
+    /// If the kernel's timer is off, no helper is needed: the interrupt is taken at the
+    /// next entry, or at once by a thread that is inside, which may just set a deadline
+    /// by the old time. No effect on a kernel that does not run yet.
     pub(crate) fn look_again(&self, vcpu: &Vcpu) {
         if !vcpu.is_attached() {
             return;
@@ -110,13 +109,13 @@ impl Timer {
         }
     }
 
-    /// Ends the threads.
+    /// Makes the helper threads end.
     pub(crate) fn quit(&self) {
         self.quit.store(true, SeqCst);
         self.settle(self.deadline.call_leader());
     }
 
-    /// Does for the leader what it is owed.
+    /// Wakes the leader if `leader` says so.
     fn settle(&self, leader: Leader) {
         match leader {
             Leader::LetSleep => {}
@@ -124,7 +123,7 @@ impl Timer {
         }
     }
 
-    /// The life of a helper thread.
+    /// The main function of a helper thread.
     pub(crate) fn serve(&self, vcpu: &Vcpu) {
         // The kernel gives its timers slack itself; the host need not add 50 µs.
         // SAFETY: it concerns the calling thread's sleeps only.
@@ -147,7 +146,7 @@ impl Timer {
         }
     }
 
-    /// Leads until there is something to do in the kernel.
+    /// Leads until the helper has to enter the kernel or to end.
     fn lead(&self, vcpu: &Vcpu) -> Job {
         let _leader = lock(&self.leader);
         loop {
@@ -183,8 +182,8 @@ impl Timer {
         }
     }
 
-    /// The calling thread, which goes to wait outside, guards the deadline, if
-    /// that was another one `before` its run and is near, and nobody guards one.
+    /// Makes the calling thread, which is going to wait outside, guard the deadline: if
+    /// its run has changed it (it was `before`), it is near, and nobody guards one.
     pub(super) fn guard<'a>(&'a self, vcpu: &'a Vcpu, before: u64) -> Option<Guard<'a>> {
         let deadline = self.deadline();
         if deadline == before || deadline >= EXPIRED {
@@ -214,8 +213,8 @@ impl Timer {
 }
 
 impl Vcpu {
-    /// How long the calling thread may sleep until the kernel's clock is at
-    /// `deadline`; `None`: for any time, or nobody knows.
+    /// How long until the kernel's clock reaches `deadline`. `None`: there is no
+    /// deadline, or the host cannot tell.
     pub(crate) fn timeout(&self, deadline: u64) -> Option<Duration> {
         let context = context();
         let was_inside = context.is_inside();
@@ -231,8 +230,7 @@ impl Vcpu {
     }
 }
 
-/// A thread of the program that waits for the kernel's deadline, until this is
-/// dropped.
+/// The calling thread guards the kernel's deadline until this is dropped.
 pub(super) struct Guard<'a> {
     timer: &'a Timer,
     vcpu: &'a Vcpu,
@@ -241,7 +239,7 @@ pub(super) struct Guard<'a> {
 }
 
 impl Guard<'_> {
-    /// How long it may sleep; `None`: for any time, or nobody knows.
+    /// How long the guard may sleep. `None`: for any time, or the host cannot tell.
     pub(super) fn timeout(&self) -> Option<Duration> {
         let deadline = self.guarding.deadline();
         if self.timer.deadline() != deadline {
@@ -251,7 +249,7 @@ impl Guard<'_> {
         self.vcpu.timeout(deadline)
     }
 
-    /// The deadline has passed: raises the interrupt.
+    /// Raises the timer interrupt, after the deadline has passed.
     pub(super) fn expire(&self) -> PostIrq {
         self.timer.expire(self.vcpu, self.guarding.deadline())
     }
@@ -265,7 +263,7 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// The timer slack of the calling thread, which is none meanwhile.
+/// Sets the calling thread's timer slack to the minimum; restores it when dropped.
 struct ThreadSlack(libc::c_int);
 
 impl ThreadSlack {
@@ -290,8 +288,8 @@ impl ThreadSlack {
 enum Job {
     /// The kernel has ended.
     Quit,
-    /// Take the CPU, and run what is left.
+    /// Take the CPU, and run the runnable tasks.
     Run,
-    /// The CPU is the thread's: handle the interrupt, then run what is left.
+    /// The thread holds the CPU: handle the interrupt, then run the runnable tasks.
     RunHeld,
 }

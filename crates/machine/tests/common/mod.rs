@@ -1,4 +1,4 @@
-//! What the tests share: system calls by name, a disk in memory.
+//! Helpers of the tests: system calls by name, a disk in memory.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use drupe_host::disk::{Disk, FaultyDisk, Geometry, MemoryDisk};

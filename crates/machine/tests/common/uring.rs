@@ -1,4 +1,4 @@
-//! An io_uring whose rings are in buffers, by its system calls.
+//! An io_uring with its rings in kernel buffers, for the tests.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use super::common::call;

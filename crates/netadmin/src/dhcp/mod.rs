@@ -1,8 +1,7 @@
-//! A DHCP client (RFC 2131): asks once, and is content with the first offer.
+//! A DHCP client (RFC 2131): gets a lease from the first server that answers.
 //!
-//! It speaks through a packet socket: an interface without an address cannot
-//! receive what is sent to the one that it is being offered. What is on the wire
-//! is in `packet.rs`.
+//! It uses a packet socket: an interface without an address does not receive packets to
+//! the address that it is offered. `packet.rs` has the packet format.
 
 mod packet;
 
@@ -20,7 +19,7 @@ use packet::{Answer, Kind, Request};
 
 const ETHERTYPE: u16 = libc::ETH_P_IP as u16;
 
-/// What a server gives.
+/// The offer of a server.
 #[derive(Debug, Clone)]
 pub(super) struct Offer {
     pub(super) address: Ipv4Addr,
@@ -30,7 +29,7 @@ pub(super) struct Offer {
     pub(super) domain: Option<String>,
     pub(super) mtu: Option<u16>,
     pub(super) server: Ipv4Addr,
-    /// In seconds; `u32::MAX`: for ever.
+    /// The duration of the lease in seconds; `u32::MAX`: for ever.
     pub(super) seconds: u32,
     /// Networks and their gateways (RFC 3442).
     pub(super) classless: Vec<(Prefix, Ipv4Addr)>,
@@ -49,7 +48,7 @@ impl Offer {
         (self.seconds != u32::MAX).then(|| Duration::from_secs(self.seconds.into()))
     }
 
-    /// Routes of RFC 3442 take the place of the router, if there are any.
+    /// The routes to add: those of RFC 3442 if there are any, else the default route.
     pub(super) fn routes(&self) -> Vec<Route> {
         if !self.classless.is_empty() {
             let routes =
@@ -69,7 +68,7 @@ impl Offer {
     }
 }
 
-/// Has a server give the interface an address.
+/// Requests an address for the interface.
 pub(super) fn ask(interface: &Interface, timeout: Duration) -> Result<Offer> {
     let asked = Client::new(interface).and_then(|mut client| client.run(timeout));
     asked.map_err(|e| e.with_operation("dhcp"))
@@ -124,9 +123,8 @@ impl Client {
         Err(Error::new("dhcp", Cause::TimedOut))
     }
 
-    /// Sends a request, again after 1, 2, 4 … seconds, until the answer that it
-    /// is for comes. `None`: the server says no, or does not answer a request
-    /// for its offer any more.
+    /// Sends a request, again after 1, 2, 4 … seconds, until its answer comes. `None`:
+    /// the server refuses, or does not answer a request for its offer.
     fn exchange(&self, kind: Kind, offer: Option<&Offer>, end: Instant) -> Result<Option<Offer>> {
         let request = Request {
             kind,
@@ -163,7 +161,7 @@ impl Client {
         }
     }
 
-    /// The next answer to this transaction; `None`: the time is over.
+    /// The next answer to this transaction; `None`: none came until `until`.
     fn answer(&self, until: Instant) -> Result<Option<Answer>> {
         let mut bytes = vec![0; 2048];
         loop {
@@ -186,15 +184,15 @@ impl Client {
     }
 }
 
-/// A number that the server says back: of the kernel's own random source, so
-/// that a program that supplies that has the same one each time.
+/// A transaction number. It is from the kernel's random source, so that a program with
+/// its own source gets reproducible runs.
 fn transaction(kernel: &Kernel) -> Result<u32> {
     let mut bytes = [0; 4];
     kernel.random(&mut bytes)?;
     Ok(u32::from_ne_bytes(bytes))
 }
 
-/// No interface of this kind can be asked for an address by DHCP.
+/// The error for interfaces that are not Ethernet.
 fn no_ethernet() -> Error {
     Error::new("dhcp", Errno::AFNOSUPPORT)
 }

@@ -1,4 +1,4 @@
-//! DHCP on the wire: RFC 2131 and 2132, in UDP and IP headers of our own.
+//! DHCP packets (RFC 2131 and 2132): built and parsed, with their UDP and IP headers.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -28,7 +28,7 @@ mod option {
     pub(super) const END: u8 = 255;
 }
 
-/// A message of the client's.
+/// The type of a client's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Discover = 1,
@@ -39,11 +39,11 @@ pub(super) struct Request {
     pub(super) kind: Kind,
     pub(super) transaction: u32,
     pub(super) mac: [u8; 6],
-    /// The address that is asked for, and of whom.
+    /// The requested address, and the server that offered it.
     pub(super) chosen: Option<(Ipv4Addr, Ipv4Addr)>,
 }
 
-/// A message of a server's.
+/// A server's message.
 #[derive(Debug)]
 pub(super) enum Answer {
     Offer(Offer),
@@ -122,8 +122,8 @@ fn checksum(header: &[u8]) -> u16 {
     !(((folded & 0xffff) + (folded >> 16)) as u16)
 }
 
-/// What an IP packet is, if it is a server's answer to us. It is as trusted as
-/// the network: nothing in it is taken for granted.
+/// Parses an IP packet. `None`: it is not a server's answer to this client. The packet is
+/// not trusted.
 pub(super) fn parse(packet: &[u8], transaction: u32, mac: [u8; 6]) -> Option<Answer> {
     let header = usize::from(packet.first()? & 15) * 4;
     let udp = (packet[0] >> 4 == 4 && i32::from(*packet.get(9)?) == libc::IPPROTO_UDP)
@@ -188,7 +188,7 @@ fn read(options: &[u8], address: Ipv4Addr) -> Option<Offer> {
     })
 }
 
-/// The value of an option; one that comes in pieces is put together (RFC 3396).
+/// The value of an option. Several parts are joined (RFC 3396).
 fn find(mut options: &[u8], number: u8) -> Option<Vec<u8>> {
     let mut found = None;
     loop {
@@ -213,7 +213,8 @@ fn addresses(value: &[u8]) -> Vec<Ipv4Addr> {
     addresses.iter().map(|&octets| octets.into()).collect()
 }
 
-/// Each: length, the bytes of the network that count, gateway.
+/// Parses routes: each has a prefix length, the significant bytes of the network, and a
+/// gateway.
 fn routes(mut value: &[u8]) -> Vec<(Prefix, Ipv4Addr)> {
     let mut routes = Vec::new();
     while let [len @ 0..=32, rest @ ..] = value {

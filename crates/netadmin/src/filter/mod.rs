@@ -1,5 +1,5 @@
-//! [`FilterRule`]: what nftables lets pass, drops and translates. How a rule is
-//! put into words of the kernel's is in `rule.rs`.
+//! Sets and removes nftables tables of [`FilterRule`]s, which accept, drop or translate
+//! packets. `rule.rs` encodes a rule.
 
 mod rule;
 
@@ -21,12 +21,11 @@ const NEW_RULE: u16 = 6;
 const INET: u8 = 1;
 
 impl Network {
-    /// Makes a table of nftables, for IPv4 and IPv6, with these rules, or
-    /// replaces the one of that name: at once, or not at all. Of the rules at
-    /// one hook, the first one that is true of a packet decides; what none is
-    /// true of passes.
+    /// Makes an nftables table for IPv4 and IPv6 with these rules, or replaces the table
+    /// of that name, atomically. At each hook, the first matching rule decides; packets
+    /// that match none are accepted.
     ///
-    /// Other tables decide too: a packet passes if all let it.
+    /// Other tables decide too: a packet passes if all accept it.
     pub fn set_filter(&self, table: &str, rules: &[FilterRule]) -> Result<()> {
         let mut batch = vec![
             // So that there is one to delete.
@@ -49,7 +48,7 @@ impl Network {
         self.filter("set filter", table, &batch)
     }
 
-    /// Removes a table; ENOENT if there is none.
+    /// Removes a table; ENOENT if it does not exist.
     pub fn remove_filter(&self, table: &str) -> Result<()> {
         let batch = [message(DELETE_TABLE, 0, named(table))];
         self.filter("remove filter", table, &batch)
@@ -85,7 +84,7 @@ fn named(table: &str) -> Body {
     body
 }
 
-/// A chain at a hook, which lets pass what no rule is about.
+/// A chain at a hook, which accepts packets that match no rule.
 fn chain(table: &str, hook: FilterHook) -> Body {
     /// `NFTA_CHAIN_*`, `NFTA_HOOK_*`.
     const TABLE: u16 = 1;

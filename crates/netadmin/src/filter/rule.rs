@@ -1,6 +1,5 @@
-//! [`FilterRule`]: which packets, and what happens to them, in expressions of
-//! nftables (include/uapi/linux/netfilter/nf_tables.h). Numbers in these are
-//! big-endian.
+//! [`FilterRule`]: a rule for packets, encoded as expressions of nftables
+//! (include/uapi/linux/netfilter/nf_tables.h), whose numbers are big-endian.
 
 use std::net::SocketAddr;
 
@@ -8,19 +7,18 @@ use crate::Prefix;
 use crate::netlink::Body;
 use crate::prefix::{family, octets};
 
-/// Where on their way packets are looked at (nft(8), hooks).
+/// The point at which a rule sees packets (nft(8), hooks).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FilterHook {
-    /// For the kernel's own sockets.
+    /// Packets to the kernel's own sockets.
     Input,
-    /// From one interface to another.
+    /// Packets that are forwarded from one interface to another.
     Forward,
-    /// Of the kernel's own sockets.
+    /// Packets of the kernel's own sockets.
     Output,
-    /// As they come in, before it is decided where they go:
-    /// [`FilterRule::redirect_to`].
+    /// Received packets, before routing: [`FilterRule::redirect_to`].
     Prerouting,
-    /// As they leave: [`FilterRule::masquerade`].
+    /// Packets that are about to be sent, after routing: [`FilterRule::masquerade`].
     Postrouting,
 }
 
@@ -43,7 +41,7 @@ impl FilterHook {
         }
     }
 
-    /// Its number (`NF_INET_*`), and the usual priority there.
+    /// Its number (`NF_INET_*`), and the usual priority of its chains.
     pub(super) fn place(self) -> (u32, i32) {
         match self {
             FilterHook::Prerouting => (0, -100),
@@ -54,14 +52,14 @@ impl FilterHook {
         }
     }
 
-    /// Whether addresses are translated there.
+    /// Whether rules of this hook can translate addresses.
     pub(super) fn translates(self) -> bool {
         matches!(self, FilterHook::Prerouting | FilterHook::Postrouting)
     }
 }
 
-/// A rule of nftables: packets of which all of it is true are accepted, dropped,
-/// or translated. For [`Network::set_filter`](crate::Network::set_filter).
+/// A rule of nftables: packets that match all its conditions are accepted, dropped,
+/// rejected or translated. For [`Network::set_filter`](crate::Network::set_filter).
 ///
 /// ```no_run
 /// # use drupe_netadmin::{FilterHook, FilterRule, Network};
@@ -80,20 +78,20 @@ impl FilterHook {
 #[must_use]
 pub struct FilterRule {
     hook: FilterHook,
-    /// In order: what they say is true of the packet, or the rule ends.
+    /// The conditions, tested in order.
     tests: Vec<Test>,
     verdict: Verdict,
 }
 
 #[derive(Debug, Clone)]
 enum Test {
-    /// `NFT_META_*` is this.
+    /// `NFT_META_*` has this value.
     Meta(u32, Vec<u8>),
-    /// An address at an offset of the header, of IPv4 or IPv6, is in a network.
+    /// The address at an offset in the IPv4 or IPv6 header is in a network.
     Network([u32; 2], Prefix),
-    /// A port at an offset behind the header is this one.
+    /// The port at an offset behind the IP header has this number.
     Port(u32, u16),
-    /// It belongs to a connection that is there, or comes with one.
+    /// The packet belongs, or is related, to an existing connection.
     Established,
 }
 
@@ -124,7 +122,8 @@ const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
 
 impl FilterRule {
-    /// All packets there are accepted; what follows makes it more special.
+    /// A rule that accepts all packets at a hook. Other methods add conditions, or set
+    /// another action.
     pub fn at(hook: FilterHook) -> FilterRule {
         FilterRule {
             hook,
@@ -142,79 +141,79 @@ impl FilterRule {
         self
     }
 
-    /// That came in by this interface.
+    /// Matches packets that were received on this interface.
     pub fn from_interface(self, name: &str) -> FilterRule {
         self.when(Test::Meta(INPUT_NAME, padded(name)))
     }
 
-    /// That leave by this interface.
+    /// Matches packets that are sent on this interface.
     pub fn to_interface(self, name: &str) -> FilterRule {
         self.when(Test::Meta(OUTPUT_NAME, padded(name)))
     }
 
-    /// From this network.
+    /// Matches packets from this network.
     pub fn from(self, network: Prefix) -> FilterRule {
         self.when(Test::Network([12, 8], network))
     }
 
-    /// To this network.
+    /// Matches packets to this network.
     pub fn to(self, network: Prefix) -> FilterRule {
         self.when(Test::Network([16, 24], network))
     }
 
-    /// To this port of TCP.
+    /// Matches packets to this TCP port.
     pub fn tcp(self, port: u16) -> FilterRule {
         self.transport(libc::IPPROTO_TCP).when(Test::Port(2, port))
     }
 
-    /// To this port of UDP.
+    /// Matches packets to this UDP port.
     pub fn udp(self, port: u16) -> FilterRule {
         self.transport(libc::IPPROTO_UDP).when(Test::Port(2, port))
     }
 
-    /// Of this protocol over IP (`IPPROTO_*`).
+    /// Matches packets of this protocol over IP (`IPPROTO_*`).
     pub fn transport(self, protocol: i32) -> FilterRule {
         self.when(Test::Meta(TRANSPORT, vec![protocol as u8]))
     }
 
-    /// With this mark ([`Socket::set_mark`](drupe::net::Socket::set_mark)).
+    /// Matches packets with this mark
+    /// ([`Socket::set_mark`](drupe::net::Socket::set_mark)).
     pub fn mark(self, mark: u32) -> FilterRule {
         self.when(Test::Meta(MARK, mark.to_ne_bytes().to_vec()))
     }
 
-    /// That belong to a connection that is there, or come with one, as answers
-    /// and errors do.
+    /// Matches packets of existing connections, and related ones such as ICMP errors.
     pub fn established(self) -> FilterRule {
         self.when(Test::Established)
     }
 
-    /// They pass.
+    /// Accepts the packets.
     pub fn accept(mut self) -> FilterRule {
         self.verdict = Verdict::Accept;
         self
     }
 
-    /// They are gone, without a word.
+    /// Drops the packets silently.
     pub fn drop(mut self) -> FilterRule {
         self.verdict = Verdict::Drop;
         self
     }
 
-    /// They are gone, and ICMP says that the port cannot be reached.
+    /// Rejects the packets with ICMP "port unreachable".
     pub fn reject(mut self) -> FilterRule {
         self.verdict = Verdict::Reject;
         self
     }
 
-    /// They come from the address of the interface that they leave by, and what
-    /// answers them finds back. At [`FilterHook::Postrouting`] only.
+    /// Replaces the source address by that of the sending interface; answers are
+    /// translated back. Only at [`FilterHook::Postrouting`].
     pub fn masquerade(mut self) -> FilterRule {
         self.verdict = Verdict::Masquerade;
         self
     }
 
-    /// They go to another address and port; those of the other family don't. Of
-    /// TCP or UDP, at [`FilterHook::Prerouting`] only.
+    /// Redirects TCP or UDP packets of the same address family to this address and port.
+    /// Only at [`FilterHook::Prerouting`].
     pub fn redirect_to(mut self, address: SocketAddr) -> FilterRule {
         self.verdict = Verdict::Redirect(address);
         self
@@ -236,7 +235,7 @@ impl FilterRule {
     }
 }
 
-/// An interface's name as the kernel compares it; one that is too long is none.
+/// An interface's name, padded as the kernel compares it. Empty if it is too long.
 fn padded(name: &str) -> Vec<u8> {
     let mut bytes = name.as_bytes().to_vec();
     bytes.resize(bytes.len().max(16), 0);
@@ -261,7 +260,7 @@ fn value(body: &mut Body, kind: u16, value: &[u8]) {
     });
 }
 
-/// The first register is, or is not, this.
+/// Compares the first register with a value: equal or not equal.
 fn compare(list: &mut Body, equal: bool, with: &[u8]) {
     expression(list, "cmp", |compare| {
         word(compare, 1, ONE);
@@ -270,7 +269,7 @@ fn compare(list: &mut Body, equal: bool, with: &[u8]) {
     });
 }
 
-/// Loads some bytes of a header.
+/// Loads bytes of a header into the first register.
 fn payload(list: &mut Body, base: u32, offset: u32, len: u32) {
     expression(list, "payload", |payload| {
         word(payload, 1, ONE);
@@ -280,7 +279,7 @@ fn payload(list: &mut Body, base: u32, offset: u32, len: u32) {
     });
 }
 
-/// Leaves only these bits in the first register.
+/// Masks the first register with these bits.
 fn mask(list: &mut Body, bits: &[u8]) {
     expression(list, "bitwise", |bitwise| {
         word(bitwise, 1, ONE);
@@ -331,7 +330,7 @@ impl Test {
     }
 }
 
-/// A mask of so many bits.
+/// A mask whose first `len` bits are set.
 fn bits(len: u8, bytes: usize) -> Vec<u8> {
     let bits = (0..bytes).map(|byte| {
         let left = usize::from(len).saturating_sub(byte * 8).min(8);

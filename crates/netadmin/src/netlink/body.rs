@@ -1,22 +1,21 @@
-//! The bodies of netlink messages: a fixed header and attributes.
+//! [`Body`]: builds the body of a netlink message; [`Attributes`]: reads one.
 
 use drupe::Errno;
 
-/// The body of a netlink message in the making: a header, and attributes
-/// (`Documentation/userspace-api/netlink/intro.rst`), in the machine's byte
-/// order.
+/// Builds the body of a netlink message: a header, and attributes
+/// (`Documentation/userspace-api/netlink/intro.rst`), in the machine's byte order.
 ///
-/// An attribute that cannot be, because it is longer than 65,531 bytes or a
-/// string with a NUL inside, makes the request fail.
+/// An invalid attribute (longer than 65,531 bytes, or a string with a NUL inside) makes
+/// the request fail.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
     bytes: Vec<u8>,
-    /// The first thing that is wrong with it.
+    /// The first error.
     wrong: Option<Errno>,
 }
 
 impl Body {
-    /// One that begins with a header of the protocol's own, padded to 4 bytes.
+    /// A body that begins with the protocol's own header, padded to 4 bytes.
     pub fn new(header: &[u8]) -> Body {
         let mut body = Body {
             bytes: header.to_vec(),
@@ -26,12 +25,12 @@ impl Body {
         body
     }
 
-    /// What it is so far.
+    /// The bytes so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// All of it, or what is wrong with it.
+    /// The bytes, or the first error.
     pub(super) fn checked(&self) -> Result<&[u8], Errno> {
         self.wrong.map_or(Ok(&self.bytes), Err)
     }
@@ -95,7 +94,7 @@ impl Body {
         self.put(kind, &bytes)
     }
 
-    /// Adds an attribute that holds those that `f` adds (`NLA_F_NESTED`).
+    /// Adds an attribute that contains the attributes that `f` adds (`NLA_F_NESTED`).
     pub fn nest(&mut self, kind: u16, f: impl FnOnce(&mut Body)) -> &mut Body {
         const NESTED: u16 = 1 << 15;
         let mut inner = Body::default();
@@ -140,18 +139,18 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// The attributes in some bytes, in order. It ends where they are malformed.
+/// Iterates over attributes, in order. Ends at the first malformed one.
 #[derive(Debug, Clone)]
 pub struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
-    /// Those behind a header of `header` bytes.
+    /// The attributes behind a header of `header` bytes.
     pub fn behind(header: usize, payload: &'a [u8]) -> Attributes<'a> {
         let header = header.next_multiple_of(4);
         Attributes(payload.get(header..).unwrap_or_default())
     }
 
-    /// The first one of a type.
+    /// The first attribute of a type.
     pub fn find(mut self, kind: u16) -> Option<Attribute<'a>> {
         Iterator::find(&mut self, |attribute| attribute.kind == kind)
     }

@@ -24,32 +24,32 @@ const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 
-/// `NLM_F_REPLACE`: of a request that makes something, change what is there.
+/// `NLM_F_REPLACE`: replaces an existing object.
 pub const REPLACE: u16 = 0x100;
-/// `NLM_F_EXCL`: of a request that makes something, EEXIST if it is there.
+/// `NLM_F_EXCL`: fails with EEXIST if the object exists.
 pub const EXCLUSIVE: u16 = 0x200;
-/// `NLM_F_CREATE`: of a request that changes something, make it if need be.
+/// `NLM_F_CREATE`: creates the object if it does not exist.
 pub const CREATE: u16 = 0x400;
-/// `NLM_F_APPEND`: behind what is there.
+/// `NLM_F_APPEND`: adds the object at the end of the list.
 pub const APPEND: u16 = 0x800;
 
-/// A message of the kernel's.
+/// A message from the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// `nlmsg_type`: `RTM_*`, the number of a generic family, …
     pub kind: u16,
     /// `NLM_F_*`.
     pub flags: u16,
-    /// That of the request; 0: nobody has asked.
+    /// The sequence number of the request; 0: a notification.
     pub sequence: u32,
-    /// What follows the header.
+    /// The bytes behind the header.
     pub payload: Vec<u8>,
 }
 
-/// A netlink socket (netlink(7)), for requests one at a time. Any thread may use
+/// A netlink socket (netlink(7)), which makes one request at a time. Any thread may use
 /// it.
 ///
-/// It is of the network namespace in which it was made.
+/// It belongs to the network namespace in which it was made.
 #[derive(Debug)]
 pub struct Netlink {
     socket: Socket,
@@ -83,23 +83,23 @@ impl Netlink {
         })
     }
 
-    /// The socket, to set options of or to wait for.
+    /// The socket, to set its options or to wait for it.
     pub fn as_socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Makes a request of type `kind`, with `flags` beside `NLM_F_REQUEST` and
-    /// `NLM_F_ACK`, and waits until it is acknowledged. What the kernel has
-    /// answered before is returned.
+    /// Makes a request of type `kind`, with `flags` in addition to `NLM_F_REQUEST` and
+    /// `NLM_F_ACK`, and waits for the acknowledgement. Returns the messages that came
+    /// before it.
     ///
-    /// The errors are those of the protocol; with what the kernel says about it
-    /// ([`Cause::Netlink`]), if it does.
+    /// Errors are those of the protocol, with the kernel's message if there is one
+    /// ([`Cause::Netlink`]).
     pub fn request(&self, kind: u16, flags: u16, body: &Body) -> Result<Vec<Message>> {
         self.exchange(kind, flags | ACK, body)
     }
 
-    /// Asks for all of something (`NLM_F_DUMP`); asks again if it has changed
-    /// meanwhile, a few times, then EINTR.
+    /// Requests a list of all objects (`NLM_F_DUMP`). Tries again if it has changed
+    /// meanwhile; fails with EINTR after a few times.
     pub fn dump(&self, kind: u16, body: &Body) -> Result<Vec<Message>> {
         for _ in 0..10 {
             let answers = self.exchange(kind, DUMP, body)?;
@@ -111,24 +111,23 @@ impl Netlink {
         Err(Error::new("netlink", Errno::INTR))
     }
 
-    /// Hears of what happens in a multicast group from now on
-    /// (`NETLINK_ADD_MEMBERSHIP`). Use one socket for that alone, and
-    /// [`Netlink::receive`].
+    /// Joins a multicast group, to receive its notifications (`NETLINK_ADD_MEMBERSHIP`).
+    /// Use a separate socket for that, and [`Netlink::receive`].
     pub fn join(&self, group: u32) -> Result<()> {
         let name = libc::NETLINK_ADD_MEMBERSHIP;
         self.socket.set_option(libc::SOL_NETLINK, name, group)
     }
 
-    /// Waits for the next messages. ENOBUFS: some were lost.
+    /// Waits for the next messages. ENOBUFS: messages were lost.
     pub fn receive(&self) -> Result<Vec<Message>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.part(&mut state.buffer)
     }
 
-    /// Makes several requests of netfilter's as one, all or nothing: type (with
-    /// the subsystem in its upper byte), flags and body of each. Of a socket of
-    /// `libc::NETLINK_NETFILTER`; `subsystem` is `NFNL_SUBSYS_NFTABLES` (10)
-    /// mostly. The first error counts.
+    /// Makes several netfilter requests as one transaction: type (with the subsystem in
+    /// its upper byte), flags and body of each. The socket must be of
+    /// `libc::NETLINK_NETFILTER`; `subsystem` is usually `NFNL_SUBSYS_NFTABLES` (10).
+    /// Returns the first error.
     pub fn batch(&self, subsystem: u16, requests: &[(u16, u16, Body)]) -> Result<()> {
         /// `NFNL_MSG_BATCH_BEGIN` and `_END`, include/uapi/linux/netfilter/nfnetlink.h.
         const BEGIN: u16 = 16;
@@ -193,7 +192,7 @@ impl Netlink {
         self.socket.send_to(bytes, kernel).map(drop)
     }
 
-    /// What one datagram holds.
+    /// The messages of one datagram.
     fn part(&self, buffer: &mut Vec<u8>) -> Result<Vec<Message>> {
         // How long it is, so that nothing is cut off.
         let peek = libc::MSG_PEEK | libc::MSG_TRUNC;
@@ -212,14 +211,14 @@ impl Netlink {
 }
 
 impl State {
-    /// The number of another request; 0 is that of news.
+    /// The next sequence number; 0 is left out, since notifications have it.
     fn next(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1).max(1);
         self.sequence
     }
 }
 
-/// Adds a request to what is to be sent.
+/// Appends a request to the bytes to send.
 fn put(bytes: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, body: &Body) -> Result<()> {
     let body = body.checked().map_err(|e| Error::new("netlink", e))?;
     bytes.extend(((HEADER + body.len()) as u32).to_ne_bytes());
@@ -253,8 +252,8 @@ fn code(message: &Message) -> i32 {
         .map_or(0, i32::from_ne_bytes)
 }
 
-/// Of `NLMSG_ERROR`: the code, the header of the request, its body unless it
-/// is capped, attributes if there are any.
+/// Checks an `NLMSG_ERROR`: it has the code, the header of the request, its body unless
+/// that is capped, and perhaps attributes.
 fn acknowledged(message: &Message) -> Result<()> {
     let request = match message.flags & CAPPED {
         0 => message
@@ -267,7 +266,7 @@ fn acknowledged(message: &Message) -> Result<()> {
     outcome(message, 4 + request)
 }
 
-/// Of `NLMSG_DONE`: the code, attributes if there are any.
+/// Checks an `NLMSG_DONE`: it has the code, and perhaps attributes.
 fn done(message: &Message) -> Result<()> {
     outcome(message, 4)
 }

@@ -1,8 +1,8 @@
-//! [`InterfaceInfo`]: an interface as it is.
+//! [`InterfaceInfo`]: the state and counters of an interface.
 
 use crate::netlink::Attributes;
 
-/// An interface: what `ip -s link` shows. From
+/// The state of an interface, as `ip -s link` shows it. From
 /// [`Network::links`](crate::Network::links).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -11,20 +11,19 @@ pub struct InterfaceInfo {
     pub index: u32,
     /// Its name, of up to 15 bytes.
     pub name: String,
-    /// "veth", "bridge" and so on, if it has been made.
+    /// Its kind, "veth", "bridge" and so on; `None`: not a virtual interface.
     pub kind: Option<String>,
-    /// Its hardware address: six bytes of an Ethernet, none of a tunnel.
+    /// Its hardware address: six bytes for Ethernet, none for a tunnel.
     pub mac: Vec<u8>,
     /// Largest packet in bytes.
     pub mtu: u32,
-    /// It has been set up (`IFF_UP`).
+    /// Whether it is up (`IFF_UP`).
     pub up: bool,
-    /// It carries packets (`IFF_LOWER_UP`).
+    /// Whether it has a carrier (`IFF_LOWER_UP`).
     pub carrier: bool,
-    /// Index of the bridge, bond or VRF that it is a part of.
+    /// Index of its bridge, bond or VRF.
     pub master: Option<u32>,
-    /// Index of the interface that it is made upon, or of its peer, maybe in
-    /// another namespace.
+    /// Index of its parent interface, or of its peer, which may be in another namespace.
     pub parent: Option<u32>,
     /// Packets received.
     pub rx_packets: u64,
@@ -34,14 +33,14 @@ pub struct InterfaceInfo {
     pub rx_bytes: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
-    /// Packets dropped on their way in.
+    /// Received packets that were dropped.
     pub rx_dropped: u64,
-    /// Packets dropped on their way out.
+    /// Packets that were dropped instead of sent.
     pub tx_dropped: u64,
 }
 
 impl InterfaceInfo {
-    /// Behind a `struct ifinfomsg`.
+    /// Parses a message with a `struct ifinfomsg`.
     pub(super) fn parse(payload: &[u8]) -> Option<InterfaceInfo> {
         let word = |at: usize| {
             let word = payload.get(at..at + 4)?;

@@ -1,4 +1,4 @@
-//! [`Interface`]: a network interface, and what can be done to it.
+//! [`Interface`]: a network interface, its settings and addresses.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -33,12 +33,12 @@ impl Interface {
         self.index
     }
 
-    /// The network it is in.
+    /// The network that it belongs to.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// What it is now; ENODEV when it is gone.
+    /// Its current state; ENODEV if it was removed.
     pub fn info(&self) -> Result<InterfaceInfo> {
         let body = ifinfomsg(self.index, 0, 0);
         let found = self.network.netlink.request(libc::RTM_GETLINK, 0, &body);
@@ -64,33 +64,33 @@ impl Interface {
         self.change(operation, &body)
     }
 
-    /// Sets it up: it may carry packets.
+    /// Sets it up, so that it can send and receive.
     pub fn set_up(&self) -> Result<()> {
         let up = libc::IFF_UP as u32;
         self.change("set up", &ifinfomsg(self.index, up, up))
     }
 
-    /// Sets it down; its routes are gone then, and IPv6 addresses.
+    /// Sets it down, which removes its routes and IPv6 addresses.
     pub fn set_down(&self) -> Result<()> {
         let up = libc::IFF_UP as u32;
         self.change("set down", &ifinfomsg(self.index, 0, up))
     }
 
-    /// Largest packet in bytes; EINVAL beyond what it can.
+    /// Sets its largest packet in bytes; EINVAL beyond its limits.
     pub fn set_mtu(&self, bytes: u32) -> Result<()> {
         self.set("set mtu", |body| {
             body.put_u32(libc::IFLA_MTU, bytes);
         })
     }
 
-    /// Its hardware address. EBUSY for some kinds while they are up.
+    /// Sets its hardware address. EBUSY for some kinds while they are up.
     pub fn set_mac(&self, mac: [u8; 6]) -> Result<()> {
         self.set("set mac", |body| {
             body.put(libc::IFLA_ADDRESS, &mac);
         })
     }
 
-    /// Gives it another name, of up to 15 bytes.
+    /// Renames it; the name has up to 15 bytes.
     pub fn rename(&self, name: &str) -> Result<()> {
         self.set("rename link", |body| {
             body.put_str(libc::IFLA_IFNAME, name);
@@ -98,23 +98,23 @@ impl Interface {
         .map_err(|e| e.with_path(name))
     }
 
-    /// Packets that may wait to be sent (`txqueuelen`), for disciplines that ask.
+    /// Sets how many packets may wait to be sent (`txqueuelen`), for queueing disciplines
+    /// that use it.
     pub fn set_queue_len(&self, packets: u32) -> Result<()> {
         self.set("set queue length", |body| {
             body.put_u32(libc::IFLA_TXQLEN, packets);
         })
     }
 
-    /// Makes it a part of a bridge, bond or VRF; `None`: of nothing.
+    /// Adds it to a bridge, bond or VRF; `None` removes it from that.
     pub fn set_master(&self, master: Option<&Interface>) -> Result<()> {
         self.set("set master", |body| {
             body.put_u32(libc::IFLA_MASTER, master.map_or(0, |master| master.index));
         })
     }
 
-    /// Moves it to another namespace, where it is down, without addresses, and
-    /// has the same name: EEXIST if that is taken there. What it is there is
-    /// returned.
+    /// Moves it to another namespace, where it has the same name, is down and has no
+    /// addresses. Returns its handle there. EEXIST if the name is taken there.
     pub fn set_namespace(&self, namespace: &Namespace) -> Result<Interface> {
         let name = self.name()?;
         self.set("set namespace", |body| {
@@ -123,17 +123,17 @@ impl Interface {
         Network::of(namespace)?.link(&name)
     }
 
-    /// Removes it; the peer of a veth too. EOPNOTSUPP for what was not made.
+    /// Removes it, and with a veth its peer. EOPNOTSUPP if it is not a virtual interface.
     pub fn delete(&self) -> Result<()> {
         let body = ifinfomsg(self.index, 0, 0);
         self.network
             .change("delete link", libc::RTM_DELLINK, 0, &body)
     }
 
-    /// Gives it an address: "10.0.0.1/24". A route to that network comes with
-    /// it, when the interface is up. EEXIST if it has it.
+    /// Adds an address: "10.0.0.1/24", and a route to that network while the interface is
+    /// up. EEXIST if it has the address.
     ///
-    /// An IPv6 address is usable at once: nobody is asked whether he has it too
+    /// An IPv6 address is usable at once, without duplicate address detection
     /// (`IFA_F_NODAD`).
     pub fn add_address(&self, address: &str) -> Result<()> {
         let failed = |e: Error| e.with_operation("add address").with_path(address);
@@ -149,7 +149,7 @@ impl Interface {
             .map_err(failed)
     }
 
-    /// Takes an address away: EADDRNOTAVAIL if it has it not.
+    /// Removes an address: EADDRNOTAVAIL if it does not have it.
     pub fn remove_address(&self, address: &str) -> Result<()> {
         let failed = |e: Error| e.with_operation("remove address").with_path(address);
         let prefix: Prefix = address.parse().map_err(failed)?;
@@ -163,8 +163,8 @@ impl Interface {
             .map_err(failed)
     }
 
-    /// Adds an IPv4 address that is gone after some seconds (`u32::MAX`: never),
-    /// or changes when it is.
+    /// Adds an IPv4 address with a lifetime in seconds (`u32::MAX`: for ever), or changes
+    /// its lifetime.
     pub(crate) fn put_address(&self, prefix: Prefix, seconds: u32) -> Result<()> {
         let mut body = self.address(prefix);
         // struct ifa_cacheinfo: preferred, valid, and two times.
@@ -219,16 +219,16 @@ pub struct Address {
     pub interface: u32,
     /// The address, and the length of its network.
     pub prefix: Prefix,
-    /// It is not usable yet: the kernel still asks whether somebody else has it
+    /// Whether duplicate address detection is not finished, so that it cannot be used yet
     /// (`IFA_F_TENTATIVE`).
     pub tentative: bool,
-    /// Made by the kernel, and going away some day: of a router's advertisement,
-    /// or of DHCP (no `IFA_F_PERMANENT`).
+    /// Whether it has a lifetime: from a router's advertisement or from DHCP (no
+    /// `IFA_F_PERMANENT`).
     pub dynamic: bool,
 }
 
 impl Address {
-    /// Behind a `struct ifaddrmsg`.
+    /// Parses a message with a `struct ifaddrmsg`.
     pub(super) fn parse(payload: &[u8]) -> Option<Address> {
         let [_, len, flags, ..] = *payload else {
             return None;

@@ -1,4 +1,4 @@
-//! [`Network`]: what arranges the interfaces, routes and rules of a namespace.
+//! [`Network`]: the interfaces, routes and rules of a namespace.
 
 mod info;
 mod interface;
@@ -13,10 +13,10 @@ use drupe::{Errno, Error, Result};
 
 use crate::netlink::{Body, Message, Netlink};
 
-/// The network of a [`Namespace`], to be looked at and changed: what ip(8),
-/// tc(8), wg(8) and sysctl(8) do. Clones are handles to the same one.
+/// The network of a [`Namespace`], to read and change it, as ip(8), tc(8), wg(8) and
+/// sysctl(8) do. Clones are handles to the same network.
 ///
-/// Errors of the kernel's come with its own words, where it has some
+/// Errors have the kernel's message, if there is one
 /// ([`Cause::Netlink`](drupe::Cause::Netlink)).
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -44,7 +44,7 @@ impl Network {
         })
     }
 
-    /// The namespace it is of.
+    /// The namespace of the network.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
@@ -99,8 +99,8 @@ impl Network {
         }
     }
 
-    /// The interface of this index (`if_nametoindex(3)`). Whether there is one is
-    /// seen when it is used.
+    /// The interface of this index (`if_nametoindex(3)`). Its methods fail with ENODEV if
+    /// there is none.
     pub fn link_by_index(&self, index: u32) -> Interface {
         Interface::new(self, index)
     }

@@ -1,4 +1,4 @@
-//! [`Qdisc`]: in which order, and when, an interface sends what it is given.
+//! [`Qdisc`]: queueing disciplines, which decide when an interface sends which packet.
 
 mod netem;
 
@@ -11,28 +11,27 @@ use drupe::{Errno, Error, Result};
 use crate::Interface;
 use crate::netlink::{Attributes, Body, CREATE, REPLACE};
 
-/// A queueing discipline, as tc(8) has it. Values that are `None` are the
-/// kernel's defaults.
+/// A queueing discipline, as in tc(8). `None` means the kernel's default.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Qdisc {
-    /// A network that is worse than the one there is (tc-netem(8)).
+    /// Emulates a network with delay, loss and so on (tc-netem(8)).
     Netem(Netem),
-    /// Fair among flows, and paced: what BBR likes best (tc-fq(8)).
+    /// Fair among flows, and paced; best with BBR (tc-fq(8)).
     Fq {
-        /// Bytes per second of each flow, at most.
+        /// Limit of each flow's rate in bytes per second.
         max_rate: Option<u32>,
     },
     /// Fair among flows, with short queues (tc-fq_codel(8)).
     FqCodel {
-        /// Packets in all queues, at most.
+        /// Limit of packets in all queues.
         limit: Option<u32>,
-        /// How long packets may wait, on the whole.
+        /// The target of the time that packets wait.
         target: Option<Duration>,
-        /// Mark packets instead of dropping them, if they allow it.
+        /// Whether to mark packets instead of dropping them, if they allow it.
         ecn: Option<bool>,
     },
-    /// Sends at a rate (tc-tbf(8)).
+    /// Limits the rate (tc-tbf(8)).
     Tbf {
         /// Bytes per second.
         rate: u64,
@@ -41,29 +40,29 @@ pub enum Qdisc {
         /// Bytes that may wait.
         limit: u32,
     },
-    /// Classes with a rate each, which lend each other what they don't use
-    /// (tc-htb(8)). The first one is `1:1`, and so on; a socket is in the class
-    /// that its priority names ([`Socket::set_priority`](drupe::net::Socket::set_priority)
-    /// with `0x1_0001` for `1:1`).
+    /// Classes with a rate each, which lend each other their unused rates (tc-htb(8)).
+    /// The first class is `1:1`, and so on. A socket's priority selects its class
+    /// ([`Socket::set_priority`](drupe::net::Socket::set_priority) with `0x1_0001` for
+    /// `1:1`).
     Htb {
         /// The classes, all below the root.
         classes: Vec<HtbClass>,
-        /// Number of the class of all that names none, from 1; 0: it is sent
+        /// Number of the class of packets that select none, from 1; 0: they are sent
         /// without waiting.
         default: u16,
     },
-    /// Any other one, with its defaults: "cake", "pfifo_fast", "sfq".
+    /// Any other discipline, with its defaults: "cake", "pfifo_fast", "sfq".
     Other(String),
 }
 
 /// A class of [`Qdisc::Htb`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HtbClass {
-    /// Bytes per second that it has.
+    /// Its rate in bytes per second.
     pub rate: u64,
-    /// Bytes per second that it may have when others don't use theirs.
+    /// Its highest rate in bytes per second, when other classes do not use theirs.
     pub ceiling: u64,
-    /// Who is lent to first, 0 to 7.
+    /// Its priority for unused rates of other classes, 0 (first) to 7.
     pub priority: u32,
 }
 
@@ -191,7 +190,7 @@ impl HtbClass {
         const PARAMETERS: u16 = 1;
         const RATE64: u16 = 6;
         const CEILING64: u16 = 7;
-        /// The largest packet that the stack gives a device.
+        /// Bytes of the largest packet that the network stack passes to a device.
         const LARGEST: u64 = 64 << 10;
         // What 1 ms brings, or a packet.
         let buffer = |rate: u64| ticks((rate / 1000).max(LARGEST), rate);
@@ -211,7 +210,7 @@ impl HtbClass {
 }
 
 impl Interface {
-    /// What is sent waits in this discipline, instead of that which was there.
+    /// Replaces the interface's queueing discipline.
     pub fn set_qdisc(&self, qdisc: &Qdisc) -> Result<()> {
         let operation = "set qdisc";
         let handle = match qdisc {
@@ -241,7 +240,7 @@ impl Interface {
         Ok(())
     }
 
-    /// Back to the discipline that it had at first.
+    /// Restores the interface's default queueing discipline.
     pub fn remove_qdisc(&self) -> Result<()> {
         let body = tcmsg(self.index(), 0, ROOT);
         self.network()
@@ -256,8 +255,8 @@ impl Interface {
         }
     }
 
-    /// The name of the discipline it has, "noqueue" if packets never wait, and
-    /// how many packets it has dropped.
+    /// The name of its discipline ("noqueue" if packets never wait), and how many packets
+    /// it has dropped.
     pub fn qdisc(&self) -> Result<(String, u32)> {
         /// `TCA_STATS2`, and `TCA_STATS_QUEUE` in it: struct gnet_stats_queue.
         const STATISTICS: u16 = 7;

@@ -1,11 +1,10 @@
-//! [`Netem`]: a network that is worse than the one there is.
+//! [`Netem`]: emulates a network that delays, loses, duplicates or reorders packets.
 
 use std::time::Duration;
 
 use crate::netlink::Body;
 
-/// What tc-netem(8) does to packets that are sent: they are late, lost, doubled
-/// or out of order. Nothing at first.
+/// Options of tc-netem(8), which delays, loses, duplicates or reorders sent packets.
 ///
 /// ```
 /// # use drupe_netadmin::Netem;
@@ -43,60 +42,60 @@ impl Default for Netem {
 }
 
 impl Netem {
-    /// Nothing happens to packets.
+    /// Options under which packets are sent unchanged.
     pub fn new() -> Netem {
         Netem::default()
     }
 
-    /// They are late.
+    /// Delays packets.
     pub fn delay(mut self, delay: Duration) -> Netem {
         self.delay = delay;
         self
     }
 
-    /// The delay differs by up to this much, either way.
+    /// Varies the delay by up to this much, either way.
     pub fn jitter(mut self, jitter: Duration) -> Netem {
         self.jitter = jitter;
         self
     }
 
-    /// This part of them is lost: 0.01 is one in a hundred.
+    /// Loses this fraction of packets: 0.01 is one in a hundred.
     pub fn loss(mut self, part: f64) -> Netem {
         self.loss = part;
         self
     }
 
-    /// This part of them is sent twice.
+    /// Sends this fraction of packets twice.
     pub fn duplicate(mut self, part: f64) -> Netem {
         self.duplicate = part;
         self
     }
 
-    /// This part of them is sent without the delay, before others.
+    /// Sends this fraction of packets without the delay, before others.
     pub fn reorder(mut self, part: f64) -> Netem {
         self.reorder = part;
         self
     }
 
-    /// One bit is wrong in this part of them.
+    /// Changes one bit in this fraction of packets.
     pub fn corrupt(mut self, part: f64) -> Netem {
         self.corrupt = part;
         self
     }
 
-    /// Bytes per second; 0: no limit.
+    /// Limits the rate to this many bytes per second; 0: no limit.
     pub fn rate(mut self, bytes_per_second: u64) -> Netem {
         self.rate = bytes_per_second;
         self
     }
 
-    /// Packets that may wait, 1000 at first; more are dropped.
+    /// Sets how many packets may wait; more are dropped. Default: 1000.
     pub fn limit(mut self, packets: u32) -> Netem {
         self.limit = packets;
         self
     }
 
-    /// The same packets are lost in each run, if the same are sent.
+    /// Seeds the random choices, so that the same packets are lost in each run.
     pub fn seed(mut self, seed: u64) -> Netem {
         self.seed = Some(seed);
         self
@@ -151,7 +150,7 @@ impl Netem {
     }
 }
 
-/// A part of all as the kernel has it: of 2³² − 1.
+/// A fraction as the kernel has it: of 2³² − 1.
 fn probability(part: f64) -> u32 {
     (part.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32
 }

@@ -1,4 +1,4 @@
-//! What nftables lets pass, drops and translates.
+//! nftables: packets that are accepted, dropped and translated.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

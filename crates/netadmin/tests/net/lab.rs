@@ -1,4 +1,4 @@
-//! What the tests have in common; some of it with those of sockets.
+//! Helpers of the tests, some of them shared with the tests of sockets.
 
 #[path = "../../../drupe/tests/net/lab.rs"]
 mod base;

@@ -1,5 +1,4 @@
-//! Traffic control: that it does what it says, by lower bounds of time, which
-//! a slow machine cannot break.
+//! Traffic control, tested by lower bounds of time, which hold on slow machines too.
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 

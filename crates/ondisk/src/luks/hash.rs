@@ -1,4 +1,4 @@
-//! The hash functions that headers name.
+//! [`Hash`](enum@Hash): the hash functions of LUKS headers, PBKDF2 and the anti-forensic diffusion.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
@@ -40,8 +40,8 @@ impl Hash {
         })
     }
 
-    /// Rounds that [`Hash::pbkdf2`] takes for `len` bytes: each of its blocks takes
-    /// all iterations.
+    /// The number of rounds of [`Hash::pbkdf2`] for `len` bytes: all iterations for each
+    /// block.
     pub(crate) fn work(self, iterations: u32, len: usize) -> u64 {
         let block = match self {
             Hash::Sha1 => 20,
@@ -59,7 +59,8 @@ impl Hash {
         with!(self, pbkdf2_hmac(password, salt, iterations, out));
     }
 
-    /// Spreads every bit over the whole of a block (LUKS1 specification, 2.4).
+    /// Diffuses a block, so that each bit depends on all others (LUKS1 specification,
+    /// 2.4).
     pub(crate) fn diffuse(self, block: &mut [u8]) {
         with!(self, diffuse(block));
     }

@@ -1,4 +1,4 @@
-//! LUKS: what opens an encrypted volume, and what it is made of then.
+//! [`Luks`]: reads LUKS headers, unlocks the volume key, and makes the dm-crypt table.
 //!
 //! ```text
 //! passphrase ── key derivation ──▶ key of a slot
@@ -25,22 +25,22 @@ use crate::bytes::{be16, bytes_at};
 use crate::{Error, Result, SECTOR, Target};
 use hash::Hash;
 
-/// Bytes of a key, at most: no cipher of the kernel takes more.
+/// Limit of a key in bytes; no cipher of the kernel takes more.
 const MAX_KEY: usize = 512;
-/// Stripes of a split key, at most; cryptsetup makes 4000.
+/// Limit of the stripes of a split key; cryptsetup makes 4000.
 const MAX_STRIPES: u64 = 1 << 16;
 
-/// Key slots and digests, at most: cryptsetup's own limit.
+/// Limit of key slots and of digests, as in cryptsetup.
 const MAX_SLOTS: usize = 32;
-/// Bytes of the digest of a key, at most: those of the longest hash.
+/// Limit of the digest of a key in bytes: the longest hash.
 const MAX_DIGEST: usize = 64;
 
-/// Work of one key derivation, at most, in rounds of PBKDF2: about a minute.
-/// cryptsetup makes as many as take two seconds; a damaged or hostile header may
-/// ask for hours.
+/// Limit of one key derivation, in rounds of PBKDF2: about a minute. cryptsetup chooses
+/// as many as take two seconds; a damaged or hostile header may have as many as take
+/// hours.
 const MAX_WORK: u64 = 200_000_000;
-/// Work for all key slots that a passphrase is tried on, at most. 32 slots as
-/// cryptsetup makes them are a quarter of that.
+/// Limit of trying one passphrase on all key slots. 32 slots of cryptsetup take a quarter
+/// of that.
 const MAX_WORK_OF_ALL: u64 = 4 * MAX_WORK;
 
 /// The header of an encrypted volume.
@@ -55,7 +55,7 @@ pub struct Luks {
     segment: Segment,
 }
 
-/// A key slot: one of the passphrases.
+/// A key slot, which has the volume key encrypted with one passphrase.
 #[derive(Debug, Clone)]
 struct Slot {
     id: u32,
@@ -67,20 +67,20 @@ struct Slot {
     area: Area,
 }
 
-/// Where a key slot keeps its key, encrypted.
+/// The area of the device in which a key slot has its encrypted key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Area {
     /// Bytes from the start of the device; a multiple of 512.
     pub offset: u64,
     /// Bytes; a multiple of 512.
     pub len: u64,
-    /// As dm-crypt has it: "aes-xts-plain64".
+    /// The cipher, named as in dm-crypt: "aes-xts-plain64".
     pub cipher: String,
-    /// Bytes of the key that encrypts it.
+    /// Length in bytes of the key that encrypts it.
     key_bytes: usize,
 }
 
-/// How a passphrase becomes a key.
+/// The key derivation function of a slot.
 #[derive(Debug, Clone)]
 enum Kdf {
     Pbkdf2 {
@@ -99,7 +99,7 @@ enum Kdf {
     },
 }
 
-/// How a volume key is known to be the right one.
+/// A digest of the volume key, which verifies it.
 #[derive(Debug, Clone)]
 struct Digest {
     slots: Vec<u32>,
@@ -158,12 +158,11 @@ impl Luks {
         }
     }
 
-    /// Finds the key slot that a passphrase opens. `decrypt` reads an area of the
-    /// device, decrypted with a key; sectors are numbered from its start.
+    /// Tries a passphrase on the key slots. `decrypt` must read an area of the device and
+    /// decrypt it with a key, with sectors numbered from the area's start.
     ///
-    /// Takes as long as whoever made the volume has chosen: about two seconds
-    /// for each key slot, and up to 4 GiB of memory. It ends within minutes in
-    /// any case.
+    /// The header determines how long that takes: usually about two seconds for each key
+    /// slot, at most minutes in all, and up to 4 GiB of memory.
     ///
     /// # Errors
     ///
@@ -193,8 +192,7 @@ impl Luks {
         Err(Error::WrongPassphrase.into())
     }
 
-    /// For fuzz targets: [`Luks::unlock`] without the slots and digests that take
-    /// long.
+    /// [`Luks::unlock`] without slots and digests that take long. For fuzz targets.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn try_cheap_slots(mut self) {
         const CHEAP: u64 = 2000;
@@ -208,18 +206,18 @@ impl Luks {
         }
     }
 
-    /// What trying a key slot takes, with the digests that the key is compared to.
+    /// The rounds of PBKDF2 for trying a key slot, with the digests of its key.
     fn work(&self, slot: &Slot) -> u64 {
         let digests = self.digests.iter().map(|digest| digest.work(slot.id));
         digests.fold(slot.kdf.work(slot.area.key_bytes), u64::saturating_add)
     }
 
-    /// The table of the decrypted volume; `device` is the encrypted one, of
-    /// `size` bytes, as "MAJOR:MINOR".
+    /// The device mapper table of the decrypted volume. `device` is the encrypted device
+    /// as "MAJOR:MINOR", and has `size` bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] if the data is not on the device.
+    /// [`Error::Damaged`] if the data is not within the device.
     pub fn table(&self, key: &VolumeKey, device: &str, size: u64) -> Result<Vec<Target>> {
         let segment = &self.segment;
         let rest = size.checked_sub(segment.offset);
@@ -256,7 +254,7 @@ impl Luks {
 }
 
 impl Area {
-    /// The table of a device that shows this area decrypted with `key`.
+    /// The device mapper table of a device that decrypts this area with `key`.
     pub fn table(&self, key: &[u8], device: &str) -> Vec<Target> {
         let params = format!(
             "{} {} 0 {device} {}",
@@ -289,7 +287,7 @@ impl VolumeKey {
 }
 
 impl Kdf {
-    /// What deriving `len` bytes takes, in rounds of PBKDF2.
+    /// The rounds of PBKDF2 for deriving `len` bytes.
     fn work(&self, len: usize) -> u64 {
         match self {
             Kdf::Pbkdf2 {
@@ -331,7 +329,7 @@ impl Kdf {
 }
 
 impl Slot {
-    /// Checks what sizes depend on, and cuts the area to what is needed of it.
+    /// Checks the values on which sizes depend, and limits the area to the needed part.
     fn checked(mut self) -> Result<Slot> {
         let Slot {
             id, stripes, area, ..
@@ -352,11 +350,11 @@ impl Slot {
                 self.area.len = split.div_ceil(SECTOR) * SECTOR;
                 Ok(self)
             }
-            None => Err(damaged(format!("the sizes of key slot {id} make no sense"))),
+            None => Err(damaged(format!("the sizes of key slot {id} are invalid"))),
         }
     }
 
-    /// Puts a split key together (LUKS1 specification, section 2.4).
+    /// Merges a split key (LUKS1 specification, section 2.4).
     fn merge(&self, split: &mut [u8]) -> Result<Zeroizing<Vec<u8>>> {
         let len = self.key_bytes;
         let count = self.stripes as usize;
@@ -383,11 +381,11 @@ impl Digest {
             (1..=MAX_DIGEST).contains(&len) && self.hash.work(self.iterations, len) <= MAX_WORK;
         match sane {
             true => Ok(self),
-            false => Err(damaged("the digest of its key makes no sense")),
+            false => Err(damaged("the digest of its key is invalid")),
         }
     }
 
-    /// What comparing the key of a slot takes.
+    /// The rounds of PBKDF2 for verifying the key of a slot.
     fn work(&self, slot: u32) -> u64 {
         match self.slots.contains(&slot) {
             true => self.hash.work(self.iterations, self.digest.len()),

@@ -1,5 +1,5 @@
-//! What headers may ask for. Whether real ones open is tested with a kernel:
-//! `crates/drupe/tests/suites/volumes`.
+//! Tests of hostile headers. Real volumes are opened in
+//! `crates/drupe/tests/suites/volumes`, with a kernel.
 
 use super::*;
 

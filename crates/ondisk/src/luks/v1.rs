@@ -7,14 +7,14 @@ use crate::bytes::{be32, bytes_at, text};
 use crate::{Result, SECTOR};
 
 const SLOTS: usize = 8;
-/// "active" of a key slot.
+/// The value of a key slot's `active` field if it is used.
 const ENABLED: u32 = 0x00ac_71f3;
 
 pub(super) fn read<R: Read + Seek>(reader: &mut R) -> Result<Luks> {
     let header = bytes_at(reader, 0, 592)?;
     let cipher = format!("{}-{}", text(&header[8..40]), text(&header[40..72]));
     if cipher.contains(char::is_whitespace) {
-        return Err(damaged(format!("there is no cipher {cipher:?}")));
+        return Err(damaged(format!("the cipher {cipher:?} is unknown")));
     }
     let hash = Hash::named(&text(&header[72..104]))?;
     let key_bytes = be32(&header, 108) as usize;

@@ -1,4 +1,4 @@
-//! The header of LUKS2: a binary one, twice, each with JSON behind it.
+//! The header of LUKS2: two copies of a binary header, each followed by JSON.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
@@ -13,13 +13,13 @@ use crate::{Error, Result};
 
 /// Bytes of the binary header.
 const BINARY: usize = 4096;
-/// Bytes of the binary header and the JSON behind it, at most.
+/// Limit in bytes of the binary header and its JSON.
 const MAX_HEADER: u64 = 4 << 20;
-/// Where a second header may be: the sizes that a first one may have.
+/// Offsets at which the second header may be: the sizes that the first one may have.
 const SECOND: [u64; 9] = [
     0x4000, 0x8000, 0x10000, 0x20000, 0x40000, 0x80000, 0x100000, 0x200000, 0x400000,
 ];
-/// Memory that a key derivation may ask for, in KiB: what cryptsetup allows.
+/// Limit of a key derivation's memory in KiB, as in cryptsetup.
 const MAX_MEMORY: u32 = 4 << 20;
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ struct JsonSlot {
     af: JsonSplit,
     area: JsonArea,
     kdf: JsonKdf,
-    /// 0: not to be tried unless asked for; 2: first.
+    /// 0: only tried if requested; 2: tried first.
     priority: Option<u32>,
 }
 
@@ -120,7 +120,7 @@ struct JsonRequirements {
     mandatory: Vec<String>,
 }
 
-/// Numbers of 64 bits are strings in this JSON.
+/// Parses a 64-bit number, which is a string in this JSON.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map_err(serde::de::Error::custom)
@@ -152,14 +152,14 @@ pub(super) fn read<R: Read + Seek>(reader: &mut R) -> Result<Luks> {
     luks(uuid, json)
 }
 
-/// For fuzz targets: the header that has this JSON.
+/// A header with this JSON. For fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn from_json(json: &str) -> Result<Luks> {
     let json = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
     luks(String::new(), json)
 }
 
-/// For fuzz targets: makes the checksums of both headers right.
+/// Corrects the checksums of both headers. For fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn mend(disk: &mut [u8]) {
     for offset in [0].into_iter().chain(SECOND) {
@@ -180,7 +180,7 @@ pub(crate) fn mend(disk: &mut [u8]) {
     }
 }
 
-/// Sequence number, size, UUID and JSON of one of the two headers.
+/// Reads one of the two headers: sequence number, size, UUID and JSON.
 fn header<R: Read + Seek>(
     reader: &mut R,
     offset: u64,
@@ -191,7 +191,7 @@ fn header<R: Read + Seek>(
     let binary = binary.ok_or_else(|| damaged("there is none"))?;
     let size = be64(&binary, 8);
     if !(BINARY as u64 + 1..=MAX_HEADER).contains(&size) || be64(&binary, 256) != offset {
-        return Err(damaged("its size makes no sense"));
+        return Err(damaged("its size is invalid"));
     }
     let mut all = bytes_at(reader, offset, size as usize)?;
     let hash = Hash::named(&text(&binary[72..104]))?;
@@ -295,7 +295,9 @@ fn argon2(
     salt: &str,
 ) -> Result<Kdf> {
     if memory > MAX_MEMORY {
-        return Err(damaged(format!("its key needs {memory} KiB of memory")));
+        return Err(damaged(format!(
+            "its key derivation needs {memory} KiB of memory, of at most {MAX_MEMORY}"
+        )));
     }
     let salt = base64(salt)?;
     Ok(Kdf::Argon2 {
@@ -339,7 +341,7 @@ fn segment(segment: JsonSegment, flags: &[String]) -> Result<Segment> {
         || segment.encryption.is_empty()
         || segment.encryption.contains(char::is_whitespace)
     {
-        return Err(damaged("its segment makes no sense"));
+        return Err(damaged("its segment is invalid"));
     }
     // Of cryptsetup's persistent flags, those that dm-crypt has an option for.
     let known = [

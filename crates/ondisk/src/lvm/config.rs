@@ -1,4 +1,4 @@
-//! The text in which LVM describes a group (lvm.conf(5) has the syntax).
+//! Parses LVM's text format, which describes a group (syntax: lvm.conf(5)).
 //!
 //! ```text
 //! name { id = "…" flags = [] size = 8192 # comment
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use super::damaged;
 use crate::Result;
 
-/// Sections in sections, at most: a group has three levels.
+/// Limit of nested sections; a group has three levels.
 const MAX_DEPTH: usize = 8;
 
-/// Values and sections, at most, those in lists included: a group with 10,000
-/// volumes has a fifth of that.
+/// Limit of values, including those in lists, and sections. A group with 10,000 volumes
+/// has a fifth of that.
 const MAX_VALUES: usize = 1 << 20;
 
 /// A section: values and sections by their names.
@@ -49,18 +49,19 @@ impl Section {
     pub(super) fn text(&self, name: &str) -> Result<&str> {
         match self.values.get(name) {
             Some(Value::Text(text)) => Ok(text),
-            _ => Err(damaged(format!("{name} is missing or no text"))),
+            _ => Err(damaged(format!("{name} is missing or not a text"))),
         }
     }
 
     pub(super) fn number(&self, name: &str) -> Result<u64> {
         match self.values.get(name) {
             Some(&Value::Number(number)) if number >= 0 => Ok(number as u64),
-            _ => Err(damaged(format!("{name} is missing or no number"))),
+            _ => Err(damaged(format!("{name} is missing or not a number"))),
         }
     }
 
-    /// A list, or nothing; a single value is a list of one.
+    /// The values of an entry; a single value counts as a list of one, a missing entry as
+    /// empty.
     pub(super) fn values(&self, name: &str) -> &[Value] {
         match self.values.get(name) {
             Some(Value::List(list)) => list,
@@ -99,18 +100,18 @@ pub(super) fn parse(text: &str) -> Result<Section> {
     let section = parser.section(0)?;
     match parser.peek() {
         None => Ok(section),
-        Some(extra) => Err(damaged(format!("{extra:?} stands where it should not"))),
+        Some(extra) => Err(damaged(format!("unexpected {extra:?}"))),
     }
 }
 
 struct Parser<'a> {
     rest: &'a str,
-    /// Values and sections that may come.
+    /// How many more values and sections are allowed.
     left: usize,
 }
 
 impl<'a> Parser<'a> {
-    /// The next character that means something.
+    /// The next character that is not white space or in a comment.
     fn peek(&mut self) -> Option<char> {
         loop {
             // The area of a text may end with NULs.
@@ -133,14 +134,14 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// Counts a value or a section.
+    /// Counts a value or a section; an error if there are too many.
     fn count(&mut self) -> Result<()> {
         let left = self.left.checked_sub(1);
         self.left = left.ok_or_else(|| damaged(format!("it has more than {MAX_VALUES} values")))?;
         Ok(())
     }
 
-    /// Everything up to the first character that is none of a word.
+    /// The characters up to the first that cannot be part of a word.
     fn word(&mut self) -> Result<&'a str> {
         self.peek();
         let ends = |c: char| !(c.is_ascii_alphanumeric() || "_-+.:/@".contains(c));
@@ -149,7 +150,7 @@ impl<'a> Parser<'a> {
         self.rest = rest;
         match word {
             "" => Err(damaged(match self.peek() {
-                Some(found) => format!("{found:?} stands where a name should"),
+                Some(found) => format!("{found:?} in place of a name"),
                 None => "it ends too early".into(),
             })),
             word => Ok(word),
@@ -158,7 +159,7 @@ impl<'a> Parser<'a> {
 
     fn section(&mut self, depth: usize) -> Result<Section> {
         if depth > MAX_DEPTH {
-            return Err(damaged("it has too many sections in sections"));
+            return Err(damaged("its sections are nested too deeply"));
         }
         let mut section = Section::default();
         while !matches!(self.peek(), None | Some('}')) {
@@ -198,7 +199,7 @@ impl<'a> Parser<'a> {
         Ok(Value::List(list))
     }
 
-    /// What is left of a quoted text.
+    /// The rest of a quoted text.
     fn text(&mut self) -> Result<String> {
         let mut text = String::new();
         let mut chars = self.rest.char_indices();
@@ -212,6 +213,6 @@ impl<'a> Parser<'a> {
                 c => text.push(c),
             }
         }
-        Err(damaged("a text has no end"))
+        Err(damaged("a quoted text has no end"))
     }
 }

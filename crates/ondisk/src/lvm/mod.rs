@@ -5,9 +5,9 @@
 //! label ─▶ physical volume header ─▶ metadata area ─▶ text ─▶ Group
 //! ```
 //!
-//! Every physical volume says who it is; the metadata, a text that describes the
-//! whole group, is on all of them or on some. The formats are those of lvm2's
-//! `lib/format_text` (pvck(8) shows them).
+//! Every physical volume has its UUID. The metadata, a text that describes the whole
+//! group, is on all or some of them. The formats are those of lvm2's `lib/format_text`
+//! (pvck(8) shows them).
 
 mod config;
 mod segment;
@@ -21,13 +21,13 @@ use config::Section;
 pub use segment::Part;
 use segment::Snapshot;
 
-/// Bytes of a group's description, at most.
+/// Limit of a group's description in bytes.
 const MAX_TEXT: u64 = 32 << 20;
-/// Metadata areas of a physical volume, at most: pvcreate(8) makes up to two.
+/// Limit of a physical volume's metadata areas; pvcreate(8) makes up to two.
 const MAX_AREAS: usize = 4;
-/// Volumes of a group, at most, hidden ones included.
+/// Limit of a group's volumes, including hidden ones.
 const MAX_VOLUMES: usize = 16384;
-/// Where the checksums of this format start.
+/// The initial value of the format's checksums.
 const INITIAL_CRC: u32 = 0xf597_a6cf;
 
 /// A physical volume.
@@ -35,7 +35,7 @@ const INITIAL_CRC: u32 = 0xf597_a6cf;
 pub struct PhysicalVolume {
     /// Its UUID, without dashes.
     pub id: String,
-    /// The group it belongs to, if it has the description.
+    /// The group's description, if this volume has it.
     pub group: Option<Group>,
 }
 
@@ -46,16 +46,16 @@ pub struct Group {
     pub name: String,
     /// Its UUID, with dashes.
     pub id: String,
-    /// Of two descriptions of a group, the one with the higher number counts.
+    /// The version of the description: the one with the highest number is current.
     pub seqno: u64,
     /// Sectors.
     extent_size: u64,
-    /// By the names that the segments use.
+    /// The physical volumes by the names that segments use.
     physical: BTreeMap<String, Physical>,
     logical: BTreeMap<String, Section>,
-    /// Snapshots of the old kind, by the names that they go by.
+    /// Old (not thin) snapshots, by name.
     snapshots: BTreeMap<String, Snapshot>,
-    /// Volumes that have such snapshots.
+    /// Volumes that have old snapshots.
     origins: BTreeSet<String>,
 }
 
@@ -67,7 +67,7 @@ struct Physical {
     start: u64,
 }
 
-/// A logical volume that users see.
+/// A visible logical volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogicalVolume {
     /// Its name within the group.
@@ -76,7 +76,7 @@ pub struct LogicalVolume {
     pub id: String,
     /// Bytes.
     pub size: u64,
-    /// What it is made of: "striped", "raid1", "thin" and so on.
+    /// Its segment type: "striped", "raid1", "thin" and so on.
     pub kind: String,
 }
 
@@ -94,8 +94,7 @@ fn crc(bytes: &[u8]) -> u32 {
 }
 
 impl PhysicalVolume {
-    /// Reads the label of a device, and the description of the group if it is
-    /// there.
+    /// Reads the label of a device, and the group's description if the device has it.
     ///
     /// # Errors
     ///
@@ -150,7 +149,7 @@ impl PhysicalVolume {
 }
 
 impl Group {
-    /// What a metadata area says; `None` if nothing.
+    /// The description in a metadata area; `None` if it is empty.
     fn of_area<R: Read + Seek>(reader: &mut R, offset: u64, size: u64) -> Result<Option<Group>> {
         let header = bytes_at(reader, offset, SECTOR as usize)?;
         if &header[4..20] != b" LVM2 x[5A%r0N*>" || le32(&header, 0) != crc(&header[4..]) {
@@ -169,7 +168,7 @@ impl Group {
         let at = |from: u64| {
             offset
                 .checked_add(from)
-                .ok_or_else(|| damaged("its area is nowhere"))
+                .ok_or_else(|| damaged("the place of its area is invalid"))
         };
         let mut text = bytes_at(reader, at(start)?, head as usize)?;
         text.extend(bytes_at(reader, at(SECTOR)?, (len - head) as usize)?);
@@ -180,7 +179,7 @@ impl Group {
         Group::parse(&text).map(Some)
     }
 
-    /// Reads a description, as `vgcfgbackup` writes it too.
+    /// Parses a description, which has the format of `vgcfgbackup`.
     ///
     /// # Errors
     ///
@@ -237,7 +236,7 @@ impl Group {
         self.physical.values().map(|pv| pv.id.as_str())
     }
 
-    /// The volumes that users see, by name.
+    /// The visible volumes, sorted by name.
     ///
     /// # Errors
     ///
@@ -286,7 +285,7 @@ impl Group {
         self.extent_size
             .checked_mul(extents)
             .and_then(|sectors| sectors.checked_mul(SECTOR))
-            .ok_or_else(|| damaged(format!("the size of {name} makes no sense")))
+            .ok_or_else(|| damaged(format!("the size of {name} is invalid")))
     }
 
     /// The segments of a logical volume, in their order.
@@ -307,7 +306,7 @@ fn segments(lv: &Section) -> Result<Vec<&Section>> {
     Ok(segments.into_iter().map(|(_, segment)| segment).collect())
 }
 
-/// For fuzz targets: makes checksums right.
+/// Corrects the checksums. For fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn mend(disk: &mut [u8]) {
     const LEN: usize = SECTOR as usize;

@@ -1,4 +1,4 @@
-//! The device mapper tables of logical volumes.
+//! Makes the device mapper tables of logical volumes from their segments.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,13 +7,12 @@ use super::config::{Section, Value};
 use super::{Group, damaged};
 use crate::{Error, Result, Target};
 
-/// What a table refers to.
+/// A device to which a table refers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     /// A physical volume, by its UUID without dashes.
     Physical(&'a str),
-    /// Another logical volume of the group, by its name. It may be one that
-    /// users do not see.
+    /// Another logical volume of the group, which may be hidden, by its name.
     Logical(&'a str),
     /// A volume as if there were no snapshots: the blocks that a snapshot and its
     /// origin share, or those that keep the snapshot's changes
@@ -24,12 +23,11 @@ pub enum Part<'a> {
 /// Finds the device of a part: "MAJOR:MINOR".
 type Devices<'f> = dyn FnMut(Part<'_>) -> Result<String> + 'f;
 
-/// Devices that one segment is made of, at most: dm-raid takes 253 with metadata
-/// beside each (`drivers/md/dm-raid.c`), lvm2 makes 128 stripes.
+/// Limit of a segment's devices: dm-raid takes 253, each with a metadata device
+/// (`drivers/md/dm-raid.c`); lvm2 makes up to 128 stripes.
 const MAX_PARTS: usize = 2 * 253;
 
-/// A snapshot of the old kind. It goes by the name of the volume that keeps what
-/// has changed.
+/// An old (not thin) snapshot. It has the name of the volume that stores its changes.
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) origin: String,
@@ -37,7 +35,7 @@ pub(super) struct Snapshot {
     chunk_size: u64,
 }
 
-/// All snapshots of the old kind, by the names that they go by.
+/// All old snapshots, by name.
 pub(super) fn snapshots(logical: &BTreeMap<String, Section>) -> Result<BTreeMap<String, Snapshot>> {
     let mut found = BTreeMap::new();
     for segment in logical.values().flat_map(Section::sections) {
@@ -54,8 +52,8 @@ pub(super) fn snapshots(logical: &BTreeMap<String, Section>) -> Result<BTreeMap<
 }
 
 impl Group {
-    /// The table of a volume. `devices` is asked for each part of it, which may
-    /// mean another table.
+    /// The table of a volume. `devices` must return the device of each part, for which it
+    /// may need the table of another volume.
     ///
     /// # Errors
     ///
@@ -194,7 +192,7 @@ impl Group {
     fn areas(&self, pairs: &[Value], devices: &mut Devices<'_>) -> Result<Vec<String>> {
         let area = |pair: &[Value]| {
             let [Value::Text(name), Value::Number(extent)] = pair else {
-                return Err(damaged("a segment's parts make no sense"));
+                return Err(damaged("the parts of a segment are invalid"));
             };
             let (part, start) = match self.physical.get(name) {
                 Some(pv) => (Part::Physical(&pv.id), pv.start),
@@ -204,7 +202,7 @@ impl Group {
                 .ok()
                 .and_then(|extent| extent.checked_mul(self.extent_size))
                 .and_then(|sector| sector.checked_add(start))
-                .ok_or_else(|| damaged("a segment is nowhere"))?;
+                .ok_or_else(|| damaged("the place of a segment is invalid"))?;
             Ok(format!("{} {sector}", devices(part)?))
         };
         bounded(pairs.len() / 2)?;
@@ -245,7 +243,7 @@ impl Group {
     }
 }
 
-/// Refuses to look for the devices of a segment of too many parts.
+/// Fails if a segment has more than [`MAX_PARTS`] parts.
 fn bounded(parts: usize) -> Result<()> {
     match parts <= MAX_PARTS {
         true => Ok(()),

@@ -1,5 +1,5 @@
-//! What the tests on real images, `crates/drupe/tests/suites/volumes`, do not
-//! reach: descriptions that make no sense.
+//! Tests of invalid descriptions. Real volumes are in
+//! `crates/drupe/tests/suites/volumes`.
 
 use super::*;
 
@@ -66,7 +66,7 @@ fn what_is_wrong_is_named() {
         (
             "stripes = [",
             "stripes = [ \"pv0\", \"pv0\",",
-            "damaged LVM metadata: a segment's parts make no sense",
+            "damaged LVM metadata: the parts of a segment are invalid",
         ),
         (
             "start_extent = 2",
@@ -81,7 +81,7 @@ fn what_is_wrong_is_named() {
         (
             "\"cache\" }",
             "\"cache }",
-            "damaged LVM metadata: a text has no end",
+            "damaged LVM metadata: a quoted text has no end",
         ),
         (
             "vg {",
@@ -91,7 +91,7 @@ fn what_is_wrong_is_named() {
         (
             "extent_size = 8192",
             "extent_size = -1",
-            "damaged LVM metadata: extent_size is missing or no number",
+            "damaged LVM metadata: extent_size is missing or not a number",
         ),
     ] {
         let error = table(&GROUP.replacen(from, to, 1)).unwrap_err();
@@ -101,7 +101,7 @@ fn what_is_wrong_is_named() {
     let error = Group::parse(&deep).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "damaged LVM metadata: it has too many sections in sections"
+        "damaged LVM metadata: its sections are nested too deeply"
     );
 }
 

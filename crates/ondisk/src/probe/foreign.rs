@@ -29,8 +29,8 @@ pub(super) const FORMATS: &[Format] = &[
     },
 ];
 
-/// The boot sector of Microsoft's FAT specification. It has no magic number of
-/// its own, so that everything in it must make sense (as fs/fat/inode.c asks).
+/// The boot sector of Microsoft's FAT specification. It has no magic number, so all
+/// fields are checked (as in fs/fat/inode.c).
 fn fat(source: &mut Source<'_>) -> Found {
     let Some(boot) = source.get(0, 512)? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What lies under filesystems: encryption, volume managers, RAID.
+//! Signatures of LUKS, LVM physical volumes and md members.
 
 use std::io;
 
@@ -35,7 +35,7 @@ pub(super) const FORMATS: &[Format] = &[
     },
 ];
 
-/// Of [`md`](crate::md), which reads it.
+/// The superblock of an md member, read by [`md`](crate::md).
 fn md(source: &mut Source<'_>) -> Found {
     let member = Member::find(source.size(), &mut |offset, len| source.get(offset, len))?;
     Ok(member.map(|member| Detail {

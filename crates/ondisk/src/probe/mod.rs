@@ -1,9 +1,9 @@
-//! What is on a disk or partition, by its signature: type, label, UUID, size.
+//! [`probe`]: identifies the content of a disk or partition: type, label, UUID, size.
 //!
-//! [`probe`] goes through a table of formats: where the magic bytes are,
-//! and a function that reads the details. Names and texts are those of
-//! blkid(8), so that both tools say the same. Nothing is trusted: every access
-//! is checked, every loop bounded, and what does not add up is no match.
+//! It goes through a table of formats: each has the place of its magic bytes, and a
+//! function that reads the details. Names and texts are as in blkid(8). Nothing on the
+//! disk is trusted: every access is checked, every loop bounded, and an inconsistent
+//! structure does not match.
 
 mod foreign;
 mod layer;
@@ -18,34 +18,34 @@ use std::io::{self, Read, Seek};
 
 use source::{Label, Source};
 
-/// Something with a signature.
+/// The content of a disk or partition, as its signature tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Probe {
-    /// blkid's name of the type: "ext4", "vfat", "swap", "crypto_LUKS".
+    /// The type, named as in blkid: "ext4", "vfat", "swap", "crypto_LUKS".
     pub kind: &'static str,
-    /// The kernel's filesystem type that mounts it; `None` if it is not a
-    /// filesystem, or not one of this kernel's.
+    /// The kernel's filesystem type that mounts it; `None` if it is not a filesystem, or
+    /// this kernel has no driver.
     pub driver: Option<&'static CStr>,
-    /// It is a filesystem or a volume that no driver of this kernel reads.
+    /// Set if it is a filesystem or volume for which this kernel has no driver.
     pub no_driver: Option<NoDriver>,
-    /// Its label, if it has one; with replacement characters where it is not UTF-8.
+    /// Its label; bytes that are not UTF-8 are replaced.
     pub label: Option<String>,
-    /// The label's own bytes, where it is not UTF-8.
+    /// The label's bytes, if it is not UTF-8.
     pub label_bytes: Option<Vec<u8>>,
-    /// Its UUID or serial number, as blkid writes it.
+    /// Its UUID or serial number, in the format of blkid.
     pub uuid: Option<String>,
-    /// Bytes that it says it occupies.
+    /// Its size in bytes, according to its superblock.
     pub size: Option<u64>,
 }
 
-/// What this kernel has no driver for.
+/// A filesystem or volume for which this kernel has no driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NoDriver {
-    /// "a romfs filesystem", "part of a ZFS pool".
+    /// Its name: "a romfs filesystem", "part of a ZFS pool".
     pub what: &'static str,
-    /// What reads it instead: "fsck.cramfs --extract=DIR unpacks it".
+    /// What the user can do: "fsck.cramfs --extract=DIR unpacks it".
     pub remedy: &'static str,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for NoDriver {
 /// The details of a match.
 #[derive(Default)]
 struct Detail {
-    /// In place of the format's own name.
+    /// The type, if it is not the format's name.
     kind: Option<&'static str>,
     label: Option<Label>,
     uuid: Option<String>,
@@ -73,13 +73,14 @@ struct Detail {
 struct Format {
     kind: &'static str,
     driver: Option<&'static CStr>,
-    /// Any of these at its offset makes it a candidate; none: always one.
+    /// Magic bytes with their offsets: one of them must match. Empty: always a candidate.
     magic: &'static [(u64, &'static [u8])],
-    /// `None`: it is not this type after all.
+    /// Reads the details. `None`: it is not this type.
     detail: fn(&mut Source<'_>) -> io::Result<Option<Detail>>,
 }
 
-/// In the order of trial: what may carry another signature inside comes first.
+/// The formats in the order in which they are tried. Those that may contain another
+/// signature come first.
 const FORMATS: &[&[Format]] = &[
     layer::FORMATS,
     linux::FORMATS,
@@ -87,7 +88,7 @@ const FORMATS: &[&[Format]] = &[
     foreign::FORMATS,
 ];
 
-/// Recognises what `reader` holds. `None`: nothing known.
+/// Identifies the content of `reader`. `None`: unknown.
 pub fn probe<R: Read + Seek>(reader: &mut R) -> io::Result<Option<Probe>> {
     let mut source = Source::new(reader)?;
     for format in FORMATS.iter().copied().flatten() {

@@ -1,4 +1,4 @@
-//! ISO 9660 and UDF.
+//! Signatures of ISO 9660 and UDF.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::bytes::{le16, le32};
 
 type Found = io::Result<Option<Detail>>;
 
-/// Where both begin to describe themselves, and the size of their sectors there.
+/// The offset of the first descriptors of both, and the size of their sectors.
 const START: u64 = 32768;
 const SECTOR: u64 = 2048;
 
@@ -74,8 +74,8 @@ fn udf(source: &mut Source<'_>) -> Found {
     Ok(None)
 }
 
-/// The anchor at sector 256 leads to the volume descriptors (ECMA-167 3/10);
-/// how large sectors are is found by trying.
+/// The anchor at sector 256 leads to the volume descriptors (ECMA-167 3/10). Several
+/// sector sizes are tried.
 fn volume(source: &mut Source<'_>) -> io::Result<Detail> {
     let mut detail = Detail::default();
     for sector in [512, 1024, 2048, 4096] {

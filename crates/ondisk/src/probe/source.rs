@@ -1,4 +1,4 @@
-//! [`Source`]: checked, cached access to what is probed; texts and labels.
+//! [`Source`]: checked, cached access to the probed disk; texts and labels.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::bytes;
 
-/// Bytes read at once from the start; most signatures are there.
+/// Bytes that are read at once from the start, where most signatures are.
 const HEAD: usize = 72 << 10;
 
 trait ReadSeek: Read + Seek {}
@@ -32,7 +32,7 @@ impl<'a> Source<'a> {
         self.size
     }
 
-    /// Bytes at an offset; `None` if they are not all there.
+    /// Bytes at an offset; `None` if the disk ends before.
     pub(super) fn get(&mut self, offset: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
         let Some(end) = offset
             .checked_add(len as u64)
@@ -49,7 +49,7 @@ impl<'a> Source<'a> {
         Ok(Some(bytes))
     }
 
-    /// Whether one of the magic strings is there, or none is asked for.
+    /// Whether one of the magic strings matches, or the list is empty.
     pub(super) fn has_any(&mut self, magic: &[(u64, &[u8])]) -> io::Result<bool> {
         for (offset, expected) in magic {
             if self.get(*offset, expected.len())?.as_deref() == Some(*expected) {
@@ -63,7 +63,7 @@ impl<'a> Source<'a> {
 /// A label.
 pub(super) struct Label {
     pub(super) text: String,
-    /// Its own bytes, where `text` has replacement characters.
+    /// Its bytes, if `text` has replacement characters.
     pub(super) bytes: Option<Vec<u8>>,
 }
 
@@ -73,7 +73,7 @@ impl From<String> for Label {
     }
 }
 
-/// A label that is bytes; an empty one is none.
+/// The label in a field of bytes; `None` if it is empty.
 pub(super) fn label(field: &[u8]) -> Option<Label> {
     let text = text(field)?;
     let bytes = bytes::unpadded(field);
@@ -83,12 +83,12 @@ pub(super) fn label(field: &[u8]) -> Option<Label> {
     })
 }
 
-/// Text as [`bytes::text`] reads it; an empty one is none.
+/// Text as [`bytes::text`] reads it; `None` if it is empty.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
     Some(bytes::text(bytes)).filter(|text| !text.is_empty())
 }
 
-/// A UUID of 16 bytes at `at`; all zeroes is none.
+/// A UUID of 16 bytes at `at`; `None` if it is all zeroes.
 pub(super) fn uuid(bytes: &[u8], at: usize) -> Option<String> {
     let uuid = Uuid::from_bytes(std::array::from_fn(|n| bytes[at + n]));
     (!uuid.is_nil()).then(|| uuid.to_string())

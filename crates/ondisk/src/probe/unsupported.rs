@@ -1,14 +1,14 @@
-//! Filesystems and the like that the kernel has no driver for: recognised, so that
-//! they can be named, with what reads them.
+//! Signatures of filesystems and volumes for which this kernel has no driver, with
+//! advice.
 //!
-//! They come after everything else: the signatures of some have two bytes.
+//! They are tried after all others, since the signatures of some have only two bytes.
 
 use std::io;
 
 use super::source::Source;
 use super::{NoDriver, Probe};
 
-/// A type, where its signature may be, and what to say of it.
+/// A type, the places of its signature, its name and the advice.
 struct Foreign {
     kind: &'static str,
     magic: &'static [(u64, &'static [u8])],
@@ -258,8 +258,7 @@ pub(super) fn probe(source: &mut Source<'_>) -> io::Result<Option<Probe>> {
     Ok(None)
 }
 
-/// Whether more of a superblock makes sense, for signatures that random bytes may
-/// have.
+/// Checks more of a superblock, for short signatures that may occur by chance.
 fn is_sane(kind: &str, source: &mut Source<'_>) -> io::Result<bool> {
     let Some(head) = source.get(1024, 512)? else {
         // Nothing in such a small image but what begins in its first bytes.

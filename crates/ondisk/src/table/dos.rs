@@ -1,26 +1,26 @@
-//! The MBR, with a chain of extended boot records for more than four partitions.
+//! Reads an MBR, and the chain of extended boot records for more than four partitions.
 
 use std::io::{self, Read, Seek};
 
 use super::{Entry, MBR, PartitionInfo, types};
 use crate::bytes::{le32, maybe_bytes_at};
 
-/// Where the table of an MBR or an extended boot record begins.
+/// Offset of the table in an MBR or extended boot record.
 pub(super) const ENTRIES: usize = 446;
 
-/// As many logical partitions as the kernel follows (`block/partitions/msdos.c`).
+/// Limit of logical partitions, as in the kernel (`block/partitions/msdos.c`).
 const MAX_LOGICAL: u32 = 256;
 
-/// A type of which the kernel makes a GPT, or nothing.
+/// The type of the entry in a protective MBR.
 const PROTECTIVE: u8 = 0xee;
 
-/// The MBR of a GPT.
+/// The protective MBR of a GPT.
 pub(super) struct Protective {
-    /// The disk's last block, as far as 32 bits can say it.
+    /// The disk's last block, limited to 32 bits.
     pub(super) last: u64,
 }
 
-/// Whether this is the MBR of a GPT: one of its partitions has that type.
+/// The protective MBR, if one of the partitions has the type [`PROTECTIVE`].
 pub(super) fn protective(mbr: &[u8]) -> Option<Protective> {
     let mut entries = raw_entries(mbr);
     let entry = entries.find(|entry| entry[4] == PROTECTIVE)?;
@@ -49,7 +49,7 @@ fn raw_entries(record: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 impl RawEntry {
-    /// An entry whose start is counted from `base`.
+    /// Parses an entry whose start is relative to `base`.
     fn new(entry: &[u8], number: u32, base: u64) -> RawEntry {
         RawEntry {
             number,
@@ -60,7 +60,7 @@ impl RawEntry {
     }
 }
 
-/// All partitions, those that the kernel makes of them.
+/// All partitions, as the kernel numbers them.
 pub(super) fn entries<R: Read + Seek>(
     disk: &mut R,
     block_size: u64,
@@ -95,8 +95,8 @@ pub(super) fn entries<R: Read + Seek>(
     Ok(used.map(entry).collect())
 }
 
-/// The logical partitions: one is described in each extended boot record, which
-/// also tells where the next one is, from `base` on, where the first one is.
+/// The logical partitions. Each extended boot record has one, and the place of the next
+/// record relative to the first one, which is at `base`.
 fn logical<R: Read + Seek>(disk: &mut R, block_size: u64, base: u64) -> io::Result<Vec<RawEntry>> {
     let mut found = Vec::new();
     let mut at = base;

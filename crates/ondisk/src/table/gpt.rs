@@ -1,9 +1,9 @@
-//! GPT: the header, near the start of the disk and again in its last block, and
-//! the entries (UEFI specification, chapter 5.3).
+//! Reads a copy of a GPT: its header, near the start of the disk or in its last block,
+//! and its entries (UEFI specification, chapter 5.3).
 //!
-//! What is checked is what the kernel checks (`is_gpt_valid()` in
-//! `block/partitions/efi.c`), but for one thing: a table that is sound and
-//! describes a larger disk is read, since an image may have been cut short.
+//! The checks are those of the kernel (`is_gpt_valid()` in `block/partitions/efi.c`),
+//! with one exception: an intact table of a larger disk is accepted, since an image may
+//! have been cut short.
 
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,32 +17,32 @@ use crate::bytes::{le32, le64, maybe_bytes_at, utf16};
 const HEADER: usize = 92;
 const ENTRY: usize = 128;
 
-/// Entries, at most; there are 128 as a rule. The kernel reads up to 4 MiB of them
-/// (`KMALLOC_MAX_SIZE`), and makes 256 partitions.
+/// Limit of the entries, of which there are usually 128. The kernel reads up to 4 MiB of
+/// them (`KMALLOC_MAX_SIZE`), and makes 256 partitions.
 const MAX_ENTRIES: u32 = 32768;
 const MAX_PARTITIONS: usize = 256;
 
-/// What is wrong with a copy of a GPT.
+/// Why a copy of a GPT is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// No header where it should be.
+    /// There is no header.
     NoHeader,
-    /// A header of an impossible size, in bytes.
+    /// The header has an invalid size, in bytes.
     HeaderSize(u32),
-    /// A wrong checksum of the header.
+    /// The header's checksum is wrong.
     HeaderChecksum,
-    /// The header says that it is in another block: this one.
+    /// The header has the number of another block.
     Elsewhere(u64),
-    /// The blocks that partitions may use make no sense.
+    /// The range of usable blocks is invalid.
     UsableBlocks,
-    /// Entries of another size than 128 bytes.
+    /// The entries' size is not 128 bytes.
     EntrySize(u32),
     /// Too many entries.
     EntryCount(u32),
-    /// The entries are not on the disk.
+    /// The entries are outside of the disk.
     NoEntries,
-    /// A wrong checksum of the entries.
+    /// The entries' checksum is wrong.
     EntriesChecksum,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Flaw {
             Flaw::HeaderSize(size) => write!(f, "its header cannot have {size} bytes"),
             Flaw::HeaderChecksum => f.write_str("the checksum of its header is wrong"),
             Flaw::Elsewhere(block) => write!(f, "its header is that of block {block}"),
-            Flaw::UsableBlocks => f.write_str("its range of usable blocks makes no sense"),
+            Flaw::UsableBlocks => f.write_str("its range of usable blocks is invalid"),
             Flaw::EntrySize(size) => write!(f, "its entries have {size} bytes, not {ENTRY}"),
             Flaw::EntryCount(count) => write!(f, "it cannot have {count} entries"),
             Flaw::NoEntries => f.write_str("its entries are not on the disk"),
@@ -62,12 +62,12 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// A copy that is sound.
+/// A valid copy.
 pub(super) struct Copy {
     pub(super) entries: Vec<Entry>,
-    /// Where the last block ends that partitions may use, in bytes.
+    /// The end of the last usable block, in bytes.
     pub(super) usable_end: u64,
-    /// Where the disk ends, as far as the table tells: behind the other copy's header.
+    /// The end of the disk according to the table: behind the other copy's header.
     pub(super) disk_end: u64,
 }
 
@@ -109,8 +109,8 @@ pub(super) fn read<R: Read + Seek>(
     }))
 }
 
-/// Reads the backup of a disk whose MBR says that `last` is its last block. It is
-/// in the disk's last block, or in that one if the disk was made larger.
+/// Reads the backup of a disk whose MBR gives `last` as the last block. The backup is in
+/// the disk's actual last block, or in `last` if the disk was enlarged since.
 pub(super) fn backup<R: Read + Seek>(
     disk: &mut R,
     block_size: u64,
@@ -128,7 +128,7 @@ pub(super) fn backup<R: Read + Seek>(
     }
 }
 
-/// The header in block `at`, if it is sound.
+/// The header in block `at`, if it is valid.
 fn header<R: Read + Seek>(
     disk: &mut R,
     block_size: u64,
@@ -160,7 +160,7 @@ fn header<R: Read + Seek>(
     Ok(Ok(block))
 }
 
-/// `None`: the entry is not used, or of no partition that could be.
+/// Parses an entry. `None`: it is not used, or invalid.
 fn entry(entry: &[u8], number: u32, block_size: u64) -> Option<Entry> {
     if entry[..16] == [0; 16] {
         return None;

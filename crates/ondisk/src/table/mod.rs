@@ -1,13 +1,12 @@
-//! Partition tables: GPT, also from its backup, and MBR.
+//! [`Table`]: reads partition tables: MBR, and GPT, also from its backup.
 //!
-//! The kernel reads them too, and decides which partitions there are. This tells
-//! what it does not: types, names and UUIDs; where partitions would be on a disk
-//! that is all there; and what a GPT says whose first copy is damaged, of which
-//! the kernel reads the other one only if its command line has `gpt`.
+//! The kernel reads them too, and makes the partitions. This module adds types, names and
+//! UUIDs; partitions beyond the end of a truncated disk; and the backup of a GPT whose
+//! first copy is damaged, which the kernel reads only if its command line has `gpt`.
 //!
-//! It is our own because the readers on crates.io allocate what a header asks for
-//! and follow a looping chain of extended boot records for ever, and images here
-//! may be hostile.
+//! No published crate is used: their readers allocate as much as a header says, and
+//! follow a looping chain of extended boot records for ever, but images here may be
+//! hostile.
 
 mod dos;
 mod gpt;
@@ -20,10 +19,10 @@ use crate::probe::probe;
 use crate::{Error, Result};
 pub use gpt::Flaw;
 
-/// Bytes of an MBR, whatever the disk's sectors are.
+/// Bytes of an MBR, also on disks with larger sectors.
 const MBR: usize = 512;
 
-/// What the partition table says of a partition.
+/// A partition's type, name and UUID in its table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartitionInfo {
@@ -31,27 +30,27 @@ pub struct PartitionInfo {
     pub table: &'static str,
     /// The type: a UUID in a GPT, "0x83" in an MBR.
     pub kind: String,
-    /// What the type means, if it is one of the common ones.
+    /// The name of the type, if it is a common one.
     pub kind_name: Option<&'static str>,
     /// The name in a GPT.
     pub name: Option<String>,
-    /// The partition's own UUID; for an MBR, disk identifier and number, as
-    /// Linux has it in `PARTUUID`.
+    /// The partition's UUID; for an MBR, disk identifier and number, as Linux's
+    /// `PARTUUID`.
     pub uuid: Option<String>,
 }
 
-/// A partition, as its table has it.
+/// A partition in a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Counted from 1.
     pub number: u32,
     /// Bytes from the start of the disk.
     pub start: u64,
-    /// Where it ends; it may be beyond the end of the disk.
+    /// Its end in bytes, which may be behind the end of the disk.
     pub end: u64,
-    /// It only contains others: an extended partition of an MBR.
+    /// Whether it only contains others: an extended partition of an MBR.
     pub is_container: bool,
-    /// Everything else.
+    /// Type, name and UUID.
     pub info: PartitionInfo,
 }
 
@@ -60,24 +59,23 @@ pub struct Entry {
 pub struct Table {
     /// The partitions, by number.
     pub entries: Vec<Entry>,
-    /// Why the kernel does not find it, if that is so.
+    /// The damage for which the kernel does not read the table, if there is any.
     pub damage: Option<Damage>,
 }
 
-/// What of a GPT is damaged that can still be read.
+/// The damage of a GPT that can still be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
-    /// The first copy, near the start of the disk; the table is that of the
-    /// backup, at the end.
+    /// The first copy is damaged; the table is that of the backup.
     Primary(Flaw),
-    /// The MBR that protects the table from programs that do not know GPT.
+    /// The protective MBR is damaged.
     ProtectiveMbr,
-    /// The table is sound and that of a larger disk.
+    /// The table is intact, but describes a larger disk.
     CutShort {
-        /// Where the disk ends, in bytes.
+        /// The end of the disk, in bytes.
         ends_at: u64,
-        /// Where it would end, by its table.
+        /// The end of the disk according to the table, in bytes.
         needs: u64,
     },
 }
@@ -104,12 +102,12 @@ impl std::fmt::Display for Damage {
 }
 
 impl Table {
-    /// Reads the table of a disk with blocks of `block_size` bytes. `None`: it
-    /// has no table, or one of another kind.
+    /// Reads the table of a disk with blocks of `block_size` bytes. `None`: there is no
+    /// GPT or MBR.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`]: there is a GPT, and neither copy of it is sound.
+    /// [`Error::Damaged`]: both copies of a GPT are invalid.
     pub fn read<R: Read + Seek>(disk: &mut R, block_size: u64) -> Result<Option<Table>> {
         let mbr = maybe_bytes_at(disk, 0, MBR)?;
         let Some(mbr) = mbr.filter(|mbr| mbr[510..] == [0x55, 0xaa]) else {
@@ -130,7 +128,7 @@ impl Table {
         self.entries.iter().find(|entry| entry.number == number)
     }
 
-    /// The first partition that is not all on a disk of `size` bytes.
+    /// The first partition that ends behind a disk of `size` bytes.
     pub fn beyond(&self, size: u64) -> Option<&Entry> {
         // Type 0 is that of no partition; the kernel makes one all the same.
         let counts = |entry: &&Entry| !entry.is_container && entry.info.kind != "0x00";
@@ -141,8 +139,7 @@ impl Table {
     }
 }
 
-/// The GPT of a disk with a protective MBR, which says that `last` is the disk's
-/// last block.
+/// The GPT of a disk with a protective MBR, which gives `last` as the last block.
 fn with_backup<R: Read + Seek>(disk: &mut R, block_size: u64, last: u64) -> Result<Table> {
     let primary = match gpt::read(disk, block_size, 1)? {
         Ok(copy) => return Table::of_primary(disk, copy),
@@ -160,7 +157,7 @@ fn with_backup<R: Read + Seek>(disk: &mut R, block_size: u64, last: u64) -> Resu
     }
 }
 
-/// A GPT whose protective MBR is gone, unless something else is on the disk.
+/// A GPT without its protective MBR, unless the disk has other known content.
 fn without_mbr<R: Read + Seek>(disk: &mut R, block_size: u64) -> Result<Option<Table>> {
     if probe(disk)?.is_some() {
         return Ok(None);
@@ -177,7 +174,8 @@ fn without_mbr<R: Read + Seek>(disk: &mut R, block_size: u64) -> Result<Option<T
 }
 
 impl Table {
-    /// The kernel takes it for none if the disk is shorter than the table says.
+    /// The table of a valid first copy. The kernel rejects it if the disk is shorter than
+    /// the table says, which is noted as damage.
     fn of_primary<R: Seek>(disk: &mut R, copy: gpt::Copy) -> Result<Table> {
         let ends_at = disk.seek(SeekFrom::End(0))?;
         let damage = (copy.usable_end > ends_at).then_some(Damage::CutShort {

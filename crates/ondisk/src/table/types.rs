@@ -1,4 +1,4 @@
-//! What the types of partitions mean.
+//! Names of partition types.
 
 /// The name of a type of a GPT, a UUID in lower case.
 pub(super) fn gpt(kind: &str) -> Option<&'static str> {
@@ -46,7 +46,7 @@ const GPT: &[(&str, &str)] = &[
     ("de94bba4-06d1-4d40-a16a-bfd50179d6ac", "Windows recovery"),
 ];
 
-/// The types that fdisk(8) is asked for most.
+/// The most common types of fdisk(8).
 const DOS: &[(u8, &str)] = &[
     (0x01, "FAT12"),
     (0x04, "FAT16 <32M"),

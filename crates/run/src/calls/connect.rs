@@ -1,16 +1,16 @@
-//! bind(2), listen(2), connect(2) and shutdown(2).
+//! Serves bind(2), listen(2), connect(2) and shutdown(2).
 
 use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::entry::State;
 use crate::listening::Listening;
 use crate::pair::plug;
 use crate::stream::Phase;
 use crate::target::Targets;
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn bind(&mut self) -> Outcome {
         let address = self.call.address(self.call.arg(1), self.call.arg(2))?;
         self.entry.socket.bind(&address)?;

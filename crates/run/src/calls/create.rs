@@ -1,4 +1,4 @@
-//! socket(2) and accept(2): new descriptors for the program.
+//! Serves socket(2) and accept(2), which make new descriptors for the program.
 
 use std::os::fd::OwnedFd;
 
@@ -15,8 +15,8 @@ use crate::sockets::Sockets;
 use crate::stream::{Phase, Stream};
 use crate::target::socket_number;
 
-/// A socket for the program, and how its descriptor is to be.
-struct Gift {
+/// A socket for the program, and the flags of its descriptor.
+struct NewDescriptor {
     socket: Socket,
     state: State,
     nonblocking: bool,
@@ -24,13 +24,13 @@ struct Gift {
 }
 
 impl Sockets {
-    /// socket(2).
+    /// Serves socket(2).
     pub(super) fn create(&mut self, call: &Call) -> Outcome {
         let (domain, kind, protocol) = (call.int(0), call.int(1), call.int(2));
         let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         let socket = Socket::open(&self.net, domain, kind & !flags, protocol)?;
         let stream = kind & !flags == libc::SOCK_STREAM;
-        let gift = Gift {
+        let gift = NewDescriptor {
             socket,
             state: match stream {
                 true => State::Stream(Stream::new(Phase::Idle)),
@@ -42,7 +42,7 @@ impl Sockets {
         self.give(call, gift).map_err(|(errno, _)| errno)
     }
 
-    /// accept(2) and accept4(2).
+    /// Serves accept(2) and accept4(2).
     pub(super) fn accept(&mut self, id: u64, call: &Call, theirs: &OwnedFd, flags: i32) -> Outcome {
         if flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
             return Err(Errno::INVAL);
@@ -61,7 +61,7 @@ impl Sockets {
             // It may be gone already.
             .or(Ok(crate::socket::Address::NONE))
             .and_then(|peer| call.put_address(&peer, call.arg(1), call.arg(2)));
-        let gift = Gift {
+        let gift = NewDescriptor {
             socket: connection,
             state: State::Stream(Stream::new(Phase::Open)),
             nonblocking: flags & libc::SOCK_NONBLOCK != 0,
@@ -90,8 +90,8 @@ impl Sockets {
         }
     }
 
-    /// Gives the program a descriptor, which is the answer to the call.
-    fn give(&mut self, call: &Call, gift: Gift) -> Result<Answer, (Errno, Socket)> {
+    /// Gives the program a descriptor as the answer to the call.
+    fn give(&mut self, call: &Call, gift: NewDescriptor) -> Result<Answer, (Errno, Socket)> {
         let carries = match gift.state {
             State::Messages(_) => Carries::Messages,
             _ => Carries::Bytes,

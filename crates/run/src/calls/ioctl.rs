@@ -1,16 +1,16 @@
-//! ioctl(2): questions about interfaces, addresses and routes, and orders.
+//! Serves ioctl(2): requests about interfaces, addresses and routes.
 
 use rustix::io::Errno;
 
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::filter::SIOCOUTQ;
 use crate::pair::outstanding;
 
-/// Larger than what any of these requests takes.
+/// Bytes of a buffer that is larger than the structure of any of these requests.
 const WINDOW: usize = 256;
-/// What `SIOCETHTOOL` and the like point to.
+/// Limit in bytes of the data to which `SIOCETHTOOL` and the like point.
 const BEHIND: usize = 4096;
-/// The largest list of interfaces.
+/// Limit of a list of interfaces in bytes.
 const LIST: usize = 1 << 16;
 
 const SIOCADDRT: u32 = 0x890b;
@@ -18,14 +18,14 @@ const SIOCDELRT: u32 = 0x890c;
 const SIOCGIFCONF: u32 = 0x8912;
 const SIOCETHTOOL: u32 = 0x8946;
 const SIOCGMIIPHY: u32 = 0x8947;
-/// Who gets signals, at the program's end.
+/// Requests about the receiver of signals, which are made at the program's end.
 const OWNER: [u32; 4] = [0x8901, 0x8902, 0x8903, 0x8904];
 
 /// Where `struct ifreq` has its data, and `struct rtentry` its device.
 const IFREQ_DATA: usize = 16;
 const RTENTRY_DEVICE: usize = 88;
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn ioctl(&mut self) -> Outcome {
         let request = self.call.arg(1) as u32;
         match request {
@@ -48,7 +48,8 @@ impl About<'_> {
         }
     }
 
-    /// Bytes that the peer has not acknowledged, wherever they are.
+    /// Serves `SIOCOUTQ`: bytes that the peer has not acknowledged, those in the pair
+    /// included.
     fn unsent(&mut self) -> Outcome {
         let mut window = [0; WINDOW];
         // SAFETY: writes an int.
@@ -80,7 +81,7 @@ impl About<'_> {
         Ok(Answer::Value(0))
     }
 
-    /// A request with a pointer to `len` bytes at most, at an offset.
+    /// Serves a request that has a pointer to at most `len` bytes at `offset`.
     fn with_pointer(&mut self, offset: usize, len: usize) -> Outcome {
         let (memory, request) = (self.call.memory(), self.call.arg(1) as u32);
         let mut window = self.window()?;
@@ -115,7 +116,7 @@ impl About<'_> {
         Ok(window)
     }
 
-    /// Writes what has changed, and nothing beyond it.
+    /// Writes only the bytes that have changed.
     fn put_changes(&self, at: u64, before: &[u8], after: &[u8]) -> Result<(), Errno> {
         let changed = |i: &usize| before[*i] != after[*i];
         let first = (0..before.len()).find(changed);
@@ -128,10 +129,10 @@ impl About<'_> {
     }
 }
 
-/// Whether all of a request is in the structure that it is given
-/// (`include/uapi/linux/sockios.h`): interfaces, addresses, ARP, MII, queues,
-/// VLANs, bonds and bridges by their names and numbers. Not those of old bridges,
-/// of a bond's state, of time stamps, and of drivers' own.
+/// Whether the structure of a request contains no pointers
+/// (`include/uapi/linux/sockios.h`): interfaces, addresses, ARP, MII, queues, VLANs,
+/// bonds and bridges by their names and numbers. Not those of old bridges, of a bond's
+/// state, of time stamps, and of drivers' own.
 fn is_plain(request: u32) -> bool {
     matches!(
         request,

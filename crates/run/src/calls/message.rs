@@ -1,5 +1,5 @@
-//! [`Message`]: what sendto(2), sendmsg(2), recvfrom(2) and recvmsg(2) have in
-//! common: pieces of the program's memory, an address, control messages.
+//! [`Message`]: the arguments of sendto(2), sendmsg(2), recvfrom(2) and recvmsg(2):
+//! pieces of memory, address, control messages.
 
 use libc::iovec;
 use rustix::io::Errno;
@@ -20,7 +20,7 @@ pub(super) const MANY_LEN: u64 = 56;
 /// `net.core.optmem_max` is less.
 const CONTROL: usize = 1 << 16;
 
-/// Where a message is, or goes.
+/// The places of a message in the program's memory.
 pub(super) struct Message {
     pub(super) memory: Memory,
     pub(super) pieces: Vec<iovec>,
@@ -28,7 +28,7 @@ pub(super) struct Message {
     pub(super) name_len: usize,
     pub(super) control: u64,
     pub(super) control_len: usize,
-    /// The header, or the length of the name, which are written on receipt.
+    /// The place of the header, or of the address's length, which receiving writes.
     place: Place,
 }
 
@@ -38,7 +38,7 @@ enum Place {
 }
 
 impl Message {
-    /// That of recvfrom(2), or sendto(2).
+    /// The message of recvfrom(2) or sendto(2).
     pub(super) fn of_arguments(call: &Call, receive: bool) -> Result<Message, Errno> {
         let memory = call.memory();
         let (name, len) = (call.arg(4), call.arg(5));
@@ -58,7 +58,7 @@ impl Message {
         })
     }
 
-    /// That of a `struct msghdr`.
+    /// The message of a `struct msghdr`.
     pub(super) fn of_header(call: &Call, at: u64) -> Result<Message, Errno> {
         let memory = call.memory();
         let mut header = [0; HEADER];
@@ -98,13 +98,13 @@ impl Message {
         })
     }
 
-    /// How long it is, or may be.
+    /// Its length in bytes, or the room for it.
     pub(super) fn len(&self) -> usize {
         let lens = self.pieces.iter().map(|piece| piece.iov_len);
         lens.fold(0, usize::saturating_add)
     }
 
-    /// Writes a message that was received.
+    /// Writes a received message to the program's memory.
     pub(super) fn put(
         &self,
         bytes: &[u8],

@@ -1,9 +1,9 @@
-//! The program's calls, and what becomes of them.
+//! Serves the program's calls: finds the socket of a call, and the function for it.
 //!
-//! [`Sockets::serve`] finds out whose socket a call is about; each call has a
-//! function in one of the modules. A call about a descriptor that is not ours goes
-//! on as if there were no filter. One that must wait is parked, and served anew,
-//! from the beginning, when its socket has become ready.
+//! [`Sockets::serve`] is the entry point; the modules have a function for each call. A
+//! call on a descriptor that is not one of the program's drupe sockets is left to the
+//! host's kernel. A call that must wait is parked, and served again from the beginning
+//! when its socket has become ready.
 
 mod connect;
 mod create;
@@ -28,35 +28,35 @@ use crate::socket::Socket;
 use crate::sockets::Sockets;
 use crate::target::socket_number;
 
-/// What becomes of a call.
+/// The answer to a call.
 pub(crate) enum Answer {
-    /// It returns this.
+    /// The call returns this value.
     Value(i64),
-    /// The host's kernel does it, on the program's end.
+    /// The host's kernel makes the call, on the program's end.
     GoOn,
-    /// It waits.
+    /// The call waits until its socket is ready.
     Wait,
-    /// It has its answer, or wants none any more.
+    /// The call was answered already, or was interrupted.
     Given,
 }
 
 /// The result of a call, or the error that the program gets.
 pub(crate) type Outcome = Result<Answer, Errno>;
 
-/// A call, the socket it is about and the program's end of it.
-struct About<'a> {
+/// A call, its socket, and the program's end of the pair.
+struct SocketCall<'a> {
     call: &'a Call,
     theirs: &'a OwnedFd,
     entry: &'a mut Entry,
 }
 
-impl About<'_> {
-    /// The call must not wait.
+impl SocketCall<'_> {
+    /// Whether the call must not wait.
     fn is_nonblocking(&self, flags: i32) -> bool {
         flags & libc::MSG_DONTWAIT != 0 || is_nonblocking(self.theirs)
     }
 
-    /// Waits, if the program wants to.
+    /// Lets the call wait; if it is non-blocking, it fails with `otherwise`.
     fn wait(&self, flags: i32, otherwise: Errno) -> Outcome {
         match self.is_nonblocking(flags) {
             true => Err(otherwise),
@@ -84,7 +84,7 @@ impl Sockets {
         }
     }
 
-    /// How long the socket lets the call wait.
+    /// The timeout of the call, set by a socket option.
     fn patience(&mut self, id: u64, call: &Call) -> Option<Duration> {
         let entry = self.table.get(id)?;
         let mut value = [0; 16];
@@ -97,7 +97,7 @@ impl Sockets {
         (!time.is_zero()).then_some(time)
     }
 
-    /// What becomes of a call, and the socket that it is about.
+    /// The outcome of a call, and its socket.
     fn outcome(&mut self, call: &Call) -> (Outcome, u64) {
         if call.nr() == libc::SYS_socket {
             return (self.create(call), 0);
@@ -115,13 +115,13 @@ impl Sockets {
         (self.about(id, call, &theirs), id)
     }
 
-    /// What becomes of a call about one of our sockets.
+    /// The outcome of a call on a drupe socket.
     fn about(&mut self, id: u64, call: &Call, theirs: &OwnedFd) -> Outcome {
         let Some(entry) = self.table.get(id) else {
             return Ok(Answer::GoOn);
         };
         entry.pair.seen = (call.thread(), call.int(0));
-        let mut about = About {
+        let mut about = SocketCall {
             call,
             theirs,
             entry,

@@ -1,8 +1,8 @@
-//! getsockname(2) and getpeername(2).
+//! Serves getsockname(2) and getpeername(2).
 
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn name(&mut self) -> Outcome {
         let name = self.entry.socket.name()?;
         self.put(&name)

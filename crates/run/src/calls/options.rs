@@ -1,15 +1,15 @@
-//! getsockopt(2) and setsockopt(2).
+//! Serves getsockopt(2) and setsockopt(2).
 
 use rustix::io::Errno;
 
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::entry::State;
 use crate::target::Memory;
 
-/// The largest value of an option.
+/// Limit of an option's value in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// `SOL_PACKET`'s options for rings in shared memory, which there is none of.
+/// Options of `SOL_PACKET` for rings in shared memory, which are not supported.
 const PACKET_RX_RING: i32 = 5;
 const PACKET_TX_RING: i32 = 13;
 /// `struct sock_filter`.
@@ -25,8 +25,8 @@ const MCAST_MSFILTER: i32 = 48;
 const SOL_MPTCP: i32 = 284;
 const MPTCP_FULL_INFO: i32 = 4;
 
-/// Whether the kernel writes an option's value within its length. It does not if
-/// the value has pointers in it, or numbers that say how much there is room for.
+/// Whether the kernel writes an option's value only within its length. It does not if the
+/// value contains pointers or the size of another buffer.
 fn is_bounded(level: i32, name: i32) -> bool {
     !matches!(
         (level, name),
@@ -39,7 +39,7 @@ fn is_bounded(level: i32, name: i32) -> bool {
     )
 }
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn option(&mut self) -> Outcome {
         let (level, name) = (self.call.int(1), self.call.int(2));
         let (at, len_at) = (self.call.arg(3), self.call.arg(4));
@@ -61,7 +61,7 @@ impl About<'_> {
         Ok(Answer::Value(0))
     }
 
-    /// `SO_ERROR`: an error that we have met, or the kernel's.
+    /// `SO_ERROR`: an error of the supervisor's, or the kernel's.
     fn error(&mut self, value: &mut [u8]) -> Result<usize, Errno> {
         let len = self
             .entry
@@ -128,7 +128,7 @@ impl About<'_> {
         Ok(Answer::Value(0))
     }
 
-    /// The same option at the program's end.
+    /// Sets the same option at the program's end.
     fn set_theirs(&self, name: i32, value: &[u8]) -> Result<(), Errno> {
         use std::os::fd::AsRawFd;
         // SAFETY: reads `value`.
@@ -147,7 +147,7 @@ impl About<'_> {
         }
     }
 
-    /// A classic BPF program: its code is somewhere else.
+    /// Sets a classic BPF program, whose code is behind a pointer.
     fn set_filter(&mut self, name: i32, value: &[u8]) -> Outcome {
         let len = value.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes));
         let at = value.get(8..).and_then(|rest| rest.first_chunk());

@@ -1,14 +1,14 @@
-//! recvfrom(2) with an address, recvmsg(2) and recvmmsg(2).
+//! Serves recvfrom(2) with an address, recvmsg(2) and recvmmsg(2).
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::message::{MANY, MANY_LEN, Message};
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::entry::State;
 use crate::socket::Address;
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Outcome {
         let call = self.call;
         match call.nr() {
@@ -98,7 +98,7 @@ impl About<'_> {
         Ok(Answer::Value(value as i64))
     }
 
-    /// The socket's queue of errors.
+    /// Receives from the socket's error queue (`MSG_ERRQUEUE`).
     fn receive_errors(&mut self, message: &Message, flags: i32, buffer: &mut [u8]) -> Outcome {
         let room = message.len().min(buffer.len());
         let mut from = Address::NONE;

@@ -1,19 +1,19 @@
-//! sendto(2) with an address, sendmsg(2) and sendmmsg(2).
+//! Serves sendto(2) with an address, sendmsg(2) and sendmmsg(2).
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 
 use super::message::{MANY, MANY_LEN, Message};
-use super::{About, Answer, Outcome};
+use super::{Answer, Outcome, SocketCall};
 use crate::entry::State;
 use crate::socket::Address;
 
-/// The largest message.
+/// Limit of a message in bytes.
 const LARGEST: usize = 4 << 20;
-/// A stream may take less than it is given.
+/// Bytes of a stream that are sent at once; a stream may take fewer than it is given.
 const PIECE: usize = 1 << 20;
 
-impl About<'_> {
+impl SocketCall<'_> {
     pub(super) fn send(&mut self, buffer: &mut [u8]) -> Outcome {
         let call = self.call;
         match call.nr() {
@@ -101,7 +101,7 @@ impl About<'_> {
         }
     }
 
-    /// Sends what the program has written before.
+    /// Sends what the program has written to the pair before.
     pub(super) fn flush(&mut self, buffer: &mut [u8]) {
         let entry = &mut *self.entry;
         entry.pair.end.readable = true;

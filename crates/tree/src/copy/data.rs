@@ -1,8 +1,7 @@
-//! Copies the data of a large file in pieces, and leaves its holes holes.
+//! Copies the data of a large file in pieces, and keeps its holes.
 //!
-//! A [`Reader`] fills buffers of the kernel's own memory, a [`Writer`] empties
-//! them. For files of more than a few pieces each has a thread, so that what
-//! the two sides wait for overlaps.
+//! A [`Reader`] fills buffers of the drupe kernel's memory, a [`Writer`] writes them. For
+//! files of more than a few pieces each has a thread, so that their waiting overlaps.
 
 use std::ops::Range;
 use std::sync::mpsc;
@@ -12,19 +11,18 @@ use drupe::{Buffer, Errno};
 use super::traits::{SourceFile, TargetFile};
 use crate::error::{Error, Result};
 
-/// Offsets and lengths of direct I/O are multiples of this: no filesystem here
-/// has larger sectors under it.
+/// Alignment of direct I/O in bytes; no disk here has larger sectors.
 const ALIGN: u64 = 4096;
 
 /// How a copy of data ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Complete,
-    /// `proceed` said no.
+    /// `proceed` returned false.
     Stopped,
 }
 
-/// A failure, and which side it is of.
+/// An error, and its side.
 #[derive(Debug)]
 pub(super) enum DataError {
     Source(Error),
@@ -33,16 +31,16 @@ pub(super) enum DataError {
 
 type Outcome<T> = std::result::Result<T, DataError>;
 
-/// What to copy of a file.
+/// The part of a file to copy.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     pub(super) size: u64,
-    /// There are holes to look for.
+    /// Whether the file has holes.
     pub(super) sparse: bool,
 }
 
-/// Copies a file through `buffers`, whose lengths are multiples of [`ALIGN`].
-/// `proceed` hears of each piece and says whether to go on.
+/// Copies a file through `buffers`, whose lengths are multiples of [`ALIGN`]. `proceed`
+/// is called with the length of each piece, and returns whether to go on.
 pub(super) fn copy(
     source: &impl SourceFile,
     target: &impl TargetFile,
@@ -76,7 +74,8 @@ fn one_by_one<S: SourceFile, T: TargetFile, P: FnMut(u64) -> bool>(
     Ok(End::Complete)
 }
 
-/// The buffers go round: empty ones to the reader, full ones back.
+/// Copies with two threads. Buffers circulate: empty ones to the reader, full ones to the
+/// writer.
 fn overlapped<S: SourceFile, T: TargetFile, P: FnMut(u64) -> bool>(
     reader: &mut Reader<'_, S>,
     writer: &mut Writer<'_, T, P>,
@@ -151,9 +150,9 @@ struct Reader<'a, S> {
     source: &'a S,
     direct: bool,
     sparse: bool,
-    /// Corrected when the file turns out to be shorter.
+    /// The file's size; reduced if the file turns out to be shorter.
     size: u64,
-    /// Data that is still to be read; what is before has been.
+    /// The range of data that is still to be read.
     data: Range<u64>,
 }
 
@@ -171,7 +170,7 @@ impl<'a, S: SourceFile> Reader<'a, S> {
         })
     }
 
-    /// Fills the buffer with what comes next; `None` at the end.
+    /// Fills the buffer with the next piece; `None` at the end.
     fn next(&mut self, buffer: &mut Buffer) -> Result<Option<Piece>> {
         if self.data.is_empty() {
             let at = self.data.end;
@@ -217,7 +216,7 @@ impl<'a, S: SourceFile> Reader<'a, S> {
 struct Writer<'a, T, P> {
     target: &'a T,
     direct: bool,
-    /// Where what has been written ends.
+    /// The end of the written data.
     end: u64,
     proceed: P,
 }
@@ -251,7 +250,7 @@ impl<'a, T: TargetFile, P: FnMut(u64) -> bool> Writer<'a, T, P> {
         })
     }
 
-    /// Writes a part of the buffer, whose beginning belongs at `at`.
+    /// Writes a part of the buffer. `at` is the file's offset of the buffer's beginning.
     fn part(&mut self, buffer: &Buffer, part: Range<u64>, at: u64) -> Result<()> {
         let offset = at + part.start;
         let part = part.start as usize..part.end as usize;

@@ -1,4 +1,4 @@
-//! What the walker of the source tells the writer of the target.
+//! [`Event`]: the messages from the walker of the source to the writer of the target.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -27,14 +27,14 @@ impl Kind {
     }
 }
 
-/// What is copied of an inode, and what tells how to.
+/// The fields of an inode that a copy uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Stat {
     pub(crate) mode: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) size: u64,
-    /// Of 512 bytes.
+    /// Its blocks of 512 bytes.
     pub(crate) blocks: u64,
     pub(crate) nlink: u64,
     pub(crate) dev: u64,
@@ -49,28 +49,28 @@ impl Stat {
         Kind::of(self.mode)
     }
 
-    /// It has holes of at least a block.
+    /// Whether it has holes of at least a block.
     pub(crate) fn is_sparse(&self) -> bool {
         self.blocks.saturating_mul(512).saturating_add(4096) <= self.size
     }
 }
 
-/// All that `-a` keeps; without it there are no xattrs, and of the rest only
-/// the permissions count.
+/// The attributes that `-a` keeps. Without it there are no xattrs, and only the
+/// permissions are used.
 #[derive(Debug, Clone)]
 pub(crate) struct Attributes {
     pub(crate) stat: Stat,
     pub(crate) xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
-/// The contents of a file, or where they are to be had.
+/// The contents of a file, or the open file.
 #[derive(Debug)]
 pub(crate) enum Data<F> {
-    /// All of it.
+    /// The whole contents.
     Small(Vec<u8>),
-    /// To be copied in pieces, its holes kept; and how problems name it.
+    /// A file to copy in pieces, with its holes; and its name in errors.
     Large(F, String),
-    /// To be read until it ends: a pipe, say.
+    /// A file to read until it ends, such as a pipe; and its name in errors.
     Stream(F, String),
 }
 
@@ -78,7 +78,7 @@ pub(crate) enum Data<F> {
 /// entered last.
 #[derive(Debug)]
 pub(crate) enum Event<F> {
-    /// A directory; an empty name is the one we are in.
+    /// A directory; an empty name means the current one.
     Enter {
         name: OsString,
         attributes: Attributes,
@@ -90,7 +90,7 @@ pub(crate) enum Event<F> {
         attributes: Attributes,
         data: Data<F>,
     },
-    /// Another name of a file that came earlier, at a path below the target.
+    /// Another name of an earlier file, which is at the path `first` below the target.
     Link { name: OsString, first: PathBuf },
     Symlink {
         name: OsString,
@@ -101,12 +101,12 @@ pub(crate) enum Event<F> {
         name: OsString,
         attributes: Attributes,
     },
-    /// Something that could not be read.
+    /// An error of reading the source.
     Error(Error),
 }
 
 impl<F> Event<F> {
-    /// The name of what is to be made.
+    /// The name of the file to make.
     pub(crate) fn name(&self) -> Option<&OsStr> {
         match self {
             Event::Enter { name, .. }
@@ -118,7 +118,7 @@ impl<F> Event<F> {
         }
     }
 
-    /// The attributes that come with it.
+    /// The attributes of the file.
     pub(crate) fn attributes_mut(&mut self) -> Option<&mut Attributes> {
         match self {
             Event::Enter { attributes, .. }

@@ -1,4 +1,4 @@
-//! A directory of the host, as either side of a copy.
+//! [`HostDir`]: a directory of the host as source or target of a copy.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -30,9 +30,9 @@ pub(crate) struct HostDir {
     base: Arc<Base>,
 }
 
-/// What all directories of a copy share.
+/// The base that all directories of a copy share.
 struct Base {
-    /// Where the copy started from, for links.
+    /// The directory where the copy started, for hard links.
     fd: OwnedFd,
     interrupt: Interrupt,
 }
@@ -40,9 +40,9 @@ struct Base {
 /// An open file of the host.
 pub(crate) struct HostFile {
     file: File,
-    /// It is a pipe or the like: reading and writing wait for others, until this.
+    /// Set for pipes and the like: ends waiting for another program.
     waits: Option<Interrupt>,
-    /// It is read from where it is to its end, whatever it is.
+    /// Whether it is read from its position to its end.
     is_stream: bool,
 }
 
@@ -51,7 +51,7 @@ fn directory() -> OFlags {
 }
 
 impl HostFile {
-    /// Opens whatever a path leads to, also a pipe that nobody writes to yet.
+    /// Opens a file of any type, also a FIFO without a writer.
     pub(crate) fn open(path: &Path, interrupt: &Interrupt) -> Result<HostFile> {
         if let Some(file) = descriptor::open(path)? {
             let file = HostFile::new(file.into(), interrupt)?;
@@ -65,7 +65,7 @@ impl HostFile {
         HostFile::new(fd, interrupt)
     }
 
-    /// Opens a path below `dir`, which nothing in it leads out of.
+    /// Opens a path below `dir`; neither `..` nor symbolic links lead out of it.
     pub(crate) fn open_beneath(
         dir: impl AsFd,
         path: &Path,
@@ -82,8 +82,8 @@ impl HostFile {
         }
     }
 
-    /// A pipe that has no name of its own, or what is behind an open descriptor, such as
-    /// /dev/stdout leads to: it is written into. `None`: it is something else.
+    /// Opens an unnamed pipe or an open descriptor, as /dev/stdout may name, for writing.
+    /// `None`: the path is something else.
     pub(crate) fn open_nameless(path: &Path, interrupt: &Interrupt) -> Result<Option<HostFile>> {
         if let Some(file) = descriptor::open(path)? {
             return HostFile::new(file.into(), interrupt).map(Some);
@@ -106,7 +106,7 @@ impl HostFile {
         HostFile::new(host("duplicate", fd)?, interrupt)
     }
 
-    /// What is read next is its beginning.
+    /// Seeks to the beginning.
     pub(crate) fn rewind(&self) -> Result<()> {
         host("seek", fs::seek(&self.file, SeekFrom::Start(0)).map(drop))
     }
@@ -175,7 +175,8 @@ impl HostDir {
         })
     }
 
-    /// For the calls that take no directory.
+    /// The path of an entry through `/proc/self/fd`, for system calls that take no
+    /// directory.
     fn path_of(&self, name: &OsStr) -> PathBuf {
         let dir = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
         Path::new(&dir).join(name)
@@ -219,8 +220,8 @@ fn timestamps(accessed: Time, modified: Time) -> Timestamps {
     }
 }
 
-/// Names and values. Attributes that can be listed but not read are left out,
-/// as cp(1) does: they belong to security modules.
+/// Names and values of extended attributes. Those that can be listed but not read are
+/// left out, as by cp(1): they belong to security modules.
 fn collect(
     names: std::io::Result<xattr::XAttrs>,
     get: impl Fn(&OsStr) -> std::io::Result<Option<Vec<u8>>>,
@@ -500,7 +501,7 @@ fn owners(uid: u32, gid: u32) -> (Option<Uid>, Option<Gid>) {
     (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
 }
 
-/// Both handles are descriptors.
+/// Implements [`Settable`] for directories and files, which are both descriptors.
 macro_rules! settable {
     ($handle:ty, $field:tt) => {
         impl Settable for $handle {

@@ -1,4 +1,4 @@
-//! A directory of an image, as either side of a copy.
+//! [`ImageDir`]: a directory of an image as source or target of a copy.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -18,7 +18,7 @@ use crate::time::{Time, times};
 /// An open directory of an image.
 pub(crate) struct ImageDir {
     pub(crate) dir: Dir,
-    /// Where the copy started from, for links.
+    /// The path where the copy started, for hard links.
     base: Arc<PathBuf>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct ImageDir {
 pub(crate) struct ImageFile(pub(crate) File);
 
 impl ImageFile {
-    /// Opens whatever a path leads to, even if it is a pipe that nobody writes to.
+    /// Opens a file of any type, also a FIFO without a writer.
     pub(crate) fn open(mount: &Mount, path: &Path) -> Result<ImageFile> {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
@@ -42,7 +42,7 @@ impl ImageDir {
         })
     }
 
-    /// A directory that no links are made from.
+    /// A directory in which no hard links are made.
     pub(crate) fn of(dir: Dir) -> ImageDir {
         ImageDir {
             dir,
@@ -58,13 +58,13 @@ impl ImageDir {
     }
 }
 
-/// When a file was last read, and changed.
+/// The times of last access and modification.
 pub fn times_of(metadata: &Metadata) -> (Time, Time) {
     let stat = stat(metadata);
     (stat.accessed, stat.modified)
 }
 
-/// What a copy keeps of an inode.
+/// The fields of an inode that a copy uses.
 pub(crate) fn stat(metadata: &Metadata) -> Stat {
     Stat {
         mode: metadata.mode(),
@@ -285,7 +285,7 @@ impl TargetFile for ImageFile {
     }
 }
 
-/// Both handles have the same methods.
+/// Implements [`Settable`] for directories and files, which have the same methods.
 macro_rules! settable {
     ($handle:ty, $field:tt) => {
         impl Settable for $handle {

@@ -1,4 +1,5 @@
-//! [`Job`]: what all groups of sources of one copy share.
+//! [`Job`]: options, buffers and error count of one copy, shared by all its groups of
+//! sources.
 
 use drupe::{Buffer, Errno, Mount};
 
@@ -7,20 +8,21 @@ use super::replace::Replacing;
 use crate::error::{Error, Result};
 use crate::{Interrupt, Outcome, Progress};
 
-/// Bytes of a large file copied at once; less if the kernel does not have that
-/// much in one piece.
+/// Bytes of a large file that are copied at once; fewer if the kernel has no contiguous
+/// memory of that size.
 const PIECE: usize = 1 << 20;
-/// A copy: its options, and how it has gone so far.
+/// The options and the state of a copy.
 pub(crate) struct Job<'a> {
-    /// An image at one of the ends: buffers are of its kernel's memory.
+    /// A mount on one of the sides, whose kernel provides the buffers.
     pub(super) mount: &'a Mount,
     pub(super) keep: Keep<'a>,
     pub(super) replacing: &'a Replacing,
     pub(super) interrupt: &'a Interrupt,
     pub(super) progress: &'a dyn Progress,
-    /// For [`Data::Large`](super::event::Data::Large); made when first needed.
+    /// Buffers for [`Data::Large`](super::event::Data::Large), allocated when first
+    /// needed.
     pub(super) buffers: Vec<Buffer>,
-    /// What could not be copied.
+    /// The number of errors.
     pub(super) errors: u64,
     pub(super) refused: Refused,
 }
@@ -45,7 +47,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// What there is to copy, or `None`, and the error is reported.
+    /// The value of a result; an error is reported and counted.
     pub(super) fn accept<T>(&mut self, found: Result<T>) -> Option<T> {
         found.map_err(|error| self.report(&error)).ok()
     }
@@ -55,7 +57,7 @@ impl<'a> Job<'a> {
         self.errors += 1;
     }
 
-    /// How the work went; with `tell`, that the target refused attributes is a warning.
+    /// The outcome of the copy. With `tell`, warns of attributes that the target refused.
     pub(crate) fn finish(self, done: Result<()>, tell: bool) -> Result<Outcome> {
         if tell {
             self.refused.warn(self.progress);
@@ -65,7 +67,7 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Takes buffers from those there are, or makes them.
+    /// Takes free buffers, or allocates new ones.
     pub(super) fn take_buffers(&mut self, count: usize) -> Result<Vec<Buffer>> {
         while self.buffers.len() < count {
             self.buffers.push(allocate(self.mount)?);
@@ -75,7 +77,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// As large a buffer as the kernel has in one piece.
+/// Allocates the largest contiguous buffer that the kernel has, up to [`PIECE`].
 pub(crate) fn allocate(mount: &Mount) -> Result<Buffer> {
     let mut len = PIECE;
     loop {

@@ -1,4 +1,4 @@
-//! What a copy keeps of a file besides its contents.
+//! Sets the attributes that a copy keeps, and [`Overrides`] that replace them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -21,28 +21,27 @@ pub struct Overrides {
     pub gid: Option<u32>,
     /// A change of the permissions, as of chmod(1).
     pub mode: Option<ModeChange>,
-    /// When the contents last changed.
+    /// The time of last modification.
     pub modified: Option<Time>,
-    /// No time is later, and when a file was last read does not matter:
-    /// `SOURCE_DATE_EPOCH`.
+    /// The latest time that is kept (`SOURCE_DATE_EPOCH`): later times become this one,
+    /// and times of access are not kept.
     pub epoch: Option<Time>,
 }
 
-/// What to keep.
+/// The attributes to keep.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keep<'a> {
-    /// Everything; otherwise permissions, less the umask.
+    /// Whether to keep all attributes; otherwise only permissions, less the umask.
     pub(crate) archive: bool,
-    /// Of whoever runs the command.
+    /// The user's umask.
     pub(crate) umask: u32,
     pub(crate) overrides: &'a Overrides,
 }
 
-/// How the file came to be whose attributes are to be set.
+/// How a file was made, whose attributes are to be set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Origin {
-    /// Made by this copy, with this mode; and these are its owners and that is
-    /// exactly its mode, if that is known.
+    /// Made by this copy with this mode. If its owners are known, the mode is exact too.
     Made {
         mode: u32,
         owners_of_new: Option<(u32, u32)>,
@@ -50,20 +49,20 @@ pub(crate) enum Origin {
     Existed,
 }
 
-/// What the target refused to keep: a filesystem without owners, a user
-/// without rights.
+/// Counts of attributes that the target refused: the filesystem has no owners, or the
+/// user lacks the right.
 #[derive(Debug, Default)]
 pub(crate) struct Refused {
     pub(crate) owners: u64,
     pub(crate) modes: u64,
     pub(crate) xattrs: u64,
-    /// What it could not do, of the file that was last. Not the end of that file: it
-    /// has its contents, and all else that can be had.
+    /// Errors of setting attributes of the current file. The file is kept with its
+    /// contents and its other attributes.
     failed: Vec<Error>,
 }
 
 impl Refused {
-    /// Tells how much was refused.
+    /// Reports the counts as warnings.
     pub(crate) fn warn(&self, progress: &dyn Progress) {
         for (count, what) in [
             (self.owners, "owners"),
@@ -76,12 +75,12 @@ impl Refused {
         }
     }
 
-    /// What could not be done of the file that was last.
+    /// Takes the errors of the current file.
     pub(crate) fn take_failed(&mut self) -> Vec<Error> {
         std::mem::take(&mut self.failed)
     }
 
-    /// Counts a refusal that `which` stands for, notes any other failure.
+    /// Counts a refusal in the field `which`; notes any other error.
     fn note(&mut self, result: Result<()>, which: fn(&mut Refused) -> &mut u64) {
         match result {
             Ok(()) => {}
@@ -92,7 +91,7 @@ impl Refused {
 }
 
 impl Keep<'_> {
-    /// The attributes that a file is to have.
+    /// Changes the source's attributes to those of the copy.
     pub(crate) fn adjust(&self, attributes: &mut Attributes) {
         let (overrides, stat) = (self.overrides, &mut attributes.stat);
         stat.uid = overrides.uid.unwrap_or(stat.uid);
@@ -118,8 +117,8 @@ impl Keep<'_> {
         }
     }
 
-    /// The mode to make a file with. Set-user-ID and the like come after the
-    /// owner, who would take them away.
+    /// The mode with which to make a file. Set-ID bits are set later, since setting the
+    /// owner clears them.
     pub(crate) fn mode(&self, attributes: &Attributes) -> u32 {
         let mode = attributes.stat.mode & 0o777;
         match attributes.xattrs.is_empty() {
@@ -129,8 +128,8 @@ impl Keep<'_> {
         }
     }
 
-    /// Sets what is to be kept and is not so yet; what fails is in `refused`.
-    /// `has_mode`: not a symbolic link.
+    /// Sets the attributes that differ; errors are noted in `refused`. `has_mode`: the
+    /// file is not a symbolic link.
     pub(crate) fn apply(
         &self,
         file: &impl Settable,
@@ -197,8 +196,8 @@ impl Keep<'_> {
     }
 }
 
-/// Gives `file`, which takes the place of another one, the owners, permissions and
-/// extended attributes of that.
+/// Gives `file`, which replaces another one, that one's owners, permissions and extended
+/// attributes.
 pub(crate) fn inherit(file: &impl Settable, old: &Attributes, refused: &mut Refused) {
     let stat = &old.stat;
     refused.note(file.chown(stat.uid, stat.gid), |refused| {
@@ -210,7 +209,7 @@ pub(crate) fn inherit(file: &impl Settable, old: &Attributes, refused: &mut Refu
     }
 }
 
-/// Takes away ACLs that the file got from the directory it was made in, or had.
+/// Removes ACLs that the file has inherited from its directory, or had before.
 fn remove_inherited(file: &impl Settable, attributes: &Attributes) -> Result<()> {
     for acl in ["system.posix_acl_access", "system.posix_acl_default"] {
         if attributes.xattrs.iter().any(|(name, _)| name == acl) {

@@ -6,9 +6,10 @@
 //!   and small files       Events        and copies large files
 //! ```
 //!
-//! [`plan`] decides what goes where; [`host`] and [`image`] implement the
-//! [`traits`] of either end; [`data`] copies large files through the kernel's own
-//! memory; [`keep`] sets attributes; [`replace`] keeps what was there.
+//! [`plan`] finds the destination of each source; [`host`] and [`image`] implement the
+//! [`traits`] of both sides; [`data`] copies large files through the drupe kernel's
+//! memory; [`keep`] sets attributes; [`replace`] keeps an existing file until its
+//! replacement is complete.
 
 mod data;
 pub(crate) mod event;
@@ -49,20 +50,20 @@ use write::Writer;
 /// Files of this size and more are not read as a whole.
 const LARGE: u64 = 1 << 20;
 
-/// Batches of events on their way: enough for both sides to keep busy.
+/// How many batches of events may be queued, so that both sides keep busy.
 pub(crate) const QUEUE: usize = 4;
 
-/// What to copy of files, and what to do about those that are there: see cp(1).
+/// Options of a copy; see cp(1).
 #[derive(Debug, Clone, Default)]
 pub struct CopyOptions {
-    /// Copy directories with all that is in them; symbolic links stay links.
+    /// Copies directories with their contents. Symbolic links are copied as links.
     pub recursive: bool,
-    /// The same, and keep owners, permissions, times, hard links, extended attributes
-    /// and ACLs. Otherwise only permissions are kept, less the umask.
+    /// As `recursive`, and keeps owners, permissions, times, hard links, extended
+    /// attributes and ACLs. Otherwise only permissions are kept, less the umask.
     pub archive: bool,
     /// Attributes that replace the source's.
     pub overrides: Overrides,
-    /// What to do about names that are taken.
+    /// What to do with existing files.
     pub replacing: Replacing,
 }
 
@@ -75,16 +76,16 @@ impl CopyOptions {
 /// Copies files and directories, by the rules of cp(1): into the directory `dest`, or,
 /// if there is only one source, to the new name `dest`. At least one end is in an image.
 ///
-/// A file that is there keeps its contents until its successor is complete: that is made
-/// beside it, as `.drupe-0` or the first number that is free, and renamed.
+/// An existing file keeps its contents until its replacement is complete. That is made in
+/// the same directory as `.drupe-0`, or with the first free number, and renamed.
 ///
-/// What cannot be done of a file is told to `progress` and counted in the [`Outcome`];
-/// the rest is done.
+/// Errors of single files are reported to `progress` and counted in the [`Outcome`]; the
+/// copy goes on.
 ///
 /// # Errors
 ///
-/// What ends the copy: a target that is full, a destination that is not there, or
-/// `interrupt` ([`Error::is_interrupted`]). What was copied before is complete.
+/// Errors that end the copy: a full target, a missing destination, or `interrupt`
+/// ([`Error::is_interrupted`]). Files that were copied before are complete.
 pub fn copy(
     sources: &[Location],
     dest: &Location,
@@ -118,12 +119,12 @@ pub fn copy(
     job.finish(copied, tell)
 }
 
-/// The destination, found.
+/// The opened destination.
 struct Dest<'a> {
     target: Target,
-    /// The target's directory, as errors name it.
+    /// The name of the target's directory in errors.
     shown: PathBuf,
-    /// What it is on, if it is in an image.
+    /// Its mount, if it is in an image.
     mount: Option<&'a Mount>,
 }
 
@@ -175,8 +176,8 @@ fn to_image(
     each_source(options, sources, &dest, open, job)
 }
 
-/// Copies the sources, those that follow each other on one side together, so
-/// that hard links between them are kept.
+/// Copies the sources. Consecutive sources on the same side are copied together, so that
+/// hard links between them are kept.
 fn each_source<T: TargetDir>(
     options: &CopyOptions,
     sources: &[Location],
@@ -278,7 +279,7 @@ fn image_root(
     })
 }
 
-/// Walks the sources on a thread of its own and writes them on this one.
+/// Walks the sources on a new thread, and writes on this one.
 pub(crate) fn transfer<S: SourceDir, T: TargetDir>(
     job: &mut Job<'_>,
     label: &str,

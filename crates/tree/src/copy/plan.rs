@@ -1,4 +1,4 @@
-//! What `drupe cp` is to copy where, by the rules of cp(1).
+//! Finds the destination of each source, by the rules of cp(1).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,22 @@ use drupe::{Errno, Mount};
 use crate::error::{Error, Result};
 use crate::paths::{base_name, ends_with_slash};
 
-/// Where copies go.
+/// The destination of copies.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// An existing directory.
     pub(super) base: PathBuf,
-    /// The copy's name in it; `None`: that of the source.
+    /// The copy's name in the directory; `None`: the source's name.
     pub(super) name: Option<OsString>,
 }
 
-/// What there is at a path already.
+/// The existing file at a path.
 pub(super) enum Existing {
     Dir,
-    /// Something else; its path without symbolic links.
+    /// Not a directory; its path without symbolic links.
     Other(PathBuf),
     Nothing,
-    /// A symbolic link that leads nowhere.
+    /// A dangling symbolic link.
     Dangling,
 }
 
@@ -58,7 +58,7 @@ impl Existing {
 }
 
 impl Target {
-    /// Where copies go that are to be at `path`, named `label` in messages.
+    /// The destination for copies to `path`, named `label` in messages.
     pub(super) fn new(
         path: &Path,
         label: &str,
@@ -98,8 +98,8 @@ impl Target {
         }
     }
 
-    /// The name in the target of a source: its own, or an empty one if it has
-    /// none ("dir/." or the root), so that its contents go into the base.
+    /// The name of a source in the target: its own name, or an empty one if it has none
+    /// ("dir/." or the root), so that its contents go into the base.
     pub(super) fn name_for(&self, source: &Path) -> OsString {
         self.name
             .clone()

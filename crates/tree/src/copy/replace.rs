@@ -1,9 +1,9 @@
-//! A name that is taken: what has it stays until its successor is complete.
+//! [`Replacing`]: replaces existing files, each only when its replacement is complete.
 //!
-//! The successor is made under a name of its own in the same directory, `.drupe-0`
-//! or the first number that is free, and gets its contents and all its attributes
-//! there. Then it is renamed, which is one step for whoever looks (`rename(2)`). If
-//! anything fails before, it is removed, and what was there has not been touched.
+//! The replacement is made under a temporary name in the same directory, `.drupe-0` or
+//! with the first free number, and gets its contents and attributes there. Then it is
+//! renamed, which is atomic (`rename(2)`). If anything fails before, it is removed, and
+//! the existing file is unchanged.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -17,30 +17,30 @@ use super::traits::{TargetDir, World};
 use crate::error::{Error, Result, host};
 use crate::temporary::make_temporary;
 
-/// What to do about names that are taken: see cp(1).
+/// What to do with existing files; see cp(1).
 #[derive(Debug, Clone, Default)]
 pub struct Replacing {
     /// Whether to replace.
     pub policy: Policy,
-    /// What is replaced is kept under another name.
+    /// Keeps the replaced file under another name.
     pub backup: Option<Backup>,
-    /// Disk images of the host are replaced like other files.
+    /// Allows replacing disk images of the host.
     pub force: bool,
 }
 
-/// Whether to replace what is there.
+/// Whether to replace an existing file.
 #[derive(Clone, Default)]
 pub enum Policy {
-    /// Yes.
+    /// Replaces it.
     #[default]
     Always,
-    /// No: it is left alone, which is no error.
+    /// Leaves it unchanged, without an error.
     Never,
-    /// If this says yes of its path.
+    /// Replaces it if the function returns true.
     Ask(Arc<Question>),
 }
 
-/// Whether to replace what has a path.
+/// Asks whether to replace the file with this path.
 pub type Question = dyn Fn(&str) -> io::Result<bool> + Send + Sync;
 
 impl fmt::Debug for Policy {
@@ -58,7 +58,7 @@ impl fmt::Debug for Policy {
 pub struct Backup {
     /// Whether it has a number.
     pub numbers: Numbers,
-    /// Behind the name, where there is no number: "~".
+    /// The suffix for names without a number: "~".
     pub suffix: OsString,
 }
 
@@ -67,24 +67,24 @@ pub struct Backup {
 pub enum Numbers {
     /// No.
     Never,
-    /// Yes.
+    /// Replaces it.
     Always,
-    /// Where there are some already.
+    /// If numbered backups of the file exist.
     Existing,
 }
 
-/// Where something was made.
+/// A new file, and the name under which it was made.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) name: OsString,
-    /// It is to take the name of something that was there; of this type.
+    /// The type of the existing file that it will replace.
     pub(crate) instead_of: Option<Kind>,
-    /// It was there before, and only gets attributes.
+    /// Whether it existed before, and only gets attributes.
     pub(crate) existed: bool,
 }
 
 impl Made {
-    /// Made under its own name.
+    /// A file that was made under its final name.
     fn at(name: &OsStr) -> Made {
         Made {
             name: name.to_owned(),
@@ -93,7 +93,7 @@ impl Made {
         }
     }
 
-    /// Not made by this command.
+    /// A file that existed before.
     pub(crate) fn before(name: &OsStr) -> Made {
         Made {
             existed: true,
@@ -102,8 +102,8 @@ impl Made {
     }
 }
 
-/// Makes something of this name, or, where that is taken, under a name of its own.
-/// `may_replace` says whether it may take the place of what is there; `None`: not.
+/// Makes a file with `name`, or if that is taken, with a temporary name. `may_replace`
+/// decides whether the existing file may be replaced; if not, returns `None`.
 pub(crate) fn make<D: TargetDir, T>(
     dir: &D,
     name: &OsStr,
@@ -127,7 +127,7 @@ pub(crate) fn make<D: TargetDir, T>(
     Ok(Some((place, made)))
 }
 
-/// It is complete: it has its name.
+/// Gives the complete file its final name.
 pub(crate) fn commit<D: TargetDir>(
     dir: &D,
     made: &Made,
@@ -164,19 +164,18 @@ pub(crate) fn commit<D: TargetDir>(
     done
 }
 
-/// It cannot be completed. If it cannot be removed either, the first failure is the
-/// one to tell.
+/// Removes an incomplete file. Errors are ignored: the first error is reported already.
 pub(crate) fn abandon<D: TargetDir>(dir: &D, made: &Made) {
     let _ = dir.remove(&made.name);
 }
 
 impl Replacing {
-    /// Whether something may take the place of what is called `name`, and is no
-    /// directory; `shown` is its path.
+    /// Whether the existing file `name`, which is not a directory, may be replaced.
+    /// `shown` is its path for the question.
     ///
     /// # Errors
     ///
-    /// Why it is never replaced.
+    /// It must never be replaced.
     pub(crate) fn allows<D: TargetDir>(
         &self,
         dir: &D,
@@ -204,8 +203,8 @@ impl Replacing {
         }
     }
 
-    /// A disk image, or a device with a filesystem on it, is only overwritten with
-    /// `force`.
+    /// Fails without `force` if `name` is a disk image, or a device with a filesystem on
+    /// it.
     pub(crate) fn refuse_disk_image<D: TargetDir>(&self, dir: &D, name: &OsStr) -> Result<()> {
         if self.force {
             return Ok(());
@@ -224,12 +223,12 @@ impl Replacing {
 }
 
 impl Backup {
-    /// By the words of `--backup=CONTROL`: `simple` or `never`, `numbered` or `t`,
-    /// `existing` or `nil`; `None`, of `none` or `off`: no backup.
+    /// Parses CONTROL of `--backup=CONTROL`: `simple` or `never`, `numbered` or `t`,
+    /// `existing` or `nil`. `None`: no backup, for `none` or `off`.
     ///
     /// # Errors
     ///
-    /// A text that names the words there are.
+    /// A message that lists the valid words.
     pub fn parse(control: &str, suffix: OsString) -> std::result::Result<Option<Backup>, String> {
         let numbers = match control {
             "none" | "off" => return Ok(None),

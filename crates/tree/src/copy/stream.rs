@@ -1,5 +1,5 @@
-//! Streams: [`write_stream`], of which a file of an image is made, and pipes and open
-//! descriptors, which files are written into.
+//! [`write_stream`]: writes standard input to a file of an image. Also copies files into
+//! pipes and open descriptors.
 
 use std::path::PathBuf;
 
@@ -19,9 +19,9 @@ use crate::{Interrupt, Progress, Umask};
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
 
-/// Copies standard input into the file `dest`, which keeps its contents, and its owners
-/// and permissions, until the new ones are complete; a new file has permissions rw for
-/// all, less the umask. A symbolic link is followed.
+/// Copies standard input to the file `dest`. An existing file keeps its contents until
+/// the new ones are complete, and its owners and permissions. A new file gets permissions
+/// rw for all, less the umask. A symbolic link is followed.
 ///
 /// # Errors
 ///

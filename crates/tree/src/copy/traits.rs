@@ -1,5 +1,5 @@
-//! The two sides of a copy as traits: [`super::host`] and [`super::image`]
-//! implement both.
+//! The traits of the two sides of a copy, source and target. [`super::host`] and
+//! [`super::image`] implement both.
 //!
 //! Names are single names; no symbolic link is ever followed.
 
@@ -15,12 +15,12 @@ use crate::time::Time;
 
 pub(crate) type Xattrs = Vec<(OsString, Vec<u8>)>;
 
-/// Which kernel has the files.
+/// The side that has the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum World {
-    /// The host's.
+    /// The host.
     Host,
-    /// The library's: an image.
+    /// An image.
     Image,
 }
 
@@ -29,7 +29,7 @@ pub(crate) trait SourceDir: Sized + Send {
     type File: SourceFile;
     const WORLD: World;
 
-    /// Names, and types where the directory tells them.
+    /// Names of the entries, and their types if the directory stores them.
     fn entries(&self) -> Result<Vec<(OsString, Option<Kind>)>>;
     fn open_dir(&self, name: &OsStr) -> Result<Self>;
     fn open(&self, name: &OsStr) -> Result<Self::File>;
@@ -44,16 +44,18 @@ pub(crate) trait SourceDir: Sized + Send {
 pub(crate) trait SourceFile: Send + Sync {
     fn stat(&self) -> Result<Stat>;
     fn xattrs(&self) -> Result<Xattrs>;
-    /// It has no beginning to go back to, even if it is a regular file.
+    /// Whether it can only be read from its position to its end, even if it is a regular
+    /// file.
     fn is_stream(&self) -> bool {
         false
     }
-    /// Reads on from where the last one ended; 0 at the end.
+    /// Reads from the current position; 0 at the end.
     fn read(&self, bytes: &mut [u8]) -> Result<usize>;
-    /// Less than asked for only at the end.
+    /// Reads at an offset into kernel memory. Returns less than requested only at the
+    /// end.
     fn read_at(&self, buffer: &mut Buffer, range: Range<usize>, offset: u64) -> Result<usize>;
-    /// The next data from `offset` on, which is not within a hole; `None`: no
-    /// more. All is data where the filesystem does not tell.
+    /// The next range of data from `offset` on; `None`: only a hole follows. Everything
+    /// is data if the filesystem does not report holes.
     fn next_data(&self, offset: u64, size: u64) -> Result<Option<Range<u64>>>;
     /// Bypass the page cache, if possible.
     fn set_direct(&self, yes: bool) -> Result<bool>;
@@ -64,30 +66,29 @@ pub(crate) trait TargetDir: SourceDir<File: TargetFile> + Settable {
     /// Another handle to this one.
     fn again(&self) -> Result<Self>;
     fn create_dir(&self, name: &OsStr, mode: u32) -> Result<()>;
-    /// EEXIST if there is anything of that name.
+    /// Makes a file; EEXIST if the name is taken.
     fn create(&self, name: &OsStr, mode: u32) -> Result<Self::File>;
-    /// Opens a device or FIFO for writing; `None` while nobody reads the FIFO.
+    /// Opens a device or FIFO for writing; `None` while the FIFO has no reader.
     fn open_node(&self, name: &OsStr) -> Result<Option<Self::File>>;
-    /// What kind of disk image this file is, if it is one.
+    /// The kind of disk image that this file is, if it is one.
     fn disk_image(&self, name: &OsStr) -> Result<Option<&'static str>>;
     fn symlink(&self, original: &Path, name: &OsStr) -> Result<()>;
     fn mknod(&self, name: &OsStr, mode: u32, dev: u64) -> Result<()>;
-    /// Makes a second name; both paths begin at the directory that the copy
-    /// started from.
+    /// Makes a hard link; both paths begin at the directory where the copy started.
     fn link(&self, first: &Path, second: &Path) -> Result<()>;
-    /// Gives an entry another name; what has that, and is no directory, is replaced.
+    /// Renames an entry, replacing an existing file that is not a directory.
     fn rename(&self, from: &OsStr, to: &OsStr) -> Result<()>;
     /// Removes anything but a directory.
     fn remove(&self, name: &OsStr) -> Result<()>;
     /// Removes an empty directory.
     fn remove_dir(&self, name: &OsStr) -> Result<()>;
-    /// What is made here gets these owners and exactly the mode asked for;
-    /// `None`: who knows, because of a set-group-ID bit or a default ACL.
+    /// The owners of files that are made here, whose mode is then exact. `None`: unknown,
+    /// because of a set-group-ID bit or a default ACL.
     fn owners_of_new(&self) -> Result<Option<(u32, u32)>>;
 
-    /// What is written from now on is only written out by [`TargetDir::settle`].
+    /// Delays writing back until [`TargetDir::settle`].
     fn write_back_late(&self) -> Result<()>;
-    /// Writes out what is still to be written, and forgets what could be read again.
+    /// Writes everything out, and drops caches.
     fn settle(&self) -> Result<()>;
 
     fn chown_of(&self, name: &OsStr, uid: u32, gid: u32) -> Result<()>;
@@ -99,9 +100,9 @@ pub(crate) trait TargetDir: SourceDir<File: TargetFile> + Settable {
 
 /// A file to copy into.
 pub(crate) trait TargetFile: Settable + Sized {
-    /// Closes it: network filesystems may tell only then that there is no room.
+    /// Closes it: network filesystems may report only then that they are full.
     fn close(self) -> Result<()>;
-    /// Writes at the end of what was written so far.
+    /// Appends to what was written so far.
     fn write_all(&self, bytes: &[u8]) -> Result<()>;
     fn write_at(&self, buffer: &Buffer, range: Range<usize>, offset: u64) -> Result<()>;
     fn set_len(&self, len: u64) -> Result<()>;
@@ -119,7 +120,7 @@ pub(crate) trait Settable {
     fn remove_xattr(&self, name: &OsStr) -> Result<()>;
 }
 
-/// An entry of a directory that can't be opened: a symbolic link, a device.
+/// An entry of a directory that cannot be opened: a symbolic link, a device.
 pub(crate) struct Entry<'a, D> {
     pub(crate) dir: &'a D,
     pub(crate) name: &'a OsStr,

@@ -1,5 +1,5 @@
-//! Walks the source and tells what it finds, in [`Event`]s, to another thread:
-//! what the two sides wait for overlaps.
+//! Walks the source, and sends [`Event`]s to the writing thread, so that reading and
+//! writing overlap.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -12,15 +12,15 @@ use super::event::{Attributes, Data, Event, Kind, Stat};
 use super::traits::{SourceDir, SourceFile};
 use crate::error::{Error, Result};
 
-/// Events sent at once: a message may wake a thread.
+/// How many events are sent at once, since each message may wake a thread.
 const BATCH: usize = 32;
 /// Bytes of contents sent at once.
 const BATCH_BYTES: usize = 512 << 10;
 
-/// Extended attributes that mean the same everywhere. Others are a filesystem's
-/// own view of something: NTFS keeps its flags in some.
+/// Prefixes of extended attributes that have the same meaning on all filesystems. Others
+/// belong to one filesystem: NTFS has its flags in some.
 const KEPT: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
-/// What XFS shows of an ACL a second time, in its own format.
+/// Attributes in which XFS shows ACLs a second time, in its own format.
 const XFS_ACL: &[u8] = b"trusted.SGI_ACL_";
 
 /// Whether an extended attribute is copied.
@@ -29,50 +29,50 @@ pub(super) fn is_kept(name: &OsStr) -> bool {
     KEPT.iter().any(|space| name.starts_with(space)) && !name.starts_with(XFS_ACL)
 }
 
-/// Events on their way.
+/// Events that are sent together.
 pub(crate) type Batch<F> = Vec<Event<F>>;
 
-/// Something to copy.
+/// A source of the copy.
 pub(crate) struct Root<D: SourceDir> {
     pub(crate) file: RootFile<D>,
-    /// Its name in the target; empty: the directory copied into.
+    /// Its name in the target; empty: the target directory itself.
     pub(crate) target: OsString,
-    /// As problems name it.
+    /// Its name in errors.
     pub(crate) shown: PathBuf,
 }
 
 pub(crate) enum RootFile<D: SourceDir> {
-    /// A file that was named, through symbolic links or not.
+    /// An opened file.
     File(D::File),
     Dir(D),
     /// An entry of a directory, of any type.
     Entry(D, OsString),
 }
 
-/// The receiver has gone: it has had enough.
+/// The receiver has ended, because of an error or an interrupt.
 pub(crate) struct ReceiverGone;
 
 type Sent<T = ()> = std::result::Result<T, ReceiverGone>;
 
 pub(crate) struct Walker<'a, D: SourceDir> {
-    /// Attributes and hard links are kept.
+    /// Whether attributes and hard links are kept.
     archive: bool,
-    /// Whether something is left out, by its path in the target.
+    /// Whether to leave a file out, by its path in the target.
     left_out: Box<dyn Fn(&Path) -> bool + 'a>,
-    /// In front of paths in problems: the image and a colon.
+    /// The prefix of paths in errors: the image and a colon.
     label: &'a str,
     sender: SyncSender<Batch<D::File>>,
     batch: Batch<D::File>,
     batch_bytes: usize,
-    /// Where files with several names went first.
+    /// The first path in the target of files with several names.
     first: HashMap<(u64, u64), PathBuf>,
-    /// Of the source.
+    /// The current path in the source.
     shown: PathBuf,
-    /// In the target, from where the copy started.
+    /// The current path in the target.
     at: PathBuf,
 }
 
-/// A directory being walked: it, and what is still to do.
+/// A directory that is being walked, with its remaining entries.
 struct Level<D> {
     dir: D,
     entries: std::vec::IntoIter<(OsString, Option<Kind>)>,
@@ -93,14 +93,14 @@ impl<'a, D: SourceDir> Walker<'a, D> {
         }
     }
 
-    /// Leaves out some, with all that is below; a file with several names is there if
-    /// one of them is.
+    /// Leaves out files with everything below them. A file with several names is copied
+    /// under those that are not left out.
     pub(crate) fn leaving_out(mut self, which: impl Fn(&Path) -> bool + 'a) -> Self {
         self.left_out = Box::new(which);
         self
     }
 
-    /// Walks all of them; hard links are kept among them.
+    /// Walks all sources. Hard links between them are kept.
     pub(crate) fn run(&mut self, roots: Vec<Root<D>>) -> Sent {
         for root in roots {
             self.root(root)?;
@@ -131,7 +131,8 @@ impl<'a, D: SourceDir> Walker<'a, D> {
         level.map_or(Ok(()), |level| self.below(level))
     }
 
-    /// All that is below a directory: a stack, since trees may be deep.
+    /// Walks everything below a directory, with a stack instead of recursion, since trees
+    /// may be deep.
     fn below(&mut self, top: Level<D>) -> Sent {
         let mut stack = vec![top];
         while let Some(level) = stack.last_mut() {
@@ -162,7 +163,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
         Ok(())
     }
 
-    /// One entry. A directory has been entered when it is returned.
+    /// Sends one entry. If it is a directory, it has been entered, and is returned.
     fn entry(
         &mut self,
         dir: &D,
@@ -282,7 +283,8 @@ impl<'a, D: SourceDir> Walker<'a, D> {
         })
     }
 
-    /// Where a file with several names went, if one of them came by already.
+    /// The path in the target of a file with several names, if another of them was sent
+    /// before.
     fn seen(&mut self, stat: &Stat) -> Option<PathBuf> {
         if !self.archive || stat.nlink < 2 {
             return None;
@@ -302,7 +304,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
         self.tell(Event::Error(problem))
     }
 
-    /// Where we are in the source.
+    /// The current path in the source, for errors.
     fn show(&self) -> String {
         format!("{}{}", self.label, self.shown.display())
     }
@@ -329,7 +331,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
     }
 }
 
-/// All of a file whose size is known, in one call if nobody writes to it.
+/// Reads a whole file whose size is known, usually with one call.
 fn read_small(file: &impl SourceFile, size: u64) -> Result<Vec<u8>> {
     // One byte more shows the end without another call.
     let mut bytes = vec![0; size as usize + 1];
@@ -350,7 +352,7 @@ fn read_small(file: &impl SourceFile, size: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Bytes of all files, for a progress bar; what can't be read counts nothing.
+/// Bytes of all files, for a progress bar. Unreadable files count as empty.
 pub(crate) fn measure<D: SourceDir>(roots: &[Root<D>]) -> u64 {
     let mut total = 0;
     let mut stack = Vec::new();
@@ -375,7 +377,7 @@ fn measure_dir<D: SourceDir>(dir: &D, below: &mut Vec<D>) -> u64 {
     sizes.sum()
 }
 
-/// The size of a file; a directory goes onto the stack.
+/// The size of a file. A directory is put onto the stack.
 fn measure_entry<D: SourceDir>(
     dir: &D,
     name: &OsStr,

@@ -1,4 +1,4 @@
-//! Makes in the target what the walker tells of the source.
+//! Makes files in the target from the walker's [`Event`]s.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ struct Level<D> {
     dir: D,
     attributes: Attributes,
     origin: Origin,
-    /// For what is made in it.
+    /// The owners of new files in it.
     owners_of_new: Option<(u32, u32)>,
 }
 
@@ -34,14 +34,14 @@ pub(super) struct Writer<'a, 'b, D: TargetDir> {
     job: &'a mut Job<'b>,
     base: D,
     owners_of_new: Option<(u32, u32)>,
-    /// As problems name the base: the image, a colon, a path.
+    /// The name of the base in errors: the image, a colon, a path.
     shown: &'a Path,
-    /// Where the sources are: files of one world can be compared.
+    /// The side of the sources. Only files of the same side can be compared.
     source: World,
     stack: Vec<Level<D>>,
-    /// From the base.
+    /// The current path from the base.
     at: PathBuf,
-    /// How deep we are in a directory that could not be entered.
+    /// The current depth in a directory that could not be entered.
     skipping: usize,
     unwritten: Unwritten,
 }
@@ -69,7 +69,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         })
     }
 
-    /// Makes all that comes.
+    /// Handles all events.
     pub(super) fn run<F: SourceFile>(
         mut self,
         batches: impl IntoIterator<Item = Batch<F>>,
@@ -164,7 +164,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         Ok(())
     }
 
-    /// One step at a name.
+    /// Does one step for the entry `name`, whose errors name it.
     fn entry(&mut self, name: &OsStr, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         self.at.push(name);
         let done = step(self);
@@ -177,7 +177,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         self.stack.last().map_or(&self.base, |level| &level.dir)
     }
 
-    /// What is made where we are inherits this.
+    /// The owners of new files in the current directory, if they are known.
     fn owners_of_new(&self) -> Option<(u32, u32)> {
         self.stack
             .last()
@@ -223,7 +223,8 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         Ok(())
     }
 
-    /// A directory's own attributes come last: filling it changes its times.
+    /// Sets a directory's attributes, after its entries, since filling it changes its
+    /// times.
     fn leave(&mut self) -> Result<()> {
         let Some(level) = self.stack.pop() else {
             return Ok(());
@@ -241,7 +242,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         Ok(())
     }
 
-    /// Tells which attributes the file where we are could not have.
+    /// Reports the errors of setting the current file's attributes.
     fn tell_of_attributes(&mut self) {
         for failed in self.job.refused.take_failed() {
             let problem = self.name(failed);
@@ -249,7 +250,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         }
     }
 
-    /// Gives what was made in place of a file its attributes, and its name.
+    /// Sets the attributes of a new file, and gives it its final name.
     fn finish_entry(
         &mut self,
         made: Option<(Made, ())>,
@@ -282,8 +283,8 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         self.commit(&made, name)
     }
 
-    /// Makes something of a name where we are; if that is taken, under another name.
-    /// `None`: what has it is to stay.
+    /// Makes a file in the current directory; if the name is taken, under a temporary
+    /// name. `None`: the existing file is to stay.
     fn make<T>(
         &self,
         name: &OsStr,
@@ -308,7 +309,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         replace::commit(self.dir(), made, name, self.job.replacing.backup.as_ref())
     }
 
-    /// Whether the host has this device, FIFO or socket there already.
+    /// Whether the target already has this device, FIFO or socket.
     fn is_there(&self, name: &OsStr, overrides: &Stat) -> bool {
         D::WORLD == World::Host
             && self.dir().stat_of(name).is_ok_and(|found| {
@@ -317,14 +318,14 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             })
     }
 
-    /// Whether the directory was made by this copy, so that nothing of others' is in it.
+    /// Whether this copy has made the current directory, so that it has no other files.
     fn is_new(&self) -> bool {
         let level = self.stack.last();
         level.is_some_and(|level| matches!(level.origin, Origin::Made { .. }))
     }
 
-    /// A device or FIFO of the host is written into. `None`: there is none of that
-    /// name, or nobody wants a copy any more.
+    /// Opens a device or FIFO of the host for writing. `None`: there is none of that
+    /// name, or the copy was interrupted.
     fn open_node(&self, name: &OsStr) -> Result<Option<D::File>> {
         let dir = self.dir();
         if D::WORLD != World::Host || self.is_new() {
@@ -347,7 +348,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         }
     }
 
-    /// What replaces a file without `-a` has its owners and permissions.
+    /// Gives a replacement the owners and permissions of the existing file, without `-a`.
     fn inherit(&mut self, file: &D::File, name: &OsStr) -> Result<()> {
         let dir = self.stack.last().map_or(&self.base, |level| &level.dir);
         let attributes = Attributes {
@@ -415,7 +416,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         }
     }
 
-    /// Sets the attributes of a file that has its contents.
+    /// Sets the attributes of a file whose contents are complete.
     fn finish(
         &mut self,
         file: &D::File,
@@ -439,8 +440,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         Ok(())
     }
 
-    /// Fills a device or FIFO, which has no contents to keep, nor attributes of
-    /// a file.
+    /// Writes into a device or FIFO, whose attributes are not changed.
     fn write_into<F: SourceFile>(
         &mut self,
         file: D::File,
@@ -523,7 +523,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         }
     }
 
-    /// A failure where we are.
+    /// Adds the current path to an error.
     fn name(&self, failed: Error) -> Error {
         failed.at(self.shown.join(&self.at).display().to_string())
     }

@@ -1,4 +1,4 @@
-//! Dump files of composefs (composefs-dump(5)).
+//! Parses dump files of composefs (composefs-dump(5)).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::digest::Digest;
 use super::tree::{Contents, Node, Tree, names, relative, shown, time, unescape};
 
-/// A line's number and what is wrong with it.
+/// An error: the line's number and what is wrong.
 pub(super) type Wrong = (usize, String);
 
 pub(super) fn parse(text: &[u8]) -> Result<Tree, Wrong> {
@@ -24,7 +24,7 @@ fn add(tree: &mut Tree, line: &[u8]) -> Result<(), String> {
     let mut fields = line.split(|&byte| byte == b' ');
     let mut field = |name: &str| fields.next().ok_or(format!("there is no {name}"));
     let path = field("path")?;
-    let wrong = |what: &str, field: &[u8]| format!("{what} {} makes no sense", shown(field));
+    let wrong = |what: &str, field: &[u8]| format!("{what} {} is invalid", shown(field));
     let path = unescape(path, false)
         .filter(|path| path.starts_with(b"/"))
         .and_then(|path| names(&path))
@@ -63,11 +63,11 @@ fn add(tree: &mut Tree, line: &[u8]) -> Result<(), String> {
     let digest = optional("digest")?;
     if is_link {
         let target = payload.ok_or("a hard link has no target")?;
-        let target = names(&target).ok_or("the target of a hard link makes no sense")?;
+        let target = names(&target).ok_or("the target of a hard link is invalid")?;
         return tree.link(&path, &target);
     }
     if let Some(digest) = digest {
-        let digest = String::from_utf8(digest).map_err(|_| "the digest makes no sense")?;
+        let digest = String::from_utf8(digest).map_err(|_| "the digest is invalid")?;
         node.digests.push(Digest::fs_verity(&digest));
     }
     for xattr in fields.filter(|field| !field.is_empty()) {
@@ -87,7 +87,7 @@ fn add(tree: &mut Tree, line: &[u8]) -> Result<(), String> {
             (Some(content), _) if content.len() as u64 == size => Contents::Inline(content),
             (Some(_), _) => return Err("the contents are not of this size".into()),
             (None, Some(path)) => {
-                let path = relative(&path).ok_or("the path of the contents makes no sense")?;
+                let path = relative(&path).ok_or("the path of the contents is invalid")?;
                 Contents::File(path, Some(size))
             }
             (None, None) if size == 0 => Contents::Inline(Vec::new()),

@@ -1,4 +1,4 @@
-//! Digests that a manifest gives of contents, and whether a file has them.
+//! [`Digest`]: digests in a manifest, and checking contents against them.
 
 use crc::{CRC_32_CKSUM, Crc};
 use md5::Md5;
@@ -9,18 +9,18 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::error::{Error, Result};
 
-/// Bytes that are read at once, and a whole number of [`BLOCK`]s.
+/// Bytes that are read at once, a multiple of [`BLOCK`].
 const CHUNK: usize = 64 << 10;
 
-/// A digest that a file must have.
+/// The digest that a file's contents must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Digest {
     keyword: &'static str,
-    /// In lower case; of `cksum` a decimal number.
+    /// The value in lower-case hexadecimal; for `cksum` a decimal number.
     value: String,
 }
 
-/// The keywords of mtree(5), and what they are short for.
+/// The keywords of mtree(5), and their algorithms.
 const KEYWORDS: &[(&str, &str)] = &[
     ("cksum", "cksum"),
     ("md5", "md5"),
@@ -38,19 +38,18 @@ const KEYWORDS: &[(&str, &str)] = &[
     ("sha512digest", "sha512"),
 ];
 
-/// fs-verity's digest, of blocks of 4096 bytes by SHA-256 and without a salt, as
-/// composefs has it.
+/// The digest of fs-verity as in composefs: blocks of 4096 bytes, SHA-256, no salt.
 const FS_VERITY: &str = "fs-verity";
 
-/// Hexadecimal digits of the shortest digest there is, MD5.
+/// Hexadecimal digits of the shortest digest, MD5.
 const SHORTEST: usize = 32;
 
 impl Digest {
-    /// By a keyword of mtree(5); `None`: it is about something else.
+    /// Parses a keyword and value of mtree(5). `None`: the keyword is not of a digest.
     ///
     /// # Errors
     ///
-    /// It is a digest, by its name or its value, and not one of those that can be checked.
+    /// It looks like a digest, but of an unsupported algorithm.
     pub(super) fn of_mtree(keyword: &str, value: &str) -> Result<Option<Digest>, String> {
         if let Some((_, keyword)) = KEYWORDS.iter().find(|(name, _)| *name == keyword) {
             return Ok(Some(Digest {
@@ -69,7 +68,7 @@ impl Digest {
         }
     }
 
-    /// By the last field of a composefs dump.
+    /// The digest in the last field of a composefs dump.
     pub(super) fn fs_verity(value: &str) -> Digest {
         Digest {
             keyword: FS_VERITY,
@@ -78,11 +77,11 @@ impl Digest {
     }
 }
 
-/// Reads contents to their end, and compares.
+/// Reads contents to their end, and compares the digests.
 ///
 /// # Errors
 ///
-/// Which digest is another one.
+/// The digest that differs.
 pub(super) fn check(
     digests: &[Digest],
     mut read: impl FnMut(&mut [u8]) -> Result<usize>,
@@ -118,7 +117,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// What makes a digest, in parts of [`CHUNK`] bytes but for the last.
+/// Computes a digest, from parts of [`CHUNK`] bytes except the last.
 trait Hasher {
     fn update(&mut self, bytes: &[u8]);
     fn finish(self: Box<Self>) -> String;
@@ -154,7 +153,7 @@ impl Hasher for Plain {
     }
 }
 
-/// That of cksum(1): of the contents and their length.
+/// The checksum of cksum(1), of the contents and their length.
 struct Cksum {
     digest: crc::Digest<'static, u32>,
     len: u64,
@@ -188,7 +187,7 @@ impl Hasher for Cksum {
 /// Bytes of a block of fs-verity's tree.
 const BLOCK: usize = 4096;
 
-/// The digest of a file's Merkle tree and its length
+/// The fs-verity digest of a file's Merkle tree and length
 /// (Documentation/filesystems/fsverity.rst).
 #[derive(Default)]
 struct FsVerity {

@@ -1,8 +1,8 @@
-//! [`build`]: a tree as a manifest describes it.
+//! [`build`]: makes the tree that a manifest describes.
 //!
-//! The manifest says what there is, and a directory of the host only has the contents.
-//! [`mtree`] and [`composefs`] parse into a [`tree::Tree`]; that is a source of a copy
-//! ([`source`]), so that everything else is done as by `cp -a`.
+//! The manifest has names and attributes, a directory of the host the contents. [`mtree`]
+//! and [`composefs`] parse into a [`tree::Tree`], which is a source of a copy
+//! ([`source`]), so that the rest is as with `cp -a`.
 
 mod composefs;
 mod digest;
@@ -33,36 +33,38 @@ use source::ManifestDir;
 pub enum Format {
     /// mtree(5).
     Mtree,
-    /// What composefs-info(1) dumps.
+    /// The dump format of composefs-info(1).
     Composefs,
 }
 
-/// How to build from a manifest.
+/// Options of building from a manifest.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
-    /// What the manifest is; `None`: what its first line looks like.
+    /// The manifest's format; `None`: guessed from its first line.
     pub format: Option<Format>,
-    /// The directory of the host that contents are found in. No link or path leads out
-    /// of it.
+    /// The directory of the host with the contents. Neither paths nor symbolic links lead
+    /// out of it.
     pub contents: PathBuf,
-    /// No time is later: `SOURCE_DATE_EPOCH`.
+    /// The latest time that is kept (`SOURCE_DATE_EPOCH`): later times become this one.
     pub epoch: Option<Time>,
 }
 
-/// What a manifest is read with.
+/// The inputs for parsing a manifest.
 struct Known {
     users: Names,
     groups: Names,
 }
 
-/// Makes what a manifest describes in the directory `dest`. Errors call it `name`.
+/// Makes the tree that a manifest describes in the directory `dest`. Errors call the
+/// manifest `name`.
 ///
-/// What cannot be done of a file is told to `progress` and counted in the [`Outcome`];
-/// the rest is done. Contents have the digests that the manifest says, or are not made.
+/// Errors of single files are reported to `progress` and counted in the [`Outcome`]; the
+/// build goes on. A file whose contents do not have the manifest's digests is not made.
 ///
 /// # Errors
 ///
-/// A manifest that makes no sense, by its line; else as of [`copy`](crate::copy()).
+/// A malformed manifest, with the number of the line; else as for
+/// [`copy`](crate::copy()).
 pub fn build(
     manifest: &[u8],
     name: &str,
@@ -104,8 +106,8 @@ pub fn build(
     job.finish(done, true)
 }
 
-/// All of a tree; the directory built in keeps its attributes unless the
-/// manifest has some.
+/// The sources for a tree. The directory `dest` keeps its attributes unless the manifest
+/// has some for it.
 fn roots(source: &ManifestDir) -> Result<Vec<Root<ManifestDir>>> {
     if source.tree.is_root_given {
         return Ok(vec![Root {
@@ -123,7 +125,8 @@ fn roots(source: &ManifestDir) -> Result<Vec<Root<ManifestDir>>> {
     Ok(roots.collect())
 }
 
-/// A dump has nothing but lines of absolute paths with numbers behind them.
+/// Guesses the format: a dump of composefs has only lines of absolute paths with numbers
+/// behind them.
 fn guess(text: &[u8]) -> Format {
     let first = text
         .split(|&byte| byte == b'\n')

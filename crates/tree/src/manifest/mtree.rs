@@ -1,4 +1,4 @@
-//! Manifests of mtree(5), as FreeBSD, NetBSD and libarchive write them.
+//! Parses manifests of mtree(5), as FreeBSD, NetBSD and libarchive write them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,11 +17,11 @@ type Keywords<'a> = BTreeMap<&'a [u8], &'a [u8]>;
 struct Parser<'a> {
     tree: Tree,
     known: &'a Known,
-    /// Of `/set`.
+    /// The keywords of `/set`.
     defaults: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The directory that names without a slash are in.
+    /// The current directory, for names without a slash.
     at: Vec<OsString>,
-    /// The root itself was named, and not closed.
+    /// Whether the root was entered, and not left.
     in_root: bool,
 }
 
@@ -100,7 +100,7 @@ impl Parser<'_> {
     }
 
     fn entry(&mut self, path: &[u8], keywords: &Keywords<'_>) -> Result<(), String> {
-        let path = unescape(path, true).ok_or("the name makes no sense")?;
+        let path = unescape(path, true).ok_or("the name is invalid")?;
         let is_full = path.contains(&b'/');
         let below = names(&path).ok_or_else(|| format!("{} has .. in it", shown(&path)))?;
         let path = match is_full {
@@ -122,7 +122,7 @@ impl Parser<'_> {
             let value = keywords.get(key.as_bytes())?;
             str::from_utf8(value).ok()
         };
-        let wrong = |key: &str| format!("{key}={} makes no sense", text(key).unwrap_or("?"));
+        let wrong = |key: &str| format!("{key}={} is invalid", text(key).unwrap_or("?"));
         let kind = match text("type").unwrap_or("file") {
             "file" => libc::S_IFREG,
             "dir" => libc::S_IFDIR,
@@ -199,7 +199,7 @@ impl Parser<'_> {
     }
 }
 
-/// "linux,8,17", "8,17", or the number as makedev(3) makes it.
+/// Parses a device number: "linux,8,17", "8,17", or a number of makedev(3).
 fn device(text: &str) -> Option<u64> {
     let parts: Vec<&str> = text.split(',').collect();
     let number = |part: &str| match part.strip_prefix("0x") {

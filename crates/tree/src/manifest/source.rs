@@ -1,4 +1,4 @@
-//! A manifest's tree as the source of a copy.
+//! [`ManifestDir`]: a manifest's tree as the source of a copy.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -23,7 +23,7 @@ use crate::error::{Error, Result, host};
 #[derive(Clone)]
 pub(super) struct ManifestDir {
     pub(super) tree: Arc<Tree>,
-    /// Where contents are.
+    /// The directory with the contents.
     base: Arc<OwnedFd>,
     interrupt: Interrupt,
     at: usize,
@@ -56,7 +56,7 @@ impl ManifestDir {
         &self.tree.nodes[self.at]
     }
 
-    /// Whether a file is optional, and its contents are not there.
+    /// Whether a file is optional and its contents are missing.
     fn is_left_out(&self, node: &Node) -> bool {
         let Contents::File(path, _) = &node.contents else {
             return false;
@@ -99,7 +99,7 @@ impl SourceDir for ManifestDir {
                 let file = HostFile::open_beneath(&*self.base, path, &self.interrupt)?;
                 let found = file.stat()?;
                 if found.kind() != Kind::File {
-                    return Err(Error::new("open", "its contents are no regular file"));
+                    return Err(Error::new("open", "its contents are not a regular file"));
                 }
                 if size.is_some_and(|size| size != found.size) {
                     let cause = "its contents are not of the size that the manifest says";

@@ -1,4 +1,5 @@
-//! A tree that a manifest describes.
+//! [`Tree`]: the tree that a manifest describes; parsing of fields that both formats
+//! share.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +13,7 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
-    /// The root is in the manifest itself.
+    /// Whether the manifest has an entry for the root.
     pub(super) is_root_given: bool,
 }
 
@@ -21,11 +22,11 @@ pub(super) struct Node {
     pub(super) stat: Stat,
     pub(super) xattrs: Vec<(OsString, Vec<u8>)>,
     pub(super) contents: Contents,
-    /// A file that is left out if its contents are not there.
+    /// Whether the file is left out if its contents are missing.
     pub(super) is_optional: bool,
-    /// What digests the contents must have.
+    /// The digests that the contents must have.
     pub(super) digests: Vec<Digest>,
-    /// Of a directory: names, and nodes by their index.
+    /// The entries of a directory: names, and indices of their nodes.
     pub(super) children: BTreeMap<OsString, usize>,
 }
 
@@ -33,14 +34,14 @@ pub(super) struct Node {
 pub(super) enum Contents {
     None,
     Inline(Vec<u8>),
-    /// A path from the directory with contents, and the size it must have.
+    /// A file: its path in the directory with contents, and the size that it must have.
     File(PathBuf, Option<u64>),
-    /// What a symbolic link contains.
+    /// A symbolic link, with its target.
     Link(PathBuf),
 }
 
 impl Node {
-    /// Nothing is said of it: a directory above one that was named.
+    /// A directory without attributes, above one that the manifest names.
     pub(super) fn plain(mode: u32) -> Node {
         Node {
             stat: Stat {
@@ -69,7 +70,7 @@ impl Node {
     }
 }
 
-/// Names of a path, without "." and empty ones; `None`: it has a "..".
+/// The names in a path, without "." and empty ones; `None`: it has a "..".
 pub(super) fn names(path: &[u8]) -> Option<Vec<OsString>> {
     let names = path
         .split(|&byte| byte == b'/')
@@ -92,8 +93,8 @@ impl Tree {
         }
     }
 
-    /// Adds a node, and the directories above it. One that is there already gets
-    /// the new attributes.
+    /// Adds a node, and missing directories above it. An existing node gets the new
+    /// attributes.
     pub(super) fn add(&mut self, path: &[OsString], node: Node) -> Result<usize, String> {
         let Some((name, above)) = path.split_last() else {
             if !node.is_dir() {
@@ -116,7 +117,7 @@ impl Tree {
         Ok(index)
     }
 
-    /// Adds another name of a node.
+    /// Adds a hard link to a node.
     pub(super) fn link(&mut self, path: &[OsString], target: &[OsString]) -> Result<(), String> {
         let mut at = Tree::ROOT;
         for name in target {
@@ -138,7 +139,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The node of a directory, made if it is missing.
+    /// The node of a directory, which is made if it is missing.
     fn enter(&mut self, path: &[OsString]) -> Result<usize, String> {
         let mut at = Tree::ROOT;
         for name in path {
@@ -169,8 +170,8 @@ impl Tree {
     }
 }
 
-/// Seconds and nanoseconds with a point between them; "1.1" is a nanosecond
-/// after 1, in both formats.
+/// Parses seconds and nanoseconds with a point between them: in both formats, "1.1" is
+/// one nanosecond after 1.
 pub(super) fn time(text: &str) -> Option<Time> {
     let (seconds, nanos) = text.split_once('.').unwrap_or((text, "0"));
     let nanos = nanos.parse().ok().filter(|nanos| *nanos < 1_000_000_000)?;
@@ -180,13 +181,13 @@ pub(super) fn time(text: &str) -> Option<Time> {
     })
 }
 
-/// A path from the directory with contents, which it must not leave.
+/// A path in the directory with contents; `None`: it leads out of it.
 pub(super) fn relative(path: &[u8]) -> Option<PathBuf> {
     Some(names(path)?.iter().collect())
 }
 
-/// Bytes with `\xFF`, `\n`, `\t`, `\r` and `\\`, and with `octal` also `\040`
-/// and other characters behind a backslash.
+/// Decodes `\xFF`, `\n`, `\t`, `\r` and `\\`, and with `octal` also `\040` and other
+/// characters behind a backslash.
 pub(super) fn unescape(field: &[u8], octal: bool) -> Option<Vec<u8>> {
     let number =
         |digits: &[u8], radix| u8::from_str_radix(str::from_utf8(digits).ok()?, radix).ok();
@@ -215,7 +216,7 @@ pub(super) fn unescape(field: &[u8], octal: bool) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// For messages.
+/// Bytes as text, for messages.
 pub(super) fn shown(bytes: &[u8]) -> String {
     OsStr::from_bytes(bytes)
         .to_string_lossy()

@@ -1,10 +1,10 @@
-//! ACLs: text as in `SCHILY.acl.access`, and the kernel's own form, the extended
-//! attribute `system.posix_acl_access` (include/uapi/linux/posix_acl_xattr.h).
+//! Converts ACLs between text, as in `SCHILY.acl.access`, and the extended attribute
+//! `system.posix_acl_access` (include/uapi/linux/posix_acl_xattr.h).
 
 use crate::users::Names;
 
 const VERSION: u32 = 2;
-/// Of entries that are about nobody in particular.
+/// The ID of entries without a user or group.
 const NO_ID: u32 = u32::MAX;
 
 const USER_OBJ: u16 = 0x01;
@@ -14,8 +14,9 @@ const GROUP: u16 = 0x08;
 const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
 
-/// The attribute of a text such as `user::rw-,user:ann:r--:1000,group::r--`.
-/// Who has no number in it has one in `users` or `groups`, or is one.
+/// The attribute of a text such as `user::rw-,user:ann:r--:1000,group::r--`. A name
+/// without a number in the text is looked up in `users` or `groups`, or is a number
+/// itself.
 pub(super) fn from_text(text: &[u8], users: &Names, groups: &Names) -> Option<Vec<u8>> {
     let text = str::from_utf8(text).ok()?;
     let mut entries = Vec::new();

@@ -1,4 +1,5 @@
-//! Compressed streams: found out on the way in, chosen on the way out.
+//! [`Compression`]: decompresses archives by their first bytes, and compresses by a
+//! chosen format.
 
 use std::ffi::OsStr;
 use std::io::{self, BufReader, Chain, Cursor, Read, Write};
@@ -7,21 +8,21 @@ use std::os::unix::ffi::OsStrExt;
 /// Bytes read from the stream at once.
 const CHUNK: usize = 256 << 10;
 
-/// How an archive is compressed.
+/// The compression of an archive.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// As gzip(1) does.
+    /// gzip(1).
     Gzip,
-    /// As zstd(1) does.
+    /// zstd(1).
     Zstd,
-    /// As xz(1) does.
+    /// xz(1).
     Xz,
 }
 
-/// Suffixes of compressed files; `None`: with what there is no code for here.
+/// Suffixes of compressed files; `None`: the compression is not supported.
 const SUFFIXES: &[(&str, Option<Compression>)] = &[
     (".gz", Some(Compression::Gzip)),
     (".tgz", Some(Compression::Gzip)),
@@ -47,11 +48,11 @@ const SUFFIXES: &[(&str, Option<Compression>)] = &[
 ];
 
 impl Compression {
-    /// By the suffix of a file's name.
+    /// The compression for the suffix of a file's name.
     ///
     /// # Errors
     ///
-    /// The suffix, if it is that of another program's compression.
+    /// The suffix, if its compression is not supported.
     pub fn of_name(name: &OsStr) -> Result<Compression, &'static str> {
         let found = SUFFIXES
             .iter()
@@ -64,7 +65,7 @@ impl Compression {
     }
 }
 
-/// Reads a stream, decompressed, by its first bytes.
+/// A reader of the decompressed stream, whose compression is detected by its first bytes.
 pub(super) fn reader<'a>(mut stream: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut magic = Vec::new();
     stream.by_ref().take(6).read_to_end(&mut magic)?;
@@ -85,7 +86,7 @@ pub(super) fn reader<'a>(mut stream: impl Read + 'a) -> io::Result<Box<dyn Read 
     })
 }
 
-/// A stream that compresses; it is to be finished.
+/// A stream that compresses. Call [`Compressor::finish`] at the end.
 pub(super) enum Compressor<W: Write> {
     None(W),
     Gzip(flate2::write::GzEncoder<W>),
@@ -108,7 +109,7 @@ impl<W: Write> Compressor<W> {
         })
     }
 
-    /// Writes what is left.
+    /// Writes the end of the compressed stream.
     pub(super) fn finish(self) -> io::Result<()> {
         let mut stream = match self {
             Compressor::None(stream) => stream,

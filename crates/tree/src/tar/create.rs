@@ -1,4 +1,4 @@
-//! [`archive`]: an archive of a directory in an image.
+//! [`archive`]: writes an archive of a directory in an image.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -25,28 +25,28 @@ use crate::time::Time;
 use crate::users::Names;
 use crate::{Interrupt, Outcome, Progress, glob};
 
-/// How to write an archive: see tar(1).
+/// Options of writing an archive; see tar(1).
 #[derive(Debug, Clone, Default)]
 pub struct ArchiveOptions {
-    /// How it is compressed.
+    /// The compression.
     pub compression: Compression,
-    /// Owners by number only, not by the names of the image's own users.
+    /// Writes owners only as numbers, not also by the names of the image's users.
     pub numeric_owner: bool,
-    /// Patterns of paths or last names that are left out.
+    /// Patterns of paths or last names to leave out.
     pub exclude: Vec<OsString>,
-    /// Paths in the directory to take; empty: all of it.
+    /// Paths in the directory to archive; empty: everything.
     pub members: Vec<OsString>,
-    /// No time is later: `SOURCE_DATE_EPOCH`.
+    /// The latest time that is kept (`SOURCE_DATE_EPOCH`): later times become this one.
     pub epoch: Option<Time>,
 }
 
 /// Writes an archive of the directory `source`, with all attributes, to `output`, which
-/// errors call `name`. `None`: there is
-/// nothing to put into one, as has been told.
+/// errors call `name`. `None`: there was nothing to archive, which has been reported.
 ///
 /// # Errors
 ///
-/// What ends it: the output is full, or `interrupt` ([`Error::is_interrupted`]).
+/// Errors that end it: writing the output failed, or `interrupt`
+/// ([`Error::is_interrupted`]).
 pub fn archive(
     source: &ImageLocation,
     options: &ArchiveOptions,
@@ -103,7 +103,7 @@ pub fn archive(
     Ok(Some(Outcome { errors }))
 }
 
-/// What goes into the archive: the directory itself, or members of it.
+/// The sources: the directory itself, or members of it.
 fn roots(
     members: &[OsString],
     mount: &Mount,
@@ -163,20 +163,20 @@ struct Archiver<'a, W: Write> {
     epoch: Option<Time>,
     label: String,
     mount: Mount,
-    /// For large files; made when first needed.
+    /// A buffer for large files, allocated when first needed.
     buffer: Option<Buffer>,
-    /// What the archive is called.
+    /// The archive's name in errors.
     output: &'a str,
     interrupt: &'a Interrupt,
     progress: &'a dyn Progress,
-    /// Where we are in the archive.
+    /// The current path in the archive.
     at: Vec<u8>,
-    /// Of files with several names, by the path of the first.
+    /// Attributes of files with several names, by the path of the first.
     linked: HashMap<PathBuf, Attributes>,
     errors: u64,
 }
 
-/// Whether one of the patterns is this path in the archive, or its last name.
+/// Whether one of the patterns matches this path in the archive, or its last name.
 fn is_excluded(patterns: &[OsString], path: &Path) -> bool {
     let path = path.as_os_str().as_bytes();
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
@@ -353,8 +353,8 @@ impl<W: Write> Archiver<'_, W> {
         host("write", self.writer.end()).map_err(|error| error.at(self.output))
     }
 
-    /// Writes parts of a file. What can't be read of it, or is not there any
-    /// more, is zeroes: the archive must go on where the header says.
+    /// Writes parts of a file. Parts that cannot be read are written as zeroes, since the
+    /// header has the length already.
     fn contents(&mut self, source: &ImageFile, extents: &Extents) -> Result<Option<Error>> {
         let mut buffer = match self.buffer.take() {
             Some(buffer) => buffer,
@@ -401,8 +401,8 @@ fn entry<'a>(path: &'a [u8], kind: EntryType, attributes: &'a Attributes) -> Ent
     }
 }
 
-/// The parts of a file that are not holes, with an empty one at its end, which
-/// says how long it is.
+/// The parts of a file that are not holes, and an empty one at its end, which marks its
+/// length.
 fn extents(source: &ImageFile, size: u64) -> Result<Extents> {
     let mut extents = Extents::new();
     let mut at = 0;

@@ -1,8 +1,8 @@
-//! [`extract`]: what is in an archive, into a directory of an image.
+//! [`extract`]: extracts an archive into a directory of an image.
 //!
-//! The directory is a root for all that comes: `..` is refused, a slash in front
-//! is dropped, symbolic links that are there or come lead nowhere else, and so
-//! nothing outside is made, changed or linked to.
+//! Nothing outside of the directory is made, changed or linked to: `..` is refused, a
+//! leading slash is dropped, and symbolic links, existing or extracted, do not lead out
+//! of it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -30,31 +30,31 @@ use crate::{Interrupt, Outcome, Progress, glob};
 /// Bytes of contents copied at once.
 const CHUNK: usize = 1 << 20;
 
-/// How to extract an archive: see tar(1).
+/// Options of extracting an archive; see tar(1).
 #[derive(Debug, Clone, Default)]
 pub struct ExtractOptions {
-    /// Owners by the names of the image's own users, where it has them; otherwise by
-    /// number.
+    /// Sets owners by name, for names that the image's users and groups have; otherwise
+    /// by number.
     pub names: bool,
-    /// So many names at the beginning of paths are left out.
+    /// How many names to strip from the beginning of paths.
     pub strip_components: usize,
-    /// Patterns of paths, or of names in them, that are left out.
+    /// Patterns of paths, or of names in them, to leave out.
     pub exclude: Vec<OsString>,
-    /// A symbolic link where a directory comes stays, if it leads to one.
+    /// Keeps a symbolic link to a directory where the archive has a directory.
     pub keep_directory_symlink: bool,
-    /// No time is later: `SOURCE_DATE_EPOCH`.
+    /// The latest time that is kept (`SOURCE_DATE_EPOCH`): later times become this one.
     pub epoch: Option<Time>,
 }
 
 /// Extracts an archive, plain or compressed, into the directory `dest`, with all
 /// attributes. Errors call the archive `name`.
 ///
-/// What cannot be done of a member is told to `progress` and counted in the [`Outcome`];
-/// the rest is done.
+/// Errors of single members are reported to `progress` and counted in the [`Outcome`];
+/// the extraction goes on.
 ///
 /// # Errors
 ///
-/// What ends it: an archive that is damaged, a target that is full, or `interrupt`
+/// Errors that end it: a damaged archive, a full target, or `interrupt`
 /// ([`Error::is_interrupted`]).
 pub fn extract(
     archive: impl Read,
@@ -109,17 +109,17 @@ pub fn extract(
     })
 }
 
-/// The users and groups of the image, as they are when first asked for.
+/// The users and groups of the image, read when first needed.
 struct Owners {
     users: Names,
     groups: Names,
 }
 
-/// A directory that is being filled.
+/// The directory of the current member.
 struct Parent {
     path: Vec<u8>,
     dir: ImageDir,
-    /// Owners of what is made in it, if they are known.
+    /// Owners of new files in it, if they are known.
     owners_of_new: Option<(u32, u32)>,
 }
 
@@ -132,9 +132,10 @@ struct Extractor<'a> {
     interrupt: &'a Interrupt,
     progress: &'a dyn Progress,
     owners: Option<Owners>,
-    /// The directory of the member before.
+    /// The directory of the previous member.
     parent: Option<Parent>,
-    /// Attributes of directories, which filling them would change.
+    /// Attributes of directories, which are set at the end, since filling a directory
+    /// changes them.
     dirs: BTreeMap<Vec<u8>, Attributes>,
     refused: Refused,
     chunk: Vec<u8>,
@@ -143,34 +144,35 @@ struct Extractor<'a> {
     errors: u64,
 }
 
-/// What ended a member.
-enum Ended {
-    /// Its own fault, or the target's.
+/// Why a member was not extracted.
+enum MemberError {
+    /// An error of the member or the target.
     Member(Error),
-    /// The archive cannot be read on.
+    /// The rest of the archive cannot be read.
     Archive(io::Error),
 }
 
-impl From<Error> for Ended {
-    fn from(error: Error) -> Ended {
-        Ended::Member(error)
+impl From<Error> for MemberError {
+    fn from(error: Error) -> MemberError {
+        MemberError::Member(error)
     }
 }
 
-impl From<drupe::Error> for Ended {
-    fn from(error: drupe::Error) -> Ended {
-        Ended::Member(error.into())
+impl From<drupe::Error> for MemberError {
+    fn from(error: drupe::Error) -> MemberError {
+        MemberError::Member(error.into())
     }
 }
 
-/// Names of a path, without empty ones and ".". `None`: there is a "..".
+/// The names in a path, without empty ones and "."; `None`: there is a "..".
 fn names(path: &[u8]) -> Option<Vec<&[u8]>> {
     let parts = path.split(|&byte| byte == b'/');
     let names: Vec<&[u8]> = parts.filter(|part| !matches!(*part, b"" | b".")).collect();
     (!names.contains(&&b".."[..])).then_some(names)
 }
 
-/// An owner that an archive tells; the last number of 32 bits stands for none.
+/// Checks the number of an owner in an archive. The largest 32-bit number is invalid: it
+/// means "none" in Linux.
 fn owner(which: &str, number: i64) -> Result<u32> {
     let fits = u32::try_from(number).ok().filter(|&id| id != u32::MAX);
     fits.ok_or_else(|| {
@@ -203,8 +205,8 @@ impl Extractor<'_> {
             }
             match extracted {
                 Ok(()) => {}
-                Err(Ended::Archive(error)) => return Err(broken(error)),
-                Err(Ended::Member(error)) => {
+                Err(MemberError::Archive(error)) => return Err(broken(error)),
+                Err(MemberError::Member(error)) => {
                     let error = error.at(shown);
                     if error.is_fatal() || error.is_interrupted() {
                         return Err(error);
@@ -227,7 +229,7 @@ impl Extractor<'_> {
         self.report(&Error::new("extract", cause).at(path));
     }
 
-    /// The member's path from the directory, if it is to be extracted.
+    /// The member's path in the directory; `None`: it is left out.
     fn accept(&mut self, member: &mut Member) -> Option<Vec<u8>> {
         let shown = || String::from_utf8_lossy(&member.path).into_owned();
         if let Kind::Other(kind) = member.kind {
@@ -275,7 +277,7 @@ impl Extractor<'_> {
         path: &[u8],
         member: &Member,
         reader: &mut Reader<impl Read>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), MemberError> {
         let mut attributes = self.attributes(member)?;
         self.keep.adjust(&mut attributes);
         if path.is_empty() {
@@ -391,8 +393,7 @@ impl Extractor<'_> {
         Ok(())
     }
 
-    /// Opens the directory that the next member is in, and makes what is missing
-    /// above it.
+    /// Opens the directory of the next member, and makes missing directories.
     fn enter(&mut self, path: &[u8]) -> Result<()> {
         if self
             .parent
@@ -447,7 +448,7 @@ impl Extractor<'_> {
             let owners = self.owners()?;
             let Some(value) = acl::from_text(text, &owners.users, &owners.groups) else {
                 let path = String::from_utf8_lossy(&member.path).into_owned();
-                let cause = "its ACL makes no sense, or is about somebody who is not in the image";
+                let cause = "its ACL is invalid, or names a user or group that is not in the image";
                 self.problem(&path, cause);
                 continue;
             };
@@ -496,7 +497,7 @@ impl Extractor<'_> {
             .ok_or_else(|| Error::new("look up owners", "there are none"))
     }
 
-    /// Sets the attributes of directories, those below first.
+    /// Sets the attributes of directories, deepest first.
     fn finish(&mut self) {
         self.parent = None;
         for (path, attributes) in std::mem::take(&mut self.dirs).into_iter().rev() {
@@ -549,8 +550,8 @@ fn make_dir(parent: &ImageDir, name: &OsStr, mode: u32, follow: bool) -> Result<
     put
 }
 
-/// Makes something of a name, or, where that is taken, under another name that it
-/// exchanges for its own when it is complete. A directory with something in it stays.
+/// Makes a file with a name; if that is taken, under a temporary name, and renames it
+/// when it is complete. A directory that is not empty is not replaced.
 fn anew<T>(
     parent: &ImageDir,
     name: &OsStr,
@@ -560,26 +561,27 @@ fn anew<T>(
     made.ok_or_else(|| Error::new("replace", "it exists"))
 }
 
-/// Copies the contents of a member; what is zeroes in a sparse one is not
-/// written.
+/// Copies the contents of a member. Holes of a sparse one are not written.
 fn fill(
     file: &ImageFile,
     member: &Member,
     reader: &mut Reader<impl Read>,
     chunk: &mut [u8],
     mut proceed: impl FnMut(u64) -> Result<()>,
-) -> Result<(), Ended> {
+) -> Result<(), MemberError> {
     let whole = [(0, member.size)];
     let extents = member.extents.as_deref().unwrap_or(&whole);
     for &(offset, len) in extents {
         let mut done = 0;
         while done < len {
             let want = (len - done).min(chunk.len() as u64) as usize;
-            let got = reader.read(&mut chunk[..want]).map_err(Ended::Archive)?;
+            let got = reader
+                .read(&mut chunk[..want])
+                .map_err(MemberError::Archive)?;
             if got == 0 {
                 let message = "the archive ends in the middle of a file";
                 let error = io::Error::new(io::ErrorKind::InvalidData, message);
-                return Err(Ended::Archive(error));
+                return Err(MemberError::Archive(error));
             }
             file.0.write_all_at(&chunk[..got], offset + done)?;
             proceed(got as u64)?;

@@ -1,9 +1,9 @@
-//! Archives of directories in images: [`archive`] and [`extract()`].
+//! tar archives of directories in images: [`archive`] and [`extract()`].
 //!
-//! Headers are those of the `tar` crate. What is not in it is here: PAX records
-//! of any bytes ([`pax`]), sparse files in all of GNU's formats ([`reader`],
-//! [`writer`]), ACLs as text ([`acl`]). [`create`] walks an image as a copy does;
-//! [`extract`](mod@extract) makes what comes, and never outside of its directory.
+//! Headers are those of the `tar` crate. This module adds PAX records of any bytes
+//! ([`pax`]), sparse files in all of GNU's formats ([`reader`], [`writer`]), and ACLs as
+//! text ([`acl`]). [`create`] walks an image as a copy does; [`extract`](mod@extract)
+//! never makes anything outside of its directory.
 
 mod acl;
 mod compress;
@@ -17,7 +17,7 @@ pub use compress::Compression;
 pub use create::{ArchiveOptions, archive};
 pub use extract::{ExtractOptions, extract};
 
-/// What archives consist of, in bytes.
+/// Bytes of a block of an archive.
 const BLOCK: u64 = 512;
 
 /// Parts of a file that are not holes: offset and length.

@@ -1,7 +1,6 @@
-//! PAX extended headers: records of "LENGTH KEY=VALUE\n", where a value may have
-//! any bytes in it.
+//! Reads and writes PAX records: "LENGTH KEY=VALUE\n", where a value may have any bytes.
 
-/// Parses records, those that are none left out. `None`: this is no header.
+/// Parses records, and skips malformed ones. `None`: there are no records.
 pub(super) fn parse(mut bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
@@ -44,7 +43,7 @@ pub(super) fn xattr_key(name: &[u8]) -> Vec<u8> {
     key
 }
 
-/// The extended attribute that a key is of.
+/// The extended attribute of a key; `None`: the key is of something else.
 pub(super) fn xattr_name(key: &[u8]) -> Option<Vec<u8>> {
     let coded = key.strip_prefix(b"SCHILY.xattr.")?;
     let mut name = Vec::with_capacity(coded.len());

@@ -1,4 +1,4 @@
-//! Reads archives: ustar, GNU and PAX, as streams.
+//! [`Reader`]: reads archives as streams: ustar, GNU and PAX.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -8,17 +8,17 @@ use tar::{EntryType, GnuExtSparseHeader, GnuHeader, GnuSparseHeader, Header};
 use super::{BLOCK, Extents, pax};
 use crate::time::Time;
 
-/// Bytes of the records of one member, at most: several attributes of 64 KiB, and
-/// as much as libarchive takes.
+/// Limit in bytes of the records of one member: several attributes of 64 KiB, as in
+/// libarchive.
 const MOST_RECORDS: u64 = 16 << 20;
-/// Bytes of all global records, at most: they are applied to each member.
+/// Limit in bytes of all global records, which are applied to each member.
 const MOST_GLOBAL: u64 = 64 << 10;
-/// Bytes of the names of a member's extended attributes, at most: more of them
-/// Linux does not list (`XATTR_LIST_MAX`).
+/// Limit in bytes of the names of a member's extended attributes; Linux lists no more
+/// (`XATTR_LIST_MAX`).
 const MOST_XATTR_NAMES: usize = 64 << 10;
-/// Longest name that a GNU header may give.
+/// Limit in bytes of a name in a GNU header.
 const MOST_NAME: u64 = 1 << 20;
-/// Most parts of one sparse file.
+/// Limit of the parts of a sparse file.
 const MOST_EXTENTS: usize = 8 << 20;
 
 /// A member of an archive. Its contents are read with [`Reader::read`].
@@ -28,19 +28,19 @@ pub(super) struct Member {
     pub(super) link: Vec<u8>,
     pub(super) kind: Kind,
     pub(super) mode: u32,
-    /// As the archive has them: any number, or -1 for what is none.
+    /// The owner's number as in the archive: any number, or -1 if it is malformed.
     pub(super) uid: i64,
     pub(super) gid: i64,
     pub(super) user: Vec<u8>,
     pub(super) group: Vec<u8>,
     pub(super) modified: Time,
     pub(super) accessed: Option<Time>,
-    /// Of the file; more than what is stored of a sparse one.
+    /// The file's size; a sparse file has less data in the archive.
     pub(super) size: u64,
     pub(super) device: (u32, u32),
     pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) acls: Vec<(&'static str, Vec<u8>)>,
-    /// Where what is stored belongs; `None`: it is the whole file.
+    /// The places of the stored data in the file; `None`: the whole file is stored.
     pub(super) extents: Option<Extents>,
 }
 
@@ -54,16 +54,16 @@ pub(super) enum Kind {
     Char,
     Block,
     Fifo,
-    /// Of a type that there is no file for.
+    /// A type for which there is no file.
     Other(u8),
 }
 
 pub(super) struct Reader<R> {
     stream: R,
-    /// Of the member's contents, still to be read; and what pads them.
+    /// Bytes of the member's contents that are still to be read, and of their padding.
     left: u64,
     padding: u64,
-    /// Records of global headers, and how many bytes these had.
+    /// Records of global headers, and their size in bytes.
     global: Vec<(Vec<u8>, Vec<u8>)>,
     global_bytes: u64,
     begun: bool,
@@ -117,7 +117,7 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// All of the member's contents.
+    /// Reads the member's whole contents.
     fn contents(&mut self, most: u64) -> io::Result<Vec<u8>> {
         if self.left > most {
             return Err(invalid(format!(
@@ -130,7 +130,7 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    /// Passes over what is left of the member.
+    /// Skips the rest of the member.
     fn skip(&mut self) -> io::Result<()> {
         let mut chunk = vec![0; 64 << 10];
         self.left += self.padding;
@@ -141,7 +141,7 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// The rest of the stream: whoever writes it is not to be told off.
+    /// Reads the rest of the stream, so that its writer does not get SIGPIPE.
     pub(super) fn drain(&mut self) -> io::Result<()> {
         io::copy(&mut self.stream, &mut io::sink()).map(drop)
     }
@@ -178,7 +178,7 @@ impl<R: Read> Reader<R> {
         Ok(Some(header))
     }
 
-    /// What follows the header is this long.
+    /// Sets the length of the contents that follow the header.
     fn contains(&mut self, header: &Header, size: Option<u64>) -> io::Result<()> {
         let own = number(&header.as_old().size).and_then(|size| u64::try_from(size).ok());
         self.left = size
@@ -191,7 +191,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The next member; what is left of the one before is passed over.
+    /// The next member. The rest of the previous one is skipped.
     pub(super) fn next(&mut self) -> io::Result<Option<Member>> {
         let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let (mut path, mut link) = (None, None);
@@ -297,7 +297,7 @@ impl<R: Read> Reader<R> {
         Ok(member)
     }
 
-    /// The parts of a sparse file are in order, within it, and all there.
+    /// Checks that the parts of a sparse file are in order, within it, and complete.
     fn check(&self, member: &Member) -> io::Result<()> {
         let Some(extents) = &member.extents else {
             return Ok(());
@@ -307,7 +307,7 @@ impl<R: Read> Reader<R> {
             let next = offset.checked_add(*len);
             match next {
                 Some(next) if *offset >= end && next <= member.size => end = next,
-                _ => return Err(invalid("the map of a sparse file makes no sense")),
+                _ => return Err(invalid("the map of a sparse file is invalid")),
             }
             sum += len;
         }
@@ -319,8 +319,8 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The map of version 1.0, in front of the contents: a line for each number,
-    /// then padding.
+    /// Reads the map of version 1.0, before the contents: a line for each number, then
+    /// padding.
     fn map(&mut self) -> io::Result<Extents> {
         let before = self.left;
         let count = self.line()?;
@@ -350,13 +350,13 @@ impl<R: Read> Reader<R> {
             let next = number
                 .checked_mul(10)
                 .and_then(|number| number.checked_add(digit));
-            number = next.ok_or_else(|| invalid("the map of a sparse file makes no sense"))?;
+            number = next.ok_or_else(|| invalid("the map of a sparse file is invalid"))?;
         }
-        Err(invalid("the map of a sparse file makes no sense"))
+        Err(invalid("the map of a sparse file is invalid"))
     }
 
-    /// The map of GNU's old format: in the header, and in blocks behind it,
-    /// which do not count as contents.
+    /// Reads the map of GNU's old format: in the header, and in blocks behind it, which
+    /// do not count as contents.
     fn old_map(&mut self, gnu: &GnuHeader) -> io::Result<Extents> {
         let mut extents = Extents::new();
         let mut add = |entries: &[GnuSparseHeader]| -> io::Result<()> {
@@ -365,7 +365,7 @@ impl<R: Read> Reader<R> {
                     |field: &[u8]| number(field).and_then(|number| u64::try_from(number).ok());
                 let (Some(offset), Some(len)) = (field(&entry.offset), field(&entry.numbytes))
                 else {
-                    return Err(invalid("the map of a sparse file makes no sense"));
+                    return Err(invalid("the map of a sparse file is invalid"));
                 };
                 extents.push((offset, len));
             }
@@ -389,26 +389,26 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Without empty parts, which mark the ends of files.
+/// Removes empty parts, which mark the ends of files.
 fn compact(mut extents: Extents) -> Extents {
     extents.retain(|(_, len)| *len > 0);
     extents
 }
 
-/// What records say of a sparse file, and of sizes.
+/// Records about sizes and sparse files.
 #[derive(Default)]
 struct Sparse {
-    /// Of what is stored.
+    /// The size of the stored data.
     stored: Option<u64>,
-    /// Of the file, if it is sparse.
+    /// The size of a sparse file.
     size: Option<u64>,
     extents: Extents,
-    /// Version 1.0: the map comes in front of the contents.
+    /// Whether the map is before the contents (version 1.0).
     is_in_contents: bool,
 }
 
 impl Sparse {
-    /// Applies all records to a member; those about sparse files are returned.
+    /// Applies records to a member. Returns those about sparse files.
     fn apply<'a>(
         member: &mut Member,
         records: impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)>,
@@ -420,7 +420,7 @@ impl Sparse {
         for (key, value) in records {
             let wrong = || {
                 invalid(format!(
-                    "the record {:?} makes no sense",
+                    "the record {:?} is invalid",
                     String::from_utf8_lossy(key)
                 ))
             };
@@ -498,7 +498,7 @@ impl Sparse {
 }
 
 fn owned(bytes: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let records = pax::parse(bytes).ok_or_else(|| invalid("an extended header makes no sense"))?;
+    let records = pax::parse(bytes).ok_or_else(|| invalid("an extended header is invalid"))?;
     let owned = records
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -511,14 +511,14 @@ fn until_nul(mut name: Vec<u8>) -> Vec<u8> {
     name
 }
 
-/// The bytes of a header added up, its checksum taken for spaces.
+/// The checksum of a header: the sum of its bytes, with spaces in place of the checksum.
 pub(super) fn header_sum(bytes: &[u8; 512]) -> i64 {
     let sum = |part: &[u8]| part.iter().map(|&byte| i64::from(byte)).sum::<i64>();
     sum(&bytes[..148]) + 8 * i64::from(b' ') + sum(&bytes[156..])
 }
 
-/// A field of a header: octal digits, or with the first bit set a number in
-/// two's complement. `None`: neither, or too large. An empty one is 0.
+/// Parses a number in a header: octal digits, or with the first bit set, two's
+/// complement. An empty field is 0. `None`: malformed or too large.
 fn number(field: &[u8]) -> Option<i64> {
     if let Some((&first, rest)) = field.split_first()
         && first & 0x80 != 0

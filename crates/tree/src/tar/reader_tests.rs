@@ -1,4 +1,4 @@
-//! Archives that no other program would write.
+//! Tests of [`Reader`] with malformed and unusual archives.
 
 use super::*;
 

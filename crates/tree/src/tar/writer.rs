@@ -1,4 +1,5 @@
-//! Writes archives: ustar headers, with PAX records for what does not fit.
+//! [`Writer`]: writes archives: ustar headers, with PAX records for values that do not
+//! fit.
 
 use std::io::{self, Write};
 
@@ -9,11 +10,11 @@ use super::{BLOCK, Extents, acl, pax};
 use crate::copy::event::{Attributes, Stat};
 use crate::time::Time;
 
-/// Largest values that a header's fields have room for, in octal.
+/// The largest values that fit into a header's fields, in octal.
 const MOST_SIZE: u64 = 0o77_777_777_777;
 const MOST_ID: u64 = 0o7_777_777;
 
-/// What a header says, and the records in front of it.
+/// The values for a header, and the records before it.
 pub(super) struct Entry<'a> {
     pub(super) path: &'a [u8],
     pub(super) kind: EntryType,
@@ -21,19 +22,19 @@ pub(super) struct Entry<'a> {
     /// Names of the owners; empty: unknown.
     pub(super) user: &'a [u8],
     pub(super) group: &'a [u8],
-    /// Of hard and symbolic links.
+    /// The target of a hard or symbolic link.
     pub(super) link: &'a [u8],
-    /// Of the contents as stored, those of a file.
+    /// Size of the stored contents of a file.
     pub(super) size: u64,
 }
 
 pub(super) struct Writer<W> {
     stream: W,
-    /// Of the contents of the member, so far.
+    /// Bytes of the member's contents written so far.
     written: u64,
 }
 
-/// Puts bytes into a field, if they fit.
+/// Puts bytes into a field. `false`: they do not fit.
 fn put(field: &mut [u8], bytes: &[u8]) -> bool {
     match field.get_mut(..bytes.len()) {
         Some(part) => {
@@ -44,12 +45,13 @@ fn put(field: &mut [u8], bytes: &[u8]) -> bool {
     }
 }
 
-/// The same for a name, which ends at a NUL.
+/// Puts a name, which ends at a NUL, into a field. `false`: it does not fit.
 fn text(field: &mut [u8], name: &[u8]) -> bool {
     !name.contains(&0) && put(field, name)
 }
 
-/// Octal digits, and a NUL. Too large a number has a record, and is 0 here.
+/// Puts octal digits and a NUL into a field. A number above `most` has a record, and is 0
+/// here.
 fn octal(field: &mut [u8], number: u64, most: u64) {
     let number = if number <= most { number } else { 0 };
     let width = field.len() - 1;
@@ -68,7 +70,7 @@ impl<W: Write> Writer<W> {
         self.start(entry, Vec::new())
     }
 
-    /// The same for a sparse file, of which only `extents` are stored.
+    /// Like [`Writer::begin`], for a sparse file of which only `extents` are stored.
     pub(super) fn begin_sparse(
         &mut self,
         entry: &Entry<'_>,
@@ -170,7 +172,7 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// The records of the next member, as a member of their own.
+    /// Writes the records of the next member, as a member before it.
     fn extended(&mut self, path: &[u8], records: &[u8]) -> io::Result<()> {
         let mut header = header(EntryType::XHeader, 0o644);
         let name = beside(path, b"PaxHeaders");
@@ -205,7 +207,7 @@ impl<W: Write> Writer<W> {
         self.stream.write_all(&[0; BLOCK as usize][..pad])
     }
 
-    /// Ends the archive; the stream is returned.
+    /// Ends the archive. Returns the stream.
     pub(super) fn finish(mut self) -> io::Result<W> {
         self.stream.write_all(&[0; 2 * BLOCK as usize])?;
         Ok(self.stream)
@@ -231,7 +233,8 @@ fn header(kind: EntryType, mode: u32) -> Header {
     header
 }
 
-/// Puts a path into the name, or split at a slash into both fields.
+/// Puts a path into `name`, or divides it at a slash between both fields. `false`: it
+/// does not fit.
 fn set_path(name: &mut [u8; 100], prefix: &mut [u8; 155], path: &[u8]) -> bool {
     if path.contains(&0) || path.is_empty() {
         return false;

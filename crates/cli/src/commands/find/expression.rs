@@ -1,4 +1,4 @@
-//! What `find` looks for.
+//! The expression of `find`: its tests, parsed and applied to files.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

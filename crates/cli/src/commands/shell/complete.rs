@@ -1,4 +1,4 @@
-//! Completion of commands and paths.
+//! Completes commands and paths at the prompt.
 
 use std::cell::RefCell;
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! Commands from a person.
+//! Reads commands from a terminal, with editing and history.
 
 use std::cell::RefCell;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Commands from a file.
+//! Reads commands from a file or a pipe.
 
 use std::io::{self, BufRead, BufReader};
 

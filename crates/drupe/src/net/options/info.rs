@@ -1,4 +1,4 @@
-//! [`TcpInfo`]: a connection as the kernel sees it.
+//! [`TcpInfo`]: the kernel's state and statistics of a TCP connection.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct TcpInfo {
     pub state: TcpState,
     /// Timeouts in a row without an acknowledgement.
     pub retransmits: u8,
-    /// How long until data counts as lost.
+    /// Time after which unacknowledged data is sent again.
     pub retransmit_timeout: Duration,
     /// Bytes of the largest segment sent.
     pub send_mss: u32,
@@ -48,21 +48,21 @@ pub struct TcpInfo {
     pub rtt: Duration,
     /// Its mean deviation.
     pub rtt_variation: Duration,
-    /// The least of the last minutes.
+    /// The least round trip time of the last minutes.
     pub min_rtt: Duration,
-    /// Segments that may be on their way.
+    /// Segments that may be unacknowledged.
     pub congestion_window: u32,
     /// Segments at which slow start ends; `0x7fffffff`: not known yet.
     pub slow_start_threshold: u32,
-    /// Segments sent again, of all.
+    /// Segments sent again, since the beginning.
     pub total_retransmits: u32,
-    /// Bytes per second that sending is paced to; `u64::MAX`: not at all.
+    /// The rate to which sending is limited, in bytes per second; `u64::MAX`: no limit.
     pub pacing_rate: u64,
     /// Bytes acknowledged by the peer.
     pub bytes_acknowledged: u64,
     /// Bytes received in order.
     pub bytes_received: u64,
-    /// Bytes sent, again ones included.
+    /// Bytes sent, including those sent again.
     pub bytes_sent: u64,
     /// Bytes sent again.
     pub bytes_retransmitted: u64,
@@ -72,14 +72,14 @@ pub struct TcpInfo {
     pub segments_out: u32,
     /// Segments received.
     pub segments_in: u32,
-    /// Bytes per second that lately arrived at the peer.
+    /// The recent rate of delivery to the peer, in bytes per second.
     pub delivery_rate: u64,
-    /// Bytes of window that the peer advertises.
+    /// The window that the peer advertises, in bytes.
     pub send_window: u32,
 }
 
 impl TcpInfo {
-    /// Fields that the kernel has not written are zero.
+    /// Parses `struct tcp_info`; fields that the kernel has not written are zero.
     pub(super) fn parse(bytes: &[u8]) -> TcpInfo {
         let word = |at: usize| {
             let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());

@@ -19,19 +19,22 @@ use value::options;
 options! {
     /// Bind to an address that connections of an earlier socket still use.
     reuse_address, set_reuse_address: bool = SOL_SOCKET, SO_REUSEADDR;
-    /// Several sockets share an address, and what arrives is spread among them.
+    /// Several sockets may bind to the same address; connections and datagrams are spread
+    /// among them.
     reuse_port, set_reuse_port: bool = SOL_SOCKET, SO_REUSEPORT;
-    /// Send to broadcast addresses, and receive what is sent to them.
+    /// Allows sending to broadcast addresses, and receiving packets to them.
     broadcast, set_broadcast: bool = SOL_SOCKET, SO_BROADCAST;
-    /// Probe whether the peer of an idle connection is there; see
+    /// Sends probes on an idle connection to check that the peer is alive; see
     /// [`Socket::set_keepalive_time`].
     keepalive, set_keepalive: bool = SOL_SOCKET, SO_KEEPALIVE;
-    /// Bytes of the send buffer. The kernel doubles it, and reads give that; at
-    /// most the sysctl `net.core.wmem_max` (before doubling).
+    /// Size of the send buffer in bytes, at most the sysctl `net.core.wmem_max`. The
+    /// kernel doubles the value, and the getter returns the doubled one.
     send_buffer_size, set_send_buffer_size: u32 = SOL_SOCKET, SO_SNDBUF;
-    /// Bytes of the receive buffer, likewise; `net.core.rmem_max`.
+    /// Size of the receive buffer in bytes, at most the sysctl `net.core.rmem_max`;
+    /// doubled like the send buffer's.
     receive_buffer_size, set_receive_buffer_size: u32 = SOL_SOCKET, SO_RCVBUF;
-    /// Least bytes for which a read or a readiness notice is given.
+    /// The least number of bytes for which a read returns and the socket counts as
+    /// readable.
     receive_low_water, set_receive_low_water: u32 = SOL_SOCKET, SO_RCVLOWAT;
     /// Mark of all packets sent, for routing rules and filters.
     mark, set_mark: u32 = SOL_SOCKET, SO_MARK;
@@ -39,10 +42,10 @@ options! {
     priority, set_priority: u32 = SOL_SOCKET, SO_PRIORITY;
     /// Don't go through gateways.
     dont_route, set_dont_route: bool = SOL_SOCKET, SO_DONTROUTE;
-    /// Bytes per second that TCP, or the `fq` discipline, paces it to;
-    /// `u64::MAX`: no limit.
+    /// Limit of the sending rate in bytes per second, which TCP or the `fq` discipline
+    /// applies; `u64::MAX`: no limit.
     max_pacing_rate, set_max_pacing_rate: u64 = SOL_SOCKET, SO_MAX_PACING_RATE;
-    /// Each datagram received brings the time of its arrival
+    /// Adds the time of arrival to each received datagram
     /// ([`Received::timestamp`](super::Received::timestamp)).
     timestamp_ns, set_timestamp_ns: bool = SOL_SOCKET, SO_TIMESTAMPNS;
     /// `SOF_TIMESTAMPING_*` flags
@@ -50,22 +53,23 @@ options! {
     timestamping, set_timestamping: u32 = SOL_SOCKET, SO_TIMESTAMPING;
     /// Urgent data stays in the stream.
     out_of_band_inline, set_out_of_band_inline: bool = SOL_SOCKET, SO_OOBINLINE;
-    /// Microseconds to poll the device for, in a read that would block.
+    /// How long a read that would block polls the device, in microseconds.
     busy_poll, set_busy_poll: u32 = SOL_SOCKET, SO_BUSY_POLL;
-    /// Whom the datagrams come from is among their control messages (unix(7)).
+    /// Adds a control message with the sender's process, user and group to each datagram
+    /// (unix(7)).
     passcred, set_passcred: bool = SOL_SOCKET, SO_PASSCRED;
 }
 
 impl Socket {
-    /// What the send buffer is to be, beyond `net.core.wmem_max`
-    /// (`SO_SNDBUFFORCE`).
+    /// Sets the size of the send buffer in bytes, without the limit of
+    /// `net.core.wmem_max` (`SO_SNDBUFFORCE`).
     pub fn force_send_buffer_size(&self, bytes: u32) -> Result<()> {
         let name = libc::SO_SNDBUFFORCE;
         self.set("force_send_buffer_size", libc::SOL_SOCKET, name, bytes)
     }
 
-    /// What the receive buffer is to be, beyond `net.core.rmem_max`
-    /// (`SO_RCVBUFFORCE`).
+    /// Sets the size of the receive buffer in bytes, without the limit of
+    /// `net.core.rmem_max` (`SO_RCVBUFFORCE`).
     pub fn force_receive_buffer_size(&self, bytes: u32) -> Result<()> {
         let name = libc::SO_RCVBUFFORCE;
         self.set("force_receive_buffer_size", libc::SOL_SOCKET, name, bytes)
@@ -94,8 +98,8 @@ impl Socket {
         Ok(Domain(domain))
     }
 
-    /// How long closing waits for what is not sent yet, in whole seconds; zero
-    /// drops it and resets the connection. `None`: it does not wait
+    /// Sets how long closing waits for unsent data, in whole seconds. Zero drops the data
+    /// and resets the connection. `None`: closing does not wait, and the data is sent
     /// (`SO_LINGER`).
     pub fn set_linger(&self, time: Option<Duration>) -> Result<()> {
         let seconds = time.unwrap_or_default().as_secs();
@@ -110,15 +114,15 @@ impl Socket {
         named("set_linger", set)
     }
 
-    /// What [`Socket::set_linger`] is about.
+    /// The value of [`Socket::set_linger`].
     pub fn linger(&self) -> Result<Option<Duration>> {
         let value: u64 = self.get("linger", libc::SOL_SOCKET, libc::SO_LINGER)?;
         let (on, seconds) = (value as u32, value >> 32);
         Ok((on != 0).then(|| Duration::from_secs(seconds)))
     }
 
-    /// How long a read, an accept and a connect may block: EAGAIN then. `None`:
-    /// for ever; zero is EINVAL (`SO_RCVTIMEO`).
+    /// Sets how long a read, an accept or a connect may block; it then fails with EAGAIN.
+    /// `None`: for ever; zero is EINVAL (`SO_RCVTIMEO`).
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> Result<()> {
         self.set_timeout("set_read_timeout", libc::SO_RCVTIMEO, timeout)
     }
@@ -128,8 +132,8 @@ impl Socket {
         self.timeout("read_timeout", libc::SO_RCVTIMEO)
     }
 
-    /// How long a write may block: EAGAIN then. `None`: for ever; zero is EINVAL
-    /// (`SO_SNDTIMEO`).
+    /// Sets how long a write may block; it then fails with EAGAIN. `None`: for ever; zero
+    /// is EINVAL (`SO_SNDTIMEO`).
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> Result<()> {
         self.set_timeout("set_write_timeout", libc::SO_SNDTIMEO, timeout)
     }
@@ -173,8 +177,7 @@ impl Socket {
         Ok((!timeout.is_zero()).then_some(timeout))
     }
 
-    /// Only packets of this interface, in and out; `None`: of any
-    /// (`SO_BINDTODEVICE`).
+    /// Sends and receives only through this interface; `None`: any (`SO_BINDTODEVICE`).
     pub fn bind_device(&self, interface: Option<&str>) -> Result<()> {
         self.set_text_option(
             "bind_device",
@@ -184,7 +187,7 @@ impl Socket {
         )
     }
 
-    /// What [`Socket::bind_device`] is about.
+    /// The interface of [`Socket::bind_device`].
     pub fn device(&self) -> Result<Option<String>> {
         let name = self.text_option("device", libc::SOL_SOCKET, libc::SO_BINDTODEVICE)?;
         Ok((!name.is_empty()).then_some(name))

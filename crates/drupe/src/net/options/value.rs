@@ -1,12 +1,11 @@
-//! Options of sockets as values and as bytes.
+//! Socket options of any level and name, as values and as bytes.
 
 use std::net::Ipv4Addr;
 
 use crate::error::Result;
 use crate::net::{Socket, named};
 
-/// A value that an option of a socket can have: a number, a truth value or an
-/// address, in the kernel's layout.
+/// The type of a socket option: a number, a `bool` or an address.
 pub trait OptionValue: Copy + sealed::Sealed {
     #[doc(hidden)]
     type Bytes: AsRef<[u8]> + AsMut<[u8]> + Default;
@@ -70,8 +69,8 @@ impl Socket {
         self.set("set option", level, name, value)
     }
 
-    /// getsockopt(2) into `value`, which is zeroed first: how many bytes of it
-    /// the kernel has written.
+    /// getsockopt(2) into `value`, which is zeroed first. Returns how many bytes the
+    /// kernel has written.
     pub fn raw_option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize> {
         let got = self.sys().getsockopt(self.fd.raw(), level, name, value);
         named("get option", got)

@@ -7,10 +7,9 @@
 //!                                                 into wakes
 //! ```
 //!
-//! Sockets own the driver; the task owns nothing but the table and a copy of the
-//! descriptor, so the last socket ends it. When the task ends otherwise, with
-//! its runtime or with the kernel, the table is closed and everybody is woken:
-//! their calls tell why.
+//! Sockets own the driver. The task owns only the table and a copy of the descriptor, so
+//! it ends with the last socket. If it ends earlier, with its runtime or with the kernel,
+//! the table is closed and all waiting tasks are woken; their calls return the error.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -31,14 +30,14 @@ use crate::net::{Events, Interest, Poll, Socket, Token};
 #[derive(Default)]
 struct Drivers(Mutex<HashMap<Id, Weak<Driver>>>);
 
-/// See above.
+/// The driver of one kernel in one runtime.
 pub(super) struct Driver {
     poll: Poll,
     table: Arc<Table>,
     task: OnceLock<AbortHandle>,
 }
 
-/// The sockets by their tokens; `None` when nobody waits for them any more.
+/// The sockets by their tokens; `None` once the task has ended.
 struct Table(Mutex<Option<Sources>>);
 
 #[derive(Default)]
@@ -47,7 +46,7 @@ struct Sources {
     ready: HashMap<u64, Arc<Ready>>,
 }
 
-/// How many events are taken at a time.
+/// How many events are collected at a time.
 const BATCH: usize = 256;
 
 impl Driver {
@@ -82,7 +81,7 @@ impl Driver {
         Ok(driver)
     }
 
-    /// Wakes those whose sockets are ready. `true`: there may be more.
+    /// Wakes the tasks whose sockets are ready. `true`: there may be more events.
     fn turn(&self, events: &mut Events) -> Result<bool> {
         match self.poll.wait(events, Some(Duration::ZERO)) {
             Err(error) if error.errno() == Some(Errno::INTR) => return Ok(true),
@@ -134,7 +133,7 @@ async fn run(event: AsyncFd<OwnedFd>, driver: Weak<Driver>, _close: Close) {
     }
 }
 
-/// Closes the table when the task ends, however it does.
+/// Closes the table when dropped, which is when the task ends.
 struct Close(Arc<Table>);
 
 impl Drop for Close {
@@ -178,8 +177,8 @@ impl Table {
     }
 }
 
-/// A socket that a driver waits for, until this is dropped, which must be before
-/// the socket is closed.
+/// Keeps a socket registered with its driver until dropped. Must be dropped before the
+/// socket is closed.
 pub(super) struct Registration {
     driver: Arc<Driver>,
     token: Token,
@@ -187,7 +186,7 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// Waits for both directions of a socket.
+    /// Registers both directions of a socket.
     pub(super) fn new(socket: &Socket) -> Result<Registration> {
         let driver = Driver::current(&socket.kernel)?;
         let ended = || Error::new("tokio", Cause::Host(ended()));
@@ -212,7 +211,7 @@ impl Registration {
         self.driver.table.is_open()
     }
 
-    /// Takes it out of the poll.
+    /// Removes the socket from the poll.
     pub(super) fn end(&self, socket: &Socket) {
         // It may not be in there, or the kernel has ended.
         let _ = self.driver.poll.remove(socket);
@@ -226,7 +225,7 @@ impl Drop for Registration {
     }
 }
 
-/// Nobody waits for sockets any more.
+/// The error of a socket whose driver has ended.
 pub(super) fn ended() -> std::io::Error {
     std::io::Error::other("the runtime of this socket has ended")
 }

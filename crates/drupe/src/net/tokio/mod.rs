@@ -15,18 +15,17 @@
 //! }
 //! ```
 //!
-//! [`TcpStream`], [`TcpListener`] and [`UdpSocket`] have the methods of their
-//! namesakes in tokio; names are resolved by the host, as there.
-//! [`TcpStream::into_split`] makes two halves of a stream.
+//! [`TcpStream`], [`TcpListener`] and [`UdpSocket`] have the methods of their namesakes
+//! in tokio. The host resolves host names. [`TcpStream::into_split`] splits a stream into
+//! two halves.
 //!
-//! All sockets of a kernel in a runtime are waited for by one task of that
-//! runtime, which waits for one descriptor: there are no threads. A socket is
-//! of the runtime that it was made in, which must have its I/O driver enabled,
-//! and is not to outlive it. All futures can be dropped at any time: what has
-//! not happened has not happened.
+//! One task of the runtime waits for all sockets of a kernel, by one descriptor of the
+//! host: there are no additional threads. A socket belongs to the runtime in which it was
+//! made, which must have its I/O driver enabled, and must not be used after that has
+//! ended. All futures can be dropped at any time without losing data.
 //!
-//! Calls are made by the threads of the runtime, and do not block in the
-//! kernel; they wait for their turn while other threads are inside.
+//! The runtime's threads make the calls, which do not block in the kernel. They may wait
+//! for the kernel's CPU while another thread holds it.
 
 mod driver;
 mod ready;
@@ -45,7 +44,7 @@ use ::tokio::net::{ToSocketAddrs, lookup_host};
 
 use crate::error::{Cause, Error, Result};
 
-/// The addresses that something stands for, of which there is at least one.
+/// Resolves `what` to addresses; an error if there is none.
 async fn lookup(operation: &'static str, what: impl ToSocketAddrs) -> Result<Vec<SocketAddr>> {
     let host = |error| Error::new(operation, Cause::Host(error));
     let found: Vec<SocketAddr> = lookup_host(what).await.map_err(host)?.collect();

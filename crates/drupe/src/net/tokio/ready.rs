@@ -1,37 +1,36 @@
-//! [`Ready`]: the tasks that wait for one socket, a list for each direction.
+//! [`Ready`]: the tasks that wait for one socket, one list for each direction.
 //!
-//! A task tries its call first, and waits if that would block. An event that
-//! comes between the two must not be missed: the task notes the direction's
-//! tick before it tries, and only waits if the tick is still the same, which
-//! is decided under the lock that an event takes to move the tick on and to
-//! take the list. So an event either sees the waker, or is seen by the task.
+//! A task tries its call first, and waits if that would block. An event that comes
+//! between the two must not be missed: the task notes the direction's tick before it
+//! tries, and only waits if the tick is still the same, which is decided under the lock
+//! under which an event increases the tick and takes the list. So either the event finds
+//! the waker, or the task finds the new tick.
 //!
-//! A future that is dropped leaves its waker behind, until the next event:
-//! that wakes a task for nothing, at most. The same task waiting again is on the
-//! list once.
+//! A dropped future leaves its waker in the list until the next event, which may wake a
+//! task in vain. A task that waits again is in the list once.
 
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-/// Who waits for a direction.
+/// The tasks that wait for one direction.
 #[derive(Debug, Default)]
 pub(super) struct Direction(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Events so far.
+    /// The number of events so far.
     tick: u64,
     wakers: Vec<Waker>,
 }
 
 impl Direction {
-    /// To be asked before the call is tried.
+    /// The number of events so far; read it before trying the call.
     pub(super) fn tick(&self) -> u64 {
         self.with(|waiting| waiting.tick)
     }
 
-    /// Has the task woken at the next event. `false`: there was one since
-    /// `tick`, so the call is to be tried again.
+    /// Registers the task to be woken at the next event. `false`: there was an event
+    /// since `tick`, so the caller must try its call again.
     #[must_use]
     pub(super) fn wait(&self, tick: u64, waker: &Waker) -> bool {
         self.with(|waiting| {
@@ -44,7 +43,7 @@ impl Direction {
         })
     }
 
-    /// An event: all that wait are to try again.
+    /// Notes an event, and wakes all waiting tasks.
     pub(super) fn happen(&self) {
         let wakers = self.with(|waiting| {
             waiting.tick += 1;
@@ -59,7 +58,7 @@ impl Direction {
     }
 }
 
-/// Who waits for a socket.
+/// The tasks that wait for one socket.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     pub(super) read: Direction,

@@ -1,4 +1,4 @@
-//! [`Registered`]: a socket and who waits for it.
+//! [`Registered`]: a non-blocking socket with its registration in the runtime.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -31,7 +31,7 @@ impl Registered {
         Registered::of_nonblocking(socket)
     }
 
-    /// It is non-blocking already.
+    /// Registers a socket that is non-blocking already.
     pub(super) fn of_nonblocking(socket: Socket) -> Result<Registered> {
         Ok(Registered {
             registration: Registration::new(&socket)?,
@@ -51,7 +51,8 @@ impl Registered {
         }
     }
 
-    /// Tries `f` until it does not say that it would block; waits in between.
+    /// Calls `f` until it does not return `WouldBlock`, waiting for the socket in
+    /// between.
     pub(super) fn poll<T, E: WouldBlock>(
         &self,
         cx: &mut Context<'_>,
@@ -103,7 +104,7 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// An error that may mean "later".
+/// An error that may be `WouldBlock`.
 pub(super) trait WouldBlock {
     fn would_block(&self) -> bool;
     fn ended() -> Self;

@@ -1,5 +1,5 @@
-//! [`OwnedReadHalf`] and [`OwnedWriteHalf`]: the directions of a [`TcpStream`], for a
-//! task each, as those of tokio.
+//! [`OwnedReadHalf`] and [`OwnedWriteHalf`]: the two directions of a [`TcpStream`] for
+//! different tasks, as in tokio.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -13,21 +13,21 @@ use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::TcpStream;
 use crate::error::Result;
 
-/// What receives of a stream, as `tokio::net::tcp::OwnedReadHalf`. From
+/// The receiving half of a stream, as `tokio::net::tcp::OwnedReadHalf`. From
 /// [`TcpStream::into_split`].
 #[derive(Debug)]
 pub struct OwnedReadHalf(Arc<TcpStream>);
 
-/// What sends of a stream, as `tokio::net::tcp::OwnedWriteHalf`: when it is dropped, the
-/// peer reads the end. From [`TcpStream::into_split`].
+/// The sending half of a stream, as `tokio::net::tcp::OwnedWriteHalf`. When it is
+/// dropped, the peer reads the end of the stream. From [`TcpStream::into_split`].
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     stream: Arc<TcpStream>,
-    /// The direction ends with the half.
+    /// Whether dropping this half ends the direction.
     ends: bool,
 }
 
-/// The halves were not of one stream: they are both here.
+/// The halves belong to different streams. Both are returned in the error.
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
@@ -40,9 +40,9 @@ impl fmt::Display for ReuniteError {
 impl std::error::Error for ReuniteError {}
 
 impl TcpStream {
-    /// The two directions, which different tasks can have. The connection is closed when
-    /// both are dropped. `tokio::io::split` does the same for any stream, and takes a
-    /// lock for each call.
+    /// Splits the stream into its two directions, which different tasks can own. The
+    /// connection is closed when both are dropped. Unlike `tokio::io::split`, this takes
+    /// no lock for each call.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let stream = Arc::new(self);
         let write = OwnedWriteHalf {
@@ -85,7 +85,7 @@ impl OwnedReadHalf {
         self.0.local_addr()
     }
 
-    /// Receives without taking it away.
+    /// Receives without removing the data from the queue.
     pub async fn peek(&mut self, bytes: &mut [u8]) -> Result<usize> {
         self.0.peek(bytes).await
     }
@@ -95,7 +95,7 @@ impl OwnedReadHalf {
         self.0.readable().await
     }
 
-    /// Receives what is there: `WouldBlock` if there is nothing.
+    /// Receives without waiting: `WouldBlock` if there is no data.
     pub fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         self.0.try_read(bytes)
     }
@@ -111,8 +111,8 @@ impl OwnedWriteHalf {
         reunite(other, self)
     }
 
-    /// Drops it without ending the direction: the peer reads the end when the other half
-    /// is dropped, too.
+    /// Drops the half without ending the direction: the peer reads the end of the stream
+    /// only when the other half is dropped.
     pub fn forget(mut self) {
         self.ends = false;
     }
@@ -127,7 +127,8 @@ impl OwnedWriteHalf {
         self.stream.local_addr()
     }
 
-    /// Sends what there is room for: `WouldBlock` if there is none.
+    /// Sends without waiting, as much as there is room for: `WouldBlock` if there is
+    /// none.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.try_write(bytes)
     }

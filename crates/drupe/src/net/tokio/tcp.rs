@@ -44,7 +44,8 @@ impl TcpStream {
         TcpStream::connect_socket(socket, address).await
     }
 
-    /// Connects a socket, which may be of MPTCP, or have options set.
+    /// Connects a socket that was made before, for instance an MPTCP socket or one with
+    /// options set.
     pub async fn connect_socket(
         socket: Socket,
         address: impl Into<SocketAddress>,
@@ -70,7 +71,7 @@ impl TcpStream {
         Ok(TcpStream(registered))
     }
 
-    /// A connection that was made otherwise. It becomes non-blocking.
+    /// Registers an existing connection, which becomes non-blocking.
     pub fn from_net(stream: net::TcpStream) -> Result<TcpStream> {
         Registered::new(stream.into()).map(TcpStream)
     }
@@ -90,7 +91,7 @@ impl TcpStream {
         ip("local address", self.as_socket().local_address()?)
     }
 
-    /// Send at once, without waiting to fill a segment.
+    /// Sends data at once, without waiting to fill a segment.
     pub fn set_nodelay(&self, yes: bool) -> Result<()> {
         self.as_socket().set_nodelay(yes)
     }
@@ -100,7 +101,7 @@ impl TcpStream {
         self.as_socket().nodelay()
     }
 
-    /// Receives without taking it away.
+    /// Receives without removing the data from the queue.
     pub async fn peek(&self, bytes: &mut [u8]) -> Result<usize> {
         self.0.run(Half::Read, |socket| socket.peek(bytes)).await
     }
@@ -115,19 +116,20 @@ impl TcpStream {
         }
     }
 
-    /// Receives what is there: `WouldBlock` if there is nothing.
+    /// Receives without waiting: `WouldBlock` if there is no data.
     pub fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut socket = self.as_socket();
         socket.read(bytes)
     }
 
-    /// Sends what there is room for: `WouldBlock` if there is none.
+    /// Sends without waiting, as much as there is room for: `WouldBlock` if there is
+    /// none.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut socket = self.as_socket();
         socket.write(bytes)
     }
 
-    /// [`AsyncRead::poll_read`] by any handle.
+    /// [`AsyncRead::poll_read`] through a shared reference.
     pub(super) fn receive(
         &self,
         cx: &mut Context<'_>,
@@ -140,13 +142,13 @@ impl TcpStream {
         Poll::Ready(Ok(()))
     }
 
-    /// [`AsyncWrite::poll_write`] by any handle.
+    /// [`AsyncWrite::poll_write`] through a shared reference.
     pub(super) fn send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let write = |mut socket: &Socket| socket.write(bytes);
         self.0.poll(cx, Half::Write, write)
     }
 
-    /// [`AsyncWrite::poll_write_vectored`] by any handle.
+    /// [`AsyncWrite::poll_write_vectored`] through a shared reference.
     pub(super) fn send_vectored(
         &self,
         cx: &mut Context<'_>,
@@ -156,7 +158,7 @@ impl TcpStream {
         self.0.poll(cx, Half::Write, write)
     }
 
-    /// The peer reads the end.
+    /// Ends the sending direction: the peer reads the end of the stream.
     pub(super) fn end_writing(&self) -> io::Result<()> {
         match self.as_socket().shutdown(Shutdown::Write) {
             // It has ended already.
@@ -207,14 +209,14 @@ impl AsyncWrite for TcpStream {
 }
 
 impl TcpListener {
-    /// Binds to the first of the addresses that can be had, and listens. Port 0
-    /// is any free one. `SO_REUSEADDR` is set.
+    /// Binds to the first of the addresses that is free, and listens. Port 0: any free
+    /// port. `SO_REUSEADDR` is set.
     pub async fn bind(kernel: &Kernel, address: impl ToSocketAddrs) -> Result<TcpListener> {
         let addresses = lookup("bind", address).await?;
         TcpListener::from_net(net::TcpListener::bind(kernel, &addresses[..])?)
     }
 
-    /// A listener that was made otherwise. It becomes non-blocking.
+    /// Registers an existing listener, which becomes non-blocking.
     pub fn from_net(listener: net::TcpListener) -> Result<TcpListener> {
         Registered::new(listener.into()).map(TcpListener)
     }
@@ -229,7 +231,7 @@ impl TcpListener {
         ip("local address", self.as_socket().local_address()?)
     }
 
-    /// The next connection, and whose it is.
+    /// Waits for the next connection. Returns it and the peer's address.
     pub async fn accept(&self) -> Result<(TcpStream, SocketAddr)> {
         let accept = |socket: &Socket| socket.accept_with(libc::SOCK_NONBLOCK);
         let (socket, from) = self.0.run(Half::Read, accept).await?;
@@ -237,7 +239,7 @@ impl TcpListener {
         Ok((stream, ip("accept", from)?))
     }
 
-    /// [`TcpListener::accept`] by hand.
+    /// [`TcpListener::accept`] as a poll function.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<(TcpStream, SocketAddr)>> {
         let accept = |socket: &Socket| socket.accept_with(libc::SOCK_NONBLOCK);
         let (socket, from) = ready!(self.0.poll(cx, Half::Read, accept))?;

@@ -17,14 +17,13 @@ use crate::net::{self, Socket};
 pub struct UdpSocket(Registered);
 
 impl UdpSocket {
-    /// Binds to the first of the addresses that can be had. Port 0 is any free
-    /// one.
+    /// Binds to the first of the addresses that is free. Port 0: any free port.
     pub async fn bind(kernel: &Kernel, address: impl ToSocketAddrs) -> Result<UdpSocket> {
         let addresses = lookup("bind", address).await?;
         UdpSocket::from_net(net::UdpSocket::bind(kernel, &addresses[..])?)
     }
 
-    /// A socket that was made otherwise. It becomes non-blocking.
+    /// Registers an existing socket, which becomes non-blocking.
     pub fn from_net(socket: net::UdpSocket) -> Result<UdpSocket> {
         Registered::new(socket.into()).map(UdpSocket)
     }
@@ -34,8 +33,8 @@ impl UdpSocket {
         self.0.socket()
     }
 
-    /// Sends to, and receives from, the first of the addresses that can be
-    /// connected to.
+    /// Connects to the first of the addresses for which that succeeds: sends to it by
+    /// default, and receives only from it.
     pub async fn connect(&self, address: impl ToSocketAddrs) -> Result<()> {
         let addresses = lookup("connect", address).await?;
         net::resolve::each("connect", &addresses[..], |address| {
@@ -48,17 +47,17 @@ impl UdpSocket {
         ip("local address", self.as_socket().local_address()?)
     }
 
-    /// Where it is connected to; ENOTCONN if it is not.
+    /// The connected peer's address; ENOTCONN if it is not connected.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         ip("peer address", self.as_socket().peer_address()?)
     }
 
-    /// Sends one datagram to where it is connected to.
+    /// Sends one datagram to the connected peer.
     pub async fn send(&self, bytes: &[u8]) -> Result<usize> {
         self.0.run(Half::Write, |socket| socket.send(bytes)).await
     }
 
-    /// Receives one datagram from where it is connected to.
+    /// Receives one datagram from the connected peer.
     pub async fn recv(&self, bytes: &mut [u8]) -> Result<usize> {
         self.0.run(Half::Read, |socket| socket.recv(bytes)).await
     }
@@ -70,14 +69,14 @@ impl UdpSocket {
         self.0.run(Half::Write, send).await
     }
 
-    /// Receives one datagram: its length and from whom.
+    /// Receives one datagram. Returns its length and the sender's address.
     pub async fn recv_from(&self, bytes: &mut [u8]) -> Result<(usize, SocketAddr)> {
         let receive = |socket: &Socket| socket.recv_from(bytes);
         let (len, from) = self.0.run(Half::Read, receive).await?;
         Ok((len, ip("receive", from)?))
     }
 
-    /// [`UdpSocket::recv_from`] without taking it away.
+    /// Like [`UdpSocket::recv_from`], but leaves the datagram in the queue.
     pub async fn peek_from(&self, bytes: &mut [u8]) -> Result<(usize, SocketAddr)> {
         let peek = |socket: &Socket| socket.recv_from_with(bytes, libc::MSG_PEEK);
         let (len, from) = self.0.run(Half::Read, peek).await?;

@@ -1,4 +1,4 @@
-//! What is done to the filesystem, and what must be left of it.
+//! The workload of the power cuts, and the states that may be found afterwards.
 //!
 //! A step changes one thing and syncs it. The disk's moments before and after
 //! it tell what a power cut may leave: before the first, the old state; between

@@ -1,4 +1,5 @@
-//! [`attempt`]: a [`super::victim`] in a process of its own, watched.
+//! [`attempt`]: runs a [`super::victim`] in a separate process, and notices a death or
+//! hang.
 
 use std::fmt;
 use std::io::{Read, Result};

@@ -1,5 +1,5 @@
-//! [`Checksums`]: where an image has checksums, to make them right again after
-//! damage, so that the damage gets past them.
+//! [`Checksums`]: corrects an image's checksums after damage, so that the damage gets
+//! past them.
 
 use std::fs::File;
 use std::io::Result;

@@ -1,4 +1,4 @@
-//! [`Damage`]: bytes of an image that are not what they were.
+//! [`Damage`]: changes random bytes of an image, and restores them.
 
 use std::fs::File;
 use std::io::{ErrorKind, Result};

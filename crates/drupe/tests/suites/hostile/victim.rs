@@ -1,5 +1,5 @@
-//! What is done to one damaged image: mount, walk, read everything, write
-//! something, unmount.
+//! Uses one damaged image: mounts it, walks it, reads everything, writes something,
+//! unmounts.
 
 use std::path::{Path, PathBuf};
 
