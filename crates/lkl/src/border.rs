@@ -51,8 +51,18 @@ impl Returned for () {
     fn failed(_: Errno) {}
 }
 
-/// Runs a function of C's. A panic is a bug of the library: it is told, and is EIO.
+/// Runs a function of C's. A panic is a bug of the library: it is told, and is EIO. `errno`
+/// stays as it was, on which programs rely: in LKL other threads make the host's calls.
 pub(crate) fn guard<T: Returned>(name: &str, f: impl FnOnce() -> Result<T>) -> T {
+    // SAFETY: the calling thread's errno.
+    let errno = unsafe { libc::__errno_location().read() };
+    let returned = unsaved(name, f);
+    // SAFETY: as above.
+    unsafe { libc::__errno_location().write(errno) };
+    returned
+}
+
+fn unsaved<T: Returned>(name: &str, f: impl FnOnce() -> Result<T>) -> T {
     let result = catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
         complain(&format!("{name}: a bug of liblkl: {}", message(&*panic)));
         Err(Errno::of(libc::EIO))
@@ -114,6 +124,20 @@ macro_rules! export {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errno_stays() {
+        let errno = || std::io::Error::last_os_error().raw_os_error();
+        // SAFETY: this thread's errno, and a descriptor that cannot be.
+        unsafe { libc::__errno_location().write(libc::EDOM) };
+        guard::<c_int>("lkl_test", || {
+            // SAFETY: there is no such descriptor.
+            unsafe { libc::close(-1) };
+            assert_eq!(errno(), Some(libc::EBADF));
+            Ok(0)
+        });
+        assert_eq!(errno(), Some(libc::EDOM));
+    }
 
     #[test]
     fn a_panic_is_an_error() {

@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_long};
 use std::sync::{Mutex, PoisonError};
 
 use drupe::Kernel;
+use drupe_netadmin::{Config, NetworkExt};
 
 use crate::border::{Errno, Result, complain};
 use crate::call::{HERE, sys};
@@ -54,7 +55,7 @@ pub(crate) fn start(text: &str) -> Result<()> {
     if state::running().is_some() {
         return Err(Errno::of(libc::EBUSY));
     }
-    let (memory, rest) = command_line(text)?;
+    let CommandLine { memory, dhcp, rest } = CommandLine::parse(text)?;
     let mut builder = Kernel::builder().kernel_log(host_ops::print);
     if memory > LEAST_MEMORY {
         builder = builder.memory(usize::try_from(memory).map_err(|_| Errno::of(libc::EINVAL))?);
@@ -68,6 +69,9 @@ pub(crate) fn start(text: &str) -> Result<()> {
     })?;
     state::replace(Some(kernel.clone()));
     let begun = begin(&kernel);
+    if begun.is_ok() && dhcp {
+        configure(&kernel);
+    }
     if begun.is_err() {
         state::replace(None);
         // The error of what failed is the one to tell.
@@ -117,26 +121,50 @@ fn halt() -> Result<()> {
     halted.map_err(|error| errno(&error))
 }
 
-/// The memory in bytes that `mem=` asks for, 0 without, and the rest of the command line.
-fn command_line(text: &str) -> Result<(u64, String)> {
-    let mut memory = 0;
-    let mut rest = Vec::new();
-    for word in text.split_whitespace() {
-        match word.strip_prefix("mem=") {
-            Some(size) => {
-                memory = bytes(size).ok_or_else(|| {
-                    complain(&format!(
-                        "{word:?}: mem= takes a number and K, M or G, as mem=64M"
-                    ));
-                    Errno::of(libc::EINVAL)
-                })?;
-            }
-            // What the kernel prints on its console is all that it logs.
-            None if word.starts_with("loglevel=") => {}
-            None => rest.push(word),
-        }
+/// Asks a DHCP server for the address of the first network device. Without an answer, a
+/// kernel goes on without an address.
+fn configure(kernel: &Kernel) {
+    let configured = kernel
+        .network()
+        .and_then(|network| network.configure("eth0", &Config::dhcp()));
+    if let Err(error) = configured {
+        complain(&format!("ip=dhcp: {error}"));
     }
-    Ok((memory, rest.join(" ")))
+}
+
+/// What the program asks of a kernel.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct CommandLine {
+    /// `mem=`, in bytes; 0 without.
+    memory: u64,
+    /// `ip=dhcp`: network devices are there only when the kernel has booted.
+    dhcp: bool,
+    /// Everything else.
+    rest: String,
+}
+
+impl CommandLine {
+    fn parse(text: &str) -> Result<CommandLine> {
+        let mut line = CommandLine::default();
+        let mut rest = Vec::new();
+        for word in text.split_whitespace() {
+            match word.split_once('=') {
+                Some(("mem", size)) => {
+                    line.memory = bytes(size).ok_or_else(|| {
+                        let form = "mem= takes a number and K, M or G, as mem=64M";
+                        complain(&format!("{word:?}: {form}"));
+                        Errno::of(libc::EINVAL)
+                    })?;
+                }
+                Some(("ip", "dhcp" | "on" | "any" | "both")) => line.dhcp = true,
+                // `print` gets all that the kernel prints.
+                Some(("loglevel", _)) => {}
+                _ => rest.push(word),
+            }
+        }
+        line.rest = rest.join(" ");
+        Ok(line)
+    }
 }
 
 /// A size as the kernel's parameters have it.
@@ -160,16 +188,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_taken_out_of_the_command_line() {
-        let parsed = command_line("mem=128M loglevel=8 ip=dhcp  quiet").expect("it is one");
-        assert_eq!(parsed, (128 << 20, "ip=dhcp quiet".to_owned()));
-        assert_eq!(
-            command_line("mem=100000K").expect("it is one").0,
-            100_000 << 10
-        );
-        assert_eq!(command_line("").expect("it is one"), (0, String::new()));
+    fn what_the_library_does_is_taken_out_of_the_command_line() {
+        let parsed = CommandLine::parse("mem=128M loglevel=8 ip=dhcp  quiet ip=10.0.0.1");
+        let wanted = CommandLine {
+            memory: 128 << 20,
+            dhcp: true,
+            rest: "quiet ip=10.0.0.1".into(),
+        };
+        assert_eq!(parsed, Ok(wanted));
+        assert_eq!(CommandLine::parse(""), Ok(CommandLine::default()));
+        for (size, wanted) in [("100000K", 100_000 << 10), ("4096", 4096), ("1g", 1 << 30)] {
+            let parsed = CommandLine::parse(&format!("mem={size}")).expect("a size");
+            assert_eq!(parsed.memory, wanted);
+        }
         for wrong in ["mem=", "mem=M", "mem=4x", "mem=99999999999G"] {
-            assert_eq!(command_line(wrong), Err(Errno::of(libc::EINVAL)), "{wrong}");
+            let parsed = CommandLine::parse(wrong);
+            assert_eq!(parsed, Err(Errno::of(libc::EINVAL)), "{wrong}");
         }
     }
 }
