@@ -167,10 +167,11 @@ fn load_json(config: &mut Config, text: &str) -> Result<(), Wrong> {
         let list = value.as_array();
         for value in list.ok_or_else(|| Wrong("\"interfaces\" takes an array".into()))? {
             let interface = new_interface();
+            // At once: what fails then is freed with the configuration.
+            add(config, interface);
             for (name, value) in object(value)? {
                 set_all(&OF_INTERFACES, interface, name, value)?;
             }
-            add(config, interface);
         }
     }
     Ok(())

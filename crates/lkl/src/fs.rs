@@ -22,12 +22,24 @@ fn need_directory(path: &CStr, mode: u32) -> Result<()> {
     }
 }
 
+/// Whether something is mounted at a path. The kernel would mount some filesystems, such as
+/// proc, again, over the first one.
+fn is_mounted(path: &CStr) -> Result<bool> {
+    // struct statx
+    let mut found = [0_u64; 32];
+    sys!(STATX, HERE, path, 0, 0, &mut found[..])?;
+    Ok(found[1] & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0)
+}
+
 /// Mounts a filesystem without a disk at "/NAME"; whether it was mounted just now.
 pub(crate) fn mount_fs(name: &CStr) -> Result<bool> {
     let mut path = b"/".to_vec();
     path.extend_from_slice(name.to_bytes());
     let path = CString::new(path).unwrap_or_default();
     need_directory(&path, 0o777)?;
+    if is_mounted(&path)? {
+        return Ok(false);
+    }
     match sys!(MOUNT, c"none", path.as_c_str(), name, 0, 0) {
         Ok(_) => Ok(true),
         Err(errno) if errno == Errno::of(libc::EBUSY) => Ok(false),
