@@ -55,11 +55,8 @@ impl Library {
                 .args(["build", "--package", self.package, "--lib", "--locked"])
                 .args(["--profile", profile]),
         )?;
-        let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
-        let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
-        let target = metadata["target_directory"].as_str();
-        let built = Path::new(target.context("no target directory")?);
-        let built = built.join(if release { "release" } else { "debug" });
+        let metadata = metadata()?;
+        let built = target(&metadata)?.join(if release { "release" } else { "debug" });
         let version = version(&metadata, self.package)
             .with_context(|| format!("{} has no version", self.package))?;
 
@@ -88,6 +85,18 @@ impl Library {
         let text = template.replace("@VERSION@", &version);
         write(&pkgconfig.join(pc), &text)
     }
+}
+
+/// What cargo knows of this project.
+pub(crate) fn metadata() -> Result<Value> {
+    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
+    serde_json::from_str(&metadata).context("cargo metadata")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target(metadata: &Value) -> Result<PathBuf> {
+    let target = metadata["target_directory"].as_str();
+    Ok(target.context("no target directory")?.into())
 }
 
 fn version(metadata: &Value, package: &str) -> Option<String> {

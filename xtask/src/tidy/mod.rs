@@ -29,6 +29,7 @@ const UNSAFE: &[&str] = &[
     "drupe-host",
     "drupe-image",
     "drupe-links",
+    "drupe-lkl",
     "drupe-machine",
     "drupe-netadmin",
     "drupe-run",

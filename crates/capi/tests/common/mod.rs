@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use drupe_testing::c::{Linked, ext4, run};
 use drupe_testing::c::Library;
+pub(crate) use drupe_testing::c::{Linked, ext4, run};
 use tempfile::TempDir;
 
 const LIBRARY: Library = Library {

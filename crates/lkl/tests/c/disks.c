@@ -8,7 +8,7 @@
 
 static char *memory;
 static unsigned long long memory_size;
-static int flushes, broken;
+static int flushes, broken, panics;
 
 static int capacity(struct lkl_disk disk, unsigned long long *size)
 {
@@ -74,6 +74,26 @@ static void use(int disk, unsigned int part)
 	}
 }
 
+static void note_panic(void)
+{
+	panics++;
+}
+
+/* The kernel is told to die when the disk fails. The program does not. */
+static void die(int disk)
+{
+	char mount[32];
+
+	OK(lkl_mount_dev(disk, 0, "ext4", 0, "errors=panic", mount, sizeof(mount)));
+	OK(lkl_sysctl("vm.drop_caches", "3"));
+	broken = 1;
+	RETURNS(0, panics);
+	RETURNS(-LKL_ENOTRECOVERABLE, lkl_sys_access(strcat(mount, "/none"), 0));
+	RETURNS(-LKL_ENOTRECOVERABLE, lkl_sys_getpid());
+	RETURNS(1, panics);
+	broken = 0;
+}
+
 static void read_all(const char *path)
 {
 	struct stat stat;
@@ -98,6 +118,7 @@ int main(int argc, char **argv)
 	read_all(argv[1]);
 	OK(lkl_init(&lkl_host_ops));
 	lkl_host_ops.print = NULL;
+	lkl_host_ops.panic = note_panic;
 
 	RETURNS(-LKL_EBADF, lkl_disk_add(&none));
 	wrong.fd = open("/", O_RDONLY);
@@ -158,6 +179,14 @@ int main(int argc, char **argv)
 	OK(lkl_start_kernel("mem=64M"));
 	use(own_id, 0);
 	use(file_id, 0);
+	die(own_id);
+	lkl_cleanup();
+	RETURNS(0, lkl_is_running());
+
+	/* The next one knows nothing of it. */
+	OK(lkl_init(&lkl_host_ops));
+	OK(lkl_start_kernel("mem=64M"));
+	use(own_id, 0);
 	lkl_cleanup();
 	OK(lkl_disk_remove(file));
 	OK(lkl_disk_remove(own));
