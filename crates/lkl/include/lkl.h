@@ -191,13 +191,31 @@ static inline long lkl_sys_epoll_wait(int fd, struct lkl_epoll_event *ev, int cn
 	return lkl_sys_epoll_pwait(fd, ev, cnt, timeout, NULL, _LKL_NSIG / 8);
 }
 
-/* The kernel maps no memory of the program's: -LKL_ENOSYS, as a pointer. */
+/* The kernel maps no memory of the program's: -LKL_ENOSYS, also as a pointer. */
+static inline long lkl_sys_mmap_pgoff(unsigned long addr, unsigned long length,
+				      unsigned long prot, unsigned long flags,
+				      unsigned long fd, unsigned long page)
+{
+	long words[6] = {(long)addr, (long)length, (long)prot, (long)flags, (long)fd, (long)page};
+
+	return lkl_syscall(__lkl__NR_mmap, words);
+}
+
+#define lkl_sys_mmap2 lkl_sys_mmap_pgoff
+
 static inline void *lkl_sys_mmap(void *addr, size_t length, int prot, int flags, int fd,
 				 off_t offset)
 {
-	long words[6] = {(long)addr, (long)length, prot, flags, fd, (long)offset};
+	return (void *)lkl_sys_mmap_pgoff((unsigned long)addr, length, (unsigned long)prot,
+					  (unsigned long)flags, (unsigned long)fd,
+					  (unsigned long)(offset >> 12));
+}
 
-	return (void *)lkl_syscall(__lkl__NR_mmap, words);
+/* LKL's own: makes the calling thread another process of the kernel's. Here all threads are
+ * of one: -LKL_ENOSYS. */
+static inline long lkl_sys_new_thread_group_leader(void)
+{
+	return -LKL_ENOSYS;
 }
 
 /* ---- Errors ------------------------------------------------------------------------------ */

@@ -57,13 +57,16 @@ pub(crate) struct HostOperations {
     jmp_buf_longjmp: Absent,
     memcpy: Option<unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void>,
     memset: Option<unsafe extern "C" fn(*mut c_void, c_int, usize) -> *mut c_void>,
+    memmove: Option<unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void>,
     mmap: Option<unsafe extern "C" fn(*mut c_void, c_ulong, c_int) -> *mut c_void>,
     munmap: Option<unsafe extern "C" fn(*mut c_void, c_ulong) -> c_int>,
+    shmem_init: Absent,
+    shmem_mmap: Absent,
     pci_ops: *mut c_void,
 }
 
-// 40 pointers, as the header has them.
-const _: () = assert!(size_of::<HostOperations>() == 320);
+// 43 pointers, as the header has them.
+const _: () = assert!(size_of::<HostOperations>() == 344);
 
 // SAFETY: it is the program's, who sets it while no other thread uses it.
 unsafe impl Sync for HostOperations {}
@@ -109,8 +112,11 @@ static mut OWN: HostOperations = HostOperations {
     jmp_buf_longjmp: None,
     memcpy: Some(libc::memcpy),
     memset: Some(libc::memset),
+    memmove: Some(libc::memmove),
     mmap: Some(mmap),
     munmap: Some(munmap),
+    shmem_init: None,
+    shmem_mmap: None,
     pci_ops: ptr::null_mut(),
 };
 

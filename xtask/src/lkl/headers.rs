@@ -13,9 +13,10 @@ use super::calls::calls;
 use super::words::{Names, Piece, included, pieces};
 
 /// Headers that programs include, beside those that these include.
-const ROOTS: [&str; 4] = [
+const ROOTS: [&str; 5] = [
     "asm/syscalls.h",
     "asm/host_ops.h",
+    "linux/mman.h",
     "linux/uhid.h",
     "linux/input-event-codes.h",
 ];

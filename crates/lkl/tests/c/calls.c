@@ -1,6 +1,8 @@
 /* A kernel, its system calls, and its second life. */
 #include <errno.h>
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -59,6 +61,7 @@ static void files(void)
 	CHECK(errno == 77);
 	RETURNS(-LKL_EFAULT, lkl_sys_open((const char *)8, LKL_O_RDONLY, 0));
 	RETURNS(-LKL_ENOSYS, lkl_syscall(100000, (long[6]){0}));
+	RETURNS(-LKL_ENOSYS, lkl_sys_new_thread_group_leader());
 	RETURNS(-LKL_ENOSYS, lkl_sys_mmap(NULL, 4096, 1, 2, -1, 0));
 
 	MAKE(fd, lkl_sys_open("/file", LKL_O_RDWR, 0));
@@ -146,6 +149,7 @@ static void *reader(void *pipe)
 
 static void waiting(void)
 {
+	struct __lkl__kernel_timespec now = {.tv_sec = 1000000000};
 	struct lkl_epoll_event event = {.events = LKL_EPOLLIN, .data = 7}, found;
 	struct lkl_timeval soon = {.tv_usec = 1000};
 	struct lkl_pollfd poll = {.events = LKL_POLLIN};
@@ -174,6 +178,9 @@ static void waiting(void)
 	CHECK(found.data == 7);
 	readable.fds_bits[0] = 1ul << pipe[0];
 	RETURNS(1, lkl_sys_select(pipe[0] + 1, &readable, NULL, NULL, NULL));
+	OK(lkl_sys_clock_settime(LKL_CLOCK_REALTIME, &now));
+	OK(lkl_sys_clock_gettime(LKL_CLOCK_REALTIME, &now));
+	CHECK(now.tv_sec / 1000 == 1000000);
 	OK(lkl_create_syscall_thread());
 	OK(lkl_stop_syscall_thread());
 }
@@ -227,6 +234,27 @@ static void host(void)
 	CHECK(lkl_host_ops.gettid() > 0 && lkl_host_ops.time() >= before);
 }
 
+/* A child of fork(2) has not the kernel, and can have another one. */
+static void children(void)
+{
+	int status;
+	pid_t child = fork();
+
+	CHECK(child >= 0);
+	if (child == 0) {
+		RETURNS(-LKL_ECHILD, lkl_sys_getpid());
+		RETURNS(-LKL_ECHILD, lkl_sys_halt());
+		RETURNS(0, lkl_is_running());
+		OK(lkl_start_kernel("mem=64M"));
+		RETURNS(-LKL_ENOENT, lkl_sys_access("/file", 0));
+		OK(lkl_sys_halt());
+		_exit(0);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	RETURNS(0, WEXITSTATUS(status));
+	OK(lkl_sys_access("/file", 0));
+}
+
 int main(void)
 {
 	host();
@@ -249,6 +277,7 @@ int main(void)
 	texts();
 	files();
 	waiting();
+	children();
 	OK(lkl_sys_halt());
 	RETURNS(0, lkl_is_running());
 	RETURNS(-LKL_ENXIO, lkl_sys_getpid());

@@ -19,7 +19,7 @@ _Static_assert(sizeof(struct lkl_netdev) == 24, "lkl_netdev");
 _Static_assert(__builtin_offsetof(struct lkl_netdev, mac) == 13, "lkl_netdev");
 _Static_assert(sizeof(struct lkl_netdev_args) == 16, "lkl_netdev_args");
 _Static_assert(sizeof(struct lkl_dev_net_ops) == 40, "lkl_dev_net_ops");
-_Static_assert(sizeof(struct lkl_host_operations) == 320, "lkl_host_operations");
+_Static_assert(sizeof(struct lkl_host_operations) == 344, "lkl_host_operations");
 _Static_assert(__builtin_offsetof(struct lkl_host_operations, time) == 208, "time");
 _Static_assert(__builtin_offsetof(struct lkl_host_operations, gettid) == 256, "gettid");
 _Static_assert(sizeof(struct lkl_config) == 96, "lkl_config");

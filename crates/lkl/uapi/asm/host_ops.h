@@ -32,12 +32,17 @@ struct lkl_dev_pci_ops {
 			   unsigned long size);
 };
 
+/* <lkl/linux/mman.h> has the same names as macros. */
+#ifndef LKL_PROT_READ
 enum lkl_prot {
 	LKL_PROT_NONE = 0,
 	LKL_PROT_READ = 1,
 	LKL_PROT_WRITE = 2,
 	LKL_PROT_EXEC = 4,
 };
+#else
+enum lkl_prot { lkl_prot_none, lkl_prot_all = 7 };
+#endif
 
 struct lkl_host_operations {
 	/* Not used: what is added with lkl_disk_add() and lkl_netdev_add() needs no words. */
@@ -86,13 +91,13 @@ struct lkl_host_operations {
 	unsigned long long (*time)(void);
 
 	/* Timers and memory of devices: NULL in `lkl_host_ops`. */
-	void *(*timer_alloc)(void (*fn)(void *), void *arg);
+	void *(*timer_alloc)(void (*fn)(void));
 	int (*timer_set_oneshot)(void *timer, unsigned long delta);
 	void (*timer_free)(void *timer);
 	void *(*ioremap)(long addr, int size);
 	int (*iomem_access)(const volatile void *addr, void *val, int size, int write);
 
-	/* The host's number of the calling thread. */
+	/* The host's number of the calling thread. LKL has it no more. */
 	long (*gettid)(void);
 
 	/* Jumps: NULL in `lkl_host_ops`. */
@@ -101,10 +106,16 @@ struct lkl_host_operations {
 
 	void *(*memcpy)(void *dest, const void *src, unsigned long count);
 	void *(*memset)(void *s, int c, unsigned long count);
+	void *(*memmove)(void *dest, const void *src, unsigned long count);
 
 	/* Anonymous memory at an address. */
 	void *(*mmap)(void *addr, unsigned long size, enum lkl_prot prot);
 	int (*munmap)(void *addr, unsigned long size);
+
+	/* Memory that is mapped several times: NULL in `lkl_host_ops`. */
+	void (*shmem_init)(unsigned long size);
+	void *(*shmem_mmap)(void *addr, unsigned long pg_off, unsigned long size,
+			    enum lkl_prot prot);
 
 	/* Not used. */
 	struct lkl_dev_pci_ops *pci_ops;
