@@ -1,5 +1,5 @@
-//! Programs as those that were written for LKL, with liblkl: shared, static, and under
-//! AddressSanitizer, which finds leaks.
+//! Programs as those that were written for LKL, with liblkl: shared, static, without any
+//! other file, and under AddressSanitizer, which finds leaks.
 
 mod common;
 
@@ -21,6 +21,11 @@ fn calls() {
 #[test]
 fn calls_static() {
     LIBRARY.check("calls", Linked::Static, &NONE);
+}
+
+#[test]
+fn calls_alone() {
+    LIBRARY.check("calls", Linked::Alone, &NONE);
 }
 
 #[test]

@@ -128,8 +128,11 @@ int main(int argc, char **argv)
 
 	file.fd = open(argv[1], O_RDWR);
 	MAKE(file_id, lkl_disk_add(&file));
-	/* It has a descriptor of its own. */
+	/* It has a descriptor of its own, and nobody else may write to the file. */
 	close(file.fd);
+	wrong.fd = open(argv[1], O_RDWR);
+	RETURNS(-LKL_EAGAIN, lkl_disk_add(&wrong));
+	close(wrong.fd);
 	MAKE(own_id, lkl_disk_add(&own));
 	OK(lkl_start_kernel("mem=64M"));
 	use(file_id, 0);
@@ -163,6 +166,7 @@ int main(int argc, char **argv)
 	only.fd = open(argv[2], O_RDONLY);
 	MAKE(only_id, lkl_disk_add(&only));
 	RETURNS(table_id, only_id);
+	RETURNS(-LKL_EACCES, lkl_mount_dev(only_id, 1, "ext4", 0, NULL, mount, sizeof(mount)));
 	OK(lkl_mount_dev(only_id, 1, "ext4", LKL_MS_RDONLY, NULL, mount, sizeof(mount)));
 	CHECK(!strcmp(contents(strcat(mount, "/file")), "hello"));
 	OK(lkl_umount_dev(only_id, 1, 0, 1000));
