@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn a_call_becomes_a_function_of_each_of_its_names() {
         let numbers = "#define __NR_umount2 39\n#define __NR_nothing 1\n#define __NR_sync 81\n";
-        let table = "39\tcommon\tumount2\tsys_umount\n81\tcommon\tsync\tsys_sync\n\
-                     81\ttime32\tsync\tsys_wrong\n";
+        let table = "39\tcommon\tumount2\tsys_umount\n81\ttime32\tsync\tsys_wrong\n\
+                     81\tcommon\tsync\tsys_sync\n";
         let prototypes = "asmlinkage long sys_umount(char __user *name, int);\n\
                           #if 1\nasmlinkage long sys_sync(void);\n#endif\n";
         let calls = calls(numbers, table, prototypes);
