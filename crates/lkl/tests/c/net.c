@@ -146,6 +146,45 @@ static unsigned int v4(const char *text)
 	return inet_addr(text);
 }
 
+/* Whether there is a rule of a family's that sends packets from somewhere to a table. */
+static int has_rule(int family, unsigned int table)
+{
+	struct {
+		struct lkl_nlmsghdr header;
+		struct lkl_fib_rule_hdr rule;
+	} ask = {.header = {.nlmsg_len = sizeof(ask),
+			    .nlmsg_type = LKL_RTM_GETRULE,
+			    .nlmsg_flags = LKL_NLM_F_REQUEST | LKL_NLM_F_DUMP},
+		 .rule = {.family = family}};
+	char answer[8192] __attribute__((aligned(4)));
+	struct lkl_nlmsghdr *header;
+	struct lkl_fib_rule_hdr *rule;
+	struct lkl_rtattr *attribute;
+	int sock, got, rest, found = 0;
+	unsigned int len;
+
+	MAKE(sock, lkl_sys_socket(LKL_AF_NETLINK, LKL_SOCK_RAW, LKL_NETLINK_ROUTE));
+	RETURNS((long)sizeof(ask), lkl_sys_send(sock, &ask, sizeof(ask), 0));
+	for (;;) {
+		MAKE(got, lkl_sys_recv(sock, answer, sizeof(answer), 0));
+		len = got;
+		header = (struct lkl_nlmsghdr *)answer;
+		for (; LKL_NLMSG_OK(header, len); header = LKL_NLMSG_NEXT(header, len)) {
+			if (header->nlmsg_type == LKL_NLMSG_DONE) {
+				OK(lkl_sys_close(sock));
+				return found;
+			}
+			rule = LKL_NLMSG_DATA(header);
+			attribute = (struct lkl_rtattr *)(rule + 1);
+			rest = LKL_NLMSG_PAYLOAD(header, sizeof(*rule));
+			for (; LKL_RTA_OK(attribute, rest);
+			     attribute = LKL_RTA_NEXT(attribute, rest))
+				if (attribute->rta_type == LKL_FRA_TABLE && rule->src_len)
+					found |= *(unsigned int *)LKL_RTA_DATA(attribute) == table;
+		}
+	}
+}
+
 static void setup(int one, int other)
 {
 	unsigned char v6[16] = {0xfd, [15] = 1}, gateway6[16] = {0xfd, [15] = 9};
@@ -201,6 +240,9 @@ static void setup(int one, int other)
 	gateway6[0] = 0xfc;
 	OK(lkl_if_set_ipv6(other, v6, 64));
 	OK(lkl_if_set_ipv6_gateway(other, v6, 64, gateway6));
+
+	CHECK(has_rule(LKL_AF_INET, other * 2) && !has_rule(LKL_AF_INET, other * 2 + 1));
+	CHECK(has_rule(LKL_AF_INET6, other * 2 + 1) && !has_rule(LKL_AF_INET6, other * 2));
 
 	neighbour = v4("10.1.0.7");
 	OK(lkl_add_neighbor(one, LKL_AF_INET, &neighbour, mac));

@@ -1,6 +1,8 @@
 /* Two programs, each with a kernel, and two named pipes between them; configured from JSON
  * and from the environment. Arguments: two named pipes. */
 #include <arpa/inet.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,6 +103,8 @@ int main(int argc, char **argv)
 	child = fork();
 	CHECK(child >= 0);
 	if (child == 0) {
+		/* It waits for the other one, and goes with it. */
+		CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
 		snprintf(pipes, sizeof(pipes), "%s|%s", argv[1], argv[2]);
 		setenv("LKL_HIJACK_NET_IFTYPE", "pipe", 1);
 		setenv("LKL_HIJACK_NET_IFPARAMS", pipes, 1);
