@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::border::{Errno, Result, complain, text};
 use crate::fs::mount_fs;
-use crate::netdev::{self, Arguments, Netdev};
+use crate::netdev::{self, Arguments};
+use crate::netdev_link::Netdev;
 use crate::{address, host_ops, neighbour, netdev_pipe, route, settings};
 
 /// A text of malloc(3), or NULL.

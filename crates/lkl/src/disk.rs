@@ -1,6 +1,6 @@
 //! Disks that the program has added.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -9,58 +9,45 @@ use drupe::{AttachedDisk, BlockDevice, Disk, Kernel};
 use drupe_host::disk::FileDisk;
 
 use crate::border::{Errno, Result};
-use crate::disk_ops::{DiskOps, OwnDisk};
+use crate::disk_ops::{LklDisk, OwnDisk};
 use crate::error::errno;
-use crate::state;
+use crate::state::{self, List};
 
-/// `struct lkl_disk`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct LklDisk {
-    /// The disk's number, and one more.
-    dev: *mut c_void,
-    /// A union: the descriptor is in its first bytes.
-    handle: *mut c_void,
-    pub(crate) ops: *const DiskOps,
-}
-
-const _: () = assert!(size_of::<LklDisk>() == 24);
-
-// SAFETY: what it points to is the program's, whose operations any thread may call.
-unsafe impl Send for LklDisk {}
-// SAFETY: as above.
-unsafe impl Sync for LklDisk {}
-
-impl LklDisk {
-    pub(crate) fn descriptor(&self) -> c_int {
-        self.handle.addr() as c_int
-    }
-}
+static DISKS: List<AddedDisk> = List::new();
 
 /// A disk, of a kernel or to be.
-pub(crate) struct AddedDisk {
+struct AddedDisk {
     device: Arc<dyn BlockDevice>,
     attached: Option<AttachedDisk>,
 }
 
 impl AddedDisk {
     /// Plugs it in.
-    pub(crate) fn attach(&mut self, kernel: &Kernel) -> Result<()> {
+    fn attach(&mut self, kernel: &Kernel) -> Result<()> {
         let disk = kernel.add_disk(Disk::new(Arc::clone(&self.device)));
         self.attached = Some(disk.map_err(|error| errno(&error))?);
         Ok(())
     }
+}
 
-    /// Its kernel has been halted.
-    pub(crate) fn detach(&mut self) {
-        self.attached = None;
+/// Plugs all disks into a kernel that has started.
+pub(crate) fn attach_all(kernel: &Kernel) -> Result<()> {
+    let mut disks = DISKS.lock();
+    let mut disks = disks.iter_mut().flatten();
+    disks.try_for_each(|disk| disk.attach(kernel))
+}
+
+/// The kernel has been halted: they are those of the next one.
+pub(crate) fn detach_all() {
+    for disk in DISKS.lock().iter_mut().flatten() {
+        disk.attached = None;
     }
 }
 
 /// The name of a disk in the kernel: "vda".
 pub(crate) fn name(number: u32) -> Result<String> {
-    let devices = state::devices();
-    let disk = devices.disks.get(number as usize).and_then(Option::as_ref);
+    let disks = DISKS.lock();
+    let disk = disks.get(number as usize).and_then(Option::as_ref);
     let attached = disk.and_then(|disk| disk.attached.as_ref());
     let attached = attached.ok_or(Errno::of(libc::ENODEV))?;
     Ok(attached.name().to_owned())
@@ -93,7 +80,7 @@ export! {
         if let Some(kernel) = state::running() {
             added.attach(&kernel)?;
         }
-        let number = state::place(&mut state::devices().disks, added);
+        let number = DISKS.add(added);
         disk.dev = std::ptr::without_provenance_mut(number + 1);
         c_int::try_from(number).map_err(|_| Errno::of(libc::ENOSPC))
     }
@@ -101,14 +88,14 @@ export! {
     fn lkl_disk_remove(disk: LklDisk) -> c_int {
         let missing = Errno::of(libc::ENODEV);
         let number = disk.dev.addr().checked_sub(1).ok_or(missing)?;
-        let mut devices = state::devices();
-        let place = devices.disks.get_mut(number).ok_or(missing)?;
+        let mut disks = DISKS.lock();
+        let place = disks.get_mut(number).ok_or(missing)?;
         let added = place.as_mut().ok_or(missing)?;
         if let Some(attached) = added.attached.clone() {
             attached.remove().map_err(|error| errno(&error))?;
         }
         let removed = place.take();
-        drop(devices);
+        drop(disks);
         drop(removed);
         Ok(0)
     }

@@ -1,13 +1,36 @@
 //! Disks whose operations are functions of C's: the program's, called by [`OwnDisk`], and
 //! those of the library, which programs may call.
 
-use std::ffi::{c_int, c_uint, c_ulonglong};
+use std::ffi::{c_int, c_uint, c_ulonglong, c_void};
 use std::io::{self, IoSlice, IoSliceMut};
 
 use drupe::{BlockDevice, Geometry};
 
 use crate::border::{Errno, Result};
-use crate::disk::LklDisk;
+
+/// `struct lkl_disk`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct LklDisk {
+    /// The disk's number, and one more.
+    pub(crate) dev: *mut c_void,
+    /// A union: the descriptor is in its first bytes.
+    handle: *mut c_void,
+    pub(crate) ops: *const DiskOps,
+}
+
+const _: () = assert!(size_of::<LklDisk>() == 24);
+
+// SAFETY: what it points to is the program's, whose operations any thread may call.
+unsafe impl Send for LklDisk {}
+// SAFETY: as above.
+unsafe impl Sync for LklDisk {}
+
+impl LklDisk {
+    pub(crate) fn descriptor(&self) -> c_int {
+        self.handle.addr() as c_int
+    }
+}
 
 /// `struct lkl_blk_req`.
 #[repr(C)]

@@ -10,8 +10,7 @@ use crate::border::{Errno, Result, complain};
 use crate::call::{HERE, sys};
 use crate::error::errno;
 use crate::host_ops::{self, HostOperations};
-use crate::netdev::AddedDevice;
-use crate::state;
+use crate::{disk, netdev, state};
 
 /// The memory that a kernel has at least, in bytes: with it, it starts from a snapshot.
 /// What it does not use costs nothing.
@@ -88,14 +87,8 @@ fn begin(kernel: &Kernel) -> Result<()> {
     }
     sys!(UMASK, 0o22)?;
     sys!(UNLINKAT, HERE, c"/mnt", libc::AT_REMOVEDIR)?;
-    let mut devices = state::devices();
-    for disk in devices.disks.iter_mut().flatten() {
-        disk.attach(kernel)?;
-    }
-    for device in devices.netdevs.iter_mut().flatten() {
-        device.attach(kernel)?;
-    }
-    Ok(())
+    disk::attach_all(kernel)?;
+    netdev::attach_all(kernel)
 }
 
 /// Halts the kernel. 0 if there is none: LKL's programs do it on their way out of any error.
@@ -108,16 +101,8 @@ fn halt() -> Result<()> {
     let _ = sys!(SYNC);
     state::replace(None);
     let halted = kernel.halt();
-    let mut devices = state::devices();
-    devices
-        .disks
-        .iter_mut()
-        .flatten()
-        .for_each(|disk| disk.detach());
-    let netdevs = std::mem::take(&mut devices.netdevs);
-    // Threads of devices may be in operations of the program's that add others.
-    drop(devices);
-    netdevs.into_iter().flatten().for_each(AddedDevice::end);
+    disk::detach_all();
+    netdev::end_all();
     halted.map_err(|error| errno(&error))
 }
 

@@ -2,8 +2,7 @@
 //! it. `include/` and `uapi/` have the headers, which say what each function does;
 //! `docs/lkl.md` says what differs.
 //!
-//! LKL has one kernel in a process: [`state`] has it, with the disks and network devices
-//! that were added. Most functions are a few system calls ([`call`]) in a row, as they are
+//! LKL has one kernel in a process: [`state`] has it. Most functions are a few system calls ([`call`]) in a row, as they are
 //! in LKL; what a program hands in, [`host_ops`] and the operations of its devices, is
 //! called back.
 

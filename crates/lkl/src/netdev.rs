@@ -12,47 +12,8 @@ use drupe_links::{PacketSocket, Tap};
 
 use crate::border::{Errno, Result, complain, utf8};
 use crate::error::errno;
-use crate::netdev_link::OwnLink;
-use crate::state;
-
-/// `struct lkl_netdev`.
-#[repr(C)]
-pub(crate) struct Netdev {
-    pub(crate) ops: *const NetOps,
-    pub(crate) id: c_int,
-    /// The first bit: `has_vnet_hdr`.
-    pub(crate) flags: u8,
-    pub(crate) mac: [u8; 6],
-}
-
-const _: () = assert!(size_of::<Netdev>() == 24);
-
-impl Netdev {
-    /// Frames have a header before them.
-    pub(crate) const HAS_HEADER: u8 = 1;
-
-    pub(crate) const fn new(ops: *const NetOps, flags: u8) -> Netdev {
-        Netdev {
-            ops,
-            id: -1,
-            flags,
-            mac: [0; 6],
-        }
-    }
-}
-
-type Carry = unsafe extern "C" fn(*mut Netdev, *mut libc::iovec, c_int) -> c_int;
-
-/// `struct lkl_dev_net_ops`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct NetOps {
-    pub(crate) tx: Option<Carry>,
-    pub(crate) rx: Option<Carry>,
-    pub(crate) poll: Option<unsafe extern "C" fn(*mut Netdev) -> c_int>,
-    pub(crate) poll_hup: Option<unsafe extern "C" fn(*mut Netdev)>,
-    pub(crate) free: Option<unsafe extern "C" fn(*mut Netdev)>,
-}
+use crate::netdev_link::{NetOps, Netdev, OwnLink};
+use crate::state::{self, List};
 
 /// `struct lkl_netdev_args`.
 #[derive(Clone, Copy)]
@@ -126,8 +87,10 @@ impl Link for WithMac {
     }
 }
 
+static NETDEVS: List<AddedDevice> = List::new();
+
 /// A network device, of a kernel or to be.
-pub(crate) struct AddedDevice {
+struct AddedDevice {
     link: Arc<WithMac>,
     /// The device, if its operations are the program's.
     own: Option<Arc<OwnLink>>,
@@ -136,7 +99,7 @@ pub(crate) struct AddedDevice {
 
 impl AddedDevice {
     /// Adds it to a kernel.
-    pub(crate) fn attach(&mut self, kernel: &Kernel) -> Result<()> {
+    fn attach(&mut self, kernel: &Kernel) -> Result<()> {
         if self.attached.is_none() {
             let attached = kernel.add_link(Arc::clone(&self.link));
             self.attached = Some(attached.map_err(|error| errno(&error))?);
@@ -146,7 +109,7 @@ impl AddedDevice {
 
     /// Removes it from the kernel, if that runs, and waits until nobody calls its
     /// operations.
-    pub(crate) fn end(self) {
+    fn end(self) {
         if let Some(attached) = self.attached {
             // A kernel that has been halted has let go of it.
             let _ = attached.remove();
@@ -155,6 +118,19 @@ impl AddedDevice {
             own.join();
         }
     }
+}
+
+/// Adds all devices to a kernel that has started.
+pub(crate) fn attach_all(kernel: &Kernel) -> Result<()> {
+    let mut netdevs = NETDEVS.lock();
+    let mut netdevs = netdevs.iter_mut().flatten();
+    netdevs.try_for_each(|device| device.attach(kernel))
+}
+
+/// The kernel has been halted: they go with it.
+pub(crate) fn end_all() {
+    let netdevs = std::mem::take(&mut *NETDEVS.lock());
+    netdevs.into_iter().flatten().for_each(AddedDevice::end);
 }
 
 export! {
@@ -187,7 +163,7 @@ export! {
         if let Some(mac) = mac {
             netdev.mac = mac;
         }
-        let number = state::place(&mut state::devices().netdevs, added);
+        let number = NETDEVS.add(added);
         netdev.id = c_int::try_from(number).map_err(|_| Errno::of(libc::ENOSPC))?;
         Ok(netdev.id)
     }
@@ -195,7 +171,7 @@ export! {
     fn lkl_netdev_remove(id: c_int) {
         let missing = Errno::of(libc::ENODEV);
         let number = usize::try_from(id).map_err(|_| missing)?;
-        let removed = state::devices().netdevs.get_mut(number).and_then(Option::take);
+        let removed = NETDEVS.lock().get_mut(number).and_then(Option::take);
         removed.ok_or(missing)?.end();
         Ok(())
     }
@@ -216,8 +192,8 @@ export! {
     fn lkl_netdev_get_ifindex(id: c_int) -> c_int {
         let missing = Errno::of(libc::ENODEV);
         let number = usize::try_from(id).map_err(|_| missing)?;
-        let devices = state::devices();
-        let device = devices.netdevs.get(number).and_then(Option::as_ref);
+        let netdevs = NETDEVS.lock();
+        let device = netdevs.get(number).and_then(Option::as_ref);
         let attached = device.and_then(|device| device.attached.as_ref()).ok_or(missing)?;
         Ok(attached.index().cast_signed())
     }

@@ -8,13 +8,51 @@ use drupe::{Frame, FrameHeader, Link, LinkInfo, LinkWaker, Offloads};
 use drupe_host::threads::{JoinHandle, spawn};
 
 use crate::border::{Errno, Result, complain};
-use crate::netdev::{NetOps, Netdev};
 
 /// `LKL_DEV_NET_POLL_HUP`.
 const HUP: c_int = 4;
 
 /// Length of `struct virtio_net_hdr_v1`, which has two more bytes than a [`FrameHeader`].
 const HEADER: usize = FrameHeader::LEN + 2;
+
+/// `struct lkl_netdev`.
+#[repr(C)]
+pub(crate) struct Netdev {
+    pub(crate) ops: *const NetOps,
+    pub(crate) id: c_int,
+    /// The first bit: `has_vnet_hdr`.
+    pub(crate) flags: u8,
+    pub(crate) mac: [u8; 6],
+}
+
+const _: () = assert!(size_of::<Netdev>() == 24);
+
+impl Netdev {
+    /// Frames have a header before them.
+    pub(crate) const HAS_HEADER: u8 = 1;
+
+    pub(crate) const fn new(ops: *const NetOps, flags: u8) -> Netdev {
+        Netdev {
+            ops,
+            id: -1,
+            flags,
+            mac: [0; 6],
+        }
+    }
+}
+
+type Carry = unsafe extern "C" fn(*mut Netdev, *mut libc::iovec, c_int) -> c_int;
+
+/// `struct lkl_dev_net_ops`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct NetOps {
+    pub(crate) tx: Option<Carry>,
+    pub(crate) rx: Option<Carry>,
+    pub(crate) poll: Option<unsafe extern "C" fn(*mut Netdev) -> c_int>,
+    pub(crate) poll_hup: Option<unsafe extern "C" fn(*mut Netdev)>,
+    pub(crate) free: Option<unsafe extern "C" fn(*mut Netdev)>,
+}
 
 /// A device of the program's.
 ///

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use crate::border::{Errno, complain, utf8};
-use crate::netdev::{NetOps, Netdev};
+use crate::netdev_link::{NetOps, Netdev};
 
 /// `LKL_DEV_NET_POLL_RX`, `_TX`, `_HUP`.
 const RX: c_int = 1;

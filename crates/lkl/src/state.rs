@@ -1,33 +1,14 @@
-//! The one kernel of the process, and the disks and network devices that the program has
-//! added: to it, or to one that is yet to be started.
+//! The one kernel of the process, and lists of what the program has added, to it or to one
+//! that is yet to be started.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use drupe::Kernel;
 
 use crate::border::{Errno, Result};
-use crate::disk::AddedDisk;
-use crate::netdev::AddedDevice;
 
-/// Its own lock: every system call looks at it.
+/// Every system call looks at it.
 static KERNEL: RwLock<Option<Kernel>> = RwLock::new(None);
-
-static DEVICES: Mutex<Devices> = Mutex::new(Devices {
-    disks: Vec::new(),
-    netdevs: Vec::new(),
-});
-
-/// What the program has added. The place of each is its number; `None` was removed.
-pub(crate) struct Devices {
-    pub(crate) disks: Vec<Option<AddedDisk>>,
-    pub(crate) netdevs: Vec<Option<AddedDevice>>,
-}
-
-/// All that was added. Not to be held while the kernel runs for long: the operations of
-/// the program's devices are called meanwhile.
-pub(crate) fn devices() -> MutexGuard<'static, Devices> {
-    DEVICES.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The kernel that runs.
 pub(crate) fn running() -> Option<Kernel> {
@@ -48,16 +29,32 @@ pub(crate) fn replace(kernel: Option<Kernel>) -> Option<Kernel> {
     std::mem::replace(&mut *running, kernel)
 }
 
-/// Puts something into the first free place, whose number is returned.
-pub(crate) fn place<T>(places: &mut Vec<Option<T>>, what: T) -> usize {
-    match places.iter().position(Option::is_none) {
-        Some(free) => {
-            places[free] = Some(what);
-            free
-        }
-        None => {
-            places.push(Some(what));
-            places.len() - 1
+/// Things that the program has added. The place of each is its number.
+pub(crate) struct List<T>(Mutex<Vec<Option<T>>>);
+
+impl<T> List<T> {
+    pub(crate) const fn new() -> List<T> {
+        List(Mutex::new(Vec::new()))
+    }
+
+    /// All places; `None` was removed. Not to be kept while operations of the program's
+    /// are called that may add something themselves.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Vec<Option<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts something into the first free place, whose number is returned.
+    pub(crate) fn add(&self, what: T) -> usize {
+        let mut places = self.lock();
+        match places.iter().position(Option::is_none) {
+            Some(free) => {
+                places[free] = Some(what);
+                free
+            }
+            None => {
+                places.push(Some(what));
+                places.len() - 1
+            }
         }
     }
 }
