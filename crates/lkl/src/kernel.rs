@@ -115,6 +115,8 @@ fn configure(kernel: &Kernel) {
     if let Err(error) = configured {
         complain(&format!("ip=dhcp: {error}"));
     }
+    // That has mounted proc, which programs find where they have mounted it themselves.
+    let _ = sys!(UMOUNT2, c"/proc", 0);
 }
 
 /// What the program asks of a kernel.

@@ -83,6 +83,11 @@ fn net_leaks_nothing() {
     LIBRARY.check("net", Linked::Sanitized, &NONE);
 }
 
+#[test]
+fn an_address_by_dhcp() {
+    LIBRARY.check("dhcp", Linked::Sanitized, &NONE);
+}
+
 fn pipes(linked: Linked) {
     let dir = tempfile::tempdir().expect("a directory");
     let pipes = ["one", "other"].map(|name| dir.path().join(name));
