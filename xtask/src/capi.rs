@@ -25,51 +25,90 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 /// Builds libdrupe and installs it below `prefix`. Files that are the same already are
 /// left; others are replaced atomically, for programs that have them loaded.
 pub(crate) fn install(release: bool, prefix: &Path) -> Result<()> {
-    let profile = if release { "release" } else { "dev" };
-    run_command(
-        cargo()
-            .args(["build", "--package", "drupe-capi", "--lib", "--locked"])
-            .args(["--profile", profile]),
-    )?;
-    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
-    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
-    let target = metadata["target_directory"].as_str();
-    let built = Path::new(target.context("no target directory")?);
-    let built = built.join(if release { "release" } else { "debug" });
-    let version = version(&metadata).context("drupe-capi has no version")?;
-
-    let [lib, include] = ["lib", "include"].map(|name| prefix.join(name));
-    let pkgconfig = lib.join("pkgconfig");
-    for dir in [&include, &pkgconfig] {
-        fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    }
-    let capi = root().join("crates/capi");
-    let real = format!("libdrupe.so.{version}");
-    let soname = match version.rsplit_once('.') {
-        Some((minor, _)) => format!("libdrupe.so.{minor}"),
-        None => bail!("{version} is no version"),
+    let capi = Library {
+        package: "drupe-capi",
+        name: "drupe",
+        folder: "crates/capi",
+        headers: &["drupe.h", "drupe_nr.h"],
     };
-    copy(&built.join("libdrupe.so"), &lib.join(&real), release)?;
-    link(&real, &lib.join(&soname))?;
-    link(&soname, &lib.join("libdrupe.so"))?;
-    copy(&built.join("libdrupe.a"), &lib.join("libdrupe.a"), release)?;
-    for header in ["drupe.h", "drupe_nr.h"] {
-        copy(
-            &capi.join("include").join(header),
-            &include.join(header),
-            false,
-        )?;
-    }
-    let template = fs::read_to_string(capi.join("drupe.pc.in")).context("drupe.pc.in")?;
-    let text = template.replace("@VERSION@", &version);
-    let pc = pkgconfig.join("drupe.pc");
-    replace(&pc, |new| fs::write(new, &text)).with_context(|| pc.display().to_string())
+    capi.install(release, prefix)
 }
 
-fn version(metadata: &Value) -> Option<String> {
+/// A library for C: a crate, with its headers in `include` and a template of its
+/// pkg-config file.
+pub(crate) struct Library {
+    pub(crate) package: &'static str,
+    /// "drupe" of libdrupe.so.
+    pub(crate) name: &'static str,
+    /// From the root of the project.
+    pub(crate) folder: &'static str,
+    pub(crate) headers: &'static [&'static str],
+}
+
+impl Library {
+    /// Builds the library and installs it beneath `prefix`. What is there already, and the
+    /// same, is left alone; what is not is replaced in one step, for programs that have it
+    /// loaded.
+    pub(crate) fn install(&self, release: bool, prefix: &Path) -> Result<()> {
+        let profile = if release { "release" } else { "dev" };
+        run_command(
+            cargo()
+                .args(["build", "--package", self.package, "--lib", "--locked"])
+                .args(["--profile", profile]),
+        )?;
+        let metadata = metadata()?;
+        let built = target(&metadata)?.join(if release { "release" } else { "debug" });
+        let version = version(&metadata, self.package)
+            .with_context(|| format!("{} has no version", self.package))?;
+
+        let [lib, include] = ["lib", "include"].map(|name| prefix.join(name));
+        let pkgconfig = lib.join("pkgconfig");
+        for dir in [&include, &pkgconfig] {
+            fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        }
+        let folder = root().join(self.folder);
+        let [shared, archive] = ["so", "a"].map(|kind| format!("lib{}.{kind}", self.name));
+        let real = format!("{shared}.{version}");
+        let soname = match version.rsplit_once('.') {
+            Some((minor, _)) => format!("{shared}.{minor}"),
+            None => bail!("{version} is no version"),
+        };
+        copy(&built.join(&shared), &lib.join(&real), release)?;
+        link(&real, &lib.join(&soname))?;
+        link(&soname, &lib.join(&shared))?;
+        copy(&built.join(&archive), &lib.join(&archive), release)?;
+        for header in self.headers {
+            let from = folder.join("include").join(header);
+            copy(&from, &include.join(header), false)?;
+        }
+        let pc = format!("{}.pc", self.name);
+        let template = fs::read_to_string(folder.join(format!("{pc}.in"))).context(pc.clone())?;
+        let text = template.replace("@VERSION@", &version);
+        write(&pkgconfig.join(pc), &text)
+    }
+}
+
+/// What cargo knows of this project.
+pub(crate) fn metadata() -> Result<Value> {
+    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
+    serde_json::from_str(&metadata).context("cargo metadata")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target(metadata: &Value) -> Result<PathBuf> {
+    let target = metadata["target_directory"].as_str();
+    Ok(target.context("no target directory")?.into())
+}
+
+fn version(metadata: &Value, package: &str) -> Option<String> {
     let mut packages = metadata["packages"].as_array()?.iter();
-    let package = packages.find(|package| package["name"] == "drupe-capi")?;
+    let package = packages.find(|found| found["name"] == package)?;
     Some(package["version"].as_str()?.to_owned())
+}
+
+/// Writes a file atomically.
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    replace(path, |new| fs::write(new, text)).with_context(|| path.display().to_string())
 }
 
 /// Makes a file under a temporary name, and renames it.

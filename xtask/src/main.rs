@@ -14,6 +14,7 @@ mod fsx;
 mod fuzz;
 mod kernel;
 mod licences;
+mod lkl;
 mod mounts;
 mod pjdfstest;
 mod progress;
@@ -73,6 +74,12 @@ const TASKS: &[Task] = &[
         arguments: "[--dev] PREFIX",
         help: "build libdrupe for C, and install it with drupe.h and drupe.pc beneath PREFIX",
         run: capi::run,
+    },
+    Task {
+        name: "lkl",
+        arguments: "[--dev] PREFIX",
+        help: "build liblkl, the interface of the Linux Kernel Library, and install it with its headers beneath PREFIX",
+        run: lkl::run,
     },
     Task {
         name: "lint",

@@ -1,13 +1,14 @@
 //! Helpers for the tests of several crates. A development dependency only.
 //!
 //! [`anyone`] has directories that every user can reach, and programs in them, for tests
-//! that become another user. A test that cannot run on this machine calls [`skipped()`],
-//! so that it does not pass in silence. [`assert_auto_traits!`] asserts which types are
-//! `Send`, `Sync` and `Unpin`.
+//! that become another user. [`c`] compiles and runs C programs with a library. A test
+//! that cannot run on this machine calls [`skipped()`], so that it does not pass in
+//! silence. [`assert_auto_traits!`] asserts which types are `Send`, `Sync` and `Unpin`.
 #![forbid(unsafe_code)]
 
 pub mod anyone;
 pub mod auto_traits;
+pub mod c;
 mod skipped;
 
 pub use skipped::skipped;

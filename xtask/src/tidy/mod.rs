@@ -28,6 +28,7 @@ const UNSAFE: &[&str] = &[
     "drupe-host",
     "drupe-image",
     "drupe-links",
+    "drupe-lkl",
     "drupe-machine",
     "drupe-netadmin",
     "drupe-run",
