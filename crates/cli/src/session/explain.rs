@@ -73,6 +73,10 @@ fn hint(error: &drupe::Error) -> Option<&'static str> {
             "convert it with qemu-img, to qcow2 for example; --replay replays its journal \
              in memory"
         }
+        Cause::NoPartition { present, .. } if present.is_empty() => {
+            "without @PARTITION, the whole image is meant"
+        }
+        Cause::NoPartition { .. } => INFO,
         Cause::NoFilesystem(_) if device(error).is_some_and(is_part) => INFO,
         Cause::NoFilesystem(None) => "is it a disk image?",
         Cause::Dead(_) => "--kernel-log shows why",

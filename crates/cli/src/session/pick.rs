@@ -18,7 +18,10 @@ pub(super) fn pick_plain(
     let explained = |error: drupe::Error| explain(image, &error);
     let named = match volume.part.as_deref().map(str::parse) {
         Some(Ok(0)) => Some(disk.whole()),
-        Some(Ok(number)) => Some(disk.partition(number).map_err(explained)?),
+        Some(Ok(number)) => {
+            let explained = |error| explain(Path::new(&volume.name()), &error);
+            Some(disk.partition(number).map_err(explained)?)
+        }
         // The name of a volume.
         Some(Err(_)) => return Ok(None),
         None => None,

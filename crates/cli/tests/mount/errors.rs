@@ -27,7 +27,12 @@ fn what_cannot_be_mounted_on() -> Outcome {
         fails(1, "ext4.img", "ext4.img", "ext4.img: is not a directory")?;
         fails(1, "ext4.img", "full", "full: is not empty")?;
         fails(3, "none.img", "dir", "none.img: No such file or directory")?;
-        fails(3, "ext4.img@7", "dir", "no partition 7")?;
+        fails(
+            3,
+            "ext4.img@7",
+            "dir",
+            "ext4.img@7: there is no partition 7",
+        )?;
         fails(3, "full", "dir", "full: is a directory, not a disk image")?;
         place.write("text.img", vec![b'x'; 4096])?;
         fails(3, "text.img", "dir", "text.img: holds no partition table")?;

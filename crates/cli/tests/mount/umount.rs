@@ -103,7 +103,7 @@ fn what_is_not_ours() -> Outcome {
     let place = Place::new()?;
     fs::create_dir(place.path("dir"))?;
     let line = place.fails(1, &["umount", "dir"])?;
-    assert!(line.contains("dir: nothing that drupe"), "{line}");
+    assert!(line.contains("dir: no mount of drupe"), "{line}");
     let line = place.fails(1, &["umount", "none"])?;
     assert!(line.contains("none: No such file"), "{line}");
     Ok(())
@@ -127,7 +127,7 @@ fn a_process_that_has_died() -> Outcome {
     assert!(line.contains("hint: what fsync has acknowledged"), "{line}");
     assert_eq!(fs::read_dir(&mounted.dir)?.count(), 0);
     let line = place.fails(1, &["umount", "mnt-ext4"])?;
-    assert!(line.contains("nothing that drupe"), "{line}");
+    assert!(line.contains("no mount of drupe"), "{line}");
     Ok(())
 }
 

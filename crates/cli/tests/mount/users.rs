@@ -242,7 +242,7 @@ fn root_unmounts_what_others_have_mounted() -> Outcome {
         \"$0\" umount mnt
         e2fsck -fn own.img
         ! \"$0\" umount mnt 2> said
-        grep 'mnt: nothing that drupe' said";
+        grep 'mnt: no mount of drupe' said";
     let drupe = command_for_anyone()?;
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", script])
