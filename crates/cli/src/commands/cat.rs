@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use anyhow::anyhow;
+
 use crate::args::Cat;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
@@ -25,7 +27,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cat) -> Result<ExitCode, 
             let mut stdout = Stdout::lines();
             loop {
                 context.check()?;
-                match file.read_at(&mut chunk, offset)? {
+                let read = file.read_at(&mut chunk, offset);
+                match read.map_err(|error| anyhow!("{}: {error}", location.path.display()))? {
                     0 => return Ok(()),
                     len => {
                         stdout.write_all(&chunk[..len])?;

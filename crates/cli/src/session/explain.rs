@@ -56,7 +56,9 @@ pub(super) fn explain(name: &Path, error: &drupe::Error) -> Failure {
 fn hint(error: &drupe::Error) -> Option<&'static str> {
     Some(match error.cause() {
         Cause::JournalReplay { .. } => "use --replay to replay it in memory",
-        Cause::MissingDevice { .. } => "give the other images with --with",
+        Cause::MissingDevice { .. } | Cause::Volume(drupe::VolumeError::Missing(_)) => {
+            "give the other images with --with"
+        }
         Cause::Locked => {
             "give the passphrase with --key-file FILE or DRUPE_PASSPHRASE, or at a terminal"
         }

@@ -128,11 +128,25 @@ impl Activation<'_> {
             Part::Logical(name) => self.logical(name, depth + 1),
             Part::Plain(name) => self.plain(name, depth + 1),
             Part::Physical(id) => (self.physical)(id).ok_or_else(|| {
-                let group = &self.group.name;
+                let (group, id) = (&self.group.name, with_dashes(id));
                 VolumeError::Missing(format!("physical volume {id} of group {group}")).into()
             }),
         }
     }
+}
+
+/// The UUID of a physical volume as lvm2 prints it.
+fn with_dashes(id: &str) -> String {
+    let mut parts = Vec::new();
+    let mut rest = id;
+    for len in [6, 4, 4, 4, 4, 4, 6] {
+        let Some((part, behind)) = rest.split_at_checked(len) else {
+            return id.to_owned();
+        };
+        parts.push(part);
+        rest = behind;
+    }
+    parts.join("-") + rest
 }
 
 type Devices<'f> = dyn FnMut(Part<'_>) -> drupe_ondisk::Result<String> + 'f;

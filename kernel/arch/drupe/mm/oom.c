@@ -99,7 +99,10 @@ static void flush_all_metadata(void)
 	rcu_read_unlock();
 }
 
-/* Called by who is refused memory, so it has no right to the reserve yet. */
+/*
+ * Lets the current task use the memory reserve (PF_MEMALLOC).  It was refused
+ * memory, so it does not have that right yet.
+ */
 static void lend_reserve(void)
 {
 	current->thread.reserve = true;
@@ -107,8 +110,12 @@ static void lend_reserve(void)
 }
 
 /*
- * The flags are their task's own.  That is in schedule(): there is one CPU, and
- * nobody is preempted in the middle of changing them.
+ * Takes the right to use the memory reserve back from all tasks that
+ * lend_reserve() gave it to.
+ *
+ * A task's flags may be written only by the task itself, since there is no
+ * lock.  Writing them here is safe: with one CPU, every other task is inside
+ * schedule(), and none is preempted halfway through a change of its flags.
  */
 static void take_reserve_back(void)
 {
@@ -125,9 +132,9 @@ static void take_reserve_back(void)
 }
 
 /*
- * Flusher threads take memory: for extents that have yet to be allocated, for
- * the blocks that inodes are in.  So what takes none comes first: journals, and
- * blocks of metadata.
+ * Writes out what is dirty, to free memory.  Flusher threads need memory
+ * themselves, to allocate extents and to read the blocks of inodes.  So journals
+ * and blocks of metadata, which need none, are written first.
  */
 static void flush_filesystems(struct work_struct *work)
 {

@@ -210,7 +210,8 @@ struct drupe_request {
  * enum drupe_io_op - what a disk is asked to do
  * @DRUPE_IO_READ: fill the vectors from the disk
  * @DRUPE_IO_WRITE: write the vectors to the disk
- * @DRUPE_IO_FLUSH: make all writes that have completed durable
+ * @DRUPE_IO_FLUSH: make all writes durable that were submitted before; the block
+ *                  layer only asks for those that have completed
  * @DRUPE_IO_DISCARD: the range's content is no longer needed
  * @DRUPE_IO_WRITE_ZEROES: the range must read as zeroes
  */
