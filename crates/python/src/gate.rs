@@ -41,9 +41,12 @@ pub(crate) fn set_deadline(seconds: Option<f64>) -> PyResult<Option<f64>> {
     let deadline = match seconds {
         None => None,
         Some(seconds) => {
+            if seconds.is_nan() {
+                return Err(error::value("a deadline is a number of seconds"));
+            }
+            // What is too far away is never.
             let wait = Duration::try_from_secs_f64(seconds.max(0.0));
-            let wait = wait.map_err(|_| error::value("a deadline is a number of seconds"))?;
-            now.checked_add(wait)
+            wait.ok().and_then(|wait| now.checked_add(wait))
         }
     };
     let before = DEADLINE.replace(deadline);
