@@ -196,27 +196,22 @@ impl Socket {
     fn connect(&self, py: Python<'_>, address: Address, timeout: Option<f64>) -> PyResult<()> {
         let socket = self.get(py)?;
         let until = timeout.map(|timeout| Instant::now() + seconds(timeout));
-        let begun = call(py, || match socket.connect(address.0.clone()) {
-            Err(error) if error.errno() == Some(Errno::INPROGRESS) && timeout != Some(0.0) => {
-                Ok(false)
+        loop {
+            let done = call(py, || match socket.connect(address.0.clone()) {
+                Ok(()) => Ok(true),
+                Err(error) => match error.errno() {
+                    Some(Errno::ISCONN) => Ok(true),
+                    Some(Errno::INPROGRESS | Errno::ALREADY) if timeout != Some(0.0) => Ok(false),
+                    _ => Err(error),
+                },
+            })?;
+            if done {
+                return Ok(());
             }
-            done => done.map(|()| true),
-        })?;
-        if begun {
-            return Ok(());
+            // Asked again when it has come to something: SO_ERROR would tell as much, and
+            // leave the socket as one that cannot be connected any more.
+            wait(py, &socket, libc::POLLOUT, until)?;
         }
-        wait(py, &socket, libc::POLLOUT, until)?;
-        match call(py, || socket.take_error())? {
-            None => Ok(()),
-            Some(error) => Err(Failure::host("connect", error).raise(py)),
-        }
-    }
-
-    /// What a connection that was begun has come to: 0, or an errno.
-    fn error(&self, py: Python<'_>) -> PyResult<i32> {
-        let socket = self.get(py)?;
-        let error = call(py, || socket.take_error())?;
-        Ok(error.map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO)))
     }
 
     fn listen(&self, py: Python<'_>, backlog: u32) -> PyResult<()> {

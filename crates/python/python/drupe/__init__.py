@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from . import _drupe
+from . import _drupe, aio, net
 from ._drupe import LINUX_VERSION, __version__
 from ._errors import (
     BootError,
@@ -75,8 +75,10 @@ __all__ = [
     "VolumeInfo",
     "WrongPassphrase",
     "__version__",
+    "aio",
     "deadline",
     "info",
+    "net",
     "open",
 ]
 
