@@ -17,6 +17,7 @@ mod licences;
 mod mounts;
 mod pjdfstest;
 mod progress;
+mod python;
 mod run;
 mod setup;
 mod test;
@@ -73,6 +74,12 @@ const TASKS: &[Task] = &[
         arguments: "[--dev] PREFIX",
         help: "build libdrupe for C, and install it with drupe.h and drupe.pc beneath PREFIX",
         run: capi::run,
+    },
+    Task {
+        name: "python",
+        arguments: "[--test] [--dev]",
+        help: "build the wheel for Python into target/dist; --test: with each Python that there is",
+        run: python::run,
     },
     Task {
         name: "lint",
@@ -143,7 +150,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "dist",
         arguments: "[PART…] [--root DIR…] [--check]",
-        help: "make what is given to others into target/dist (parts: crates, command), and try each as its users do",
+        help: "make what is given to others into target/dist (parts: crates, command, python), and try each as its users do",
         run: dist::run,
     },
     Task {

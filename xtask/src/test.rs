@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use drupe_kbuild::Flavour;
 
 use crate::run::{cargo, run as run_command};
-use crate::{check, fsx, kernel, licences, pjdfstest, setup, tidy};
+use crate::{check, fsx, kernel, licences, pjdfstest, python, setup, tidy};
 
 /// Names a file to which tests append a line when they are skipped
 /// (`drupe_testing::skipped`).
@@ -93,6 +93,7 @@ pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     kernel::build(Flavour::MMU, false)?;
     check::run(&[])?;
     let mut steps = TESTS.to_vec();
+    steps.push(("python", &python::ci));
     steps.push(("pjdfstest", &|| pjdfstest::run(&[])));
     steps.push(("fsx", &|| fsx::run(&["--operations".into(), "1000".into()])));
     all(&steps)

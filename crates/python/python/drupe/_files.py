@@ -161,11 +161,11 @@ def wrap(
     size = buffering if buffering > 1 else 128 << 10
     buffered: Any
     if raw.readable() and raw.writable():
-        buffered = io.BufferedRandom(raw, size)  # type: ignore[type-var]
+        buffered = io.BufferedRandom(raw, size)
     elif raw.writable():
         buffered = io.BufferedWriter(raw, size)
     else:
-        buffered = io.BufferedReader(raw, size)  # type: ignore[type-var]
+        buffered = io.BufferedReader(raw, size)
     if binary:
         return buffered
     text = io.TextIOWrapper(buffered, encoding or "utf-8", errors, newline, lines)

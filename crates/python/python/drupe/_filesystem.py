@@ -202,7 +202,8 @@ class FileSystem:
     ) -> str:
         """The contents of a file of text."""
         with self.open(path, "r", encoding=encoding, errors=errors) as file:
-            return file.read()
+            text: str = file.read()
+        return text
 
     def write_bytes(self, path: AnyPath, data: Any, *, perm: int = 0o644) -> int:
         """Makes or replaces the contents of a file."""
@@ -220,7 +221,8 @@ class FileSystem:
     ) -> int:
         """Makes or replaces the contents of a file of text."""
         with self.open(path, "w", -1, encoding, errors, newline, perm=perm) as file:
-            return file.write(data)
+            written: int = file.write(data)
+        return written
 
     def truncate(self, path: AnyPath, length: int) -> None:
         """Cuts a file off, or extends it with a hole."""
@@ -374,8 +376,8 @@ class FileSystem:
         self, path: AnyPath, uid: int = -1, gid: int = -1, *, follow_symlinks: bool = True
     ) -> None:
         """Sets owner and group, by number; -1 keeps one."""
-        ids = (None if number == -1 else number for number in (uid, gid))
-        self._native.chown(path, *ids, follow_symlinks)
+        user, group = (None if number == -1 else number for number in (uid, gid))
+        self._native.chown(path, user, group, follow_symlinks)
 
     def utime(
         self,

@@ -326,9 +326,9 @@ class Path:
 
     def rename(self, target: Any) -> Path:
         """Renames it; the new path is returned."""
-        target = self._new(target)
-        self._fs.rename(self, target)
-        return target
+        new = self._new(target)
+        self._fs.rename(self, new)
+        return new
 
     replace = rename
 

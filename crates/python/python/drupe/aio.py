@@ -202,13 +202,14 @@ class Transport(asyncio.Transport):
     """A connection of a kernel's, for a protocol of asyncio's."""
 
     def __init__(self, sock: Socket, protocol: Any) -> None:
-        super().__init__({"socket": sock})
         sock.setblocking(False)
+        known: dict[str, Any] = {"socket": sock}
         for name, get in (("sockname", sock.getsockname), ("peername", sock.getpeername)):
             try:
-                self._extra[name] = get()
+                known[name] = get()
             except OSError:
-                self._extra[name] = None
+                known[name] = None
+        super().__init__(known)
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self._protocol = protocol

@@ -21,8 +21,8 @@ import threading
 import uuid
 from typing import Any
 
-from fsspec import AbstractFileSystem
-from fsspec.utils import isfilelike, stringify_path
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+from fsspec.utils import isfilelike, stringify_path  # type: ignore[import-untyped]
 
 from . import FileSystem, Location
 from . import open as open_image
@@ -30,7 +30,7 @@ from . import open as open_image
 _PREFIX = "drupe://"
 
 
-class DrupeFileSystem(AbstractFileSystem):
+class DrupeFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """A filesystem in an image, for fsspec.
 
     ``image`` and ``partition``, and what else ``drupe.open`` takes, are those of
@@ -121,17 +121,19 @@ class DrupeFileSystem(AbstractFileSystem):
     def unstrip_protocol(self, name: str) -> str:
         """The path with the image in front of it."""
         part = "" if self.partition is None else f"@{self.partition}"
-        return f"{_PREFIX}{self.image}{part}:{self._strip_protocol(name)}"
+        path: str = self._strip_protocol(name)
+        return f"{_PREFIX}{self.image}{part}:{path}"
 
     @classmethod
     def _parent(cls, path: str) -> str:
-        return cls._strip_protocol(path).rsplit("/", 1)[0] or "/"
+        text: str = cls._strip_protocol(path)
+        return text.rsplit("/", 1)[0] or "/"
 
     def _for_writing(self, path: Any) -> str:
-        path = self._strip_protocol(path)
+        text: str = self._strip_protocol(path)
         if self.auto_mkdir:
-            self.drupe.makedirs(self._parent(path))
-        return path
+            self.drupe.makedirs(self._parent(text))
+        return text
 
     # What is known
 
@@ -236,7 +238,8 @@ class DrupeFileSystem(AbstractFileSystem):
         path = self._strip_protocol(path)
         if start is None and end is None:
             return self.drupe.read_bytes(path)
-        return super().cat_file(path, start, end)
+        part: bytes = super().cat_file(path, start, end)
+        return part
 
     def pipe_file(self, path: Any, value: Any, mode: str = "overwrite", **kwargs: Any) -> None:
         """Makes the contents of a file."""

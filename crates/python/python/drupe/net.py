@@ -283,9 +283,9 @@ class Socket:
         size = buffering if buffering and buffering > 1 else io.DEFAULT_BUFFER_SIZE
         buffered: Any
         if reading and writing:
-            buffered = io.BufferedRWPair(raw, raw, size)  # type: ignore[type-var]
+            buffered = io.BufferedRWPair(raw, raw, size)
         elif reading:
-            buffered = io.BufferedReader(raw, size)  # type: ignore[type-var]
+            buffered = io.BufferedReader(raw, size)
         else:
             buffered = io.BufferedWriter(raw, size)
         if "b" in mode:
