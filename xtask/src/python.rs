@@ -10,7 +10,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         match argument.as_str() {
             "--test" => testing = true,
             "--dev" => profile = python::Profile::Dev,
-            other => bail!("unknown argument {other:?}; usage: cargo xtask python [--test] [--dev]"),
+            other => {
+                bail!("unknown argument {other:?}; usage: cargo xtask python [--test] [--dev]")
+            }
         }
     }
     python::run(profile, testing)

@@ -1,13 +1,14 @@
 //! `Disk`: a disk of a kernel's; and what a disk can be made of.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use drupe::AttachedDisk;
 use pyo3::prelude::*;
 
 use crate::error::{Failure, Name, value};
-use crate::gate::{self, call, long};
+use crate::gate::{call, long};
+use crate::handle::{Handle, Held};
 use crate::kernel::Kernel;
 use crate::object::ObjectDisk;
 use crate::partition::Partition;
@@ -107,23 +108,16 @@ impl Source {
 
 /// A disk of a kernel's.
 #[pyclass(frozen, module = "drupe._drupe")]
-pub(crate) struct Disk(Mutex<Option<AttachedDisk>>);
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let disk = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        gate::release(disk.take());
-    }
-}
+pub(crate) struct Disk(Handle<AttachedDisk>);
 
 impl Disk {
     pub(crate) fn new(disk: AttachedDisk) -> Disk {
-        Disk(Mutex::new(Some(disk)))
+        Disk(Handle::new(disk))
     }
 
-    pub(crate) fn get(&self) -> PyResult<AttachedDisk> {
-        let disk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        disk.clone()
+    pub(crate) fn get(&self) -> PyResult<Held<AttachedDisk>> {
+        self.0
+            .get()
             .ok_or_else(|| value("the disk has been closed"))
     }
 }
@@ -215,12 +209,16 @@ impl Disk {
 
     /// Removes it; says what could not be written.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let disk = {
-            let mut disk = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            disk.take()
-        };
-        match disk {
-            Some(disk) => long(py, || {}, move |_| Ok(disk.remove()?)),
+        match self.0.take() {
+            Some(disk) => long(
+                py,
+                || {},
+                move |_| {
+                    let own = AttachedDisk::clone(&disk);
+                    drop(disk);
+                    Ok(own.remove()?)
+                },
+            ),
             None => Ok(()),
         }
     }

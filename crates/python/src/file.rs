@@ -4,14 +4,14 @@
 use std::fs::Permissions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::buffer::{Buffer, fill_bytes};
 use crate::error::{of_io, value};
-use crate::gate::{self, call};
+use crate::gate::call;
+use crate::handle::{Handle, Held};
 use crate::stat::{Stat, stat};
 
 /// Bytes that are read or written in one call at most: between two, signals are looked
@@ -20,24 +20,17 @@ const CHUNK: usize = 32 << 20;
 
 /// An open file.
 #[pyclass(frozen, module = "drupe._drupe")]
-pub(crate) struct File(Mutex<Option<Arc<drupe::File>>>);
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let file = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        gate::release(file.take());
-    }
-}
+pub(crate) struct File(Handle<drupe::File>);
 
 impl File {
     pub(crate) fn new(file: drupe::File) -> File {
-        File(Mutex::new(Some(Arc::new(file))))
+        File(Handle::new(file))
     }
 
-    fn get(&self) -> PyResult<Arc<drupe::File>> {
-        let file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = file.clone();
-        file.ok_or_else(|| value("I/O operation on closed file"))
+    pub(crate) fn get(&self) -> PyResult<Held<drupe::File>> {
+        self.0
+            .get()
+            .ok_or_else(|| value("I/O operation on closed file"))
     }
 }
 
@@ -206,12 +199,7 @@ impl File {
         Ok(self.get()?.raw_fd())
     }
 
-    fn close(&self, py: Python<'_>) {
-        // The lock is let go of first: who waits for it may have the GIL.
-        let file = {
-            let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            file.take()
-        };
-        py.detach(move || drop(file));
+    fn close(&self) {
+        drop(self.0.take());
     }
 }

@@ -18,6 +18,7 @@ use drupe::{Cause, Errno, Interrupter, Kernel, with_deadline};
 use pyo3::prelude::*;
 
 use crate::error::{self, Failure};
+use crate::handle;
 
 /// How long a call waits before signals are looked for.
 const SLICE: Duration = Duration::from_millis(150);
@@ -139,6 +140,7 @@ pub(crate) fn long<T: Send + 'static>(
     let limit = DEADLINE.get();
     let caller = Caller { messages };
     let work = move || {
+        handle::is_ours();
         let run = || match limit {
             Some(limit) => with_deadline(limit, || f(&caller)),
             None => f(&caller),
@@ -210,16 +212,6 @@ fn end<T: Send>(
             Ok(Message::Done(_)) | Err(_) => return error,
         }
     }
-}
-
-/// Lets go of something without the GIL: that may write to a disk and take its time, and
-/// the disk may be Python's own.
-pub(crate) fn release<T: Send>(value: T) {
-    let mut value = Some(value);
-    let free = |value: &mut Option<T>| drop(value.take());
-    // Not while the interpreter ends: then it is let go of as it is.
-    Python::try_attach(|py| py.detach(|| free(&mut value)));
-    free(&mut value);
 }
 
 /// What a kernel's thread needs of Python: `None` while the interpreter ends.

@@ -1,34 +1,24 @@
 //! `Kernel`: a running kernel.
 
-use std::sync::{Mutex, PoisonError};
-
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::{Failure, value};
 use crate::gate::{self, call, long};
+use crate::handle::{Handle, Held};
 
 /// A running kernel.
 #[pyclass(frozen, module = "drupe._drupe")]
-pub(crate) struct Kernel(Mutex<Option<drupe::Kernel>>);
-
-impl Drop for Kernel {
-    fn drop(&mut self) {
-        let kernel = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        gate::release(kernel.take());
-    }
-}
+pub(crate) struct Kernel(Handle<drupe::Kernel>);
 
 impl Kernel {
     pub(crate) fn new(kernel: drupe::Kernel) -> Kernel {
-        Kernel(Mutex::new(Some(kernel)))
+        Kernel(Handle::new(kernel))
     }
 
-    pub(crate) fn get(&self) -> PyResult<drupe::Kernel> {
-        let kernel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kernel
-            .clone()
-            .ok_or_else(|| value("the kernel has been closed"))
+    pub(crate) fn get(&self) -> PyResult<Held<drupe::Kernel>> {
+        let kernel = self.0.get();
+        kernel.ok_or_else(|| value("the kernel has been closed"))
     }
 }
 
@@ -87,15 +77,13 @@ impl Kernel {
 
     /// Lets go of this handle.
     fn close(&self) {
-        let kernel = {
-            let mut kernel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kernel.take()
-        };
-        gate::release(kernel);
+        drop(self.0.take());
     }
 
-    fn log(&self) -> PyResult<String> {
-        Ok(self.get()?.log())
+    fn log(&self, py: Python<'_>) -> PyResult<String> {
+        let kernel = self.get()?;
+        // Who writes to the log may wait for the GIL.
+        Ok(py.detach(|| kernel.log()))
     }
 
     /// The contents of a file of the kernel's own tree: `/proc`, `/sys`.
@@ -132,7 +120,7 @@ impl Kernel {
 
     fn __repr__(&self) -> String {
         match self.get() {
-            Ok(kernel) => format!("<drupe {kernel:?}>"),
+            Ok(kernel) => format!("<drupe {:?}>", *kernel),
             Err(_) => "<drupe Kernel, closed>".to_owned(),
         }
     }

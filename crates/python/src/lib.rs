@@ -10,6 +10,7 @@ mod disk;
 mod error;
 mod file;
 mod gate;
+mod handle;
 mod kernel;
 mod mount;
 mod network;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use drupe::{FileTimes, OpenOptions};
@@ -15,30 +15,24 @@ use pyo3::types::PyBytes;
 use crate::buffer::Buffer;
 use crate::error::{Failure, Name, of_io, value};
 use crate::file::File;
-use crate::gate::{self, call, long};
+use crate::gate::{call, long};
+use crate::handle::{Handle, Held};
 use crate::partition::Partition;
 use crate::stat::{Stat, kind, stat};
 
 /// A mounted filesystem.
 #[pyclass(frozen, module = "drupe._drupe")]
-pub(crate) struct Mount(Mutex<Option<drupe::Mount>>);
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let mount = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        gate::release(mount.take());
-    }
-}
+pub(crate) struct Mount(Handle<drupe::Mount>);
 
 impl Mount {
     pub(crate) fn new(mount: drupe::Mount) -> Mount {
-        Mount(Mutex::new(Some(mount)))
+        Mount(Handle::new(mount))
     }
 
-    pub(crate) fn get(&self) -> PyResult<drupe::Mount> {
-        let mount = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mount = mount.clone();
-        mount.ok_or_else(|| value("the file system has been closed"))
+    pub(crate) fn get(&self) -> PyResult<Held<drupe::Mount>> {
+        self.0
+            .get()
+            .ok_or_else(|| value("the file system has been closed"))
     }
 }
 
@@ -92,7 +86,8 @@ impl Mount {
         let bytes = buffer.bytes();
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(mode);
-        let file = call(py, || mount.open_with(&path.0, &options))?;
+        let file = File::new(call(py, || mount.open_with(&path.0, &options))?);
+        let file = file.get()?;
         // SAFETY: `buffer` lives.
         let bytes = unsafe { bytes.get() };
         for chunk in bytes.chunks(32 << 20) {
@@ -100,13 +95,12 @@ impl Mount {
             while done < chunk.len() {
                 let written = call(py, || {
                     use std::io::Write;
-                    let written = (&file).write(&chunk[done..]);
+                    let written = (&*file).write(&chunk[done..]);
                     written.map_err(|error| of_io("write", error))
                 });
                 done += written.map_err(|error| named(py, error, &path))?;
             }
         }
-        py.detach(move || drop(file));
         Ok(bytes.len())
     }
 
@@ -360,15 +354,15 @@ impl Mount {
 
     /// Unmounts it, and says what could not be written.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let mount = {
-            let mut mount = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            mount.take()
+        let Some(held) = self.0.take() else {
+            return Ok(());
         };
-        let Some(mount) = mount else { return Ok(()) };
         long(
             py,
             || {},
             move |_| {
+                let mount = drupe::Mount::clone(&held);
+                drop(held);
                 let synced = mount.sync();
                 // The host's own word; what the filesystem makes of it says less.
                 let refused = mount.write_error();

@@ -31,7 +31,7 @@ impl ObjectDisk {
         Ok(ObjectDisk {
             object: object.clone().unbind(),
             geometry: Geometry {
-                size: size & !511,
+                size: size & !u64::from(block_size.unwrap_or(512).max(512) - 1),
                 block_size: block_size.unwrap_or(512),
                 read_only,
                 discard: false,

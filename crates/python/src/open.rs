@@ -95,7 +95,7 @@ pub(crate) fn open(
             .map(|source| source.open(&how, &given_up));
         let disks: Vec<_> = disks.collect::<Result<_, _>>()?;
         let kernel = match kernel {
-            Some(kernel) => kernel,
+            Some(kernel) => drupe::Kernel::clone(&kernel),
             None => drupe::Kernel::boot()?,
         };
         caller.calls(&kernel);

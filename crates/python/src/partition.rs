@@ -5,29 +5,23 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::value;
-use crate::gate::{self, call, long};
+use crate::gate::{call, long};
+use crate::handle::{Handle, Held};
 use crate::mount::Mount;
 
 /// A block device of a kernel's.
 #[pyclass(frozen, module = "drupe._drupe")]
-pub(crate) struct Partition(Option<drupe::Partition>);
-
-impl Drop for Partition {
-    fn drop(&mut self) {
-        // The last handle may have a volume to take apart.
-        gate::release(self.0.take());
-    }
-}
+pub(crate) struct Partition(Handle<drupe::Partition>);
 
 impl Partition {
     pub(crate) fn new(partition: drupe::Partition) -> Partition {
-        Partition(Some(partition))
+        Partition(Handle::new(partition))
     }
 
-    pub(crate) fn get(&self) -> PyResult<&drupe::Partition> {
-        // It is there until it is dropped.
-        let partition = self.0.as_ref();
-        partition.ok_or_else(|| value("the partition has been closed"))
+    pub(crate) fn get(&self) -> PyResult<Held<drupe::Partition>> {
+        self.0
+            .get()
+            .ok_or_else(|| value("the partition has been closed"))
     }
 }
 
@@ -39,8 +33,8 @@ impl Partition {
     }
 
     #[getter]
-    fn name(&self) -> PyResult<&str> {
-        Ok(self.get()?.name())
+    fn name(&self) -> PyResult<String> {
+        Ok(self.get()?.name().to_owned())
     }
 
     #[getter]
@@ -81,7 +75,7 @@ impl Partition {
     }
 
     fn unlock(&self, py: Python<'_>, passphrase: Vec<u8>) -> PyResult<Partition> {
-        let partition = self.get()?.clone();
+        let partition = self.get()?;
         let passphrase = zeroize::Zeroizing::new(passphrase);
         let unlocked = long(py, || {}, move |_| Ok(partition.unlock(&passphrase)?))?;
         Ok(Partition::new(unlocked))
@@ -96,7 +90,7 @@ impl Partition {
         options: String,
         devices: Vec<String>,
     ) -> PyResult<Mount> {
-        let partition = self.get()?.clone();
+        let partition = self.get()?;
         let how = mount_options(read_only, fstype.as_deref(), &options, &devices);
         let mount = long(py, || {}, move |_| Ok(partition.mount(how)?))?;
         Ok(Mount::new(mount))

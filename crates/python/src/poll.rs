@@ -7,7 +7,8 @@ use drupe::net::{Events, Interest, Token};
 use pyo3::prelude::*;
 
 use crate::error::{Failure, value};
-use crate::gate::{self, call};
+use crate::gate::call;
+use crate::handle::{Handle, Held};
 use crate::kernel::Kernel;
 use crate::socket::Socket;
 
@@ -17,18 +18,11 @@ const WRITE: u32 = 2;
 
 /// Waits for many sockets, by edges: each event is told once.
 #[pyclass(frozen, module = "drupe._drupe")]
-pub(crate) struct Poll(Option<drupe::net::Poll>);
-
-impl Drop for Poll {
-    fn drop(&mut self) {
-        gate::release(self.0.take());
-    }
-}
+pub(crate) struct Poll(Handle<drupe::net::Poll>);
 
 impl Poll {
-    fn get(&self) -> PyResult<&drupe::net::Poll> {
-        // It is there until it is dropped.
-        self.0.as_ref().ok_or_else(|| value("it has been closed"))
+    fn get(&self) -> PyResult<Held<drupe::net::Poll>> {
+        self.0.get().ok_or_else(|| value("it has been closed"))
     }
 }
 
@@ -38,7 +32,7 @@ impl Poll {
     fn new(py: Python<'_>, kernel: &Kernel) -> PyResult<Poll> {
         let kernel = kernel.get()?;
         let poll = call(py, || drupe::net::Poll::new(&kernel))?;
-        Ok(Poll(Some(poll)))
+        Ok(Poll(Handle::new(poll)))
     }
 
     /// Waits for a socket, to be readable and writable.
@@ -76,7 +70,8 @@ impl Poll {
 
     /// A descriptor of this process, readable when there are events.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
-        let descriptor = self.get()?.as_fd();
+        let poll = self.get()?;
+        let descriptor = poll.as_fd();
         let descriptor = descriptor.map_err(|error| Failure::from(error).raise(py))?;
         Ok(descriptor.as_raw_fd())
     }

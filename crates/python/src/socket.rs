@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6};
 use std::os::unix::ffi::OsStringExt;
-use std::sync::{Arc, Mutex, PoisonError};
+
 use std::time::{Duration, Instant};
 
 use drupe::Errno;
@@ -17,7 +17,8 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::buffer::{Buffer, fill_bytes};
 use crate::error::{Failure, value};
-use crate::gate::{self, call};
+use crate::gate::call;
+use crate::handle::{Handle, Held};
 use crate::kernel::Kernel;
 
 /// How long a wait is at most, before signals are looked for.
@@ -25,14 +26,7 @@ const SLICE: Duration = Duration::from_millis(150);
 
 /// A socket of a kernel's.
 #[pyclass(frozen, module = "drupe._drupe")]
-pub(crate) struct Socket(Mutex<Option<Arc<drupe::net::Socket>>>);
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let socket = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        gate::release(socket.take());
-    }
-}
+pub(crate) struct Socket(Handle<drupe::net::Socket>);
 
 /// An address, as the socket module of Python has it.
 pub(crate) struct Address(SocketAddress);
@@ -108,12 +102,11 @@ fn shown<'py>(py: Python<'py>, address: &SocketAddress) -> PyResult<Bound<'py, P
 
 impl Socket {
     fn new(socket: drupe::net::Socket) -> Socket {
-        Socket(Mutex::new(Some(Arc::new(socket))))
+        Socket(Handle::new(socket))
     }
 
-    pub(crate) fn get(&self, py: Python<'_>) -> PyResult<Arc<drupe::net::Socket>> {
-        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let socket = socket.clone();
+    pub(crate) fn get(&self, py: Python<'_>) -> PyResult<Held<drupe::net::Socket>> {
+        let socket = self.0.get();
         socket.ok_or_else(|| Failure::errno(libc::EBADF).raise(py))
     }
 
@@ -361,11 +354,6 @@ impl Socket {
     }
 
     fn close(&self) {
-        // The lock is let go of first: who waits for it may have the GIL.
-        let socket = {
-            let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            socket.take()
-        };
-        gate::release(socket);
+        drop(self.0.take());
     }
 }

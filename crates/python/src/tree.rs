@@ -142,7 +142,7 @@ pub(crate) fn copy_in(
     label: &str,
     archive: bool,
 ) -> PyResult<(u64, Told)> {
-    let to = Location::Image(in_image(&mount.get()?, &path.0, label));
+    let to = Location::Image(in_image(&*mount.get()?, &path.0, label));
     copy_tree(py, Location::Host(host.0), to, archive, false)
 }
 
@@ -156,7 +156,7 @@ pub(crate) fn copy_out(
     host: Name,
     archive: bool,
 ) -> PyResult<(u64, Told)> {
-    let from = Location::Image(in_image(&mount.get()?, &path.0, label));
+    let from = Location::Image(in_image(&*mount.get()?, &path.0, label));
     copy_tree(py, from, Location::Host(host.0), archive, true)
 }
 
@@ -278,7 +278,7 @@ pub(crate) fn tar(
     };
     let cancel = Cancel::new(py)?;
     let interrupt = cancel.interrupt.clone();
-    let from = in_image(&mount.get()?, &path.0, label);
+    let from = in_image(&*mount.get()?, &path.0, label);
     let object = stream.clone().unbind();
     long(py, cancel.function(), move |caller| {
         let how = ArchiveOptions {
@@ -310,7 +310,7 @@ pub(crate) fn untar(
 ) -> PyResult<(u64, Told)> {
     let cancel = Cancel::new(py)?;
     let interrupt = cancel.interrupt.clone();
-    let to = in_image(&mount.get()?, &path.0, label);
+    let to = in_image(&*mount.get()?, &path.0, label);
     let object = stream.clone().unbind();
     long(py, cancel.function(), move |caller| {
         let how = ExtractOptions {

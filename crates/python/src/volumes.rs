@@ -1,6 +1,6 @@
 //! All that is on some disks; and passphrases, which a function of Python's may give.
 
-use drupe::Volume;
+use drupe::{AttachedDisk, Volume};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use zeroize::Zeroizing;
@@ -82,7 +82,9 @@ pub(crate) fn volumes<'py>(
     passphrase: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyList>> {
     let kernel = kernel.get()?;
-    let disks = disks.iter().map(|disk| disk.get());
+    let disks = disks
+        .iter()
+        .map(|disk| Ok(AttachedDisk::clone(&*disk.get()?)));
     let disks: Vec<_> = disks.collect::<PyResult<_>>()?;
     let passphrase = Passphrase::of(passphrase)?;
     let found = long(

@@ -221,6 +221,55 @@ def test_single_sockets_with_asyncio(pair):
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+def test_both_directions_at_once(alone):
+    """One task receives from a socket while another one sends to it."""
+
+    async def main():
+        with alone.socket() as server, alone.socket() as client:
+            server.bind(("127.0.0.1", 80))
+            server.listen()
+            await drupe.aio.sock_connect(client, ("127.0.0.1", 80))
+            connection, _ = await drupe.aio.sock_accept(server)
+            data = os.urandom(8 << 20)
+
+            async def receive(sock):
+                got = bytearray()
+                while len(got) < len(data):
+                    got += await drupe.aio.sock_recv(sock, 1 << 20)
+                return got
+
+            got = await asyncio.gather(
+                receive(client),
+                receive(connection),
+                drupe.aio.sock_sendall(client, data),
+                drupe.aio.sock_sendall(connection, data),
+            )
+            assert got[:2] == [data, data]
+            connection.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_loop_is_not_kept(alone):
+    import gc
+    import weakref
+
+    async def main():
+        with alone.socket(type=2) as sock:
+            sock.bind(("127.0.0.1", 7))
+            await drupe.aio.sock_sendto(sock, b"x", ("127.0.0.1", 7))
+            receiving = asyncio.ensure_future(drupe.aio.sock_recv(sock, 1))
+            assert await receiving == b"x"
+            waiting = asyncio.ensure_future(drupe.aio.sock_recv(sock, 1))
+            await asyncio.sleep(0)
+            waiting.cancel()
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(main())
+    gc.collect()
+    assert loop() is None
+
+
 def test_writing_waits_for_reading(alone):
     """Much is sent to who does not read: the protocol is told to pause, and to resume."""
 

@@ -121,6 +121,17 @@ def test_one_kernel_for_several(image, disk_with_partitions, tmp_path):
         kernel.log()
 
 
+def test_a_kernel_closes_its_filesystems(image):
+    with drupe.Kernel() as kernel:
+        fs = drupe.open(image, mode="r+", kernel=kernel)
+        file = fs.open("/f", "w")
+        file.write("buffered")
+    assert fs.closed and file.closed
+    fs.close()
+    with drupe.open(image) as fs:
+        assert fs.read_text("/f") == "buffered"
+
+
 def test_log(image):
     told = []
     with drupe.Kernel(log=told.append, cold_boot=True):

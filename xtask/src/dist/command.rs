@@ -79,8 +79,8 @@ pub(super) fn remapped() -> Vec<String> {
         home.ok().map(|home| (home.into(), "/cargo")),
     ];
     let places = places.into_iter().flatten();
-    let flags = places
-        .map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()));
+    let flags =
+        places.map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()));
     flags.collect()
 }
 
@@ -123,7 +123,10 @@ fn fill(dist: &Dist, program: &Path, directory: &Path) -> Result<()> {
     for file in ["LICENSE", "README.md", "CHANGELOG.md"] {
         stage::copy(&root().join(file), &directory.join(file))?;
     }
-    fs::write(directory.join("licences.txt"), licences::text(TARGET, &["drupe-cli"])?)?;
+    fs::write(
+        directory.join("licences.txt"),
+        licences::text(TARGET, &["drupe-cli"])?,
+    )?;
     fs::write(
         directory.join("SOURCE.md"),
         origin::text(dist, &pack::port(dist))?,

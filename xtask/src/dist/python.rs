@@ -87,7 +87,11 @@ fn compile(dist: &Dist, profile: Profile) -> Result<PathBuf> {
     if profile == Profile::Release {
         return command::compile(dist);
     }
-    quietly(cargo().args(["build", "--locked", "--package", "drupe-cli"]).current_dir(root()))?;
+    quietly(
+        cargo()
+            .args(["build", "--locked", "--package", "drupe-cli"])
+            .current_dir(root()),
+    )?;
     let stripped = dist.out.join("build/drupe-dev");
     fs::create_dir_all(stripped.parent().context("a file without a directory")?)?;
     quietly(
@@ -108,7 +112,10 @@ fn fill(dist: &Dist, package: &Path, program: &Path) -> Result<()> {
     stage::copy(program, &scripts.join("drupe"))?;
     let linked = licences::text(command::TARGET, &["drupe-cli", "drupe-python"])?;
     fs::write(legal.join("licences.txt"), linked)?;
-    fs::write(legal.join("SOURCE.md"), origin::text(dist, &pack::port(dist))?)?;
+    fs::write(
+        legal.join("SOURCE.md"),
+        origin::text(dist, &pack::port(dist))?,
+    )?;
     Ok(())
 }
 

@@ -37,14 +37,22 @@ pub(super) fn all() -> Result<Vec<Python>> {
     let pyenv = env::var_os("PYENV_ROOT").map(PathBuf::from);
     let pyenv = pyenv.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".pyenv")));
     if let Some(versions) = pyenv.and_then(|root| fs::read_dir(root.join("versions")).ok()) {
-        let mut more: Vec<_> = versions.flatten().map(|entry| entry.path().join("bin")).collect();
+        let mut more: Vec<_> = versions
+            .flatten()
+            .map(|entry| entry.path().join("bin"))
+            .collect();
         more.sort();
         places.extend(more);
     }
     let mut found: Vec<Python> = Vec::new();
     for minor in VERSIONS {
-        let programs = places.iter().map(|place| place.join(format!("python3.{minor}")));
-        if let Some(program) = programs.filter(|program| program.is_file()).find(|p| works(p)) {
+        let programs = places
+            .iter()
+            .map(|place| place.join(format!("python3.{minor}")));
+        if let Some(program) = programs
+            .filter(|program| program.is_file())
+            .find(|p| works(p))
+        {
             found.push(Python { program, minor });
         }
     }
@@ -67,7 +75,11 @@ pub(super) fn venv(python: &Path, place: &Path) -> Result<()> {
     if place.join("bin/pip").exists() {
         return Ok(());
     }
-    quietly(Command::new(python).args(["-m", "venv", "--clear"]).arg(place))?;
+    quietly(
+        Command::new(python)
+            .args(["-m", "venv", "--clear"])
+            .arg(place),
+    )?;
     Ok(())
 }
 
@@ -80,7 +92,13 @@ pub(super) fn run(wheel: &Path, pythons: &[Python]) -> Result<()> {
         let python = venv_place.join("bin/python");
         steps.time("install it with pip", || {
             venv(program, &venv_place)?;
-            let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+            let pip = [
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ];
             quietly(Command::new(&python).args(pip).args(TESTS))?;
             quietly(
                 Command::new(&python)
@@ -112,7 +130,13 @@ pub(super) fn run(wheel: &Path, pythons: &[Python]) -> Result<()> {
 
 /// The stubs are what the native module has, and the package's own types go together.
 fn types(python: &Path, place: &Path) -> Result<()> {
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
     quietly(Command::new(python).args(pip).arg(TYPES))?;
     let stubs = ["-m", "mypy.stubtest", "drupe._drupe", "drupe"];
     quietly(Command::new(python).args(stubs).current_dir(place))?;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import weakref
 from collections.abc import Callable
@@ -57,13 +58,16 @@ class Kernel:
         return self._closed
 
     def close(self) -> None:
-        """Halts it. What is still mounted is written out."""
-        if not self._closed:
-            self._closed = True
-            try:
-                self._native.halt()
-            finally:
-                self._native.close()
+        """Closes the filesystems that are open in it, and halts it."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.ExitStack() as stack:
+            # In reverse order; all of it is done.
+            stack.callback(self._native.close)
+            stack.callback(self._native.halt)
+            for fs in list(self._filesystems):
+                stack.callback(fs.close)
 
     def _at_exit(self) -> None:
         try:

@@ -42,10 +42,13 @@ class _Poll:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, kernel: Kernel) -> None:
         self._native = _drupe.Poll(kernel._native)
-        self._loop = loop
+        # Or it would keep the loop for ever, whose it is.
+        self._loop = weakref.ref(loop)
         self._kernel = kernel
         self._next = 0
-        self._sockets: dict[int, _Ready] = {}
+        self._tokens: dict[int, _Ready] = {}
+        #: By the native socket.
+        self.sockets: dict[int, _Ready] = {}
         self._descriptor = self._native.fileno()
 
     @classmethod
@@ -59,58 +62,72 @@ class _Poll:
         return poll
 
     def add(self, ready: _Ready) -> int:
-        if not self._sockets:
-            self._loop.add_reader(self._descriptor, self._collect)
         self._next += 1
-        self._sockets[self._next] = ready
-        try:
-            self._native.add(ready.socket._native, self._next)
-        except BaseException:
-            self._forget(self._next)
-            raise
+        self._native.add(ready.native, self._next)
+        loop = self._loop()
+        if not self._tokens and loop is not None:
+            loop.add_reader(self._descriptor, self._collect)
+        self._tokens[self._next] = ready
+        self.sockets[id(ready.native)] = ready
         return self._next
 
     def remove(self, token: int, ready: _Ready) -> None:
-        if self._sockets.get(token) is ready:
-            try:
-                self._native.remove(ready.socket._native)
-            except OSError:
-                # It has been closed, or its kernel has ended: it is gone.
-                pass
-            self._forget(token)
+        del self._tokens[token]
+        del self.sockets[id(ready.native)]
+        try:
+            self._native.remove(ready.native)
+        except OSError:
+            # It has been closed, or its kernel has ended: it is gone.
+            pass
+        if not self._tokens:
+            self._stop()
 
-    def _forget(self, token: int) -> None:
-        del self._sockets[token]
-        if not self._sockets and not self._loop.is_closed():
-            self._loop.remove_reader(self._descriptor)
+    def _stop(self) -> None:
+        loop = self._loop()
+        if loop is not None and not loop.is_closed():
+            loop.remove_reader(self._descriptor)
 
     def _collect(self) -> None:
         try:
             events = self._native.events()
         except OSError:
             # The kernel has ended. Each call says so.
-            events = [(token, _READ | _WRITE) for token in self._sockets]
-            self._loop.remove_reader(self._descriptor)
+            events = [(token, _READ | _WRITE) for token in self._tokens]
+            self._stop()
         for token, what in events:
-            ready = self._sockets.get(token)
+            ready = self._tokens.get(token)
             if ready is not None:
                 ready.happened(what)
 
 
 class _Ready:
-    """Who waits for a socket."""
+    """What waits for a socket: the same for all that wait for it in a loop."""
 
-    def __init__(self, socket: Socket) -> None:
-        self.socket = socket
-        self.waiters: dict[int, list[asyncio.Future[None]]] = {_READ: [], _WRITE: []}
+    def __init__(self, native: _drupe.Socket, poll: _Poll) -> None:
+        self.native = native
         self.callbacks: dict[int, Callable[[], object]] = {}
-        self._poll = _Poll.of(socket.kernel)
-        self._token = self._poll.add(self)
+        self._waiters: dict[int, list[asyncio.Future[None]]] = {_READ: [], _WRITE: []}
+        self._users = 0
+        self._poll = poll
+        self._token = poll.add(self)
+
+    @classmethod
+    def of(cls, sock: Socket) -> _Ready:
+        """That of a socket; each that asks for it closes it."""
+        poll = _Poll.of(sock.kernel)
+        ready = poll.sockets.get(id(sock._native)) or cls(sock._native, poll)
+        ready._users += 1
+        return ready
+
+    def close(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._poll.remove(self._token, self)
 
     def happened(self, what: int) -> None:
         for one in (_READ, _WRITE):
             if what & one:
-                waiters, self.waiters[one] = self.waiters[one], []
+                waiters, self._waiters[one] = self._waiters[one], []
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(None)
@@ -118,12 +135,10 @@ class _Ready:
                     self.callbacks[one]()
 
     def waiter(self, what: int) -> asyncio.Future[None]:
+        """Is done when the socket may be ready: an edge from now on."""
         waiter = asyncio.get_running_loop().create_future()
-        self.waiters[what].append(waiter)
+        self._waiters[what].append(waiter)
         return waiter
-
-    def close(self) -> None:
-        self._poll.remove(self._token, self)
 
 
 async def _when(sock: Socket, what: int, call: Callable[[], _T]) -> _T:
@@ -133,7 +148,7 @@ async def _when(sock: Socket, what: int, call: Callable[[], _T]) -> _T:
         return call()
     except BlockingIOError:
         pass
-    ready = _Ready(sock)
+    ready = _Ready.of(sock)
     try:
         while True:
             # Asked first: what has come before the socket was added has no edge.
@@ -148,7 +163,7 @@ async def _when(sock: Socket, what: int, call: Callable[[], _T]) -> _T:
 async def sock_connect(sock: Socket, address: Any) -> None:
     """Connects a socket."""
     sock.setblocking(False)
-    ready = _Ready(sock)
+    ready = _Ready.of(sock)
     try:
         while True:
             # Waited for from before it is begun: an edge that nobody waits for is lost.
@@ -221,7 +236,7 @@ class Transport(asyncio.Transport):
         self._closing = False
         self._ended = False
         self._eof_wanted = False
-        self._ready = _Ready(sock)
+        self._ready = _Ready.of(sock)
         self._ready.callbacks = {_READ: self._read, _WRITE: self._flush}
         self._loop.call_soon(protocol.connection_made, self)
         # What has come before it was waited for has no edge.
