@@ -116,7 +116,7 @@ impl Mount {
     /// `S_IF*` of a file; `None`: there is none.
     fn kind(&self, py: Python<'_>, path: Name, follow: bool) -> PyResult<Option<u32>> {
         let mount = self.get()?;
-        let found = call(py, || {
+        call(py, || {
             let found = match follow {
                 true => mount.metadata(&path.0),
                 false => mount.symlink_metadata(&path.0),
@@ -128,8 +128,7 @@ impl Mount {
                     _ => Err(error),
                 },
             }
-        });
-        found
+        })
     }
 
     /// Name, `S_IF*` and inode of all that is in a directory.
@@ -253,8 +252,8 @@ impl Mount {
                 .set_modified(time(modified)?),
         };
         call(py, || match follow {
-            true => mount.set_times(&path.0, times.clone()),
-            false => mount.set_times_nofollow(&path.0, times.clone()),
+            true => mount.set_times(&path.0, times),
+            false => mount.set_times_nofollow(&path.0, times),
         })
     }
 

@@ -149,7 +149,7 @@ def test_walk_can_be_pruned_and_tells_errors(fs):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["*", "**/*.txt", "a/*", "**/one.txt", "a/**/*.txt", "c/loop/*", "?/four.*", "x", "a"]
+    "pattern", ["*", "**/*.txt", "**/**/*.txt", "a/*", "**/one.txt", "a/**/*.txt", "c/loop/*", "?/four.*", "x", "a"]
 )
 def test_glob_is_that_of_glob(fs, tmp_path, pattern):
     import glob

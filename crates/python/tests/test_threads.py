@@ -278,6 +278,20 @@ def test_a_child_of_fork(image):
     assert out == f"{[116] * 6 + [['lost+found']]}\nparent's\n"
 
 
+def test_a_child_of_fork_that_just_ends(image):
+    text = """
+        import drupe, os, sys
+        fs = drupe.open(sys.argv[1], mode="r+")
+        file = fs.open("/f", "w")
+        file.write("parent's")
+        if child := os.fork():
+            assert os.waitpid(child, 0)[1] == 0
+    """
+    assert script(text, image) == ("", "")
+    with drupe.open(image) as fs:
+        assert fs.read_text("/f") == "parent's"
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(image, method):
     text = """

@@ -107,7 +107,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             }
             "python" => {
                 let wheel = python::make(&dist, python::Profile::Release)?;
-                try_python::run(&wheel, &try_python::all()?)?;
+                try_python::run(&wheel, &try_python::all()?, try_python::Depth::Full)?;
             }
             _ => {
                 let made = command::make(&dist)?;

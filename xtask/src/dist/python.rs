@@ -29,7 +29,7 @@ pub(crate) fn run(profile: Profile, testing: bool) -> Result<()> {
     setup::install(&setup::everything()?)?;
     let wheel = make(&Dist::new()?, profile)?;
     if testing {
-        try_python::run(&wheel, &try_python::all()?)?;
+        try_python::run(&wheel, &try_python::all()?, try_python::Depth::Full)?;
     }
     println!("\n{}", wheel.display());
     Ok(())
@@ -39,7 +39,7 @@ pub(crate) fn run(profile: Profile, testing: bool) -> Result<()> {
 pub(crate) fn quick() -> Result<()> {
     let wheel = make(&Dist::new()?, Profile::Dev)?;
     let pythons = try_python::all()?;
-    try_python::run(&wheel, &pythons[..1])
+    try_python::run(&wheel, &pythons[..1], try_python::Depth::Tests)
 }
 
 /// Makes the wheel; where it is.

@@ -21,6 +21,15 @@ const TESTS: [&str; 2] = ["pytest>=8", "fsspec>=2024.2"];
 /// What compares the types that the stubs tell with those that there are.
 const TYPES: &str = "mypy>=1.11";
 
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// The tests.
+    Tests,
+    /// The types too.
+    Full,
+}
+
 /// A Python that can make virtual environments.
 #[derive(Debug)]
 pub(crate) struct Python {
@@ -84,7 +93,7 @@ pub(super) fn venv(python: &Path, place: &Path) -> Result<()> {
 }
 
 /// Installs the wheel, and runs its tests, with each of `pythons`.
-pub(super) fn run(wheel: &Path, pythons: &[Python]) -> Result<()> {
+pub(super) fn run(wheel: &Path, pythons: &[Python], depth: Depth) -> Result<()> {
     let place = root().join("target/dist/build");
     for (index, Python { program, minor }) in pythons.iter().enumerate() {
         let mut steps = begin(&format!("the wheel, in Python 3.{minor}"));
@@ -121,7 +130,7 @@ pub(super) fn run(wheel: &Path, pythons: &[Python]) -> Result<()> {
         })?;
         let last = said.lines().rev().find(|line| !line.trim().is_empty());
         steps.note(last.context("pytest has said nothing")?.trim());
-        if index == 0 {
+        if index == 0 && depth == Depth::Full {
             steps.time("types", || types(&python, &place))?;
         }
     }

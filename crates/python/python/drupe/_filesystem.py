@@ -40,6 +40,17 @@ def stat_result(native: Any) -> os.stat_result:
     return os.stat_result(first, more)
 
 
+def all_of(things: weakref.WeakSet[Any]) -> list[Any]:
+    """What is in a set, while other threads add to it. A lock would be one that a child
+    of ``os.fork`` may find locked for ever."""
+    while True:
+        try:
+            return list(things)
+        except RuntimeError:
+            # It has changed meanwhile.
+            pass
+
+
 class DirEntry:
     """An entry of a directory, as ``os.DirEntry``. From ``FileSystem.scandir``."""
 
@@ -139,7 +150,7 @@ class FileSystem:
                 stack.callback(self.kernel.close)
             stack.callback(self._close_disks)
             stack.callback(self._native.close)
-            for file in list(self._files):
+            for file in all_of(self._files):
                 stack.callback(file.close)
 
     def _close_disks(self) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import _drupe, _errors
+from ._filesystem import FileSystem, all_of
 
 if TYPE_CHECKING:
-    from ._filesystem import FileSystem
     from .net import Network, Socket
 
 
@@ -66,17 +65,18 @@ class Kernel:
             # In reverse order; all of it is done.
             stack.callback(self._native.close)
             stack.callback(self._native.halt)
-            for fs in list(self._filesystems):
+            for fs in all_of(self._filesystems):
                 stack.callback(fs.close)
 
     def _at_exit(self) -> None:
         try:
-            for fs in list(self._filesystems):
+            for fs in all_of(self._filesystems):
                 fs._at_exit()
         finally:
             try:
                 self.close()
             except _errors.ForkedError:
+                # It stayed with the parent, who writes everything out.
                 pass
 
     def log(self) -> str:
@@ -94,8 +94,6 @@ class Kernel:
 
     def mount_virtual(self, fstype: str, options: str = "") -> FileSystem:
         """Mounts a filesystem that needs no image: "tmpfs", "proc"."""
-        from ._filesystem import FileSystem
-
         native = self._native.mount_virtual(fstype, options)
         return FileSystem(native, self, [], fstype, False)
 
@@ -117,15 +115,9 @@ _live: weakref.WeakSet[Kernel] = weakref.WeakSet()
 
 
 def _at_exit() -> None:
-    for kernel in list(_live):
+    for kernel in all_of(_live):
         kernel._at_exit()
 
 
-def _after_fork() -> None:
-    # They stayed with the parent: nothing is to be written here.
-    _live.clear()
-
-
 atexit.register(_at_exit)
-os.register_at_fork(after_in_child=_after_fork)
 

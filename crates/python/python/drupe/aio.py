@@ -239,7 +239,7 @@ class Transport(asyncio.Transport):
         self._ready = _Ready.of(sock)
         self._ready.callbacks = {_READ: self._read, _WRITE: self._flush}
         self._loop.call_soon(protocol.connection_made, self)
-        # What has come before it was waited for has no edge.
+        # Another task may wait for it already: then what has come has had its edge.
         self._loop.call_soon(self._read)
 
     def __repr__(self) -> str:
