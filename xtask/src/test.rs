@@ -1,13 +1,12 @@
 //! The tasks that run cargo's tests: `test`, `ci`, `loom`, `soak`, `bench`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use drupe_kbuild::Flavour;
 
-use crate::run::{cargo, run as run_command};
+use crate::run::{build_release, cargo, run as run_command};
 use crate::{check, fsx, kernel, licences, pjdfstest, python, setup, tidy};
 
 /// Names a file to which tests append a line when they are skipped
@@ -166,15 +165,6 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
             .arg(command)
             .args(arguments),
     )
-}
-
-/// Builds a program as users would have it; returns where it is.
-pub(crate) fn build_release(package: &str, program: &str) -> Result<PathBuf> {
-    run_command(cargo().args(["build", "--release", "--locked", "--package", package]))?;
-    // This program is target/PROFILE/xtask, wherever target is.
-    let own = std::env::current_exe().context("where is this program?")?;
-    let target = own.ancestors().nth(2).context("this program moved")?;
-    Ok(target.join("release").join(program))
 }
 
 fn has_nextest() -> bool {
