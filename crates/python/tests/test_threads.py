@@ -16,11 +16,14 @@ import drupe
 #: A FIFO in the image that nobody writes to: who opens it waits.
 FIFO = stat.S_IFIFO | 0o600
 
+#: What Python says of forks beside threads, which each kernel has.
+FORKING = "ignore:This process:DeprecationWarning"
+
 
 def script(text, *arguments, status=0):
     """Runs a program of Python's that must end by itself; what it has printed."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(text), *map(str, arguments)],
+        [sys.executable, "-W", FORKING, "-c", textwrap.dedent(text), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=60,
