@@ -221,6 +221,45 @@ def test_single_sockets_with_asyncio(pair):
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+@pytest.mark.parametrize("prefix", ["10.0.0.", "fd00::"])
+def test_datagrams_of_asyncio(pair, prefix):
+    one, other = pair
+
+    class Echo(asyncio.DatagramProtocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def datagram_received(self, data, addr):
+            self.transport.sendto(data.upper(), addr)
+
+    class Asker(asyncio.DatagramProtocol):
+        def __init__(self):
+            self.got = asyncio.get_running_loop().create_future()
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def datagram_received(self, data, addr):
+            self.got.set_result((data, addr[:2]))
+
+        def connection_lost(self, exc):
+            self.lost.set_result(exc)
+
+    async def main():
+        at = (f"{prefix}1", 7)
+        server, _ = await drupe.aio.create_datagram_endpoint(Echo, one, local=at)
+        asker, protocol = await drupe.aio.create_datagram_endpoint(Asker, other, remote=at)
+        assert server.get_extra_info("sockname")[:2] == at
+        asker.sendto(b"hello")
+        assert await protocol.got == (b"HELLO", at)
+        with pytest.raises(ValueError):
+            server.sendto(b"x")
+        asker.close()
+        assert await protocol.lost is None and asker.is_closing()
+        server.abort()
+        await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_both_directions_at_once(alone):
     """One task receives from a socket while another one sends to it."""
 

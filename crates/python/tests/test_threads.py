@@ -244,6 +244,66 @@ def test_garbage_in_any_order(image):
         assert fs.read_text("/f") == "x"
 
 
+def test_a_disk_of_pythons_is_let_go_of(image):
+    """Unmounting writes to the disk, which needs the GIL that garbage collection has."""
+    text = """
+        import drupe, gc, io, sys, threading
+        data = io.BytesIO(open(sys.argv[1], "rb").read())
+        fs = drupe.open(data, mode="r+")
+        fs.write_text("/f", "x" * 100_000)
+        file = fs.open("/g", "wb", 0)
+        file.write(b"y")
+        # Others call meanwhile.
+        other = drupe.open(sys.argv[1])
+        done = threading.Event()
+
+        def call():
+            while not done.is_set():
+                other.exists("/f")
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        fs.kernel._filesystems.clear()
+        native, file_native = fs._native, file._native
+        del fs, file
+        gc.collect()
+        del native
+        gc.collect()
+        del file_native
+        done.set()
+        thread.join()
+        with drupe.open(data) as fs:
+            print(len(fs.read_text("/f")), fs.read_text("/g"))
+        # And at the end of the program.
+        last = drupe.open(data, mode="r+")
+        last.write_text("/h", "z")
+    """
+    assert script(text, image) == ("100000 y\n", "")
+
+
+def test_a_log_that_is_read_as_it_is_written(image):
+    """Who writes to the log waits for the GIL; who reads it does not have it meanwhile."""
+    text = """
+        import drupe, sys, threading
+        told = []
+        kernel = drupe.Kernel(log=told.append)
+        done = threading.Event()
+
+        def read():
+            while not done.is_set():
+                kernel.log()
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        for _ in range(20):
+            drupe.open(sys.argv[1], mode="c", kernel=kernel).close()
+        done.set()
+        thread.join()
+        print(b"EXT4-fs" in b"".join(told))
+    """
+    assert script(text, image) == ("True\n", "")
+
+
 def test_a_child_of_fork(image):
     text = """
         import drupe, os, sys

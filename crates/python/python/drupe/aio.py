@@ -2,7 +2,7 @@
 
 The functions are those of asyncio with the kernel in front: ``open_connection`` and
 ``start_server`` with their streams, ``create_connection`` and ``create_server`` for
-protocols, and ``sock_recv`` and its like for single sockets::
+protocols, ``create_datagram_endpoint``, and ``sock_recv`` and its like for single sockets::
 
     async def hello(kernel):
         reader, writer = await drupe.aio.open_connection(kernel, "10.0.0.1", 80)
@@ -404,6 +404,78 @@ class Transport(asyncio.Transport):
             self._socket.close()
 
 
+class DatagramTransport(asyncio.DatagramTransport):
+    """Datagrams of a kernel's, for a protocol of asyncio's."""
+
+    def __init__(self, sock: Socket, protocol: Any, peer: Any) -> None:
+        sock.setblocking(False)
+        known = {"socket": sock, "sockname": sock.getsockname(), "peername": peer}
+        super().__init__(known)
+        self._loop = asyncio.get_running_loop()
+        self._socket = sock
+        self._protocol = protocol
+        self._peer = peer
+        self._closing = False
+        self._ready = _Ready.of(sock)
+        self._ready.callbacks = {_READ: self._read}
+        self._loop.call_soon(protocol.connection_made, self)
+        self._loop.call_soon(self._read)
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or closing."""
+        return self._closing
+
+    def _read(self) -> None:
+        # Some turns, then the others': there may be no end of it.
+        for _ in range(64):
+            if self._closing:
+                return
+            try:
+                data, address = self._socket.recvfrom(_CHUNK)
+            except BlockingIOError:
+                return
+            except (ConnectionError, InterruptedError) as error:
+                # Of a datagram that was sent before.
+                self._protocol.error_received(error)
+                continue
+            except (OSError, ValueError) as error:
+                self._close(error)
+                return
+            self._protocol.datagram_received(data, address)
+        self._loop.call_soon(self._read)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """Sends a datagram; one for which there is no room is lost, as in a network."""
+        address = addr if addr is not None else self._peer
+        if address is None:
+            raise ValueError("sendto: there is no address to send to")
+        try:
+            self._socket.sendto(data, address)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._protocol.error_received(error)
+
+    def close(self) -> None:
+        """Closes it."""
+        self._close(None)
+
+    abort = close
+
+    def _close(self, error: BaseException | None) -> None:
+        if not self._closing:
+            self._closing = True
+            self._ready.callbacks = {}
+            self._loop.call_soon(self._lost, error)
+
+    def _lost(self, error: Any) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._ready.close()
+            self._socket.close()
+
+
 class Server:
     """Who accepts connections. From ``start_server`` and ``create_server``."""
 
@@ -485,6 +557,31 @@ async def create_server(
         sock.close()
         raise
     return Server(sock, factory)
+
+
+async def create_datagram_endpoint(
+    factory: Callable[[], Any],
+    kernel: Kernel,
+    *,
+    local: tuple[str, int] | None = None,
+    remote: tuple[str, int] | None = None,
+) -> tuple[DatagramTransport, Any]:
+    """Sends and receives datagrams, for a protocol that ``factory`` makes.
+
+    ``local`` is its own address, ``remote`` the one that ``sendto`` sends to by itself.
+    """
+    host = (local or remote or ("", 0))[0]
+    sock = Socket(kernel, _family(host), socket.SOCK_DGRAM)
+    try:
+        sock.bind(local or ("::" if ":" in host else "0.0.0.0", 0))
+        protocol = factory()
+        transport = DatagramTransport(sock, protocol, remote)
+    except BaseException:
+        sock.close()
+        raise
+    # The protocol knows of it when this returns.
+    await asyncio.sleep(0)
+    return transport, protocol
 
 
 async def open_connection(
