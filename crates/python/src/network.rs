@@ -13,7 +13,8 @@ use crate::error::{Failure, value};
 use crate::gate::{call, long};
 use crate::kernel::Kernel;
 
-/// What opens links: it has the switches of this process by their names.
+/// What opens links: it has the switches of this process by their names. Only locked with
+/// the GIL: a child of fork(2) would find it locked for ever otherwise.
 static OPENER: Mutex<Option<Opener>> = Mutex::new(None);
 
 /// A cable between two kernels; the names of its ends.
@@ -55,16 +56,15 @@ pub(crate) fn add_link(py: Python<'_>, kernel: &Kernel, link: &str) -> PyResult<
     let kernel = kernel.get()?;
     let spec = link.parse::<LinkSpec>();
     let spec = spec.map_err(|error| value(error.to_string()))?;
+    let link = {
+        let mut opener = OPENER.lock().unwrap_or_else(PoisonError::into_inner);
+        opener.get_or_insert_with(Opener::new).open(&spec)
+    };
+    let link = link.map_err(|error| Failure::from(error).raise(py))?;
     long(
         py,
         || {},
-        move |_| {
-            let link = {
-                let mut opener = OPENER.lock().unwrap_or_else(PoisonError::into_inner);
-                opener.get_or_insert_with(Opener::new).open(&spec)?
-            };
-            Ok(kernel.add_link(link)?.interface()?.name()?)
-        },
+        move |_| Ok(kernel.add_link(link)?.interface()?.name()?),
     )
 }
 

@@ -29,6 +29,14 @@ const ARCHIVE: &str = "the archive";
 /// Held by whoever has set the process's umask: two at a time would not find it again.
 static UMASK: Mutex<()> = Mutex::new(());
 
+/// Gives the calling thread, which is one of ours, a umask that is not the process's.
+/// `false`: a sandbox forbids it.
+fn own_umask() -> bool {
+    // SAFETY: it makes a copy of what the thread shares with others: umask, root and
+    // working directory. Nobody relies on them being shared with this thread.
+    unsafe { libc::unshare(libc::CLONE_FS) == 0 }
+}
+
 /// A umask that is not the process's: what a copy into an image takes off modes, which is
 /// nothing.
 fn no_umask() -> ManuallyDrop<Umask> {
@@ -122,7 +130,8 @@ fn copy_tree(
         let listener = Listener::default();
         let done = match host {
             true => {
-                let _one = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
+                let _one =
+                    (!own_umask()).then(|| UMASK.lock().unwrap_or_else(PoisonError::into_inner));
                 let umask = Umask::take();
                 drupe_tree::copy(&[from], &to, &how, &umask, &interrupt, &listener)
             }

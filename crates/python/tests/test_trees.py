@@ -61,6 +61,37 @@ def test_some_cannot_be_copied(fs, host_tree):
             small.copy_in(host_tree, "/copied")
 
 
+def test_the_umask_is_the_threads(fs, host_tree, tmp_path):
+    """A copy to the host needs a umask of its own; what others make meanwhile does not."""
+    import threading
+
+    fs.copy_in(host_tree, "/t")
+    for number in range(200):
+        fs.write_text(f"/t/{number}", "x")
+    before = os.umask(0o077)
+    try:
+        done = threading.Event()
+        modes = set()
+
+        def make():
+            while not done.is_set():
+                os.close(os.open(tmp_path / "f", os.O_CREAT | os.O_WRONLY, 0o666))
+                modes.add((tmp_path / "f").stat().st_mode & 0o777)
+                (tmp_path / "f").unlink()
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        fs.copy_out("/t", tmp_path / "plain", archive=False)
+        fs.copy_out("/t", tmp_path / "exact")
+        done.set()
+        thread.join()
+    finally:
+        os.umask(before)
+    assert modes == {0o600}
+    assert (tmp_path / "plain/sub").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "exact/file").stat().st_mode & 0o777 == 0o640
+
+
 def names(stream, mode="r:*"):
     with tarfile.open(fileobj=stream, mode=mode) as archive:
         return sorted(archive.getnames())
