@@ -282,7 +282,7 @@ def test_a_disk_of_pythons_is_let_go_of(image):
 
 
 def test_a_log_that_is_read_as_it_is_written(image):
-    """Who writes to the log waits for the GIL; who reads it does not have it meanwhile."""
+    """Who writes to the log waits for the GIL, whoever reads it meanwhile."""
     text = """
         import drupe, sys, threading
         told = []
