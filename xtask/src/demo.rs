@@ -14,7 +14,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use drupe_kbuild::Flavour;
 
-use crate::test::build_release;
+use crate::run::build_release;
 use crate::{kernel, setup};
 use steps::Steps;
 use turns::Turns;

@@ -14,6 +14,7 @@ use crate::run::{cargo, output};
 /// GPL does not allow its patent clause.
 const COMPATIBLE: &[&str] = &[
     "0BSD",
+    "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
     "BSL-1.0",
@@ -150,10 +151,11 @@ fn goes(licence: &str) -> Result<bool, spdx::ParseError> {
 fn satisfied(licence: &str, list: &[&str]) -> Result<bool, spdx::ParseError> {
     // Old manifests separate with a slash; it means OR.
     let expression = Expression::parse(&licence.replace('/', " OR "))?;
-    // An exception adds permissions, so it can only help.
+    // An exception adds permissions, so it can only help. That of LLVM is made for
+    // version 2 of the GPL: what is in its way is waived.
     let listed = |requirement: &LicenseReq| {
         let name = requirement.license.to_string();
-        list.contains(&name.as_str())
+        list.contains(&name.as_str()) || list.contains(&requirement.to_string().as_str())
     };
     Ok(expression.evaluate(listed))
 }
@@ -164,7 +166,13 @@ mod tests {
 
     #[test]
     fn a_choice_with_a_compatible_side_goes() {
-        for licence in ["MIT", "MIT OR Apache-2.0", "MIT/Apache-2.0", "GPL-2.0-only"] {
+        for licence in [
+            "MIT",
+            "MIT OR Apache-2.0",
+            "MIT/Apache-2.0",
+            "GPL-2.0-only",
+            "Apache-2.0 WITH LLVM-exception",
+        ] {
             assert!(goes(licence).unwrap(), "{licence}");
         }
         assert!(goes("(MIT OR Apache-2.0) AND Unicode-3.0").unwrap());

@@ -18,6 +18,7 @@ mod lkl;
 mod mounts;
 mod pjdfstest;
 mod progress;
+mod python;
 mod run;
 mod setup;
 mod test;
@@ -80,6 +81,12 @@ const TASKS: &[Task] = &[
         arguments: "[--dev] PREFIX",
         help: "build liblkl, the interface of the Linux Kernel Library, and install it with its headers beneath PREFIX",
         run: lkl::run,
+    },
+    Task {
+        name: "python",
+        arguments: "[--test] [--dev]",
+        help: "build the wheel for Python into target/dist; --test: with each Python that there is",
+        run: python::run,
     },
     Task {
         name: "lint",
@@ -150,7 +157,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "dist",
         arguments: "[PART…] [--root DIR…] [--check]",
-        help: "make what is given to others into target/dist (parts: crates, command), and try each as its users do",
+        help: "make what is given to others into target/dist (parts: crates, command, python), and try each as its users do",
         run: dist::run,
     },
     Task {

@@ -41,6 +41,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Builds a program as users would have it; returns where it is.
+pub(crate) fn build_release(package: &str, program: &str) -> Result<PathBuf> {
+    run(cargo().args(["build", "--release", "--locked", "--package", package]))?;
+    // This program is target/PROFILE/xtask, wherever target is.
+    let own = std::env::current_exe().context("where is this program?")?;
+    let target = own.ancestors().nth(2).context("this program moved")?;
+    Ok(target.join("release").join(program))
+}
+
 /// Runs a command quietly and returns what it printed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = show(command);

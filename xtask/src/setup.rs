@@ -74,6 +74,12 @@ const TESTS: &[Requirement] = &[
         "python3-scapy",
         "/usr/lib/python3/dist-packages/scapy/__init__.py",
     ),
+    // Wheels are built and tried in virtual environments.
+    Requirement::file(
+        "virtual environments",
+        "python3-venv",
+        "/var/lib/dpkg/info/python3-venv.list",
+    ),
     // checkpatch.pl wants modules that perl-base lacks.
     Requirement::program("prove", "perl"),
 ];

@@ -1,14 +1,13 @@
 //! The tasks that run cargo's tests: `test`, `ci`, `loom`, `soak`, `bench`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use drupe_kbuild::Flavour;
 
-use crate::run::{cargo, run as run_command};
-use crate::{check, fsx, kernel, licences, pjdfstest, setup, tidy};
+use crate::run::{build_release, cargo, run as run_command};
+use crate::{check, fsx, kernel, licences, pjdfstest, python, setup, tidy};
 
 /// Names a file to which tests append a line when they are skipped
 /// (`drupe_testing::skipped`).
@@ -92,6 +91,7 @@ pub(crate) fn ci(arguments: &[String]) -> Result<()> {
     kernel::build(Flavour::MMU, false)?;
     check::run(&[])?;
     let mut steps = TESTS.to_vec();
+    steps.push(("python", &python::ci));
     steps.push(("pjdfstest", &|| pjdfstest::run(&[])));
     steps.push(("fsx", &|| fsx::run(&["--operations".into(), "1000".into()])));
     all(&steps)
@@ -163,15 +163,6 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
             .arg(command)
             .args(arguments),
     )
-}
-
-/// Builds a program in the release profile. Returns its path.
-pub(crate) fn build_release(package: &str, program: &str) -> Result<PathBuf> {
-    run_command(cargo().args(["build", "--release", "--locked", "--package", package]))?;
-    // This program is target/PROFILE/xtask, wherever target is.
-    let own = std::env::current_exe().context("where is this program?")?;
-    let target = own.ancestors().nth(2).context("this program moved")?;
-    Ok(target.join("release").join(program))
 }
 
 fn has_nextest() -> bool {

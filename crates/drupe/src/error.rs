@@ -214,6 +214,11 @@ impl Error {
         self.0.path.as_deref()
     }
 
+    /// The second path of an operation that has two, as it was given.
+    pub fn to_path(&self) -> Option<&Path> {
+        self.0.to.as_deref()
+    }
+
     /// Why it failed.
     pub fn cause(&self) -> &Cause {
         &self.0.cause

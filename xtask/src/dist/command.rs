@@ -13,7 +13,7 @@ use crate::demo::quietly;
 use crate::run::{cargo, root};
 
 /// The target, whose C library is linked statically.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The directories of shells' completions below `share`.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -53,18 +53,10 @@ pub(super) fn make(dist: &Dist) -> Result<Made> {
 }
 
 /// Builds the program without paths of this machine.
-fn compile(dist: &Dist) -> Result<PathBuf> {
+pub(super) fn compile(dist: &Dist) -> Result<PathBuf> {
     let target = dist.out.join("build");
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
-    let home = std::env::var("CARGO_HOME")
-        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    let places = [
-        Some((root(), "/drupe")),
-        home.ok().map(|home| (home.into(), "/cargo")),
-    ];
-    for (place, name) in places.into_iter().flatten() {
-        flags.push(format!("--remap-path-prefix={}={name}", place.display()));
-    }
+    flags.extend(remapped());
     quietly(
         cargo()
             .args(["build", "--release", "--locked", "--package", "drupe-cli"])
@@ -77,6 +69,20 @@ fn compile(dist: &Dist) -> Result<PathBuf> {
             .current_dir(root()),
     )?;
     Ok(target.join(TARGET).join("release/drupe"))
+}
+
+/// Flags of rustc, so that no path of this machine is in what it makes.
+pub(super) fn remapped() -> Vec<String> {
+    let home = std::env::var("CARGO_HOME")
+        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let places = [
+        Some((root(), "/drupe")),
+        home.ok().map(|home| (home.into(), "/cargo")),
+    ];
+    let places = places.into_iter().flatten();
+    let flags =
+        places.map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()));
+    flags.collect()
 }
 
 /// Fails unless an ELF file is static and position-independent.
@@ -118,7 +124,10 @@ fn fill(dist: &Dist, program: &Path, directory: &Path) -> Result<()> {
     for file in ["LICENSE", "README.md", "CHANGELOG.md"] {
         stage::copy(&root().join(file), &directory.join(file))?;
     }
-    fs::write(directory.join("licences.txt"), licences::text(TARGET)?)?;
+    fs::write(
+        directory.join("licences.txt"),
+        licences::text(TARGET, &["drupe-cli"])?,
+    )?;
     fs::write(
         directory.join("SOURCE.md"),
         origin::text(dist, &pack::port(dist))?,

@@ -14,8 +14,8 @@ use crate::run::{cargo, output};
 /// The beginnings of names of licence files.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "UNLICENSE"];
 
-/// The text, for the command as it is built for `target`.
-pub(super) fn text(target: &str) -> Result<String> {
+/// The text, for some packages as they are built for `target`.
+pub(super) fn text(target: &str, roots: &[&str]) -> Result<String> {
     let arguments = [
         "metadata",
         "--format-version=1",
@@ -26,7 +26,13 @@ pub(super) fn text(target: &str) -> Result<String> {
     let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
     let mut list = String::new();
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for package in linked(&metadata, "drupe-cli")? {
+    let mut packages = BTreeMap::new();
+    for root in roots {
+        for package in linked(&metadata, root)? {
+            packages.insert(package["id"].as_str(), package);
+        }
+    }
+    for package in packages.into_values() {
         let field = |name: &str| package[name].as_str().unwrap_or_default();
         let name = format!("{} {}", field("name"), field("version"));
         writeln!(list, "{name}: {}", field("license"))?;
@@ -42,7 +48,7 @@ pub(super) fn text(target: &str) -> Result<String> {
         }
     }
     let mut all = format!(
-        "What is linked into the command, and the licences that its authors offer. The\n\
+        "What is linked into the program, and the licences that its authors offer. The\n\
          GNU C Library is linked into it too, which is LGPL-2.1-or-later:\n\
          <https://sourceware.org/glibc/>.\n\n{list}"
     );

@@ -10,6 +10,8 @@
 //! | [`licences`] | those of all that is linked into it |
 //! | [`deb`] | the same as a Debian package |
 //! | [`pack`] | tarballs, and that of the source |
+//! | [`python`] | the wheel for Python, with the module and the command |
+//! | [`try_python`] | its tests, in virtual environments of each Python that there is |
 //! | [`try_command`] | the command in roots that have next to nothing |
 //! | [`check`] | the proof that a kernel image can be made again, byte for byte |
 //!
@@ -22,9 +24,11 @@ mod deb;
 mod licences;
 mod origin;
 mod pack;
+pub(crate) mod python;
 mod stage;
 mod try_command;
 mod try_crates;
+mod try_python;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +45,7 @@ use crate::run::{output, root};
 use crate::{kernel, setup};
 
 /// The parts that can be named; without a name, all are made.
-const PARTS: [&str; 2] = ["crates", "command"];
+const PARTS: [&str; 3] = ["crates", "command", "python"];
 
 /// Requirements besides those of the tests.
 const TOOLS: [Requirement; 4] = [
@@ -100,6 +104,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             "crates" => {
                 crates::make(&dist)?;
                 try_crates::run(&dist)?;
+            }
+            "python" => {
+                let wheel = python::make(&dist, python::Profile::Release)?;
+                try_python::run(&wheel, &try_python::all()?, try_python::Depth::Full)?;
             }
             _ => {
                 let made = command::make(&dist)?;

@@ -31,6 +31,7 @@ const UNSAFE: &[&str] = &[
     "drupe-lkl",
     "drupe-machine",
     "drupe-netadmin",
+    "drupe-python",
     "drupe-run",
     "drupe",
 ];
