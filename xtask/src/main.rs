@@ -157,7 +157,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "dist",
         arguments: "[PART…] [--root DIR…] [--check]",
-        help: "make what is given to others into target/dist (parts: crates, command, python), and try each as its users do",
+        help: "make what is given to others into target/dist (parts: crates, command, c, python), and try each as its users do",
         run: dist::run,
     },
     Task {

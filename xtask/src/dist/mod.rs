@@ -10,6 +10,8 @@
 //! | [`licences`] | those of all that is linked into it |
 //! | [`deb`] | the same as a Debian package |
 //! | [`pack`] | tarballs, and that of the source |
+//! | [`c`] | libdrupe and liblkl, in a tarball |
+//! | [`try_c`] | C programs that are compiled with it, through pkg-config |
 //! | [`python`] | the wheel for Python, with the module and the command |
 //! | [`try_python`] | its tests, in virtual environments of each Python that there is |
 //! | [`try_command`] | the command in roots that have next to nothing |
@@ -17,6 +19,7 @@
 //!
 //! `docs/dist.md` is for those who publish.
 
+mod c;
 mod check;
 mod command;
 mod crates;
@@ -26,6 +29,7 @@ mod origin;
 mod pack;
 pub(crate) mod python;
 mod stage;
+mod try_c;
 mod try_command;
 mod try_crates;
 mod try_python;
@@ -45,13 +49,14 @@ use crate::run::{output, root};
 use crate::{kernel, setup};
 
 /// The parts that can be named; without a name, all are made.
-const PARTS: [&str; 3] = ["crates", "command", "python"];
+const PARTS: [&str; 4] = ["crates", "command", "c", "python"];
 
 /// Requirements besides those of the tests.
-const TOOLS: [Requirement; 4] = [
+const TOOLS: [Requirement; 5] = [
     Requirement::program("git", "git"),
     Requirement::program("dpkg-deb", "dpkg"),
     Requirement::program("lintian", "lintian"),
+    Requirement::program("pkg-config", "pkg-config"),
     Requirement::program("unshare", "util-linux"),
 ];
 
@@ -104,6 +109,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             "crates" => {
                 crates::make(&dist)?;
                 try_crates::run(&dist)?;
+            }
+            "c" => {
+                let tarball = c::make(&dist)?;
+                try_c::run(&tarball)?;
             }
             "python" => {
                 let wheel = python::make(&dist, python::Profile::Release)?;
