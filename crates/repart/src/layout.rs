@@ -16,6 +16,8 @@
 //! rounded down to that, maxima up: systemd-repart 252 does so, though its manual says
 //! the opposite.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::definition::Definition;
@@ -64,9 +66,11 @@ pub fn plan(
     for gap in 0..plan.gaps.len() {
         plan.share(gap);
     }
-    plan.place();
+    plan.place()?;
     plan.name(seed);
-    plan.finish()
+    let planned = plan.finish();
+    check(&planned, definitions, disk)?;
+    Ok(planned)
 }
 
 /// The least size of a disk that has room for all of `definitions`, in bytes.
@@ -83,6 +87,37 @@ pub fn least_size(definitions: &[Definition], contents: &[Option<u64>]) -> u64 {
 /// What both copies of a partition table take of a disk, with what is in front of the
 /// first partition, in bytes.
 const TABLES: u64 = 1044 << 10;
+
+/// What must hold of any plan, before anything is done: partitions are on the disk, do
+/// not overlap, and have UUIDs of their own.
+fn check(planned: &[Planned], definitions: &[Definition], disk: &Disk) -> Result<()> {
+    let file = |one: &Planned| match one.definition {
+        Some(number) => definitions[number].file.clone(),
+        None => format!("partition {}", one.partition.number),
+    };
+    let mut sorted: Vec<_> = planned.iter().collect();
+    sorted.sort_by_key(|one| one.partition.start);
+    let nexts = sorted.iter().skip(1).map(|one| one.partition.start);
+    for (one, next) in sorted.iter().zip(nexts.chain([disk.usable.end])) {
+        let end = one.partition.range().end.checked_add(one.padding);
+        if end.is_none_or(|end| end > next) || one.partition.size == 0 {
+            return Err(Error::NoRoom {
+                file: file(one),
+                needed: one.partition.size.saturating_add(one.padding),
+            });
+        }
+    }
+    let mut uuids = BTreeSet::new();
+    for one in planned.iter().filter(|one| !one.partition.uuid.is_nil()) {
+        if !uuids.insert(one.partition.uuid) {
+            let (file, uuid) = (file(one), one.partition.uuid);
+            return Err(Error::Disk(format!(
+                "{file}: another partition has the UUID {uuid}"
+            )));
+        }
+    }
+    Ok(())
+}
 
 /// The least that a filesystem can have, in bytes, as systemd-repart and the tools that
 /// make it have it.
@@ -128,7 +163,7 @@ struct Item<'a> {
 struct Plan<'a> {
     items: Vec<Item<'a>>,
     gaps: Vec<Gap>,
-    next_number: u32,
+    numbers: Vec<u32>,
 }
 
 impl Item<'_> {
@@ -221,11 +256,10 @@ impl<'a> Plan<'a> {
             let content = contents.get(number).copied().flatten();
             items.push(Item::new(Some((number, definition)), content, None));
         }
-        let last = existing.iter().map(|partition| partition.number).max();
         Plan {
             items,
             gaps,
-            next_number: last.unwrap_or(0) + 1,
+            numbers: disk.free_numbers().collect(),
         }
     }
 
@@ -361,7 +395,8 @@ impl<'a> Plan<'a> {
         true
     }
 
-    fn place(&mut self) {
+    fn place(&mut self) -> Result<()> {
+        let mut numbers = std::mem::take(&mut self.numbers).into_iter();
         for gap in 0..self.gaps.len() {
             let Gap { start, after, .. } = self.gaps[gap];
             let mut at = match after {
@@ -374,11 +409,13 @@ impl<'a> Plan<'a> {
             };
             for item in self.items.iter_mut().filter(|item| item.gap == Some(gap)) {
                 item.start = at;
-                item.number = self.next_number;
-                self.next_number += 1;
+                item.number = numbers.next().ok_or_else(|| {
+                    Error::Disk("its partition table has no room for more partitions".to_owned())
+                })?;
                 at += item.size.unwrap_or(0) + item.padding.unwrap_or(0);
             }
         }
+        Ok(())
     }
 
     /// Labels and UUIDs, which existing partitions keep.
@@ -412,7 +449,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn finish(self) -> Result<Vec<Planned>> {
+    fn finish(self) -> Vec<Planned> {
         let mut planned: Vec<_> = self
             .items
             .into_iter()
@@ -440,7 +477,7 @@ impl<'a> Plan<'a> {
             })
             .collect();
         planned.sort_by_key(|one| one.partition.number);
-        Ok(planned)
+        planned
     }
 }
 

@@ -12,6 +12,7 @@
 //! Nothing here makes filesystems or needs a kernel: that is `drupe repart`.
 #![forbid(unsafe_code)]
 
+mod captured;
 mod definition;
 mod disk;
 mod error;

@@ -36,14 +36,22 @@ fn drupe(disk: &Path, definitions: &Path, size: u64) -> Outcome {
         .create(true)
         .truncate(false)
         .open(disk)?;
+    let before = file.metadata()?.len();
+    let table = match before > 0 {
+        true => Disk::read(&mut file)?,
+        false => None,
+    };
     file.set_len(size)?;
-    let table = match Disk::read(&mut file)? {
-        Some(table) => table,
+    let table = match table {
+        Some(mut table) => {
+            table.grow(size)?;
+            table
+        }
         None => Disk::new(&mut file, drupe_repart::identity::of_disk(seed))?,
     };
     let planned = plan(&definitions, &[], &table, seed)?;
     let partitions: Vec<_> = planned.into_iter().map(|one| one.partition).collect();
-    table.write(&mut file, &partitions)?;
+    table.write(&mut file, &partitions, || Ok(()))?;
     Ok(())
 }
 

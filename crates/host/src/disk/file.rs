@@ -65,7 +65,19 @@ impl FileDisk {
         }
     }
 
-    fn file(&self) -> &File {
+    /// Makes the file, and so the disk, `size` bytes large. For disks that no kernel has.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ImageFile::set_len`].
+    pub fn set_len(&mut self, size: u64) -> io::Result<()> {
+        self.image.set_len(size)?;
+        self.geometry.size = size;
+        Ok(())
+    }
+
+    /// The file that holds the disk. A duplicate of it shares the lock.
+    pub fn file(&self) -> &File {
         self.image.file()
     }
 }

@@ -96,6 +96,17 @@ impl ImageFile {
         self.size
     }
 
+    /// Makes the file `size` bytes large.
+    ///
+    /// # Errors
+    ///
+    /// Those of ftruncate(2); `EINVAL` for a block device.
+    pub fn set_len(&mut self, size: u64) -> io::Result<()> {
+        self.file.set_len(size)?;
+        self.size = size;
+        Ok(())
+    }
+
     /// What another program did to the file since it was opened.
     pub fn harm(&self) -> Option<Harm> {
         if !self.regular {
