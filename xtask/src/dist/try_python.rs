@@ -124,6 +124,8 @@ pub(super) fn run(wheel: &Path, pythons: &[Python], depth: Depth) -> Result<()> 
                 Command::new(&python)
                     .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"])
                     .arg(&tests)
+                    .arg("--basetemp")
+                    .arg(place.join("tests"))
                     .env("PYTHONDONTWRITEBYTECODE", "1")
                     .current_dir(&place),
             )
