@@ -102,6 +102,13 @@ def test_everything_public_is_documented():
     assert missing == []
 
 
+def test_what_is_not_used_is_not_imported():
+    text = "import drupe, sys; print('asyncio' in sys.modules, drupe.aio, drupe.net)"
+    assert run(sys.executable, "-c", text).startswith("False <module 'drupe.aio'")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        drupe.nothing
+
+
 def test_the_command_is_there():
     program = pathlib.Path(sys.executable).with_name("drupe")
     if not program.exists():

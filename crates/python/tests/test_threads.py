@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from conftest import copy_image
 
 import drupe
 
@@ -334,9 +335,7 @@ def test_a_child_of_fork(image):
         file.close()
         print(fs.read_text("/f"))
     """
-    import shutil
-
-    other = shutil.copy(image, f"{image}.2")
+    other = copy_image(image, f"{image}.2")
     out, _ = script(text, image, other)
     assert out == f"{[116] * 6 + [['lost+found']]}\nparent's\n"
 

@@ -124,6 +124,8 @@ pub(super) fn run(wheel: &Path, pythons: &[Python], depth: Depth) -> Result<()> 
                 Command::new(&python)
                     .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"])
                     .arg(&tests)
+                    .arg("--basetemp")
+                    .arg(place.join("tests"))
                     .env("PYTHONDONTWRITEBYTECODE", "1")
                     .current_dir(&place),
             )
@@ -147,9 +149,12 @@ fn types(python: &Path, place: &Path) -> Result<()> {
         "--disable-pip-version-check",
     ];
     quietly(Command::new(python).args(pip).arg(TYPES))?;
-    let stubs = ["-m", "mypy.stubtest", "drupe._drupe", "drupe"];
-    quietly(Command::new(python).args(stubs).current_dir(place))?;
+    // What is in the current directory would be taken for sources.
+    let empty = place.join("types");
+    fs::create_dir_all(&empty)?;
+    let stubs = ["-m", "mypy.stubtest", "drupe._drupe"];
+    quietly(Command::new(python).args(stubs).current_dir(&empty))?;
     let own = ["-m", "mypy", "--strict", "-p", "drupe"];
-    quietly(Command::new(python).args(own).current_dir(place))?;
+    quietly(Command::new(python).args(own).current_dir(&empty))?;
     Ok(())
 }

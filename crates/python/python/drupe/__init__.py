@@ -15,12 +15,13 @@ and behind NBD servers.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import _drupe, aio, net
+from . import _drupe
 from ._drupe import LINUX_VERSION, __version__
 from ._errors import (
     BootError,
@@ -46,6 +47,10 @@ from ._info import FileSystemInfo, ImageInfo, VolumeInfo
 from ._kernel import Kernel
 from ._location import Location
 from ._path import Path
+
+if TYPE_CHECKING:
+    from . import aio as aio
+    from . import net as net
 
 __all__ = [
     "BootError",
@@ -178,6 +183,13 @@ def deadline(seconds: float | None) -> Iterator[None]:
     finally:
         passed = time.monotonic() - start
         _drupe.set_deadline(None if before is None else before - passed)
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when they are first used: asyncio takes longer than all the rest.
+    if name in ("aio", "net"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _label(image: Any) -> str:
