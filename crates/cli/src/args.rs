@@ -101,6 +101,7 @@ pub(crate) fn definition() -> clap::Command {
         ("man", none),
         ("umount", none),
         ("run", &["memory", "kernel_log"]),
+        ("repart", &["memory", "kernel_log"]),
     ] {
         command = command.mut_subcommand(name, |command| {
             command.mut_args(|option| {

@@ -23,7 +23,7 @@ impl Captured {
     }
 
     /// What was written, from the end of the disk to its beginning.
-    pub(crate) fn from_the_end(self) -> impl Iterator<Item = (u64, Vec<u8>)> {
+    pub(crate) fn backwards(self) -> impl Iterator<Item = (u64, Vec<u8>)> {
         self.pieces.into_iter().rev()
     }
 }
@@ -87,7 +87,7 @@ mod tests {
             disk.seek(SeekFrom::Start(at)).unwrap();
             disk.write_all(text.as_bytes()).unwrap();
         }
-        let pieces: Vec<_> = disk.from_the_end().collect();
+        let pieces: Vec<_> = disk.backwards().collect();
         assert_eq!(pieces, [(90, b"end".to_vec()), (8, b"..aXYdef".to_vec())]);
         let mut disk = Captured::new(4);
         disk.seek(SeekFrom::End(-2)).unwrap();

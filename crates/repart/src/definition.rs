@@ -15,6 +15,8 @@ use crate::value::{expand, parse_bool, parse_flags, parse_size};
 
 /// The most that `Weight=` and `PaddingWeight=` may be.
 const MOST_WEIGHT: u32 = 1_000_000;
+/// Bytes of a definition file.
+const MOST_TEXT: u64 = 1 << 20;
 /// Characters of a label in a GUID partition table (UTF-16 units).
 const LABEL: usize = 36;
 
@@ -115,15 +117,33 @@ pub fn read(directories: &[PathBuf]) -> Result<Vec<Definition>> {
     }
     let mut definitions = Vec::new();
     for path in files.into_values() {
-        let text = fs::read_to_string(&path).map_err(|cause| Error::Read {
-            path: path.clone(),
-            cause,
-        })?;
-        if !text.is_empty() {
+        if let Some(text) = text_of(&path)? {
             definitions.push(Definition::parse(&path, &text)?);
         }
     }
     Ok(definitions)
+}
+
+/// The text of a definition file; `None`: it hides another one.
+fn text_of(path: &Path) -> Result<Option<String>> {
+    let on_read = |cause: io::Error| Error::Read {
+        path: path.to_owned(),
+        cause,
+    };
+    if fs::canonicalize(path).map_err(on_read)? == Path::new("/dev/null") {
+        return Ok(None);
+    }
+    let is_definition = |found: fs::Metadata| found.is_file() && found.len() <= MOST_TEXT;
+    // A FIFO or a device may have no end.
+    if !fs::metadata(path).map(is_definition).map_err(on_read)? {
+        return Err(Error::Setting {
+            file: path.to_owned(),
+            line: 0,
+            reason: format!("not a file of at most {MOST_TEXT} bytes"),
+        });
+    }
+    let text = fs::read_to_string(path).map_err(on_read)?;
+    Ok((!text.is_empty()).then_some(text))
 }
 
 /// What a file says, before the defaults that depend on several settings.

@@ -84,7 +84,11 @@ impl Disk {
         check_entries(file)?;
         let gpt = match GPT::read_from(file, SECTOR) {
             Err(gptman::Error::InvalidSignature) => return Ok(None),
-            gpt => gpt.map_err(reading)?,
+            // It does not look at the copy if only the entries are damaged.
+            Err(damage) => {
+                GPT::read_from(&mut WithoutPrimary(file), SECTOR).map_err(|_| reading(damage))?
+            }
+            Ok(gpt) => gpt,
         };
         Disk::of(gpt, false).map(Some)
     }
@@ -194,7 +198,7 @@ impl Disk {
         }
         self.gpt.write_into(&mut captured).map_err(writing)?;
         let on_write = |cause: io::Error| writing(gptman::Error::Io(cause));
-        for (at, bytes) in captured.from_the_end() {
+        for (at, bytes) in captured.backwards() {
             file.seek(SeekFrom::Start(at)).map_err(on_write)?;
             file.write_all(&bytes).map_err(on_write)?;
             sync().map_err(on_write)?;
@@ -287,6 +291,28 @@ fn check_entries(file: &mut (impl Read + Seek)) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A disk whose first copy of the table cannot be seen.
+struct WithoutPrimary<'a, F>(&'a mut F);
+
+impl<F: Read + Seek> Read for WithoutPrimary<'_, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let at = self.0.stream_position()?;
+        let read = self.0.read(buffer)?;
+        for (offset, byte) in (at..).zip(&mut buffer[..read]) {
+            if (SECTOR..2 * SECTOR).contains(&offset) {
+                *byte = 0;
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl<F: Seek> Seek for WithoutPrimary<'_, F> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
 }
 
 /// Whether the MBR has partitions of its own, besides the one that protects the table.

@@ -21,7 +21,10 @@ is not supported is an error with its file and line.
 
 Format is ext2, ext3, ext4, vfat, xfs, btrfs, f2fs, exfat or swap.
 
-Files that an ordinary user copies keep their owners in the image, whoever runs this.
+Files keep their owners in the image, whoever runs this; `drupe chown -R 0:0` changes
+them. Paths of CopyFiles and CopyBlocks are absolute, and stay beneath --root, also
+through symbolic links. A partition grows into free room right behind it, and what is in
+it does not grow with it.
 
 Differences from systemd-repart: the seed is random unless --seed gives one (not the
 machine's ID); GrowFileSystem=no is heeded; specifiers of the running system, such as
@@ -43,7 +46,8 @@ pub(crate) struct Repart {
 
     /// Make the image SIZE bytes large, with K, M, G or T for multiples of 1024
     ///
-    /// An image that is larger stays as it is. `auto`: as small as the partitions allow.
+    /// An image that is larger stays as it is. `auto`: the minimum sizes of all partitions,
+    /// which do not count what CopyFiles brings: SizeMinBytes does.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) size: Option<ImageSize>,
 
@@ -51,7 +55,7 @@ pub(crate) struct Repart {
     #[arg(long, value_name = "SEED", default_value = "random", value_parser = seed)]
     pub(crate) seed: Seed,
 
-    /// Show what would be done, and do nothing; `--dry-run=no` does it
+    /// Show what would be done, and do nothing; write `--dry-run=no` to do it
     #[arg(
         long,
         value_name = "BOOL",
@@ -78,11 +82,12 @@ pub(crate) struct Repart {
 pub(crate) enum EmptyMode {
     /// The image must have a partition table, and gets more partitions
     Refuse,
-    /// The image gets a partition table if it has none
+    /// The image gets a partition table if it has none and holds nothing else that is known
     Allow,
-    /// The image must have no partition table, and gets one
+    /// The image must hold neither a partition table nor anything else that is known, and
+    /// gets a table
     Require,
-    /// The image gets a new partition table; partitions that it has are lost
+    /// The image gets a new partition table; all that is on it is lost
     Force,
     /// The image must not exist, and is made
     Create,

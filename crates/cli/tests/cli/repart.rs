@@ -230,7 +230,7 @@ fn partitions_are_added() -> Outcome {
         "{run:?}"
     );
     assert_eq!(fs::metadata(place.path("disk"))?.len(), 300 * MIB);
-    let shown = place.ok(&strings(&[
+    let run = place.drupe(&strings(&[
         "repart",
         "--definitions=d",
         "--size=600M",
@@ -238,6 +238,12 @@ fn partitions_are_added() -> Outcome {
         "--json-lines",
         "disk",
     ]))?;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(
+        run.stderr.starts_with("hint: partitions have grown"),
+        "{run:?}"
+    );
+    let shown = run.stdout;
     let activities: Vec<String> = shown
         .lines()
         .map(|line| {
@@ -319,7 +325,7 @@ fn mistakes_leave_nothing() -> Outcome {
             &["Type=root"],
             &["--empty=create", "--size=100M", "file"],
             3,
-            "--empty=force",
+            "remove it first",
         ),
         (
             &["Type=root"],
@@ -375,5 +381,219 @@ fn mistakes_leave_nothing() -> Outcome {
         assert_eq!(names(&before), names(&after), "{arguments:?}");
     }
     assert_eq!(fs::read(place.path("file"))?, noise(3 << 20));
+    Ok(())
+}
+
+/// A disk that holds anything is not taken for an empty one.
+#[test]
+fn what_is_on_a_disk_stays() -> Outcome {
+    let place = Place::new()?;
+    define(&place, "d", &["Type=root; SizeMaxBytes=10M"])?;
+    let fresh = |name: &str| -> Outcome<std::path::PathBuf> {
+        let path = place.path(name);
+        File::create(&path)?.set_len(64 * MIB)?;
+        Ok(path)
+    };
+    place.ext4("ext4", 64 * MIB, &[])?;
+    let mbr = fresh("mbr")?;
+    tool("sh", |sh| {
+        sh.arg("-c")
+            .arg("echo ,, | sfdisk -q --label dos \"$0\"")
+            .arg(&mbr)
+    })?;
+    let gpt = fresh("gpt")?;
+    let script = "echo ,, | sfdisk -q --label gpt --sector-size 4096 \"$0\"";
+    if tool("sh", |sh| sh.arg("-c").arg(script).arg(&gpt)).is_err() {
+        // This sfdisk makes none in a file: the magic is what counts.
+        File::options()
+            .write(true)
+            .open(&gpt)?
+            .write_all_at(b"EFI PART", 4096)?;
+    }
+    fs::write(
+        place.path("vdi"),
+        [&[0; 64][..], b"\x7f\x10\xda\xbe", &vec![0; 3 << 20]].concat(),
+    )?;
+    for (image, told) in [
+        ("ext4", "ext4"),
+        ("mbr", "MBR"),
+        ("gpt", "GPT"),
+        ("vdi", "vdi"),
+    ] {
+        let before = fs::read(place.path(image))?;
+        for mode in ["refuse", "allow", "require"] {
+            let empty = format!("--empty={mode}");
+            let all = [
+                "repart",
+                "--definitions=d",
+                "--dry-run=no",
+                &empty,
+                "--size=80M",
+                image,
+            ];
+            let said = place.fails(3, &all)?;
+            assert!(
+                said.contains(told) && !said.contains("--empty=require"),
+                "{said}"
+            );
+        }
+        assert!(
+            fs::read(place.path(image))? == before,
+            "{image} has changed"
+        );
+    }
+    Ok(())
+}
+
+/// What fails leaves the image as it was, its size too; and a table whose first copy is
+/// damaged counts as one.
+#[test]
+fn an_image_that_was_to_grow() -> Outcome {
+    let place = Place::new()?;
+    define(&place, "d", &["Type=root; SizeMaxBytes=20M"])?;
+    place.ok(&strings(&create("64M", "disk")))?;
+    File::options()
+        .write(true)
+        .open(place.path("disk"))?
+        .write_all_at(&[0; 512], 512)?;
+    let before = fs::read(place.path("disk"))?;
+    for definitions in [
+        &["Type=root; SizeMaxBytes=20M", "Type=home; SizeMinBytes=1G"][..],
+        &[
+            "Type=root; SizeMaxBytes=20M",
+            "Type=home; Format=ext4; CopyFiles=/none:/",
+        ],
+        &[
+            "Type=root; SizeMaxBytes=20M",
+            "Type=home; Format=ext4; CopyBlocks=/none",
+        ],
+    ] {
+        define(&place, "d", definitions)?;
+        let run = place.drupe(&[
+            "repart",
+            "-q",
+            "--definitions=d",
+            "--dry-run=no",
+            "--size=100M",
+            "disk",
+        ])?;
+        assert_ne!(run.code, Some(0), "{run:?}");
+        assert!(
+            fs::read(place.path("disk"))? == before,
+            "{definitions:?}: it has changed"
+        );
+    }
+    define(
+        &place,
+        "d",
+        &["Type=root; SizeMaxBytes=30M", "Type=home; Format=ext4"],
+    )?;
+    let run = place.drupe(&[
+        "repart",
+        "-q",
+        "--definitions=d",
+        "--dry-run=no",
+        "--size=100M",
+        "--empty=allow",
+        "disk",
+    ])?;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    tool("sgdisk", |sgdisk| {
+        sgdisk.arg("--verify").arg(place.path("disk"))
+    })?;
+    let table = tool("sfdisk", |sfdisk| {
+        sfdisk.arg("--dump").arg(place.path("disk"))
+    })?;
+    assert_eq!(table.matches("start=").count(), 2, "{table}");
+    Ok(())
+}
+
+/// Sources stay beneath `--root`, whatever links say; a link there is followed.
+#[test]
+fn sources_stay_beneath_the_root() -> Outcome {
+    let place = Place::new()?;
+    place.write("secret", "of the host\n")?;
+    place.write("root/etc/real", "of the root\n")?;
+    for (link, to) in [("root/out", "../secret"), ("root/etc/link", "/etc/real")] {
+        std::os::unix::fs::symlink(to, place.path(link))?;
+    }
+    tool("mkfifo", |mkfifo| mkfifo.arg(place.path("root/fifo")))?;
+    let all = [
+        "repart",
+        "-q",
+        "--definitions=d",
+        "--root=root",
+        "--empty=create",
+        "--size=64M",
+        "--dry-run=no",
+        "disk",
+    ];
+    for source in ["CopyFiles=/out:/x", "CopyBlocks=/out", "CopyBlocks=/fifo"] {
+        define(&place, "d", &[&format!("Type=root; {source}")])?;
+        let said = place.fails(1, &all)?;
+        assert!(said.contains("00.conf: "), "{source}: {said}");
+        assert!(!place.path("disk").exists(), "{source}");
+    }
+    define(&place, "d", &["Type=root; CopyFiles=/etc/link:/etc/copy"])?;
+    place.ok(&all)?;
+    assert_eq!(place.ok(&["cat", "disk@1:/etc/copy"])?, "of the root\n");
+    Ok(())
+}
+
+/// A signal ends the wait for a tool, and nobody else gets the image meanwhile.
+#[test]
+fn a_tool_that_takes_its_time() -> Outcome {
+    let place = Place::new()?;
+    define(&place, "d", &["Type=root; SizeMaxBytes=20M"])?;
+    place.ok(&strings(&create("64M", "disk")))?;
+    let before = fs::read(place.path("disk"))?;
+    define(
+        &place,
+        "d",
+        &["Type=root; SizeMaxBytes=20M", "Type=home; Format=ext4"],
+    )?;
+    tool("mkfifo", |mkfifo| mkfifo.arg(place.path("begun")))?;
+    // It says that it has begun, and never ends of its own.
+    place.write("bin/mke2fs", "#!/bin/sh\necho > begun\nexec sleep 1000\n")?;
+    tool("chmod", |chmod| {
+        chmod.arg("755").arg(place.path("bin/mke2fs"))
+    })?;
+    let path = format!("{}:{}", place.path("bin").display(), std::env::var("PATH")?);
+    let mut drupe = place.command();
+    drupe.args([
+        "repart",
+        "-q",
+        "--definitions=d",
+        "--dry-run=no",
+        "--size=100M",
+        "disk",
+    ]);
+    let mut drupe = drupe.env("PATH", path).spawn()?;
+    fs::read(place.path("begun"))?;
+    let said = place.fails(
+        3,
+        &["repart", "-q", "--definitions=d", "--dry-run=no", "disk"],
+    )?;
+    assert!(
+        said.contains(&format!("in use by process {}", drupe.id())),
+        "{said}"
+    );
+    tool("kill", |kill| kill.arg("-INT").arg(drupe.id().to_string()))?;
+    assert_eq!(drupe.wait()?.code(), Some(130));
+    assert!(fs::read(place.path("disk"))? == before, "it has changed");
+    Ok(())
+}
+
+/// Nobody reads the table: the disk is made all the same.
+#[test]
+fn an_output_that_nobody_reads() -> Outcome {
+    let place = Place::new()?;
+    define(&place, "d", &["Type=root; Format=ext4"])?;
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let mut drupe = place.command();
+    let status = drupe.args(create("64M", "disk")).stdout(writer).status()?;
+    assert_eq!(status.code(), Some(0));
+    assert!(place.ok(&["info", "disk"])?.contains("ext4"));
     Ok(())
 }

@@ -15,6 +15,7 @@ use drupe_repart::{CopyFiles, Definition};
 use drupe_tree::{CopyOptions, ImageLocation, Location, Overrides, Umask};
 
 use super::image::Image;
+use super::sources;
 use crate::args::Repart;
 use crate::context::Context;
 use crate::epoch;
@@ -80,7 +81,7 @@ fn copy(
     definition: &Definition,
     files: &CopyFiles,
 ) -> Result<ExitCode, Failure> {
-    let source = super::beneath(command.root.as_deref(), &files.source);
+    let source = sources::resolve(command.root.as_deref(), &files.source)?;
     let found = source
         .metadata()
         .with_context(|| source.display().to_string())?;

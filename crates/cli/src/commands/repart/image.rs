@@ -1,16 +1,20 @@
 //! The image that is partitioned: one that is there, or a new one that gets its name when
 //! it is complete.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use drupe_host::disk::FileDisk;
-use rustix::fs::{AtFlags, CWD, FallocateFlags, SeekFrom, fallocate, linkat, seek};
+use drupe_host::disk::{Disk as _, FileDisk, ImageFile, lock_holder};
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, MemfdFlags, RenameFlags, SeekFrom, fallocate, ioctl_blksszget,
+    linkat, memfd_create, renameat_with, seek,
+};
 
 use super::mkfs;
 use crate::args::EmptyMode;
@@ -18,47 +22,79 @@ use crate::exit::{ExitCode, Failure};
 
 /// Bytes copied at once.
 const CHUNK: usize = 1 << 20;
+/// A copy of a table has at most so many bytes.
+const TABLE: u64 = 256 << 10;
+/// Bytes of the sectors that tables are made for.
+const SECTOR: u32 = 512;
 
-/// The image that is partitioned.
+/// The image that is partitioned. It is locked.
 #[derive(Debug)]
 pub(crate) struct Image {
     path: PathBuf,
-    /// For the partition table and for what tools have made.
-    pub(crate) file: File,
-    /// For the kernel; it holds the lock.
+    /// For the kernel, for the partition table and for what tools have made.
     pub(crate) disk: Arc<FileDisk>,
-    /// It has no name yet.
-    is_new: bool,
+    name: Name,
+    /// Its size before it was made larger, and its last bytes, which are those of the
+    /// second copy of its table, and may become those of a new partition.
+    old_end: Option<(u64, Vec<u8>)>,
+}
+
+/// What a file is called.
+#[derive(Debug)]
+enum Name {
+    /// As the user says.
+    Own,
+    /// Nothing yet.
+    None,
+    /// Something else yet, where files must have names.
+    Temporary(PathBuf),
 }
 
 impl Image {
-    /// Opens or makes it. `size`: bytes that it has at least. Nothing on the host changes
-    /// before [`Image::grow`].
+    /// Opens or makes it. A dry run makes nothing.
     pub(crate) fn open(path: &Path, mode: EmptyMode, dry_run: bool) -> Result<Image, Failure> {
-        let named = || path.display().to_string();
-        let unusable = |error: anyhow::Error| Failure::new(ExitCode::Image, error.context(named()));
-        let is_new = mode == EmptyMode::Create;
-        let file = match is_new {
-            true if path.symlink_metadata().is_ok() => {
+        let unusable = |error: anyhow::Error| unusable(path, error);
+        let (disk, name) = if mode == EmptyMode::Create {
+            if path.symlink_metadata().is_ok() {
                 let failure = unusable(anyhow!("the file exists"));
-                return Err(failure.with_hint("--empty=force replaces its partition table"));
+                return Err(failure.with_hint(
+                    "remove it first; without --empty=create, partitions are added to it",
+                ));
             }
-            true => mkfs::nameless(dir_of(path), 0),
-            false => File::options().read(true).write(!dry_run).open(path),
+            let made = match dry_run {
+                true => memfd_create("drupe-preview", MemfdFlags::CLOEXEC)
+                    .map(|file| (File::from(file), Name::None))
+                    .map_err(io::Error::from),
+                false => new_file(dir_of(path)),
+            };
+            let (file, name) = made.map_err(|error| unusable(error.into()))?;
+            let disk = FileDisk::from_file(file, false);
+            (disk.map_err(|error| unusable(error.into()))?, name)
+        } else {
+            let found = fs::metadata(path).map_err(|error| unusable(error.into()))?;
+            if !found.is_file() && !found.file_type().is_block_device() {
+                return Err(unusable(anyhow!("it is neither a file nor a block device")));
+            }
+            let image =
+                ImageFile::open(path, dry_run).map_err(|error| unusable(in_use(path, error)))?;
+            check_kind(image.file()).map_err(unusable)?;
+            (FileDisk::new(image, dry_run), Name::Own)
         };
-        let file = file.map_err(|error| unusable(error.into()))?;
-        if !is_new {
-            refuse_container(&file).map_err(unusable)?;
-        }
-        let disk = file
-            .try_clone()
-            .and_then(|file| FileDisk::from_file(file, dry_run && !is_new));
         Ok(Image {
             path: path.to_owned(),
-            disk: Arc::new(disk.map_err(|error| unusable(error.into()))?),
-            file,
-            is_new,
+            disk: Arc::new(disk),
+            name,
+            old_end: None,
         })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        self.disk.file()
+    }
+
+    /// Bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.disk.geometry().size
     }
 
     /// The directory for files without a name that go into it.
@@ -66,69 +102,159 @@ impl Image {
         dir_of(&self.path)
     }
 
-    /// Makes it `size` bytes large, if it is smaller.
+    /// Makes it `size` bytes large, if it is smaller. Without [`Image::commit`], it becomes
+    /// what it was.
     pub(crate) fn grow(&mut self, size: u64) -> Result<(), Failure> {
-        let grown = self.file.metadata().and_then(|found| {
-            if found.is_file() && found.len() < size {
-                self.file.set_len(size)?;
-                // The kernel's disk has the size that it found.
-                let file = self.file.try_clone()?;
-                self.disk = Arc::new(FileDisk::from_file(file, false)?);
-            }
-            Ok(())
-        });
-        grown
-            .with_context(|| format!("cannot make {} larger", self.path.display()))
-            .map_err(Into::into)
+        let now = self.size();
+        if size <= now {
+            return Ok(());
+        }
+        let mut end = vec![0; now.min(TABLE) as usize];
+        let start = now - end.len() as u64;
+        let read = self.file().read_exact_at(&mut end, start);
+        let disk = Arc::get_mut(&mut self.disk).expect("no kernel has it yet");
+        let grown = read.and_then(|()| disk.set_len(size));
+        grown.with_context(|| format!("cannot make {} larger", self.path.display()))?;
+        self.old_end = Some((now, end));
+        Ok(())
     }
 
-    /// Moves what a tool has made in `from` to `at`: what is a hole there is one here.
-    pub(crate) fn take(&self, from: &File, at: u64) -> io::Result<()> {
-        let size = from.metadata()?.len();
+    /// Moves the first `len` bytes of `from` to `at`: what is a hole there is one here.
+    /// `check` ends it early.
+    pub(crate) fn take(
+        &self,
+        from: &File,
+        len: u64,
+        at: u64,
+        check: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let write = |error: io::Error| self.cannot_write(&error);
+        let mut buffer = vec![0; CHUNK];
         let mut end = 0;
-        while let Some(start) = next(from, SeekFrom::Data(end))? {
-            end = next(from, SeekFrom::Hole(start))?.unwrap_or(size);
-            copy(from, start..end, &self.file, at + start)?;
+        while let Some(start) = next(from, SeekFrom::Data(end), end).map_err(write)? {
+            if start >= len {
+                break;
+            }
+            let hole = next(from, SeekFrom::Hole(start), len).map_err(write)?;
+            end = hole.unwrap_or(len).min(len);
+            let mut offset = start;
+            while offset < end {
+                check()?;
+                let piece = buffer.len().min((end - offset) as usize);
+                let read = from.read_exact_at(&mut buffer[..piece], offset);
+                read.context("cannot read all of it: it became shorter")?;
+                if buffer[..piece].iter().any(|&byte| byte != 0) {
+                    let written = self.file().write_all_at(&buffer[..piece], at + offset);
+                    written.map_err(write)?;
+                }
+                offset += piece as u64;
+            }
         }
         Ok(())
     }
 
     /// Makes a range read as zeroes: what was there before is no part of a new partition.
-    pub(crate) fn clear(&self, range: std::ops::Range<u64>) -> io::Result<()> {
+    pub(crate) fn clear(&self, range: Range<u64>) -> Result<(), Failure> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fallocate(&self.file, flags, range.start, range.end - range.start) {
-            Err(rustix::io::Errno::OPNOTSUPP) => {
-                let zeroes = vec![0; CHUNK];
-                let mut at = range.start;
-                while at < range.end {
-                    let len = zeroes.len().min((range.end - at) as usize);
-                    self.file.write_all_at(&zeroes[..len], at)?;
-                    at += len as u64;
-                }
-                Ok(())
-            }
-            done => Ok(done?),
+        let cleared = match fallocate(self.file(), flags, range.start, range.end - range.start) {
+            Err(rustix::io::Errno::OPNOTSUPP) => self.write_zeroes(range),
+            done => done.map_err(io::Error::from),
+        };
+        cleared.map_err(|error| self.cannot_write(&error))
+    }
+
+    fn write_zeroes(&self, range: Range<u64>) -> io::Result<()> {
+        let zeroes = vec![0; CHUNK];
+        let mut at = range.start;
+        while at < range.end {
+            let len = zeroes.len().min((range.end - at) as usize);
+            self.file().write_all_at(&zeroes[..len], at)?;
+            at += len as u64;
         }
+        Ok(())
+    }
+
+    fn cannot_write(&self, error: &io::Error) -> Failure {
+        anyhow!("cannot write to {}: {error}", self.path.display()).into()
     }
 
     /// It is complete: on the disk, and under its name.
-    pub(crate) fn commit(self) -> Result<(), Failure> {
-        let done = self.file.sync_all().and_then(|()| match self.is_new {
-            true => name(&self.file, &self.path),
-            false => Ok(()),
+    pub(crate) fn commit(mut self) -> Result<(), Failure> {
+        if let Some(harm) = self.disk.harm() {
+            return Err(unusable(&self.path, anyhow!("{harm}")));
+        }
+        let named = self.file().sync_all().and_then(|()| match &self.name {
+            Name::Own => Ok(()),
+            Name::None => link(self.file(), &self.path),
+            Name::Temporary(name) => rename(name, &self.path),
         });
-        done.with_context(|| format!("cannot write {}", self.path.display()))
-            .map_err(Into::into)
+        named.with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.name = Name::Own;
+        self.old_end = None;
+        Ok(())
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // The failure before is the one to tell.
+        if let Some((size, end)) = &self.old_end {
+            let _ = self.file().set_len(*size);
+            let _ = self.file().write_all_at(end, size - end.len() as u64);
+        }
+        if let Name::Temporary(name) = &self.name {
+            let _ = fs::remove_file(name);
+        }
+    }
+}
+
+fn unusable(path: &Path, error: anyhow::Error) -> Failure {
+    Failure::new(ExitCode::Image, error.context(path.display().to_string()))
+}
+
+fn in_use(path: &Path, error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => match lock_holder(path) {
+            Some(holder) => {
+                let name = holder.name.map(|name| format!(" ({name})"));
+                anyhow!(
+                    "is in use by process {}{}",
+                    holder.pid,
+                    name.unwrap_or_default()
+                )
+            }
+            None => anyhow!("is in use by another process"),
+        },
+        _ => error.into(),
+    }
+}
+
+/// A file in `dir` that has no name, or, where there are no such files, another one.
+fn new_file(dir: &Path) -> io::Result<(File, Name)> {
+    match mkfs::nameless(dir) {
+        Err(error) if mkfs::is_unsupported(&error) => {
+            let (file, name) = mkfs::temporary(dir)?;
+            Ok((file, Name::Temporary(name)))
+        }
+        file => Ok((file?, Name::None)),
     }
 }
 
 /// Gives a file without a name one; an error if it is taken.
-fn name(file: &File, path: &Path) -> io::Result<()> {
+fn link(file: &File, path: &Path) -> io::Result<()> {
     let from = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(linkat(CWD, from, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-fn dir_of(path: &Path) -> &Path {
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not all filesystems can look and rename in one step.
+        Err(rustix::io::Errno::INVAL) if to.symlink_metadata().is_err() => fs::rename(from, to),
+        done => Ok(done?),
+    }
+}
+
+pub(crate) fn dir_of(path: &Path) -> &Path {
     let dir = drupe_tree::paths::parent(path);
     if dir.as_os_str().is_empty() {
         Path::new(".")
@@ -137,43 +263,50 @@ fn dir_of(path: &Path) -> &Path {
     }
 }
 
-/// A container such as qcow2 would be overwritten, not partitioned.
-fn refuse_container(file: &File) -> Result<(), anyhow::Error> {
-    let mut first = [0; 8];
-    match file.read_exact_at(&mut first, 0) {
+/// A container such as qcow2 would be overwritten, not partitioned; and tables are made
+/// for sectors of 512 bytes.
+fn check_kind(file: &File) -> Result<(), anyhow::Error> {
+    let found = file.metadata()?;
+    if found.file_type().is_block_device() {
+        let sector = ioctl_blksszget(file)?;
+        if sector != SECTOR {
+            return Err(anyhow!(
+                "it has sectors of {sector} bytes; repart needs {SECTOR}"
+            ));
+        }
+    }
+    let mut head = [0; 72];
+    match file.read_exact_at(&mut head, 0) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
         read => read?,
     }
-    let formats: [(&[u8], &str); 4] = [
-        (b"QFI\xfb", "qcow2"),
-        (b"KDMV", "vmdk"),
-        (b"# Disk D", "vmdk"),
-        (b"vhdxfile", "vhdx"),
+    let formats: [(usize, &[u8], &str); 7] = [
+        (0, b"QFI\xfb", "qcow2"),
+        (0, b"QED\0", "qed"),
+        (0, b"KDMV", "vmdk"),
+        (0, b"# Disk D", "vmdk"),
+        (0, b"vhdxfile", "vhdx"),
+        (0, b"conectix", "vhd"),
+        (64, b"\x7f\x10\xda\xbe", "vdi"),
     ];
-    match formats.iter().find(|(magic, _)| first.starts_with(magic)) {
-        Some((_, format)) => Err(anyhow!("it is a {format} image; repart takes raw images")),
+    match formats
+        .iter()
+        .find(|(at, magic, _)| head[*at..].starts_with(magic))
+    {
+        Some((_, _, format)) => Err(anyhow!(
+            "it is a {format} image; repart takes raw images (qemu-img convert -O raw)"
+        )),
         None => Ok(()),
     }
 }
 
-/// Where the next data, or the next hole, begins.
-fn next(file: &File, whence: SeekFrom) -> io::Result<Option<u64>> {
+/// Where the next data, or the next hole, begins. A device has no holes: it is one piece
+/// of data, to `without`.
+fn next(file: &File, whence: SeekFrom, without: u64) -> io::Result<Option<u64>> {
     match seek(file, whence) {
         Ok(at) => Ok(Some(at)),
         Err(rustix::io::Errno::NXIO) => Ok(None),
+        Err(rustix::io::Errno::INVAL) => Ok(Some(without)),
         Err(error) => Err(error.into()),
     }
-}
-
-fn copy(from: &File, range: std::ops::Range<u64>, to: &File, mut at: u64) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK.min((range.end - range.start) as usize)];
-    let mut offset = range.start;
-    while offset < range.end {
-        let len = buffer.len().min((range.end - offset) as usize);
-        from.read_exact_at(&mut buffer[..len], offset)?;
-        to.write_all_at(&buffer[..len], at)?;
-        offset += len as u64;
-        at += len as u64;
-    }
-    Ok(())
 }

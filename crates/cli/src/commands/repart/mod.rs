@@ -11,10 +11,11 @@
 mod fill;
 mod image;
 mod mkfs;
+mod sources;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use drupe_repart::{Definition, Disk, Planned, identity};
@@ -27,7 +28,7 @@ use crate::describe::human;
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
 use crate::json_list::JsonList;
-use crate::output::{self, Stdout};
+use crate::output::{self, Names, Stdout};
 use image::Image;
 use mkfs::Wanted;
 
@@ -40,12 +41,14 @@ const DEFAULTS: [&str; 4] = [
 ];
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCode, Failure> {
-    if context.options.read_only && !command.dry_run {
-        return Err(Failure::usage("repart can't write with --read-only"));
-    }
+    check_options(context, command)?;
     context.heed_signals()?;
+    let root = command.root.as_deref();
     let definitions = definitions(command)?;
     let contents = contents(command, &definitions)?;
+    for definition in &definitions {
+        sources::check(root, definition)?;
+    }
     let seed = seed(command)?;
     let mut image = Image::open(&command.image, command.empty, command.dry_run)?;
     let size = match command.size {
@@ -56,25 +59,23 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCod
         }
         None => 0,
     };
-    let unusable = |error: drupe_repart::Error| {
-        let error = anyhow!(error).context(command.image.display().to_string());
-        Failure::new(ExitCode::Image, error)
-    };
-    let disk = if command.dry_run {
-        let mut preview = Preview::of(&image, size)?;
-        table(&mut preview.file, command, seed)?
-    } else {
-        image.grow(size)?;
-        table(&mut image.file, command, seed)?
-    };
+    let unusable = |error: drupe_repart::Error| unusable(command, error.into());
+    let size = size.max(image.size());
+    let mut disk = table(&image, command, size, seed)?;
+    disk.grow(size).map_err(unusable)?;
     let planned = drupe_repart::plan(&definitions, &contents, &disk, seed).map_err(unusable)?;
-    show(context, &definitions, &planned)?;
+    match show(context, &definitions, &planned) {
+        // Nobody looks, but there is something to be done.
+        Err(failure) if !command.dry_run && output::is_broken_pipe(&failure.error) => {}
+        shown => shown?,
+    }
     if command.dry_run {
         if !context.options.quiet {
             output::hint("nothing was changed; --dry-run=no does it");
         }
         return Ok(ExitCode::Success);
     }
+    image.grow(size)?;
     let mut code = ExitCode::Success;
     for one in planned.iter().filter(|one| one.old_size.is_none()) {
         let definition = one.definition.map(|number| &definitions[number]);
@@ -85,10 +86,46 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCod
             code = ExitCode::Failed;
         }
     }
+    context.check()?;
+    let has_grown = |one: &Planned| one.old_size.is_some_and(|old| old < one.partition.size);
+    let has_grown = planned.iter().any(has_grown);
     let partitions: Vec<_> = planned.into_iter().map(|one| one.partition).collect();
-    disk.write(&mut image.file, &partitions).map_err(unusable)?;
+    let sync = || image.file().sync_data();
+    disk.write(&mut image.file(), &partitions, sync)
+        .map_err(unusable)?;
     image.commit()?;
+    if has_grown && !context.options.quiet {
+        output::hint(
+            "partitions have grown, not the filesystems in them; that is for systemd-growfs in \
+             the guest, or the filesystem's own tool",
+        );
+    }
     Ok(code)
+}
+
+/// Refuses options that say something that this command does not do.
+fn check_options(context: &Context<'_>, command: &Repart) -> Result<(), Failure> {
+    let options = &context.options;
+    if options.read_only && !command.dry_run {
+        return Err(Failure::usage("repart can't write with --read-only"));
+    }
+    if options.block_size.is_some_and(|size| size != 512) {
+        return Err(Failure::usage(
+            "repart makes partition tables for sectors of 512 bytes only",
+        ));
+    }
+    if options
+        .image_format
+        .is_some_and(|format| format != drupe::Format::Raw)
+    {
+        return Err(Failure::usage("repart takes raw images only"));
+    }
+    Ok(())
+}
+
+fn unusable(command: &Repart, error: anyhow::Error) -> Failure {
+    let error = error.context(command.image.display().to_string());
+    Failure::new(ExitCode::Image, error)
 }
 
 /// The failure with the file of the definition that it is about.
@@ -141,34 +178,12 @@ fn definitions(command: &Repart) -> Result<Vec<Definition>, Failure> {
 
 /// Bytes that `CopyBlocks=` brings, for each definition.
 fn contents(command: &Repart, definitions: &[Definition]) -> Result<Vec<Option<u64>>, Failure> {
-    let size = |definition: &Definition| {
-        let Some(source) = &definition.copy_blocks else {
-            return Ok(None);
-        };
-        let source = beneath(command.root.as_deref(), source);
-        let size = File::open(&source).and_then(|mut file| {
-            // Of a block device too.
-            std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))
-        });
-        let size = size.with_context(|| format!("{}: {}", definition.file, source.display()))?;
-        match size == 0 || !size.is_multiple_of(512) {
-            true => Err(anyhow!(
-                "{}: {} has {size} bytes; CopyBlocks= needs a multiple of 512, and not 0",
-                definition.file,
-                source.display()
-            )),
-            false => Ok(Some(size)),
-        }
+    let size = |definition| {
+        let blocks = sources::blocks(command.root.as_deref(), definition)?;
+        Ok(blocks.map(|(_, size)| size))
     };
-    Ok(definitions.iter().map(size).collect::<Result<_, _>>()?)
-}
-
-/// A source beneath the root, which an absolute path of a definition does not leave.
-fn beneath(root: Option<&Path>, path: &Path) -> PathBuf {
-    match root {
-        None => path.to_owned(),
-        Some(root) => root.join(path.strip_prefix("/").unwrap_or(path)),
-    }
+    let sizes: Result<_, anyhow::Error> = definitions.iter().map(size).collect();
+    Ok(sizes?)
 }
 
 fn seed(command: &Repart) -> Result<Uuid, Failure> {
@@ -183,42 +198,17 @@ fn seed(command: &Repart) -> Result<Uuid, Failure> {
     }
 }
 
-/// A file of the size that the image would have, for what only looks.
-struct Preview {
-    file: Box<dyn ReadSeek>,
-}
-
-trait ReadSeek: std::io::Read + std::io::Seek {}
-impl<T: std::io::Read + std::io::Seek> ReadSeek for T {}
-
-impl Preview {
-    fn of(image: &Image, size: u64) -> Result<Preview, Failure> {
-        let file = image
-            .file
-            .try_clone()
-            .context("cannot duplicate a descriptor")?;
-        let now = file.metadata().context("cannot look at the image")?.len();
-        Ok(Preview {
-            file: Box::new(Larger {
-                file,
-                size: now.max(size),
-                at: 0,
-            }),
-        })
-    }
-}
-
 /// A file as if it were larger, with zeroes at its end.
-struct Larger {
-    file: File,
+struct Larger<'a> {
+    file: &'a File,
     size: u64,
     at: u64,
 }
 
-impl std::io::Read for Larger {
+impl std::io::Read for Larger<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let left = self.size.saturating_sub(self.at).min(buffer.len() as u64) as usize;
-        let read = std::os::unix::fs::FileExt::read_at(&self.file, &mut buffer[..left], self.at)?;
+        let read = std::os::unix::fs::FileExt::read_at(self.file, &mut buffer[..left], self.at)?;
         let read = match read {
             0 => {
                 buffer[..left].fill(0);
@@ -231,7 +221,7 @@ impl std::io::Read for Larger {
     }
 }
 
-impl std::io::Seek for Larger {
+impl std::io::Seek for Larger<'_> {
     fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
         let at = match to {
             std::io::SeekFrom::Start(at) => Some(at),
@@ -243,36 +233,43 @@ impl std::io::Seek for Larger {
     }
 }
 
-/// The partition table that there is, or a new one, as `--empty` says.
-fn table(
-    file: &mut (impl std::io::Read + std::io::Seek + ?Sized),
-    command: &Repart,
-    seed: Uuid,
-) -> Result<Disk, Failure> {
-    let mut file = file;
-    let unusable = |error: anyhow::Error| {
-        Failure::new(
-            ExitCode::Image,
-            error.context(command.image.display().to_string()),
-        )
-    };
+/// The partition table that there is, or a new one for `size` bytes, as `--empty` says.
+fn table(image: &Image, command: &Repart, size: u64, seed: Uuid) -> Result<Disk, Failure> {
+    let unusable = |error| unusable(command, error);
+    let mut file = image.file();
     let found = match command.empty {
         EmptyMode::Force | EmptyMode::Create => None,
         _ => Disk::read(&mut file).map_err(|error| unusable(error.into()))?,
     };
+    let mut larger = Larger { file, size, at: 0 };
+    let mut new = || {
+        let uuid = identity::of_disk(seed);
+        Disk::new(&mut larger, uuid).map_err(|error| unusable(error.into()))
+    };
     match (found, command.empty) {
         (Some(_), EmptyMode::Require) => {
             let failure = unusable(anyhow!("it has a partition table"));
-            Err(failure.with_hint("--empty=allow adds partitions to it"))
+            return Err(failure.with_hint("--empty=allow adds partitions to it"));
+        }
+        (Some(disk), _) => return Ok(disk),
+        (None, EmptyMode::Force | EmptyMode::Create) => return new(),
+        (None, EmptyMode::Refuse | EmptyMode::Allow | EmptyMode::Require) => {}
+    }
+    // Something else may be on it, which a table would overwrite.
+    let mut copy = file.try_clone().context("cannot duplicate a descriptor")?;
+    let kind = drupe_tree::disk_image::kind(&mut copy);
+    match (kind.map_err(|error| unusable(error.into()))?, command.empty) {
+        (Some(kind), _) => {
+            let failure = unusable(anyhow!(
+                "it holds {kind}, and no GUID partition table for sectors of 512 bytes"
+            ));
+            Err(failure.with_hint("--empty=force makes one, and loses all that is on it"))
         }
         (None, EmptyMode::Refuse) => {
             let failure = unusable(anyhow!("it has no GUID partition table"));
-            Err(failure.with_hint("--empty=require makes one; --empty=create makes the image"))
+            Err(failure.with_hint("--empty=require makes one"))
         }
-        (Some(disk), _) => Ok(disk),
-        (None, _) => {
-            Disk::new(&mut file, identity::of_disk(seed)).map_err(|error| unusable(error.into()))
-        }
+        (None, _) => new(),
     }
 }
 
@@ -285,13 +282,13 @@ fn make(
     planned: &Planned,
 ) -> Result<ExitCode, Failure> {
     let partition = &planned.partition;
-    let range = partition.start..partition.start + partition.size;
-    let into = |error| anyhow!("cannot write to {}: {error}", command.image.display());
-    image.clear(range.clone()).map_err(into)?;
-    if let Some(source) = &definition.copy_blocks {
-        let source = beneath(command.root.as_deref(), source);
-        let file = File::open(&source).with_context(|| source.display().to_string())?;
-        image.take(&file, partition.start).map_err(into)?;
+    let check = || context.check();
+    image.clear(partition.range())?;
+    if let Some((file, size)) = sources::blocks(command.root.as_deref(), definition)? {
+        if size > partition.size {
+            return Err(anyhow!("the file of CopyBlocks= has grown").into());
+        }
+        image.take(&file, size, partition.start, &check)?;
     }
     let Some(format) = &definition.format else {
         return Ok(ExitCode::Success);
@@ -303,10 +300,9 @@ fn make(
         size: partition.size,
         epoch: epoch::get()?.and_then(|time| u64::try_from(time.seconds).ok()),
     };
-    let made = mkfs::make(&wanted, image.dir())?;
-    context.check()?;
-    image.take(&made, partition.start).map_err(into)?;
-    fill::fill(context, command, image, definition, range)
+    let made = mkfs::make(&wanted, image.dir(), &check)?;
+    image.take(&made, partition.size, partition.start, &check)?;
+    fill::fill(context, command, image, definition, partition.range())
 }
 
 /// A partition; the JSON output is an array of these. Sizes are in bytes.
@@ -314,7 +310,7 @@ fn make(
 struct Json<'a> {
     #[serde(rename = "type")]
     kind: String,
-    label: &'a str,
+    label: String,
     uuid: String,
     file: Option<&'a str>,
     number: u32,
@@ -330,6 +326,13 @@ fn show(
     definitions: &[Definition],
     planned: &[Planned],
 ) -> Result<(), Failure> {
+    let list = JsonList::new(&context.options);
+    // Of a table that somebody else has made.
+    let names = Names::for_stdout();
+    let shown = |label: &str| match list {
+        Some(_) => label.to_owned(),
+        None => String::from_utf8_lossy(&names.show(OsStr::new(label))).into_owned(),
+    };
     let rows: Vec<_> = planned
         .iter()
         .map(|one| {
@@ -337,7 +340,7 @@ fn show(
             let kind = drupe_repart::PartitionType::of(partition.kind);
             Json {
                 kind: kind.name.unwrap_or_else(|| partition.kind.to_string()),
-                label: &partition.label,
+                label: shown(&partition.label),
                 uuid: partition.uuid.to_string(),
                 file: one.definition.map(|number| &*definitions[number].file),
                 number: partition.number,
@@ -354,7 +357,7 @@ fn show(
         })
         .collect();
     let mut out = Stdout::lines();
-    if let Some(mut list) = JsonList::new(&context.options) {
+    if let Some(mut list) = list {
         for row in &rows {
             list.push(&mut out, row)?;
         }
