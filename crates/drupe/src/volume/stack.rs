@@ -203,15 +203,21 @@ impl Scan<'_> {
         disk: usize,
     ) -> Result<usize> {
         let depth = parents.iter().map(|&parent| self.volumes[parent].depth + 1);
+        let (found, trouble) = match partition.probe() {
+            Ok(found) => (found, None),
+            // A snapshot whose store is full, for example: the others can be used.
+            Err(error) if !parents.is_empty() => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
         self.volumes.push(Volume {
             id,
             kind,
-            found: partition.probe()?,
+            found,
             partition,
             depth: depth.max().unwrap_or(0),
             parents,
             disk,
-            trouble: None,
+            trouble,
         });
         Ok(self.volumes.len() - 1)
     }

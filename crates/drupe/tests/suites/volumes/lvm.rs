@@ -165,6 +165,36 @@ fn writing_beside_a_snapshot() -> Outcome {
     Ok(())
 }
 
+/// A snapshot whose store is full is lost, as lvm2 has it; the volume is not.
+#[test]
+fn a_snapshot_that_is_full() -> Outcome {
+    let images = physical()?;
+    let mut random = fastrand::Rng::with_seed(5);
+    let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+        .take(9 << 20)
+        .collect();
+    let kernel = Kernel::boot()?;
+    let found = volumes(&kernel, &paths(&images), false, None)?;
+    make_ext4(&kernel, &partition(&found, "vg0/root")?, "first")?;
+    let root = partition(&found, "vg0/root")?.mount(MountOptions::new())?;
+    root.write("/noise", &noise)?;
+    root.umount()?;
+    drop(found);
+    kernel.halt()?;
+    for read_only in [true, false] {
+        let kernel = Kernel::boot()?;
+        let found = volumes(&kernel, &paths(&images), read_only, None)?;
+        let later = found.find(0, "vg0/later").and_then(|at| found.get(at));
+        let trouble = later.and_then(|volume| volume.trouble());
+        let trouble = trouble.ok_or("it is not full")?.to_string();
+        assert!(trouble.contains("I/O error"), "{trouble}");
+        let root =
+            partition(&found, "vg0/root")?.mount(MountOptions::new().read_only(read_only))?;
+        assert!(root.read("/noise")? == noise);
+    }
+    Ok(())
+}
+
 /// Nothing is written to a volume whose snapshot would not notice.
 #[test]
 fn a_snapshot_without_its_store() -> Outcome {
