@@ -1,6 +1,7 @@
 //! `drupe ln`: makes hard and symbolic links.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Component, Path};
 
 use drupe::Errno;
 
@@ -25,9 +26,13 @@ pub(crate) fn run(
         let link;
         let made = if command.symbolic {
             link = place.path_for(target)?;
-            make(&place, &link, command.force, |link| {
-                Ok(place.mount.symlink(target, link)?)
-            })
+            let is_there = || place.mount.symlink_metadata(&link).is_ok();
+            match command.force && leads_to(target, &link) && is_there() {
+                true => Err(Error::new("link", "they are the same file")),
+                false => make(&place, &link, command.force, |link| {
+                    Ok(place.mount.symlink(target, link)?)
+                }),
+            }
         } else {
             let original = place.beside(context, target, "link", "make a symbolic link with -s")?;
             link = place.path_for(original.path.as_os_str())?;
@@ -38,6 +43,16 @@ pub(crate) fn run(
         report.accept(place.label(&link), made);
     }
     Ok(report.code())
+}
+
+/// Whether a symbolic link at `link` to `target` would lead to itself: forced, it would
+/// take the place of what it is to lead to.
+fn leads_to(target: &OsStr, link: &Path) -> bool {
+    let target = link.with_file_name(target);
+    let parts = target
+        .components()
+        .filter(|part| *part != Component::CurDir);
+    parts.eq(link.components())
 }
 
 /// Makes a link; with `force`, in place of what is there, unless that is a directory:

@@ -173,3 +173,52 @@ fn permissions_without_archive() -> Outcome {
     assert_eq!(mode & 0o7777, 0o550);
     Ok(())
 }
+
+/// Two sources with one name in the target: the first one stays, and the other is told.
+#[test]
+fn names_that_are_one_in_the_target() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("e.img", 16 << 20, &[])?;
+    let vfat = place.path("v.img");
+    std::fs::File::create(&vfat)?.set_len(64 << 20)?;
+    tool("mkfs.vfat", |mkfs| mkfs.arg(&vfat))?;
+    for (path, text) in [
+        ("a/x", "a"),
+        ("b/x", "b"),
+        ("t/in/Aa", "1"),
+        ("t/in/aA", "2"),
+        ("t/Dir/f", "3"),
+        ("t/dIR/g", "4"),
+    ] {
+        place.write(path, text)?;
+    }
+    let told = place.fails(1, &["cp", "a/x", "b/x", "e.img:/"])?;
+    assert!(told.contains("just been copied"), "{told}");
+    assert_eq!(place.ok(&["cat", "e.img:/x"])?, "a");
+    place.ok(&["cp", "b/x", "e.img:/"])?;
+    assert_eq!(place.ok(&["cat", "e.img:/x"])?, "b");
+    place.ok(&["cp", "-r", "t", "e.img:/"])?;
+    let run = place.drupe(&["cp", "-r", "t", "v.img:/"])?;
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(run.stderr.matches("just been copied").count(), 2, "{run:?}");
+    let run = place.drupe(&["cp", "-r", "t/in/.", "v.img:/"])?;
+    assert_eq!(run.stderr.matches("just been copied").count(), 1, "{run:?}");
+    Ok(())
+}
+
+/// A symbolic link is not put in the place of what it leads to.
+#[test]
+fn a_link_to_itself() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("e.img", 16 << 20, &[])?;
+    place.write("f", "contents")?;
+    place.ok(&["cp", "f", "e.img:/f"])?;
+    for target in ["f", "./f", "/f"] {
+        let told = place.fails(1, &["ln", "-sf", target, "e.img:/f"])?;
+        assert!(told.contains("the same file"), "{told}");
+    }
+    assert_eq!(place.ok(&["cat", "e.img:/f"])?, "contents");
+    place
+        .ok(&["ln", "-sf", "g", "e.img:/f"])
+        .map(|printed| assert!(printed.is_empty()))
+}

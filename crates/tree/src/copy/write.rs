@@ -1,5 +1,7 @@
 //! Makes files in the target from the walker's [`Event`]s.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,8 @@ use crate::unwritten::Unwritten;
 
 /// Files larger than this are read and written by a thread each.
 const OVERLAP: u64 = 4 << 20;
+/// Of a name that two sources have in the target, where case may not count.
+const JUST_MADE: &str = "another source has just been copied to this name";
 /// Bytes of a stream copied at once.
 const CHUNK: usize = 256 << 10;
 
@@ -28,6 +32,8 @@ struct Level<D> {
     origin: Origin,
     /// The owners of new files in it.
     owners_of_new: Option<(u32, u32)>,
+    /// Names made in it, in lower case, if it was there before.
+    names: RefCell<HashSet<String>>,
 }
 
 pub(super) struct Writer<'a, 'b, D: TargetDir> {
@@ -44,6 +50,8 @@ pub(super) struct Writer<'a, 'b, D: TargetDir> {
     /// The current depth in a directory that could not be entered.
     skipping: usize,
     unwritten: Unwritten,
+    /// Names made in the directory that is copied into, in lower case.
+    top: RefCell<HashSet<String>>,
 }
 
 impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
@@ -63,6 +71,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             shown,
             source,
             stack: Vec::new(),
+            top: RefCell::default(),
             at: PathBuf::new(),
             skipping: 0,
             unwritten: Unwritten::default(),
@@ -195,6 +204,9 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             match parent.create_dir(name, mode) {
                 Ok(()) => (parent.open_dir(name)?, true),
                 Err(failed) if failed.errno() == Some(Errno::EXIST) => {
+                    if self.is_new() {
+                        return Err(Error::new("create directory", JUST_MADE));
+                    }
                     if parent.stat_of(name)?.kind() != Kind::Dir {
                         let cause = "it exists and is not a directory";
                         return Err(Error::new("create directory", cause));
@@ -205,6 +217,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             }
         };
         self.stack.push(Level {
+            names: RefCell::default(),
             owners_of_new: if made {
                 owners_of_new
             } else {
@@ -292,7 +305,11 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         make: impl Fn(&OsStr) -> Result<T>,
     ) -> Result<Option<(Made, T)>> {
         let dir = self.dir();
+        let is_own = self.is_new() || !self.remember(name);
         let allows = |found: &Stat| {
+            if is_own {
+                return Err(Error::new("copy", JUST_MADE));
+            }
             let is_same = source.is_some_and(|source| {
                 self.source == D::WORLD && (source.dev, source.ino) == (found.dev, found.ino)
             });
@@ -303,6 +320,14 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             self.job.replacing.allows(dir, name, found, &shown)
         };
         replace::make(dir, name, allows, make)
+    }
+
+    /// Remembers a name in a directory that was there before this copy. `false`: this copy
+    /// has made it already, maybe in other case.
+    fn remember(&self, name: &OsStr) -> bool {
+        let names = self.stack.last().map_or(&self.top, |level| &level.names);
+        let folded = name.to_string_lossy().to_lowercase();
+        names.borrow_mut().insert(folded)
     }
 
     fn commit(&self, made: &Made, name: &OsStr) -> Result<()> {

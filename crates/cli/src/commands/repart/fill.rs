@@ -20,6 +20,7 @@ use crate::args::Repart;
 use crate::context::Context;
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
+use crate::session::Session;
 
 /// Permissions of directories that nothing is copied for.
 const DIRECTORY: u32 = 0o755;
@@ -40,7 +41,10 @@ pub(crate) fn fill(
     };
     let part = PartDisk::new(Arc::clone(&image.disk), range);
     let part = part.map_err(|error: io::Error| anyhow!("no such part of the image: {error}"))?;
-    let disk = context.session.kernel().add_disk(drupe::Disk::new(part))?;
+    // A kernel that has not waited for a tool: with SOURCE_DATE_EPOCH, its clock stands
+    // still only while it works.
+    let session = Session::new(&context.options, None)?;
+    let disk = session.kernel().add_disk(drupe::Disk::new(part))?;
     let mount = disk
         .whole()
         .mount(MountOptions::new().fstype(format).no_atime(true))?;
@@ -49,6 +53,7 @@ pub(crate) fn fill(
     let ended = mount.umount().and_then(|()| disk.remove());
     let code = filled?;
     ended?;
+    session.close()?;
     Ok(code)
 }
 
