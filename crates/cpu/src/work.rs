@@ -2,7 +2,7 @@
 //! the CPU does not wait.
 //!
 //! Requests are taken in the order in which they were submitted, and served at the same
-//! time by up to [`MAX_THREADS`] threads, with one exception: **a flush is taken when
+//! time by up to four threads, with one exception: **a flush is taken when
 //! every write to its device that was submitted before it has been served.** Linux asks
 //! for less: a flush covers the writes that have completed. f2fs counts on more, as
 //! SATA disks give it, which finish all that is queued before they flush: its first

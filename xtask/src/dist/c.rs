@@ -41,7 +41,7 @@ pub(super) fn make(dist: &Dist) -> Result<PathBuf> {
     fs::write(tree.join("SOURCE.md"), text)?;
     let tarball = dist.out.join(format!("{name}.tar.gz"));
     steps.time("pack", || {
-        pack::pack(dist, &top, &[name.clone()], None, &tarball)
+        pack::pack(dist, &top, std::slice::from_ref(&name), None, &tarball)
     })?;
     let size = fs::metadata(&tarball)?.len() as f64 / f64::from(1 << 20);
     steps.note(&format!("{name}.tar.gz, {size:.1} MiB"));

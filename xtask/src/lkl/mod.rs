@@ -1,7 +1,7 @@
 //! `lkl`: the interface of the Linux Kernel Library, built and installed: libraries,
 //! `lkl.h` and its neighbours, `lkl.pc`, and the kernel's headers with LKL's prefixes.
 //!
-//! [`headers`] makes the latter from what the kernel installs for user programs, with
+//! [`mod@headers`] makes the latter from what the kernel installs for user programs, with
 //! [`words`], which knows C well enough for that, and [`calls`], the system calls.
 
 mod calls;
