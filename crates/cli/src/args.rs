@@ -76,8 +76,8 @@ Commands that read open images read-only and never change them.";
 pub(crate) enum Sandbox {
     // What an empty DRUPE_SANDBOX says.
     #[value(alias = "")]
-    /// All commands but shell, script and run, as far as the host has the means; of mount,
-    /// all but a second process that mounts and unmounts
+    /// All commands but shell, script, run and repart, as far as the host has the means; mount
+    /// keeps a second process, which mounts and unmounts
     Auto,
     /// Like auto, but fail where the host lacks the means
     Always,

@@ -461,9 +461,9 @@ impl<'a> Session<'a> {
             let image = self.names.get(&image).map(PathBuf::as_path);
             let image = image.unwrap_or(Path::new("image")).display().to_string();
             let incomplete = || format!("{image}: the image may be incomplete");
-            // The host's own word; what the filesystem makes of it says less.
-            let refused = mount.write_error();
             let unmounted = mount.umount();
+            // The host's own word; what the filesystem makes of it says less.
+            let refused = disks.iter().find_map(|(_, disk)| disk.write_error());
             let error = match (refused, unmounted) {
                 (None, Ok(())) => continue,
                 (Some(errno), _) => anyhow!("the host cannot write it: {}", Cause::Errno(errno)),

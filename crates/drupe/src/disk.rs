@@ -266,6 +266,13 @@ impl AttachedDisk {
         self.inner.backend.harm()
     }
 
+    /// Why the host has refused to write to a disk of this kernel:
+    /// [`Mount::write_error`](crate::Mount::write_error), for when nothing is mounted any
+    /// more.
+    pub fn write_error(&self) -> Option<crate::Errno> {
+        self.inner.kernel.write_error.get()
+    }
+
     /// Whether it is read-only.
     pub fn is_read_only(&self) -> bool {
         self.inner.backend.geometry().read_only

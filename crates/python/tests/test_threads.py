@@ -128,6 +128,8 @@ def test_ctrl_c_ends_a_call(image, call):
                 # The same file, again and again.
                 return tarfile.TarInfo("file").tobuf() * 100
 
+        # Shells start what is in the background with the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         fs = drupe.open(sys.argv[1], mode="c")
         main = threading.main_thread().ident
 

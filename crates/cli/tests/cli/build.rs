@@ -349,3 +349,31 @@ fn an_mtree_that_closes_its_root() -> Outcome {
     assert_eq!(names, "bin\nlost+found\n");
     Ok(())
 }
+
+/// Device numbers are not cut: one that Linux cannot have is an error of that entry.
+#[test]
+fn device_numbers() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("e.img", 16 << 20, &[])?;
+    for (device, fits) in [
+        ("native,4095,1048575", true),
+        ("native,4096,0", false),
+        ("native,0,1048576", false),
+    ] {
+        let manifest = format!("#mtree\n./d type=char mode=0600 device={device}\n");
+        place.write("m", manifest)?;
+        let all = ["build", "-m", "m", "e.img:/"];
+        if fits {
+            place.ok(&all)?;
+            assert_eq!(
+                place.ok(&["stat", "-c", "%Hr,%Lr", "e.img:/d"])?,
+                "4095,1048575\n"
+            );
+        } else {
+            let told = place.fails(1, &all)?;
+            assert!(told.contains("/d") && told.contains("EOVERFLOW"), "{told}");
+        }
+        place.ok(&["rm", "-f", "e.img:/d"])?;
+    }
+    Ok(())
+}

@@ -82,8 +82,10 @@ impl Sys {
     }
 
     pub(crate) fn mknodat(&self, dir: i32, name: &CStr, mode: u32, dev: u64) -> Result<()> {
-        // The call takes 32 bits: the kernel's own layout of device numbers.
-        let args = [fd(dir), text(name), mode as usize, dev as u32 as usize];
+        // The call takes 32 bits, the kernel's own layout of device numbers: 12 of the
+        // major and 20 of the minor number.
+        let dev = u32::try_from(dev).map_err(|_| Errno::OVERFLOW)?;
+        let args = [fd(dir), text(name), mode as usize, dev as usize];
         // SAFETY: reads a string.
         unsafe { self.raw(nr::MKNODAT, args) }.map(drop)
     }
