@@ -6,16 +6,25 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use drupe::probe;
 
-/// Magic bytes at the start of containers, and their names.
-const CONTAINERS: &[(&[u8], &str)] = &[
-    (b"QFI\xfb", "qcow2"),
-    (b"KDMV", "vmdk"),
-    (b"COWD", "vmdk"),
-    (b"# Disk DescriptorFile", "vmdk"),
-    (b"vhdxfile", "vhdx"),
-    (b"conectix", "vhd"),
-    (b"QED\0", "qed"),
+/// Where containers have magic bytes, these, and their names.
+const CONTAINERS: &[(usize, &[u8], &str)] = &[
+    (0, b"QFI\xfb", "qcow2"),
+    (0, b"KDMV", "vmdk"),
+    (0, b"COWD", "vmdk"),
+    (0, b"# Disk DescriptorFile", "vmdk"),
+    (0, b"vhdxfile", "vhdx"),
+    (0, b"conectix", "vhd"),
+    (0, b"QED\0", "qed"),
+    (64, b"\x7f\x10\xda\xbe", "vdi"),
 ];
+
+/// The container format of an image by its first bytes, of which 128 do. `None`: it is
+/// none of those that are known, or raw.
+pub fn container(head: &[u8]) -> Option<&'static str> {
+    let is_it = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|it| it.starts_with(magic));
+    let found = CONTAINERS.iter().find(|(at, magic, _)| is_it(*at, magic));
+    found.map(|(_, _, name)| *name)
+}
 
 /// Sizes of the sectors in which a partition table may count.
 const SECTORS: [u64; 2] = [512, 4096];
@@ -26,7 +35,7 @@ pub fn kind(file: &mut File) -> io::Result<Option<&'static str>> {
     let mut head = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.take(SECTORS[1] + 8).read_to_end(&mut head)?;
-    if let Some((_, name)) = CONTAINERS.iter().find(|(magic, _)| head.starts_with(magic)) {
+    if let Some(name) = container(&head) {
         return Ok(Some(name));
     }
     let at = |offset: u64| head.get(offset as usize..).unwrap_or_default();

@@ -275,25 +275,13 @@ fn check_kind(file: &File) -> Result<(), anyhow::Error> {
             ));
         }
     }
-    let mut head = [0; 72];
+    let mut head = [0; 128];
     match file.read_exact_at(&mut head, 0) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
         read => read?,
     }
-    let formats: [(usize, &[u8], &str); 7] = [
-        (0, b"QFI\xfb", "qcow2"),
-        (0, b"QED\0", "qed"),
-        (0, b"KDMV", "vmdk"),
-        (0, b"# Disk D", "vmdk"),
-        (0, b"vhdxfile", "vhdx"),
-        (0, b"conectix", "vhd"),
-        (64, b"\x7f\x10\xda\xbe", "vdi"),
-    ];
-    match formats
-        .iter()
-        .find(|(at, magic, _)| head[*at..].starts_with(magic))
-    {
-        Some((_, _, format)) => Err(anyhow!(
+    match drupe_tree::disk_image::container(&head) {
+        Some(format) => Err(anyhow!(
             "it is a {format} image; repart takes raw images (qemu-img convert -O raw)"
         )),
         None => Ok(()),
