@@ -18,6 +18,7 @@ pub(crate) mod image;
 pub(crate) mod job;
 pub(crate) mod keep;
 mod plan;
+pub(crate) mod recycle;
 pub(crate) mod replace;
 mod stream;
 pub(crate) mod traits;
@@ -291,13 +292,14 @@ pub(crate) fn transfer<S: SourceDir, T: TargetDir>(
         job.progress.add_total(walk::measure(&roots));
     }
     let archive = job.keep.archive;
-    let writer = Writer::new(job, base, shown, S::WORLD);
+    let (giver, taker) = recycle::channel();
+    let writer = Writer::new(job, base, shown, S::WORLD, giver);
     let writer = writer.map_err(|error| error.at(shown.display().to_string()))?;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         scope.spawn(move || {
             // The receiver is gone: the writer has stopped, and says why.
-            let _ = Walker::new(archive, label, sender).run(roots);
+            let _ = Walker::new(archive, label, sender, taker).run(roots);
         });
         // Dropping the receiver lets a walker that is ahead go.
         writer.run(receiver)

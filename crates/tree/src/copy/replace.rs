@@ -85,7 +85,7 @@ pub(crate) struct Made {
 
 impl Made {
     /// A file that was made under its final name.
-    fn at(name: &OsStr) -> Made {
+    pub(crate) fn at(name: &OsStr) -> Made {
         Made {
             name: name.to_owned(),
             instead_of: None,

@@ -9,6 +9,7 @@ use super::image::{ImageDir, ImageFile};
 use super::job::Job;
 use super::keep::Keep;
 use super::plan::{Existing, Target};
+use super::recycle;
 use super::traits::{SourceFile, TargetFile, World};
 use super::write::Writer;
 use super::{CopyOptions, Outcome};
@@ -66,7 +67,7 @@ pub fn write_stream(
         overrides: &options.overrides,
     };
     let mut job = Job::new(mount, keep, &options.replacing, interrupt, progress);
-    let writer = Writer::new(&mut job, dir, &shown, World::Host);
+    let writer = Writer::new(&mut job, dir, &shown, World::Host, recycle::channel().0);
     let written = writer
         .map_err(|error| error.at(label))
         .and_then(|writer| writer.run([vec![event]]));

@@ -9,6 +9,7 @@ use std::sync::mpsc::SyncSender;
 
 use super::LARGE;
 use super::event::{Attributes, Data, Event, Kind, Stat};
+use super::recycle::Taker;
 use super::traits::{SourceDir, SourceFile};
 use crate::error::{Error, Result};
 
@@ -64,6 +65,8 @@ pub(crate) struct Walker<'a, D: SourceDir> {
     sender: SyncSender<Batch<D::File>>,
     batch: Batch<D::File>,
     batch_bytes: usize,
+    /// Memory of files that have been written.
+    used: Taker,
     /// The first path in the target of files with several names.
     first: HashMap<(u64, u64), PathBuf>,
     /// The current path in the source.
@@ -79,7 +82,12 @@ struct Level<D> {
 }
 
 impl<'a, D: SourceDir> Walker<'a, D> {
-    pub(crate) fn new(archive: bool, label: &'a str, sender: SyncSender<Batch<D::File>>) -> Self {
+    pub(crate) fn new(
+        archive: bool,
+        label: &'a str,
+        sender: SyncSender<Batch<D::File>>,
+        used: Taker,
+    ) -> Self {
         Walker {
             archive,
             left_out: Box::new(|_| false),
@@ -87,6 +95,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
             sender,
             batch: Vec::new(),
             batch_bytes: 0,
+            used,
             first: HashMap::new(),
             shown: PathBuf::new(),
             at: PathBuf::new(),
@@ -241,7 +250,7 @@ impl<'a, D: SourceDir> Walker<'a, D> {
         }
         let is_file = stat.kind() == Kind::File && !file.is_stream();
         let small = match is_file && stat.size < LARGE && !stat.is_sparse() {
-            true => Some(read_small(&file, stat.size)?),
+            true => Some(read_small(&file, stat.size, self.used.take())?),
             false => None,
         };
         let attributes = self.attributes(stat, || file.xattrs())?;
@@ -332,9 +341,10 @@ impl<'a, D: SourceDir> Walker<'a, D> {
 }
 
 /// Reads a whole file whose size is known, usually with one call.
-fn read_small(file: &impl SourceFile, size: u64) -> Result<Vec<u8>> {
+/// `bytes` is memory to use for it.
+fn read_small(file: &impl SourceFile, size: u64, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     // One byte more shows the end without another call.
-    let mut bytes = vec![0; size as usize + 1];
+    bytes.resize(size as usize + 1, 0);
     let mut filled = 0;
     loop {
         let len = file.read(&mut bytes[filled..])?;

@@ -11,6 +11,7 @@ use super::data::{self, DataError, End, Extent};
 use super::event::{Attributes, Data, Event, Kind, Stat};
 use super::job::Job;
 use super::keep::{self, Origin};
+use super::recycle::Giver;
 use super::replace::{self, Made};
 use super::traits::{Entry, SourceFile, TargetDir, TargetFile, World};
 use super::walk::{Batch, is_kept};
@@ -52,6 +53,8 @@ pub(super) struct Writer<'a, 'b, D: TargetDir> {
     unwritten: Unwritten,
     /// Names made in the directory that is copied into, in lower case.
     top: RefCell<HashSet<String>>,
+    /// Takes the memory of files that are written.
+    used: Giver,
 }
 
 impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
@@ -60,6 +63,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         base: D,
         shown: &'a Path,
         source: World,
+        used: Giver,
     ) -> Result<Self> {
         if job.keep.overrides.epoch.is_some() {
             base.write_back_late()?;
@@ -70,6 +74,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             base,
             shown,
             source,
+            used,
             stack: Vec::new(),
             top: RefCell::default(),
             at: PathBuf::new(),
@@ -398,18 +403,30 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         attributes: &Attributes,
         data: Data<F>,
     ) -> Result<()> {
-        match self.open_node(name) {
-            Ok(None) => {}
-            Ok(Some(file)) => return self.write_into(file, attributes, data),
-            Err(failed) => return self.failure(failed),
-        }
-        if self.job.interrupt.requested() {
-            return Err(Error::interrupted("copy"));
-        }
         let mode = self.job.keep.mode(attributes);
-        let dir = self.dir();
-        let create = |name: &OsStr| dir.create(name, mode);
-        let (made, file) = match self.make(name, Some(&attributes.stat), create) {
+        let made = match self.dir().create(name, mode) {
+            // Only a name that is taken can be that of a device or a FIFO.
+            Err(taken) if taken.errno() == Some(Errno::EXIST) => {
+                match self.open_node(name) {
+                    Ok(None) => {}
+                    Ok(Some(file)) => return self.write_into(file, attributes, data),
+                    Err(failed) => return self.failure(failed),
+                }
+                if self.job.interrupt.requested() {
+                    return Err(Error::interrupted("copy"));
+                }
+                let create = |name: &OsStr| self.dir().create(name, mode);
+                self.make(name, Some(&attributes.stat), create)
+            }
+            Ok(file) => {
+                if !self.is_new() {
+                    self.remember(name);
+                }
+                Ok(Some((Made::at(name), file)))
+            }
+            Err(failed) => Err(failed),
+        };
+        let (made, file) = match made {
             Ok(Some(made)) => made,
             Ok(None) => return Ok(()),
             Err(failed) => return self.failure(failed),
@@ -501,6 +518,7 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                     }
                 }
                 self.job.progress.bytes(bytes.len() as u64);
+                self.used.give(bytes);
                 Ok(End::Complete)
             }
             Data::Large(source, shown) => {

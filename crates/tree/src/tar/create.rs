@@ -15,6 +15,7 @@ use super::compress::{Compression, Compressor};
 use super::writer::{Entry, Writer, kind};
 use crate::copy::event::{Attributes, Data, Event};
 use crate::copy::image::{ImageDir, ImageFile};
+use crate::copy::recycle::{self, Giver};
 use crate::copy::traits::{SourceDir, SourceFile};
 use crate::copy::walk::{Batch, Root, RootFile, Walker, measure};
 use crate::copy::{QUEUE, allocate};
@@ -63,6 +64,7 @@ pub fn archive(
     let output = BufWriter::with_capacity(256 << 10, output);
     let compressor = host("write", Compressor::new(options.compression, output));
     let compressor = compressor.map_err(|error| error.at(name))?;
+    let (giver, taker) = recycle::channel();
     let mut archiver = Archiver {
         writer: Writer::new(compressor),
         users: names(Names::users)?,
@@ -71,6 +73,7 @@ pub fn archive(
         label: source.label.clone(),
         mount: mount.clone(),
         buffer: None,
+        used: giver,
         output: name,
         interrupt,
         progress,
@@ -91,7 +94,7 @@ pub fn archive(
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         scope.spawn(move || {
             // The receiver is gone: the archiver has stopped, and says why.
-            let _ = Walker::new(true, &label, sender)
+            let _ = Walker::new(true, &label, sender, taker)
                 .leaving_out(|path| is_excluded(exclude, path))
                 .run(roots);
         });
@@ -165,6 +168,8 @@ struct Archiver<'a, W: Write> {
     mount: Mount,
     /// A buffer for large files, allocated when first needed.
     buffer: Option<Buffer>,
+    /// Takes the memory of files that are written.
+    used: Giver,
     /// The archive's name in errors.
     output: &'a str,
     interrupt: &'a Interrupt,
@@ -322,12 +327,14 @@ impl<W: Write> Archiver<'_, W> {
         let (source, shown) = match data {
             Data::Small(bytes) => {
                 self.progress.bytes(bytes.len() as u64);
-                return self.named(&entry, |writer, entry| {
+                self.named(&entry, |writer, entry| {
                     let size = bytes.len() as u64;
                     writer.begin(&Entry { size, ..entry })?;
                     writer.write(&bytes)?;
                     writer.end()
-                });
+                })?;
+                self.used.give(bytes);
+                return Ok(());
             }
             Data::Large(source, shown) | Data::Stream(source, shown) => (source, shown),
         };
