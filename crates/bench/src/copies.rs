@@ -29,7 +29,7 @@ const BIG: &str = "big";
 const MIXED: &str = "mixed";
 
 /// The directory for the rows "on a disk".
-const DISK: &str = "/var/tmp";
+pub(crate) const DISK: &str = "/var/tmp";
 
 impl Place {
     fn path(&self, name: &str) -> PathBuf {

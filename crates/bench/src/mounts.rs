@@ -1,8 +1,8 @@
 //! Rows `mounts`: fio and Python wheels on an ext4 image, mounted by `drupe mount`,
-//! fuse2fs and the host. On each mount, in turns, fio does the same jobs with a file, and
+//! fuse2fs and the host, with the image in memory, and again on a disk. On each mount, in turns, fio does the same jobs with a file, and
 //! wheels are unpacked, walked and imported ([`wheels`]).
 
-use crate::copies::{scratch, time};
+use crate::copies::{DISK, scratch, time};
 use crate::table::{Row, Table};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tempfile::TempDir;
 
 mod wheels;
 
@@ -131,9 +132,9 @@ pub(crate) fn best(
 }
 
 /// Adds a row for each name.
-pub(crate) fn rows<'a>(
+pub(crate) fn rows(
     table: &mut Table,
-    names: impl IntoIterator<Item = &'a str>,
+    names: impl IntoIterator<Item = String>,
     best: &[Option<Vec<Duration>>],
 ) -> Result<()> {
     for (index, what) in names.into_iter().enumerate() {
@@ -166,17 +167,20 @@ pub(crate) fn run(table: &mut Table, command: &Path) -> Result<()> {
         }
         return Ok(());
     }
-    let place = scratch()?;
-    match is_there("fio") {
-        true => {
-            let best = best(&drupe, place.path(), jobs)?;
-            rows(table, JOBS.iter().map(|job| job.0), &best)?;
-        }
-        false => {
-            for (what, ..) in JOBS {
-                table.push(Row::missing(what, "there is no fio here"));
+    for (place, suffix) in [(scratch()?, ""), (TempDir::new_in(DISK)?, ", on a disk")] {
+        let names = JOBS.iter().map(|job| format!("{}{suffix}", job.0));
+        match is_there("fio") {
+            true => {
+                let best = best(&drupe, place.path(), jobs)?;
+                rows(table, names, &best)?;
+            }
+            false => {
+                for what in names {
+                    table.push(Row::missing(what, "there is no fio here"));
+                }
             }
         }
+        wheels::run(table, &drupe, place.path(), suffix)?;
     }
-    wheels::run(table, &drupe, place.path())
+    Ok(())
 }

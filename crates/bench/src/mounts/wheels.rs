@@ -101,19 +101,20 @@ fn jobs(wheels: &[PathBuf], dir: &Path) -> Result<Vec<Duration>> {
     Ok(vec![unpack, walk, import()?])
 }
 
-pub(super) fn run(table: &mut Table, drupe: &Path, place: &Path) -> Result<()> {
+pub(super) fn run(table: &mut Table, drupe: &Path, place: &Path, suffix: &str) -> Result<()> {
+    let names = NAMES.map(|name| format!("{name}{suffix}"));
     let wheels = match wheels(place) {
         Ok(wheels) => wheels,
         Err(error) => {
             // No network, no pip, or none of these for this Python.
             let why = format!("no wheels ({PLACE}): {}", error.root_cause());
             let why = why.lines().next().unwrap_or_default();
-            for what in NAMES {
+            for what in names {
                 table.push(Row::missing(what, why));
             }
             return Ok(());
         }
     };
     let best = best(drupe, place, |dir| jobs(&wheels, dir)).context("wheels")?;
-    rows(table, NAMES, &best)
+    rows(table, names, &best)
 }
