@@ -182,7 +182,7 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Failu
     if !any {
         return Ok((Vec::new(), Vec::new()));
     }
-    let others = session.with().to_vec();
+    let others = session.together(image)?[1..].to_vec();
     let volumes = session.volumes(image, false)?;
     let name = |volume: &Volume| match volume.disk().checked_sub(1) {
         Some(other) => crate::location::Volume {

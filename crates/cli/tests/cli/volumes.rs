@@ -4,7 +4,7 @@ use std::fs::File;
 
 use serde_json::Value;
 
-use super::harness::{Outcome, Place, strings, tool};
+use super::harness::{Outcome, Place, check_ext4, strings, tool};
 
 /// A LUKS volume on the second partition, with nothing inside.
 fn encrypted(place: &Place) -> Outcome {
@@ -109,4 +109,53 @@ fn locked_and_unlocked() -> Outcome {
         "drupe: disk.img: has no volume vg/none; there are: 0, 1, 2, 2/luks\n"
     );
     Ok(())
+}
+
+/// Two images of one group, `a.img` and `b.img`, whose volume has the file `f`.
+pub(crate) fn group_of_two(place: &Place) -> Outcome {
+    place.ext4("content", 16 << 20, &[])?;
+    place.write("f", "contents\n")?;
+    place.ok(&strings(&["cp", "f", "content:/f"]))?;
+    for name in ["a.img", "b.img"] {
+        File::create(place.path(name))?.set_len(24 << 20)?;
+    }
+    tool("python3", |python| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/book/make-lvm.py");
+        python
+            .arg(script)
+            .args(["a.img", "content", "b.img"])
+            .current_dir(place.path(""))
+    })?;
+    Ok(())
+}
+
+/// The kernel has one device of each volume, whichever image it is named by.
+#[test]
+fn a_volume_of_two_images_is_one() -> Outcome {
+    let place = Place::new()?;
+    group_of_two(&place)?;
+    let with = ["--with", "a.img", "--with", "b.img"];
+    let all = |args: &[&'static str]| strings(&[&with[..], args].concat());
+    for (source, dest) in [
+        ("a.img@vg0/root:/f", "b.img@vg0/root:/f"),
+        ("b.img:/f", "a.img:/f"),
+        ("a.img@vg0/root:/f", "content@vg0/root:/f"),
+    ] {
+        let error = place.fails(1, &all(&["cp", source, dest]))?;
+        assert!(error.contains("onto or into itself"), "{error}");
+    }
+    place.ok(&all(&["cp", "b.img:/f", "a.img:/g"]))?;
+    // The first image is opened anew when it is written to, the second one in between.
+    place.write(
+        "script",
+        "cp f a.img:/1\ncp f content:/1\ncp f b.img:/2\ncp f a.img:/3\n",
+    )?;
+    place.ok(&all(&["script", "script"]))?;
+    assert_eq!(place.ok(&all(&["ls", "b.img:/"]))?, "1\n2\n3\nf\ng\nlost+found\n");
+    // On the image, the volume begins after the metadata.
+    tool("sh", |sh| {
+        let script = "dd if=a.img of=volume bs=1M skip=1 count=16 status=none";
+        sh.arg("-c").arg(script).current_dir(place.path(""))
+    })?;
+    check_ext4(&place.path("volume"))
 }
