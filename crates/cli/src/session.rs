@@ -438,10 +438,9 @@ impl<'a> Session<'a> {
         if let Some(damage) = damage
             && self.damaged.insert(ImageId::of(image)?)
         {
-            let image = image.display();
-            let text = match &damage {
-                TableDamage::CutShort { .. } => format!("{image}: {damage}"),
-                _ => format!("{image}: {damage}; sgdisk -e {image} restores it"),
+            let text = match remedy(image, &damage) {
+                Some(remedy) => format!("{}: {damage}; {remedy}", image.display()),
+                None => format!("{}: {damage}", image.display()),
             };
             output::warning(self.options, &text);
         }
@@ -539,6 +538,14 @@ pub(crate) fn harm_of(disks: &[(PathBuf, AttachedDisk)]) -> Option<String> {
         .iter()
         .find_map(|(image, disk)| Some((image, disk.harm()?)));
     harmed.map(|(image, harm)| format!("{}: {harm}", image.display()))
+}
+
+/// What repairs a partition table.
+pub(crate) fn remedy(image: &Path, damage: &TableDamage) -> Option<String> {
+    match damage {
+        TableDamage::CutShort { .. } => None,
+        _ => Some(format!("sgdisk -e {} restores it", image.display())),
+    }
 }
 
 /// What of a disk is not all there.

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use drupe::probe::Probe;
-use drupe::{Cause, Format, Partition, PartitionInfo, Volume, VolumeError, VolumeKind};
+use drupe::{
+    AttachedDisk, Cause, Format, Partition, PartitionInfo, Volume, VolumeError, VolumeKind,
+};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
@@ -32,6 +34,9 @@ struct Image {
     block_size: u32,
     /// "gpt", "dos" or null.
     partition_table: Option<&'static str>,
+    /// There is a table, and it cannot be read.
+    #[serde(skip)]
+    no_table: bool,
     /// Of the whole image.
     #[serde(flatten)]
     content: Content,
@@ -136,14 +141,23 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode,
 /// What is on an image, and what of it is not all there or not to be used.
 fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failure>), Failure> {
     let disk = session.disk(image)?;
-    let cut = cut_short(image, &disk)?;
-    if cut.is_none() {
-        session.warn_of_damage(image, &disk)?;
-    }
+    let cut = match cut_short(image, &disk) {
+        Ok(cut) => cut,
+        Err(failure) => return without_table(image, &disk, failure),
+    };
     let (volumes, mut wrong) = made(session, image)?;
     let failed = |error| Failure::new(ExitCode::Image, error);
     // What can be damaged and read is a GPT.
     let damage = disk.table_damage().map_err(failed)?;
+    if let Some(damage) = damage.as_ref().filter(|_| cut.is_none()) {
+        // All that is shown can be used.
+        let error = anyhow!("{}: {damage}", image.display());
+        let failure = Failure::new(ExitCode::Failed, error);
+        wrong.push(match session::remedy(image, damage) {
+            Some(remedy) => failure.with_hint(remedy),
+            None => failure,
+        });
+    }
     let mut table = damage.map(|_| "gpt");
     let mut partitions = Vec::new();
     for partition in disk.partitions().map_err(failed)? {
@@ -160,6 +174,7 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failur
         size: disk.size(),
         block_size: disk.block_size(),
         partition_table: table,
+        no_table: false,
         content: disk.whole().probe().map_err(failed)?.into(),
         partitions,
         volumes,
@@ -167,8 +182,40 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failur
     Ok((found, wrong))
 }
 
-/// What is made of the partitions. A volume that could not be made is told of; a wrong
-/// passphrase is a failure, since what the user asked for is not shown.
+/// What is known of an image whose partition table is damaged beyond reading.
+fn without_table(
+    image: &Path,
+    disk: &AttachedDisk,
+    failure: Failure,
+) -> Result<(Image, Vec<Failure>), Failure> {
+    let is_damaged = disk.partitions().is_err_and(|error| {
+        matches!(
+            error.cause(),
+            Cause::Volume(VolumeError::Damaged { what: "GPT", .. })
+        )
+    });
+    if !is_damaged {
+        return Err(failure);
+    }
+    let failed = |error| Failure::new(ExitCode::Image, error);
+    let found = Image {
+        image: text_of(image),
+        image_bytes: bytes_of(image),
+        format: disk.format().map(Format::name),
+        size: disk.size(),
+        block_size: disk.block_size(),
+        partition_table: Some("gpt"),
+        no_table: true,
+        content: disk.whole().probe().map_err(failed)?.into(),
+        partitions: Vec::new(),
+        volumes: Vec::new(),
+    };
+    Ok((found, vec![failure]))
+}
+
+/// What is made of the partitions. A volume that could not be made is told of. It is a
+/// failure too if its headers are damaged or the passphrase is wrong; that it is locked,
+/// or has parts on other images, is nothing wrong.
 fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Failure>), Failure> {
     let disk = session.disk(image)?;
     let failed = |error| Failure::new(ExitCode::Image, error);
@@ -207,7 +254,12 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Failu
                     let failure = Failure::new(ExitCode::Image, anyhow!(text));
                     wrong.push(failure.with_hint("check --key-file or DRUPE_PASSPHRASE"));
                 }
-                _ => crate::output::error(&text),
+                Cause::Locked | Cause::Volume(VolumeError::Missing(_)) => {
+                    crate::output::error(&text);
+                }
+                // It needs --replay.
+                Cause::Volume(VolumeError::ReadOnly(_)) => crate::output::error(&text),
+                _ => wrong.push(Failure::new(ExitCode::Image, anyhow!(text))),
             }
         }
         let kind = match volume.kind() {
@@ -257,6 +309,9 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
     }
     if let Some(table) = image.partition_table {
         write!(out, ", {table} partition table")?;
+    }
+    if image.no_table && image.content.filesystem.is_none() {
+        return writeln!(out, ", which is damaged");
     }
     if image.content.filesystem.is_none() && image.partitions.is_empty() {
         return match image.partition_table {

@@ -22,11 +22,7 @@ pub(super) struct Origin {
 impl Origin {
     /// That of a device of `volumes`, which were found on `images`. `None`: it is a
     /// partition or a whole disk, of which the kernel has one device.
-    pub(super) fn of(
-        volumes: &Volumes,
-        images: &[ImageId],
-        device: &Partition,
-    ) -> Option<Origin> {
+    pub(super) fn of(volumes: &Volumes, images: &[ImageId], device: &Partition) -> Option<Origin> {
         let index = volumes
             .iter()
             .position(|volume| volume.partition().name() == device.name())?;

@@ -1,6 +1,7 @@
 //! Encrypted volumes, by passphrase and by name.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 use serde_json::Value;
 
@@ -151,11 +152,44 @@ fn a_volume_of_two_images_is_one() -> Outcome {
         "cp f a.img:/1\ncp f content:/1\ncp f b.img:/2\ncp f a.img:/3\n",
     )?;
     place.ok(&all(&["script", "script"]))?;
-    assert_eq!(place.ok(&all(&["ls", "b.img:/"]))?, "1\n2\n3\nf\ng\nlost+found\n");
+    assert_eq!(
+        place.ok(&all(&["ls", "b.img:/"]))?,
+        "1\n2\n3\nf\ng\nlost+found\n"
+    );
     // On the image, the volume begins after the metadata.
     tool("sh", |sh| {
         let script = "dd if=a.img of=volume bs=1M skip=1 count=16 status=none";
         sh.arg("-c").arg(script).current_dir(place.path(""))
     })?;
     check_ext4(&place.path("volume"))
+}
+
+/// What is recognised and cannot be used is told, and so does the exit code.
+#[test]
+fn info_fails_where_headers_are_damaged() -> Outcome {
+    let place = Place::new()?;
+    group_of_two(&place)?;
+    encrypted(&place)?;
+    // The checksums of a header of LUKS, of its copy, and of a label of LVM.
+    for (name, offsets) in [
+        ("luks.img", &[512, 16384 + 512][..]),
+        ("a.img", &[512 + 16]),
+        // A locked volume is as it should be, and so is part of a group.
+        ("disk.img", &[]),
+        ("b.img", &[]),
+    ] {
+        let file = File::options().write(true).open(place.path(name))?;
+        for &at in offsets {
+            file.write_all_at(b"xyz", at)?;
+        }
+        let run = place.drupe(&strings(&["info", name]))?;
+        let code = if offsets.is_empty() { 0 } else { 3 };
+        assert_eq!(run.code, Some(code), "{run:?}");
+        assert!(run.stdout.starts_with(&format!("{name}: ")), "{run:?}");
+        assert!(run.stdout.contains("crypto_LUKS") || run.stdout.contains("LVM2_member"));
+        let told = format!("drupe: {name}@");
+        assert!(run.stderr.starts_with(&told), "{run:?}");
+        assert_eq!(run.stderr.contains(": damaged "), code != 0, "{run:?}");
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use drupe_ondisk::Error as VolumeError;
+use drupe_ondisk::luks::Luks;
 use drupe_ondisk::lvm::PhysicalVolume;
 use drupe_ondisk::md::Member;
 use drupe_ondisk::probe::Probe;
@@ -293,6 +294,12 @@ impl Scan<'_> {
     }
 
     fn unlock(&mut self, index: usize, partition: &Partition) -> Result<()> {
+        // No passphrase opens a damaged one.
+        let reader = partition.0.reader().map_err(Cause::from);
+        if let Err(cause) = reader.and_then(|mut reader| Ok(Luks::read(&mut reader)?)) {
+            self.trouble(index, cause);
+            return Ok(());
+        }
         for attempt in 0.. {
             let Some(passphrase) = (self.passphrase)(&self.volumes[index], attempt) else {
                 let cause = match attempt {
