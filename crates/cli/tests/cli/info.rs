@@ -84,6 +84,15 @@ fn which_partition() -> Outcome {
         line.contains("no partition 3; there are: 1, 2, 5"),
         "{line}"
     );
+    for path in ["disk.img@root", "disk.img@root:/a"] {
+        let lines = place.fails(3, &strings(&["cat", path]))?;
+        assert_eq!(
+            lines,
+            "drupe: disk.img: has no partition or volume \"root\"; there are: 0, \
+             1 (name \"EFI\", vfat \"BOOT\"), 2 (name \"root\", ext4 \"root\"), 5\n\
+             hint: \"root\" is the name or label of disk.img@2\n"
+        );
+    }
     let line = place.fails(3, &strings(&["ls", "disk.img@5:/"]))?;
     assert!(line.contains("no filesystem"), "{line}");
     Ok(())

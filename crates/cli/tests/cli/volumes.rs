@@ -107,7 +107,8 @@ fn locked_and_unlocked() -> Outcome {
         .output()?;
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "drupe: disk.img: has no volume vg/none; there are: 0, 1, 2, 2/luks\n"
+        "drupe: disk.img: has no partition or volume \"vg/none\"; there are: 0, 1, \
+         2 (crypto_LUKS), 2/luks\n"
     );
     Ok(())
 }
