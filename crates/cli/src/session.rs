@@ -420,8 +420,12 @@ impl<'a> Session<'a> {
             let mut get = |volume: &drupe::Volume, attempt| {
                 passphrase.get(images.get(volume.disk())?, volume, attempt)
             };
-            let found = self.kernel.volumes(&disks, &mut get);
-            let found = found.map_err(|error| explain(image, &error))?;
+            let given_up = self.signals.interrupt().flag();
+            let found = self.kernel.volumes_until(&disks, &given_up, &mut get);
+            let found = found.map_err(|error| match error.cause() {
+                Cause::Volume(drupe::VolumeError::GivenUp) => Failure::interrupted(),
+                _ => explain(image, &error),
+            })?;
             self.volumes.insert(id.clone(), found);
         }
         Ok(&self.volumes[&id])
