@@ -2,6 +2,7 @@
 
 mod definition;
 mod files;
+pub(crate) mod mistakes;
 mod repart;
 mod run;
 mod shell;

@@ -22,7 +22,7 @@ use crate::args::Global;
 use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
-use crate::location::Volume;
+use crate::location::{self, Volume};
 use crate::output;
 use crate::passphrase::Passphrase;
 
@@ -74,9 +74,13 @@ impl ImageId {
         if let Some(uri) = uri(path) {
             return Ok(ImageId::Uri(uri.to_owned()));
         }
-        let metadata = path
-            .metadata()
-            .map_err(|error| failure(path, host_error(&error)))?;
+        let metadata = path.metadata().map_err(|error| {
+            let failure = failure(path, host_error(&error));
+            match location::with_colon(path) {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
+        })?;
         if metadata.is_dir() {
             return Err(failure(path, "is a directory, not a disk image".into()));
         }

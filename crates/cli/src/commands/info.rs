@@ -331,6 +331,7 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
         "LABEL",
         "UUID",
         "FS SIZE",
+        "PARTUUID",
     ];
     let mut rows = vec![header.map(String::from)];
     if image.content.filesystem.is_some() {
@@ -341,7 +342,7 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
             dash(None),
             dash(None),
         ];
-        rows.push(row(fields, &image.content));
+        rows.push(row(fields, &image.content, None));
     }
     for part in &image.partitions {
         let kind = part.type_name.map(String::from).or(part.type_id.clone());
@@ -352,7 +353,7 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
             dash(kind),
             dash(part.name.clone()),
         ];
-        rows.push(row(fields, &part.content));
+        rows.push(row(fields, &part.content, part.partition_uuid.clone()));
     }
     for volume in &image.volumes {
         let fields = [
@@ -362,12 +363,12 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
             format!("{} on {}", volume.kind, volume.on.join(", ")),
             dash(None),
         ];
-        rows.push(row(fields, &volume.content));
+        rows.push(row(fields, &volume.content, None));
     }
     table(out, &rows)
 }
 
-fn row(fields: [String; 5], content: &Content) -> [String; 9] {
+fn row(fields: [String; 5], content: &Content, partition_uuid: Option<String>) -> [String; 10] {
     let [number, start, length, kind, name] = fields;
     [
         number,
@@ -379,6 +380,7 @@ fn row(fields: [String; 5], content: &Content) -> [String; 9] {
         dash(content.label.clone()),
         dash(content.uuid.clone()),
         size(content.filesystem_size),
+        dash(partition_uuid),
     ]
 }
 
@@ -399,9 +401,12 @@ fn size(bytes: Option<u64>) -> String {
 fn table<const N: usize>(out: &mut impl Write, rows: &[[String; N]]) -> io::Result<()> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
+    // The last column is left out where nothing has it.
+    let is_empty = |column: usize| rows[1..].iter().all(|row| row[column] == "-");
+    let columns = N - usize::from(is_empty(N - 1));
     for row in rows {
         let mut line = String::new();
-        for (field, &width) in row.iter().zip(&widths) {
+        for (field, &width) in row.iter().zip(&widths).take(columns) {
             line.push_str(&format!("{field:width$}  "));
         }
         writeln!(out, "{}", line.trim_end())?;

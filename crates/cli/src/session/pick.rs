@@ -100,7 +100,13 @@ pub(super) fn pick_volume(volumes: &Volumes, wanted: &Volume) -> Result<Partitio
                 let (image, id) = (image.display(), only.id());
                 failure.with_hint(format!("{part:?} is the name or label of {image}@{id}"))
             }
-            _ => failure,
+            _ => match colon(volumes, part) {
+                Some(written) => failure.with_hint(format!(
+                    "a path in it is written {}@{written}",
+                    image.display()
+                )),
+                None => failure,
+            },
         });
     };
     let within = volumes.within(index);
@@ -120,6 +126,15 @@ pub(super) fn pick_volume(volumes: &Volumes, wanted: &Volume) -> Result<Partitio
             several.iter().map(|volume| volume.id().to_owned()),
         )),
     }
+}
+
+/// A volume and a path in it, of a name that has a slash in place of the colon: "2/etc".
+fn colon(volumes: &Volumes, part: &str) -> Option<String> {
+    let mut slashes = part.rmatch_indices('/');
+    slashes.find_map(|(at, _)| {
+        let (id, path) = part.split_at(at);
+        volumes.find(0, id).map(|_| format!("{id}:{path}"))
+    })
 }
 
 /// The name that a partition has in its table.

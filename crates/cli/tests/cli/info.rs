@@ -65,6 +65,11 @@ fn partitions() -> Outcome {
 
     let table = place.ok(&strings(&["info", "disk.img"]))?;
     assert!(table.contains("64.00 MiB, gpt partition table"), "{table}");
+    // That of the partition is the filesystem's, too.
+    let line = table.lines().find(|line| line.starts_with("2 "));
+    let line = line.ok_or("no second partition")?;
+    assert_eq!(line.matches(UUID).count(), 2, "{table}");
+    assert!(line.ends_with(UUID), "{table}");
     Ok(())
 }
 
