@@ -213,6 +213,7 @@ pub(crate) enum Command {
     /// Remove empty directories
     Rmdir(Rmdir),
     /// Make hard or symbolic links
+    #[command(override_usage = "drupe ln [OPTIONS] TARGET... LINK")]
     Ln(Ln),
     /// Change permissions
     Chmod(Chmod),
@@ -238,6 +239,7 @@ pub(crate) enum Command {
     /// Show how much space files use
     Du(Du),
     /// Find files by name, type, size, time, owner and more
+    #[command(override_usage = "drupe find [OPTIONS] PATH... [EXPRESSION]")]
     Find(Find),
     /// Discard unused blocks, which become holes of the image file
     Fstrim(Fstrim),

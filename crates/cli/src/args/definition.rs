@@ -55,7 +55,9 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
         ("run" | "repart", "memory" | "kernel_log") => true,
         ("completions" | "man" | "umount" | "run" | "repart" | "help", _) if is_of_images => false,
         // Where there is a choice of reading and writing.
-        (_, "read_only") => matches!(command, "cp" | "mount" | "shell" | "script"),
+        (_, "read_only") => {
+            matches!(command, "cp" | "find" | "mount" | "shell" | "script")
+        }
         (_, "replay") => !matches!(
             command,
             "mv" | "rm"
