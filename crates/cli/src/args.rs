@@ -1,6 +1,8 @@
 //! The command line, defined once: parsing and help come from here.
 
+mod definition;
 mod files;
+pub(crate) mod mistakes;
 mod repart;
 mod run;
 mod shell;
@@ -10,6 +12,7 @@ mod tar;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use definition::definition;
 pub(crate) use files::*;
 pub(crate) use repart::*;
 pub(crate) use run::*;
@@ -17,7 +20,7 @@ pub(crate) use shell::*;
 pub(crate) use tar::*;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::dates;
 use crate::location;
@@ -90,36 +93,21 @@ const IMAGES: &str = "Image options";
 /// The heading of options that say what is printed.
 const OUTPUT: &str = "Output options";
 
-/// The command line, with the options of images only where there are images.
-pub(crate) fn definition() -> clap::Command {
-    let mut command = Args::command();
-    // Only now do the commands have the options of all.
-    command.build();
-    let none: &[&str] = &[];
-    for (name, kept) in [
-        ("completions", none),
-        ("man", none),
-        ("umount", none),
-        ("run", &["memory", "kernel_log"]),
-        ("repart", &["memory", "kernel_log"]),
-    ] {
-        command = command.mut_subcommand(name, |command| {
-            command.mut_args(|option| {
-                let of_images = option.get_help_heading() == Some(IMAGES);
-                let hidden = of_images && !kept.contains(&option.get_id().as_str());
-                match hidden {
-                    true => option.hide(true),
-                    false => option,
-                }
-            })
-        });
-    }
-    command
-}
-
 /// Options of all commands.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Global {
+    /// Show no progress bar and no warnings
+    #[arg(short, long, global = true, help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
+
+    /// Print an array of JSON objects instead of text
+    #[arg(long, global = true, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+
+    /// Print a JSON object on each line instead of text
+    #[arg(long, global = true, help_heading = OUTPUT, overrides_with = "json")]
+    pub(crate) json_lines: bool,
+
     /// Never write to an image
     ///
     /// Commands that would write are an error.
@@ -147,7 +135,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = IMAGES, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
-    /// Confine the process before it reads an image
+    /// Confine the process before it reads an image: auto, always or never
     ///
     /// A confined process keeps the files that the command names and the system calls
     /// that it needs. It cannot start programs or open network connections. An empty
@@ -198,18 +186,6 @@ pub(crate) struct Global {
     /// Show the kernel's log on standard error
     #[arg(long, global = true, help_heading = IMAGES)]
     pub(crate) kernel_log: bool,
-
-    /// Show no progress bar and no warnings
-    #[arg(short, long, global = true, help_heading = OUTPUT)]
-    pub(crate) quiet: bool,
-
-    /// Print an array of JSON objects instead of text
-    #[arg(long, global = true, help_heading = OUTPUT)]
-    pub(crate) json: bool,
-
-    /// Print a JSON object on each line instead of text
-    #[arg(long, global = true, help_heading = OUTPUT, overrides_with = "json")]
-    pub(crate) json_lines: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -237,6 +213,7 @@ pub(crate) enum Command {
     /// Remove empty directories
     Rmdir(Rmdir),
     /// Make hard or symbolic links
+    #[command(override_usage = "drupe ln [OPTIONS] TARGET... LINK")]
     Ln(Ln),
     /// Change permissions
     Chmod(Chmod),
@@ -262,6 +239,7 @@ pub(crate) enum Command {
     /// Show how much space files use
     Du(Du),
     /// Find files by name, type, size, time, owner and more
+    #[command(override_usage = "drupe find [OPTIONS] PATH... [EXPRESSION]")]
     Find(Find),
     /// Discard unused blocks, which become holes of the image file
     Fstrim(Fstrim),
@@ -326,13 +304,13 @@ pub(crate) struct Ls {
     #[arg(short = '1', hide = true)]
     one: bool,
 
-    /// Print help
-    #[arg(long, action = ArgAction::Help)]
-    help: Option<bool>,
-
     /// Show names that begin with a dot
     #[arg(short, long)]
     pub(crate) all: bool,
+
+    /// Print help
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
 
     /// File or directory to list: IMAGE[@PART][:/PATH]
     #[arg(required = true, value_name = "PATH")]
@@ -499,7 +477,63 @@ fn block_size(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+
+    /// A command's own options come first and image options last, with a line each.
+    #[test]
+    fn own_options_come_first() {
+        let mut definition = definition();
+        let names = definition.get_subcommands().map(clap::Command::get_name);
+        let names: Vec<String> = names.map(String::from).collect();
+        for name in names.iter().filter(|name| *name != "help") {
+            let command = definition.find_subcommand_mut(name).expect("its name");
+            let help = command.render_long_help().to_string();
+            let own = help.find("\nOptions:").expect("at least --help");
+            let output = help.find("\nOutput options:").expect("at least --quiet");
+            assert!(own < output, "{name}: {help}");
+            let own_help = help.find("--help\n").unwrap_or(own);
+            assert!(own_help < output, "{name}: {help}");
+            let Some(images) = help.find("\nImage options:") else {
+                continue;
+            };
+            assert!(output < images, "{name}: {help}");
+            assert!(help.contains(definition::MORE), "{name}: {help}");
+            // Short: no explanation behind an empty line.
+            assert!(
+                !help.contains("Every byte of FILE counts"),
+                "{name}: {help}"
+            );
+            assert!(
+                !help.contains("Possible values:\n          - auto"),
+                "{name}: {help}"
+            );
+        }
+        let help = definition.render_long_help().to_string();
+        assert!(help.contains("Every byte of FILE counts"), "{help}");
+    }
+
+    /// What changes nothing in a command is not shown, and no error.
+    #[test]
+    fn options_without_effect_are_hidden() {
+        let mut definition = definition();
+        for (name, absent) in [
+            ("cat", "--json"),
+            ("ls", "--read-only"),
+            ("rm", "--replay"),
+            ("umount", "--with"),
+        ] {
+            let command = definition.find_subcommand_mut(name).expect("its name");
+            let help = command.render_long_help().to_string();
+            assert!(!help.contains(absent), "{help}");
+            let arguments = [name, absent, "x", "x"];
+            let arguments = std::iter::once("drupe").chain(arguments);
+            if name != "umount" {
+                assert!(Args::try_parse_from(arguments).is_ok(), "{name} {absent}");
+            }
+        }
+    }
 
     #[test]
     fn definitions_are_consistent() {

@@ -141,11 +141,10 @@ impl<'a> Context<'a> {
         match self.location(argument) {
             Location::Image(path) => Ok(path),
             Location::Host(path) => {
-                let message = format!(
-                    "{} is a path of the host; a path in an image is written IMAGE:/PATH",
-                    path.display()
-                );
-                Err(Failure::usage(message))
+                let hint = crate::location::with_colon(&path);
+                let hint = hint.unwrap_or("a path in an image is written IMAGE:/PATH".into());
+                let message = format!("{} is a path of the host", path.display());
+                Err(Failure::usage(message).with_hint(hint))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use drupe::Mount;
@@ -91,6 +92,25 @@ impl Location {
             None => Location::Host(argument.into()),
         }
     }
+}
+
+/// What is meant by a path beneath an image, which has a slash in place of the colon:
+/// `disk.img/etc`.
+pub(crate) fn with_colon(argument: impl AsRef<Path>) -> Option<String> {
+    let is_file = |path: &Path| {
+        let image = Volume::parse(path.as_os_str()).image;
+        image
+            .metadata()
+            .is_ok_and(|found| found.is_file() || found.file_type().is_block_device())
+    };
+    let argument = argument.as_ref();
+    let image = argument.ancestors().skip(1).find(|above| is_file(above))?;
+    let below = argument.strip_prefix(image).ok()?;
+    Some(format!(
+        "a path in an image is written {}:/{}",
+        image.display(),
+        below.display()
+    ))
 }
 
 impl Volume {

@@ -81,7 +81,12 @@ fn help(error: &clap::Error) -> ExitCode {
             output::error(&printed.to_string());
             ExitCode::Failed
         }
-        _ if error.use_stderr() => ExitCode::Usage,
+        _ if error.use_stderr() => {
+            if let Some(hint) = args::mistakes::hint(error) {
+                output::hint(hint);
+            }
+            ExitCode::Usage
+        }
         _ => ExitCode::Success,
     }
 }

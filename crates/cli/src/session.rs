@@ -1,6 +1,7 @@
 //! [`Session`]: the kernel of one command, its disks and mounts.
 
 mod explain;
+mod origin;
 mod pick;
 
 use std::collections::{HashMap, HashSet};
@@ -14,13 +15,14 @@ use drupe::{
 };
 
 use self::explain::{INFO, explain};
+use self::origin::Origin;
 pub(crate) use self::pick::is_container;
 use self::pick::{pick_plain, pick_volume};
 use crate::args::Global;
 use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
-use crate::location::Volume;
+use crate::location::{self, Volume};
 use crate::output;
 use crate::passphrase::Passphrase;
 
@@ -36,6 +38,8 @@ pub(crate) struct Session<'a> {
     mounts: HashMap<(ImageId, String), Mount>,
     /// Images that a filesystem of another one is on too, and where that is mounted.
     members: HashMap<ImageId, (ImageId, String)>,
+    /// The mounts of volumes that are made of others.
+    origins: Vec<(Origin, (ImageId, String))>,
     /// All that is on an image and the images that go with it.
     volumes: HashMap<ImageId, Volumes>,
     disks: HashMap<ImageId, AttachedDisk>,
@@ -70,9 +74,13 @@ impl ImageId {
         if let Some(uri) = uri(path) {
             return Ok(ImageId::Uri(uri.to_owned()));
         }
-        let metadata = path
-            .metadata()
-            .map_err(|error| failure(path, host_error(&error)))?;
+        let metadata = path.metadata().map_err(|error| {
+            let failure = failure(path, host_error(&error));
+            match location::with_colon(path) {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
+        })?;
         if metadata.is_dir() {
             return Err(failure(path, "is a directory, not a disk image".into()));
         }
@@ -168,6 +176,7 @@ impl<'a> Session<'a> {
             writable: HashSet::new(),
             mounts: HashMap::new(),
             members: HashMap::new(),
+            origins: Vec::new(),
             volumes: HashMap::new(),
             disks: HashMap::new(),
             names: HashMap::new(),
@@ -280,6 +289,10 @@ impl<'a> Session<'a> {
         if let Some(mount) = self.mounts.get(&key) {
             return Ok(mount.clone());
         }
+        let origin = self.origin(&id, image, &partition)?;
+        if let Some(mount) = origin.as_ref().and_then(|origin| self.mount_of(origin)) {
+            return Ok(mount);
+        }
         let read_only = !self.writable.contains(&id);
         let mut options = MountOptions::new();
         for list in &self.options.mount_options {
@@ -306,8 +319,32 @@ impl<'a> Session<'a> {
         for (other, _) in others {
             self.members.insert(other, key.clone());
         }
+        if let Some(origin) = origin {
+            self.origins.push((origin, key.clone()));
+        }
         self.mounts.insert(key, mount.clone());
         Ok(mount)
+    }
+
+    /// What a volume of `image` is made of; `None`: it is a partition or a whole disk.
+    fn origin(
+        &self,
+        id: &ImageId,
+        image: &Path,
+        volume: &Partition,
+    ) -> Result<Option<Origin>, Failure> {
+        let Some(volumes) = self.volumes.get(id) else {
+            return Ok(None);
+        };
+        let images = self.together(image)?;
+        let images: Result<Vec<_>, _> = images.iter().map(|path| ImageId::of(path)).collect();
+        Ok(Origin::of(volumes, &images?, volume))
+    }
+
+    /// The mount of the same volume, however it was found.
+    fn mount_of(&self, origin: &Origin) -> Option<Mount> {
+        let mut same = self.origins.iter().filter(|(other, _)| other.is(origin));
+        same.find_map(|(_, key)| self.mounts.get(key)).cloned()
     }
 
     /// Whether an image is one of those given with `--with`.
@@ -358,9 +395,16 @@ impl<'a> Session<'a> {
         Ok(others)
     }
 
-    /// The images that go with any other.
-    pub(crate) fn with(&self) -> &[PathBuf] {
-        &self.options.with
+    /// An image and those that go with it, each once.
+    pub(crate) fn together(&self, image: &Path) -> Result<Vec<PathBuf>, Failure> {
+        let mut known = HashSet::new();
+        let mut images = Vec::new();
+        for path in std::iter::once(image).chain(self.options.with.iter().map(PathBuf::as_path)) {
+            if known.insert(ImageId::of(path)?) {
+                images.push(path.to_owned());
+            }
+        }
+        Ok(images)
     }
 
     /// All that is on an image, in the order of its making; `ask`: a terminal
@@ -368,8 +412,9 @@ impl<'a> Session<'a> {
     pub(crate) fn volumes(&mut self, image: &Path, ask: bool) -> Result<&Volumes, Failure> {
         let id = ImageId::of(image)?;
         if !self.volumes.contains_key(&id) {
-            let mut disks = vec![self.disk(image)?];
-            for other in &self.options.with {
+            let images = self.together(image)?;
+            let mut disks = Vec::new();
+            for other in &images {
                 if self.writable.contains(&id) {
                     self.writable.insert(ImageId::of(other)?);
                 }
@@ -377,12 +422,14 @@ impl<'a> Session<'a> {
             }
             let passphrase = Passphrase::new(self.options, ask)?;
             let mut get = |volume: &drupe::Volume, attempt| {
-                let others = self.options.with.iter().map(|path| &**path);
-                let image = std::iter::once(image).chain(others).nth(volume.disk());
-                passphrase.get(image?, volume, attempt)
+                passphrase.get(images.get(volume.disk())?, volume, attempt)
             };
-            let found = self.kernel.volumes(&disks, &mut get);
-            let found = found.map_err(|error| explain(image, &error))?;
+            let given_up = self.signals.interrupt().flag();
+            let found = self.kernel.volumes_until(&disks, &given_up, &mut get);
+            let found = found.map_err(|error| match error.cause() {
+                Cause::Volume(drupe::VolumeError::GivenUp) => Failure::interrupted(),
+                _ => explain(image, &error),
+            })?;
             self.volumes.insert(id.clone(), found);
         }
         Ok(&self.volumes[&id])
@@ -399,10 +446,9 @@ impl<'a> Session<'a> {
         if let Some(damage) = damage
             && self.damaged.insert(ImageId::of(image)?)
         {
-            let image = image.display();
-            let text = match &damage {
-                TableDamage::CutShort { .. } => format!("{image}: {damage}"),
-                _ => format!("{image}: {damage}; sgdisk -e {image} restores it"),
+            let text = match remedy(image, &damage) {
+                Some(remedy) => format!("{}: {damage}; {remedy}", image.display()),
+                None => format!("{}: {damage}", image.display()),
             };
             output::warning(self.options, &text);
         }
@@ -500,6 +546,14 @@ pub(crate) fn harm_of(disks: &[(PathBuf, AttachedDisk)]) -> Option<String> {
         .iter()
         .find_map(|(image, disk)| Some((image, disk.harm()?)));
     harmed.map(|(image, harm)| format!("{}: {harm}", image.display()))
+}
+
+/// What repairs a partition table.
+pub(crate) fn remedy(image: &Path, damage: &TableDamage) -> Option<String> {
+    match damage {
+        TableDamage::CutShort { .. } => None,
+        _ => Some(format!("sgdisk -e {} restores it", image.display())),
+    }
 }
 
 /// What of a disk is not all there.

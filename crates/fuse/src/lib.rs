@@ -65,4 +65,4 @@ pub use event::Event;
 pub use keeper::{Ended, Keeper, keep};
 pub use options::Options;
 pub use server::{Error, Server};
-pub use unmount::{NotUnmounted, unmount};
+pub use unmount::{NotUnmounted, mounted_from, unmount};

@@ -82,6 +82,19 @@ pub fn unmount(dir: &Path) -> Result<Option<Ended>, NotUnmounted> {
     }
 }
 
+/// The directories on which mounts of drupe with this source are, as
+/// [`Options::source`](crate::Options::source) gave it.
+///
+/// # Errors
+///
+/// `/proc` is not there.
+pub fn mounted_from(is_source: impl Fn(&Path) -> bool) -> io::Result<Vec<PathBuf>> {
+    let mounts = std::fs::read("/proc/self/mountinfo")?;
+    let ours = all(&mounts).filter(|mount| mount.fstype == FSTYPE.as_bytes());
+    let from = ours.filter(|mount| is_source(&mount.source));
+    Ok(from.map(|mount| mount.dir).collect())
+}
+
 /// The FUSE mounts in the text of `/proc/self/mountinfo`.
 fn all(mounts: &[u8]) -> impl Iterator<Item = Mount> {
     let lines = mounts.split(|&byte| byte == b'\n');
@@ -108,6 +121,8 @@ struct Mount {
     device: String,
     dir: PathBuf,
     fstype: Vec<u8>,
+    /// The image.
+    source: PathBuf,
     /// FUSE's `user_id`.
     owner: u32,
 }
@@ -119,16 +134,18 @@ impl Mount {
         let dir = unescape(fields.nth(1)?);
         let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
         let fstype = fields.next()?.to_vec();
-        let options = std::str::from_utf8(fields.nth(1)?).ok()?;
+        let source = unescape(fields.next()?);
+        let options = std::str::from_utf8(fields.next()?).ok()?;
         let owner = options.split(',').find_map(|option| {
             let id = option.strip_prefix("user_id=")?;
             id.parse().ok()
         })?;
-        let dir = PathBuf::from(std::ffi::OsString::from_vec(dir));
+        let path = |bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes));
         Some(Mount {
             device,
-            dir,
+            dir: path(dir),
             fstype,
+            source: path(source),
             owner,
         })
     }
@@ -200,6 +217,7 @@ mod tests {
         assert_eq!(mount.device, "0:33");
         assert_eq!(mount.dir.as_os_str().as_bytes(), b"/mnt/a b\\");
         assert_eq!(mount.fstype, b"fuse.drupe");
+        assert_eq!(mount.source, Path::new("/x.img"));
         assert_eq!(mount.owner, 1000);
         for line in [
             &b""[..],

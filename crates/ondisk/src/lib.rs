@@ -66,6 +66,9 @@ pub enum Error {
     /// The volume cannot be activated on a read-only disk.
     #[error("{0} needs a disk that can be written to, or a copy-on-write layer over it")]
     ReadOnly(String),
+    /// The caller no longer waits for the key.
+    #[error("the derivation of the key was given up")]
+    GivenUp,
     /// No key slot opens with this passphrase.
     #[error("the passphrase opens none of its key slots")]
     WrongPassphrase,

@@ -61,9 +61,19 @@ fn command(name: &str, help: &str, general: &[Section<'_>]) -> String {
     let mut shown: Vec<&str> = Vec::new();
     let mut shared = Vec::new();
     for section in sections(help) {
-        if SHARED.contains(&section.heading) && general.contains(&section) {
+        let all = general
+            .iter()
+            .find(|all| SHARED.contains(&all.heading) && all.heading == section.heading);
+        if let Some(left_out) = all.and_then(|all| left_out(&section, all)) {
             let anchor = section.heading.to_lowercase().replace(' ', "-");
-            shared.push(format!("[{}](#{anchor})", section.heading.to_lowercase()));
+            let but = match &left_out[..] {
+                [] => String::new(),
+                names => format!(" but `{}`", names.join("` and `")),
+            };
+            shared.push(format!(
+                "[{}](#{anchor}){but}",
+                section.heading.to_lowercase()
+            ));
             continue;
         }
         shown.extend(&section.lines);
@@ -74,6 +84,46 @@ fn command(name: &str, help: &str, general: &[Section<'_>]) -> String {
         text += &format!("It takes the {}.\n\n", shared.join(" and the "));
     }
     text
+}
+
+/// The options of `all` that `some` has not. `None`: `some` has others, or few of them.
+fn left_out<'a>(some: &Section<'_>, all: &Section<'a>) -> Option<Vec<&'a str>> {
+    const FEW: usize = 2;
+    let (some, all) = (options(some), options(all));
+    // A command's help has a line for each, the general help has more; and lines are
+    // broken where there is room.
+    let is = |(name, text): &(&str, &str), (known, more): &(&str, &str)| {
+        name == known && (more.starts_with(text) || text.starts_with(more))
+    };
+    let is_known = some
+        .iter()
+        .all(|option| all.iter().any(|known| is(option, known)));
+    let missing = all
+        .iter()
+        .filter(|known| !some.iter().any(|option| is(option, known)));
+    let missing: Vec<_> = missing.map(|(name, _)| *name).collect();
+    (is_known && missing.len() <= FEW).then_some(missing)
+}
+
+/// The long names of the options of a section, and the first lines of what they do.
+fn options<'a>(section: &Section<'a>) -> Vec<(&'a str, &'a str)> {
+    let mut found = Vec::new();
+    let mut lines = section.lines.iter().peekable();
+    while let Some(line) = lines.next() {
+        let text = line.trim_start();
+        if line.len() - text.len() > 6 || !text.starts_with('-') {
+            continue;
+        }
+        let (names, text) = match text.split_once("   ").or_else(|| text.split_once("  ")) {
+            Some((names, text)) => (names, text.trim()),
+            None => (text, lines.peek().map_or("", |next| next.trim())),
+        };
+        let Some(name) = names.split([' ', ',']).find(|name| name.starts_with("--")) else {
+            continue;
+        };
+        found.push((name, text));
+    }
+    found
 }
 
 fn sections(help: &str) -> Vec<Section<'_>> {
@@ -174,6 +224,13 @@ to say of it.
              -l  Long\n\nWhat else there is\nto say of it.\n```\n\n\
              It takes the [image options](#image-options).\n\n"
         );
+        // Of a few of them, those that are not there are named.
+        let more = GENERAL.replace(
+            "  --x   Do x",
+            "  --x\n          Do x\n\n          All of it.\n\n  -y, --y <Z>\n          Do y",
+        );
+        let text = command("ls", LS, &sections(&more));
+        assert!(text.ends_with("It takes the [image options](#image-options) but `--y`.\n\n"));
         // Other options by that name are shown.
         let other = LS.replace("Do x", "Do y");
         assert!(command("ls", &other, &general).contains("--x   Do y"));

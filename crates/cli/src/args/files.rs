@@ -163,10 +163,6 @@ pub(crate) struct Touch {
     #[arg(short = 'h', long)]
     pub(crate) no_dereference: bool,
 
-    /// Print help
-    #[arg(long, action = ArgAction::Help)]
-    help: Option<bool>,
-
     /// Use DATE instead of the current time
     ///
     /// Like 2001-02-03 04:05:06, optionally with Z or +01:00, or @SECONDS since 1970.
@@ -180,6 +176,10 @@ pub(crate) struct Touch {
     /// Use the times of the file PATH of an image
     #[arg(short, long, value_name = "PATH", conflicts_with_all = ["date", "stamp"])]
     pub(crate) reference: Option<OsString>,
+
+    /// Print help
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
 
     /// File to change or create: IMAGE[@PART]:/PATH
     #[arg(required = true, value_name = "PATH")]

@@ -18,8 +18,8 @@ Without --link there is the loopback interface alone. Programs that the program
 starts share the network; all of them are killed when it ends. What was written
 to a connection before is delivered first. The exit code is the program's,
 128 + N if signal N has killed it, 127 if there is no such program, 126 if it
-cannot be run, and 125 if its network cannot be set up. `drupe run ip addr` shows the interfaces; ss, nft, tc and sysctls
-with --sysctl arrange the rest.
+cannot be run, and 125 if its network cannot be set up. `drupe run ip addr` shows
+the interfaces; ss, nft, tc and sysctls with --sysctl arrange the rest.
 
 What does not work:
   set-user-ID programs run without those rights (no_new_privs): sudo, and ping

@@ -17,6 +17,10 @@ enum Compress {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Tar {
+    /// Write an archive, which is all that this command does: as `tar -cf` has it
+    #[arg(short = 'c', long, hide = true)]
+    create: bool,
+
     /// Write the archive to FILE of the host instead of standard output
     ///
     /// It is compressed by its suffix: .gz, .tgz, .zst, .tzst, .xz, .txz. An existing
@@ -88,6 +92,10 @@ impl Tar {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Untar {
+    /// Extract an archive, which is all that this command does: as `tar -xf` has it
+    #[arg(short = 'x', long, hide = true)]
+    extract: bool,
+
     /// Read the archive from FILE of the host instead of standard input
     ///
     /// The compression (gzip, zstd, xz or none) is detected.

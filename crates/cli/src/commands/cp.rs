@@ -24,10 +24,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
     };
     let is_host = |path: &location::Location| matches!(path, location::Location::Host(_));
     if is_host(&dest) && paths.iter().any(is_host) {
-        return Err(Failure::usage(
-            "a source and the destination are both files of the host; \
-             a path in an image is written IMAGE:/PATH",
-        ));
+        let mistaken = command.paths.iter().find_map(location::with_colon);
+        let hint = mistaken.unwrap_or("a path in an image is written IMAGE:/PATH".into());
+        let what = "a source and the destination are both files of the host";
+        return Err(Failure::usage(what).with_hint(hint));
     }
     if let location::Location::Image(image) = &dest {
         context.open_for_writing(&image.volume.image)?;

@@ -10,7 +10,7 @@ use drupe::{Dir, Errno, Mount};
 use crate::args::{Mkdir, Rmdir};
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
-use crate::output::Report;
+use crate::output::{self, Report};
 use drupe_tree::Umask;
 use drupe_tree::paths::{base_name, parent};
 use drupe_tree::{Error, Result};
@@ -26,7 +26,13 @@ pub(crate) fn mkdir(
             true => make_all(&mount, &path.path, command, umask),
             false => make(&mount, &path.path, command, umask),
         };
+        let lacks_parent = made
+            .as_ref()
+            .is_err_and(|error| error.errno() == Some(Errno::NOENT));
         report.accept(path.label(), made);
+        if lacks_parent && !command.parents {
+            output::hint("-p makes the directories above it too");
+        }
     }
     Ok(report.code())
 }

@@ -96,7 +96,11 @@ fn render(command: clap::Command) -> Result<String, Failure> {
         {
             continue;
         }
-        text.push_str(line);
+        // What stands behind the options in the help.
+        text.push_str(match *line {
+            ".SH EXTRA" => ".SH NOTES",
+            line => line,
+        });
         text.push('\n');
     }
     Ok(text)

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use drupe::probe::Probe;
-use drupe::{Cause, Format, Partition, PartitionInfo, Volume, VolumeError, VolumeKind};
+use drupe::{
+    AttachedDisk, Cause, Format, Partition, PartitionInfo, Volume, VolumeError, VolumeKind,
+};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
@@ -32,6 +34,9 @@ struct Image {
     block_size: u32,
     /// "gpt", "dos" or null.
     partition_table: Option<&'static str>,
+    /// There is a table, and it cannot be read.
+    #[serde(skip)]
+    no_table: bool,
     /// Of the whole image.
     #[serde(flatten)]
     content: Content,
@@ -136,14 +141,23 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Info) -> Result<ExitCode,
 /// What is on an image, and what of it is not all there or not to be used.
 fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failure>), Failure> {
     let disk = session.disk(image)?;
-    let cut = cut_short(image, &disk)?;
-    if cut.is_none() {
-        session.warn_of_damage(image, &disk)?;
-    }
+    let cut = match cut_short(image, &disk) {
+        Ok(cut) => cut,
+        Err(failure) => return without_table(image, &disk, failure),
+    };
     let (volumes, mut wrong) = made(session, image)?;
     let failed = |error| Failure::new(ExitCode::Image, error);
     // What can be damaged and read is a GPT.
     let damage = disk.table_damage().map_err(failed)?;
+    if let Some(damage) = damage.as_ref().filter(|_| cut.is_none()) {
+        // All that is shown can be used.
+        let error = anyhow!("{}: {damage}", image.display());
+        let failure = Failure::new(ExitCode::Failed, error);
+        wrong.push(match session::remedy(image, damage) {
+            Some(remedy) => failure.with_hint(remedy),
+            None => failure,
+        });
+    }
     let mut table = damage.map(|_| "gpt");
     let mut partitions = Vec::new();
     for partition in disk.partitions().map_err(failed)? {
@@ -160,6 +174,7 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failur
         size: disk.size(),
         block_size: disk.block_size(),
         partition_table: table,
+        no_table: false,
         content: disk.whole().probe().map_err(failed)?.into(),
         partitions,
         volumes,
@@ -167,8 +182,40 @@ fn inspect(session: &mut Session<'_>, image: &Path) -> Result<(Image, Vec<Failur
     Ok((found, wrong))
 }
 
-/// What is made of the partitions. A volume that could not be made is told of; a wrong
-/// passphrase is a failure, since what the user asked for is not shown.
+/// What is known of an image whose partition table is damaged beyond reading.
+fn without_table(
+    image: &Path,
+    disk: &AttachedDisk,
+    failure: Failure,
+) -> Result<(Image, Vec<Failure>), Failure> {
+    let is_damaged = disk.partitions().is_err_and(|error| {
+        matches!(
+            error.cause(),
+            Cause::Volume(VolumeError::Damaged { what: "GPT", .. })
+        )
+    });
+    if !is_damaged {
+        return Err(failure);
+    }
+    let failed = |error| Failure::new(ExitCode::Image, error);
+    let found = Image {
+        image: text_of(image),
+        image_bytes: bytes_of(image),
+        format: disk.format().map(Format::name),
+        size: disk.size(),
+        block_size: disk.block_size(),
+        partition_table: Some("gpt"),
+        no_table: true,
+        content: disk.whole().probe().map_err(failed)?.into(),
+        partitions: Vec::new(),
+        volumes: Vec::new(),
+    };
+    Ok((found, vec![failure]))
+}
+
+/// What is made of the partitions. A volume that could not be made is told of. It is a
+/// failure too if its headers are damaged or the passphrase is wrong; that it is locked,
+/// or has parts on other images, is nothing wrong.
 fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Failure>), Failure> {
     let disk = session.disk(image)?;
     let failed = |error| Failure::new(ExitCode::Image, error);
@@ -182,7 +229,7 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Failu
     if !any {
         return Ok((Vec::new(), Vec::new()));
     }
-    let others = session.with().to_vec();
+    let others = session.together(image)?[1..].to_vec();
     let volumes = session.volumes(image, false)?;
     let name = |volume: &Volume| match volume.disk().checked_sub(1) {
         Some(other) => crate::location::Volume {
@@ -207,7 +254,12 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Failu
                     let failure = Failure::new(ExitCode::Image, anyhow!(text));
                     wrong.push(failure.with_hint("check --key-file or DRUPE_PASSPHRASE"));
                 }
-                _ => crate::output::error(&text),
+                Cause::Locked | Cause::Volume(VolumeError::Missing(_)) => {
+                    crate::output::error(&text);
+                }
+                // It needs --replay.
+                Cause::Volume(VolumeError::ReadOnly(_)) => crate::output::error(&text),
+                _ => wrong.push(Failure::new(ExitCode::Image, anyhow!(text))),
             }
         }
         let kind = match volume.kind() {
@@ -258,6 +310,9 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
     if let Some(table) = image.partition_table {
         write!(out, ", {table} partition table")?;
     }
+    if image.no_table && image.content.filesystem.is_none() {
+        return writeln!(out, ", which is damaged");
+    }
     if image.content.filesystem.is_none() && image.partitions.is_empty() {
         return match image.partition_table {
             Some(_) => writeln!(out, ", none of its partitions is all there"),
@@ -276,6 +331,7 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
         "LABEL",
         "UUID",
         "FS SIZE",
+        "PARTUUID",
     ];
     let mut rows = vec![header.map(String::from)];
     if image.content.filesystem.is_some() {
@@ -286,7 +342,7 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
             dash(None),
             dash(None),
         ];
-        rows.push(row(fields, &image.content));
+        rows.push(row(fields, &image.content, None));
     }
     for part in &image.partitions {
         let kind = part.type_name.map(String::from).or(part.type_id.clone());
@@ -297,7 +353,7 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
             dash(kind),
             dash(part.name.clone()),
         ];
-        rows.push(row(fields, &part.content));
+        rows.push(row(fields, &part.content, part.partition_uuid.clone()));
     }
     for volume in &image.volumes {
         let fields = [
@@ -307,12 +363,12 @@ fn print(out: &mut impl Write, image: &Image) -> io::Result<()> {
             format!("{} on {}", volume.kind, volume.on.join(", ")),
             dash(None),
         ];
-        rows.push(row(fields, &volume.content));
+        rows.push(row(fields, &volume.content, None));
     }
     table(out, &rows)
 }
 
-fn row(fields: [String; 5], content: &Content) -> [String; 9] {
+fn row(fields: [String; 5], content: &Content, partition_uuid: Option<String>) -> [String; 10] {
     let [number, start, length, kind, name] = fields;
     [
         number,
@@ -324,6 +380,7 @@ fn row(fields: [String; 5], content: &Content) -> [String; 9] {
         dash(content.label.clone()),
         dash(content.uuid.clone()),
         size(content.filesystem_size),
+        dash(partition_uuid),
     ]
 }
 
@@ -344,9 +401,12 @@ fn size(bytes: Option<u64>) -> String {
 fn table<const N: usize>(out: &mut impl Write, rows: &[[String; N]]) -> io::Result<()> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
+    // The last column is left out where nothing has it.
+    let is_empty = |column: usize| rows[1..].iter().all(|row| row[column] == "-");
+    let columns = N - usize::from(is_empty(N - 1));
     for row in rows {
         let mut line = String::new();
-        for (field, &width) in row.iter().zip(&widths) {
+        for (field, &width) in row.iter().zip(&widths).take(columns) {
             line.push_str(&format!("{field:width$}  "));
         }
         writeln!(out, "{}", line.trim_end())?;

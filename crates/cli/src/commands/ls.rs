@@ -17,11 +17,14 @@ use crate::describe::{Json, device, human, mode_string};
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
 use crate::json_list::JsonList;
+use crate::location::ImagePath;
 use crate::output::{Names, Report, Stdout};
 
 struct Lister<'a, W: Write> {
     mount: Mount,
     label: String,
+    /// The arguments are on several images: each is shown with its image.
+    several: bool,
     /// Names of users and groups; `None`: numbers are shown.
     owners: Option<(Users, Users)>,
     command: &'a Ls,
@@ -41,8 +44,12 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Ls) -> Result<ExitCode, F
     let mut out = Stdout::buffered();
     let mut begun = false;
     let mut json = JsonList::new(&context.options);
-    for argument in &command.paths {
-        let location = context.path(argument)?;
+    let locations = command.paths.iter().map(|argument| context.path(argument));
+    let locations: Vec<ImagePath> = locations.collect::<Result<_, _>>()?;
+    let several = locations
+        .windows(2)
+        .any(|pair| pair[0].volume != pair[1].volume);
+    for location in locations {
         let mounted = context.session.mount(&location.volume);
         let Some(mount) = report.settle(mounted)? else {
             continue;
@@ -54,6 +61,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Ls) -> Result<ExitCode, F
         let mut lister = Lister {
             mount,
             owners,
+            several,
             label: location.volume.label(),
             command,
             json: json.as_mut(),
@@ -88,12 +96,23 @@ impl<W: Write> Lister<'_, W> {
         };
         match metadata {
             Ok(metadata) if metadata.is_dir() && !self.command.directory => self.tree(path),
-            Ok(metadata) => self.file(path, path.as_os_str(), Some(&metadata)),
+            Ok(metadata) => self.file(path, &self.shown(path), Some(&metadata)),
             Err(error) => {
                 self.failed(&error);
                 Ok(())
             }
         }
+    }
+
+    /// A path as it is shown: with its image if there are several.
+    fn shown(&self, path: &Path) -> OsString {
+        let mut shown = OsString::new();
+        if self.several {
+            shown.push(&self.label);
+            shown.push(":");
+        }
+        shown.push(path);
+        shown
     }
 
     fn failed(&mut self, error: &drupe::Error) {
@@ -120,7 +139,7 @@ impl<W: Write> Lister<'_, W> {
                 if self.begun {
                     writeln!(self.out)?;
                 }
-                self.out.write_all(&self.names.show(dir.as_os_str()))?;
+                self.out.write_all(&self.names.show(&self.shown(&dir)))?;
                 self.out.write_all(b":\n")?;
                 self.begun = true;
             }

@@ -88,12 +88,26 @@ pub(super) fn pick_volume(volumes: &Volumes, wanted: &Volume) -> Result<Partitio
     let image = &wanted.image;
     let part = wanted.part.as_deref().unwrap_or("0");
     let Some(index) = volumes.find(0, part) else {
-        let known: Vec<_> = volumes.iter().map(drupe::Volume::id).collect();
+        let known: Vec<_> = volumes.iter().map(described).collect();
         let trouble = volumes.iter().find_map(drupe::Volume::trouble);
         let why = trouble.map_or(String::new(), |error| format!(" ({})", error.cause()));
         let known = known.join(", ");
-        let message = format!("has no volume {part}{why}; there are: {known}");
-        return Err(failure(image, message));
+        let message = format!("has no partition or volume {part:?}{why}; there are: {known}");
+        let failure = failure(image, message);
+        let mut called = volumes.iter().filter(|volume| is_called(volume, part));
+        return Err(match (called.next(), called.next()) {
+            (Some(only), None) => {
+                let (image, id) = (image.display(), only.id());
+                failure.with_hint(format!("{part:?} is the name or label of {image}@{id}"))
+            }
+            _ => match colon(volumes, part) {
+                Some(written) => failure.with_hint(format!(
+                    "a path in it is written {}@{written}",
+                    image.display()
+                )),
+                None => failure,
+            },
+        });
     };
     let within = volumes.within(index);
     let mountable: Vec<_> = within
@@ -111,5 +125,44 @@ pub(super) fn pick_volume(volumes: &Volumes, wanted: &Volume) -> Result<Partitio
             image,
             several.iter().map(|volume| volume.id().to_owned()),
         )),
+    }
+}
+
+/// A volume and a path in it, of a name that has a slash in place of the colon: "2/etc".
+fn colon(volumes: &Volumes, part: &str) -> Option<String> {
+    let mut slashes = part.rmatch_indices('/');
+    slashes.find_map(|(at, _)| {
+        let (id, path) = part.split_at(at);
+        volumes.find(0, id).map(|_| format!("{id}:{path}"))
+    })
+}
+
+/// The name that a partition has in its table.
+fn name_in_table(volume: &drupe::Volume) -> Option<String> {
+    let info = volume.partition().info().ok()??;
+    info.name.filter(|name| !name.is_empty())
+}
+
+/// The label of its filesystem.
+fn label(volume: &drupe::Volume) -> Option<&str> {
+    let label = volume.found()?.label.as_deref()?;
+    (!label.is_empty()).then_some(label)
+}
+
+fn is_called(volume: &drupe::Volume, part: &str) -> bool {
+    label(volume) == Some(part) || name_in_table(volume).as_deref() == Some(part)
+}
+
+/// What a volume is called, and what it holds: `2 (name "root", ext4 "slash")`.
+fn described(volume: &drupe::Volume) -> String {
+    let name = name_in_table(volume).map(|name| format!("name {name:?}"));
+    let found = volume.found().map(|found| match label(volume) {
+        Some(label) => format!("{} {label:?}", found.kind),
+        None => found.kind.to_owned(),
+    });
+    let about: Vec<String> = name.into_iter().chain(found).collect();
+    match &about[..] {
+        [] => volume.id().to_owned(),
+        about => format!("{} ({})", volume.id(), about.join(", ")),
     }
 }

@@ -171,3 +171,46 @@ fn out_as_an_ordinary_user() -> Outcome {
     assert_eq!(dangling.uid(), NOBODY);
     Ok(())
 }
+
+/// A filesystem with times up to 2038: the kernel takes that for a later one, without an
+/// error.
+#[test]
+fn times_out_of_range_are_told_once() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("disk.img", 16 * MIB, &["-I", "128"])?;
+    place.write("tree/sub/a", "")?;
+    place.write("tree/sub/b", "")?;
+    place.write("tree/old", "")?;
+    let script = "touch -d '1970-01-01 UTC' tree/old; touch -d 2050-01-01 tree/sub/a tree/sub/b;
+        touch -d '2037-12-31 UTC' tree/sub; tar --sort=name -cf a.tar tree; touch -h -d 2060-01-01 tree";
+    tool("sh", |sh| {
+        sh.arg("-c").arg(script).current_dir(place.path(""))
+    })?;
+    let warning = |files: &str| {
+        format!(
+            "drupe: warning: the target's filesystem cannot store {files}: the nearest time \
+             that it can is set\n"
+        )
+    };
+    for (args, files) in [
+        (
+            &["cp", "-a", "tree", "disk.img:/"][..],
+            "the modification times of disk.img:/tree/sub/a and of 2 other files",
+        ),
+        (
+            &["untar", "-f", "a.tar", "disk.img:/"],
+            "the modification times of disk.img:/tree/sub/a and of another file",
+        ),
+        (
+            &["cp", "--mtime", "2100-01-01", "a.tar", "disk.img:/"],
+            "the modification time of disk.img:/a.tar",
+        ),
+    ] {
+        let run = place.drupe(&strings(args))?;
+        assert_eq!((run.code, &run.stderr), (Some(0), &warning(files)));
+    }
+    let time = place.ok(&strings(&["stat", "-c", "%Y", "disk.img:/tree/sub/a"]))?;
+    assert_eq!(time, format!("{}\n", i32::MAX));
+    place.ok(&strings(&["cp", "-a", "tree/old", "disk.img:/tree"]))?;
+    Ok(())
+}

@@ -291,3 +291,86 @@ fn a_standard_error_that_is_full() -> Outcome {
     assert_eq!(status.code(), Some(3));
     Ok(())
 }
+
+/// Slips of the keyboard, and habits of other programs: what to type instead.
+#[test]
+fn what_was_meant_is_hinted_at() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", SIZE, &[])?;
+    place.write("f", "f")?;
+    for (code, words, hint) in [
+        (
+            3,
+            "ls d.img/etc",
+            "a path in an image is written d.img:/etc",
+        ),
+        (3, "cat d.img@0/a/b", "a path in it is written d.img@0:/a/b"),
+        (
+            2,
+            "cp f d.img/etc/f",
+            "a path in an image is written d.img:/etc/f",
+        ),
+        (2, "rm d.img/f", "a path in an image is written d.img:/f"),
+        (
+            1,
+            "mkdir d.img:/a/b",
+            "-p makes the directories above it too",
+        ),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let told = place.fails(code, &strings(&words))?;
+        assert!(
+            told.ends_with(&format!("\nhint: {hint}\n")),
+            "{words:?}: {told}"
+        );
+    }
+    for (words, hint) in [
+        (
+            "tar -tf x.tar",
+            "`tar -tf FILE` of the host lists an archive",
+        ),
+        ("tar -xf x.tar d.img:/", "`drupe untar -f FILE IMAGE:/PATH`"),
+        ("untar -cf x.tar d.img:/", "`drupe tar -f FILE IMAGE:/PATH`"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let run = place.drupe(&strings(&words))?;
+        assert_eq!(run.code, Some(2), "{run:?}");
+        let last = run.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("hint: ") && last.contains(hint), "{run:?}");
+    }
+    // As tar(1) has it.
+    place.ok(&strings(&["tar", "-cf", "x.tar", "d.img:/"]))?;
+    place.ok(&strings(&["untar", "-xf", "x.tar", "d.img:/"]))?;
+    let told = place.fails(1, &strings(&["umount", "d.img"]))?;
+    assert!(
+        told.contains("d.img: is a file that is not mounted"),
+        "{told}"
+    );
+    Ok(())
+}
+
+#[test]
+fn scripts_have_no_redirections() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", SIZE, &[])?;
+    for (line, operator) in [
+        ("echo x > f", ">"),
+        ("ls >list", ">list"),
+        ("ls | sort", "|"),
+        ("ls && ls", "&&"),
+    ] {
+        place.write("script", line)?;
+        let told = place.fails(2, &strings(&["script", "-i", "d.img", "script"]))?;
+        let expected = format!(
+            "drupe: script:1: {operator}: there are no redirections and no pipes here\nhint: "
+        );
+        assert!(told.starts_with(&expected), "{line}: {told}");
+    }
+    place.write(
+        "script",
+        "touch '>' \"a > b\" \\|\ntruncate -s >5 '>'\nls\n",
+    )?;
+    let told = place.ok(&strings(&["script", "-i", "d.img", "script"]))?;
+    assert_eq!(told, ">\na > b\nlost+found\n|\n");
+    Ok(())
+}

@@ -65,6 +65,11 @@ fn partitions() -> Outcome {
 
     let table = place.ok(&strings(&["info", "disk.img"]))?;
     assert!(table.contains("64.00 MiB, gpt partition table"), "{table}");
+    // That of the partition is the filesystem's, too.
+    let line = table.lines().find(|line| line.starts_with("2 "));
+    let line = line.ok_or("no second partition")?;
+    assert_eq!(line.matches(UUID).count(), 2, "{table}");
+    assert!(line.ends_with(UUID), "{table}");
     Ok(())
 }
 
@@ -84,6 +89,15 @@ fn which_partition() -> Outcome {
         line.contains("no partition 3; there are: 1, 2, 5"),
         "{line}"
     );
+    for path in ["disk.img@root", "disk.img@root:/a"] {
+        let lines = place.fails(3, &strings(&["cat", path]))?;
+        assert_eq!(
+            lines,
+            "drupe: disk.img: has no partition or volume \"root\"; there are: 0, \
+             1 (name \"EFI\", vfat \"BOOT\"), 2 (name \"root\", ext4 \"root\"), 5\n\
+             hint: \"root\" is the name or label of disk.img@2\n"
+        );
+    }
     let line = place.fails(3, &strings(&["ls", "disk.img@5:/"]))?;
     assert!(line.contains("no filesystem"), "{line}");
     Ok(())

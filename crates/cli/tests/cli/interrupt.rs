@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -141,6 +142,60 @@ fn a_full_pipe_is_not_waited_for() -> Outcome {
         std::fs::remove_file(place.path("pipe"))?;
     }
     check_ext4(&place.path("d.img"))
+}
+
+/// Promise 4: a header that asks for as many rounds as are allowed, about a minute.
+#[test]
+fn the_derivation_of_a_key_is_not_waited_for() -> Outcome {
+    let place = Place::new()?;
+    let image = place.path("luks.img");
+    File::create(&image)?.set_len(16 << 20)?;
+    place.write("key", "secret")?;
+    tool("cryptsetup", |cryptsetup| {
+        let options = ["--type=luks1", "--pbkdf-force-iterations=1000"];
+        cryptsetup
+            .args(["luksFormat", "--batch-mode"])
+            .args(options)
+            .arg(&image)
+            .arg(place.path("key"))
+    })?;
+    // The rounds of the first key slot; a header of LUKS1 has no checksum.
+    let file = File::options().write(true).open(&image)?;
+    file.write_all_at(&90_000_000_u32.to_be_bytes(), 208 + 4)?;
+    place.ext4("d.img", 16 << 20, &[])?;
+    let child = place
+        .command()
+        .args(["cp", "--key-file", "key", "luks.img:/f", "d.img:/f"])
+        .stderr(Stdio::piped())
+        .spawn()?;
+    wait_for_thread(&child, "drupe-key")?;
+    interrupt(&child)?;
+    let output = child.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "drupe: interrupted\n"
+    );
+    check_ext4(&place.path("d.img"))
+}
+
+/// Waits until the process has a thread of this name.
+fn wait_for_thread(child: &Child, name: &str) -> Outcome {
+    let tasks = format!("/proc/{}/task", child.id());
+    loop {
+        let mut tasks = std::fs::read_dir(&tasks)?.peekable();
+        if tasks.peek().is_none() {
+            return Err("it has ended".into());
+        }
+        for task in tasks {
+            // It may be gone just now.
+            let found = std::fs::read_to_string(task?.path().join("comm"));
+            match found {
+                Ok(found) if found.trim_end() == name => return Ok(()),
+                _ => std::thread::yield_now(),
+            }
+        }
+    }
 }
 
 /// Waits until SIGINT has a handler: before, it ends the process.

@@ -1,5 +1,6 @@
 //! `--json`: one shape for all commands, and names that are not UTF-8 (docs/json.md).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -7,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use serde_json::{Value, json};
 
 use super::harness::{Outcome, Place, tool};
+use super::volumes::group_of_two;
 
 /// The name of an image, and of what is in it.
 const NAME: &[u8] = b"\xff";
@@ -91,5 +93,89 @@ fn one_array_of_all_images() -> Outcome {
         assert_eq!(run.code, Some(3), "{command}: {run:?}");
         assert!(run.stderr.contains("none.img: No such file"), "{run:?}");
     }
+    Ok(())
+}
+
+/// The keys of objects, by command, and by "COMMAND: FIELD" those of the objects in a field.
+type Keys = BTreeMap<String, BTreeSet<String>>;
+
+/// Adds the keys of an array of objects, and of arrays of objects in it.
+fn add_keys(keys: &mut Keys, what: &str, found: &Value) {
+    for object in found.as_array().into_iter().flatten() {
+        let Some(object) = object.as_object() else {
+            continue;
+        };
+        let known = keys.entry(what.to_owned()).or_default();
+        let names = object.keys().filter(|key| !key.ends_with("_bytes"));
+        known.extend(names.cloned());
+        for (key, value) in object {
+            if value
+                .as_array()
+                .is_some_and(|all| all.iter().any(Value::is_object))
+            {
+                add_keys(keys, &format!("{what}: {key}"), value);
+            }
+        }
+    }
+}
+
+/// The keys that docs/json.md lists.
+fn documented() -> Outcome<Keys> {
+    let text = include_str!("../../../../docs/json.md");
+    let mut keys = Keys::new();
+    for row in text.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (what, fields) = row.split_once(" | ").ok_or("a row has two columns")?;
+        let what = what.replace('`', "");
+        let mut names: BTreeSet<String> = fields
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(String::from)
+            .collect();
+        if fields.starts_with("as `ls`") {
+            names.remove("ls");
+            names.extend(keys["ls"].clone());
+        }
+        keys.insert(what, names);
+    }
+    Ok(keys)
+}
+
+/// What docs/json.md says that there is, and nothing else.
+#[test]
+fn the_documented_fields_are_those_that_there_are() -> Outcome {
+    let place = Place::new()?;
+    group_of_two(&place)?;
+    place.ext4("d.img", 16 << 20, &[])?;
+    place.write("f", "")?;
+    let script = "printf 'label: gpt\\nsize=1M\\n' > t; truncate -s 8M p.img; \
+                  /sbin/sfdisk -q p.img < t; mkdir r; printf '[Partition]\\nType=home\\n' > r/1.conf; \
+                  ln -s f link; setfattr -n user.a -v b f; mknod dev c 1 3 || exit 77";
+    tool("sh", |sh| {
+        sh.arg("-c").arg(script).current_dir(place.path(""))
+    })?;
+    place.ok(&["cp", "-a", "f", "link", "dev", "d.img:/"])?;
+    let mut keys = Keys::new();
+    for words in [
+        "info p.img",
+        "info --with b.img a.img",
+        "ls d.img:/",
+        "tree d.img:/",
+        "find d.img:/",
+        "stat d.img:/f d.img:/link d.img:/dev",
+        "df d.img",
+        "du d.img",
+        "check-log d.img",
+        "repart --dry-run=no --definitions=r --empty=create --size=32M new.img",
+    ] {
+        let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        let words = [&words[..1], &[b"--json"], &words[1..]].concat();
+        let command = String::from_utf8_lossy(words[0]).into_owned();
+        add_keys(&mut keys, &command, &printed(&place, &words)?);
+    }
+    let mut documented = documented()?;
+    // Nothing is wrong with the image.
+    documented.remove("check-log: complaints");
+    assert_eq!(keys, documented);
     Ok(())
 }

@@ -41,6 +41,23 @@ fn names() -> Outcome {
     Ok(())
 }
 
+/// As coreutils' `ls`: of several listings, each has a heading, which names the image
+/// if there are several.
+#[test]
+fn headings() -> Outcome {
+    let place = place()?;
+    place.ext4("e.img", 16 << 20, &[])?;
+    assert_eq!(
+        place.ok(&strings(&["ls", "d.img:/tree/sub", "d.img:/tree"]))?,
+        "/tree/sub:\nc\n\n/tree:\na\nb\ndev\nsub\n"
+    );
+    assert_eq!(
+        place.ok(&strings(&["ls", "d.img:/", "d.img:/tree/b", "e.img"]))?,
+        "d.img:/:\nlost+found\ntree\nd.img:/tree/b\n\ne.img:/:\nlost+found\n"
+    );
+    Ok(())
+}
+
 #[test]
 fn long() -> Outcome {
     let place = place()?;

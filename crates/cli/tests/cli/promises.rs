@@ -472,6 +472,46 @@ fn without_permission_nothing_changes() -> Outcome {
     Ok(())
 }
 
+/// Promise 1: who may replace a file is the directory's to say, as with rename(2).
+#[test]
+fn nobody_replaces_roots_file_only_where_the_directory_lets_it() -> Outcome {
+    if !is_root() {
+        skipped("it needs root");
+        return Ok(());
+    }
+    let place = Place::for_anyone()?;
+    place.ext4("d.img", 16 << 20, &[])?;
+    place.write("f", "new")?;
+    place.ok(&strings(&["cp", "f", "d.img:/f"]))?;
+    let program = super::harness::command_for_anyone()?;
+    for (dir, mode, code, contents, owner) in [
+        ("open", 0o777, Some(0), "new", drupe_testing::anyone::NOBODY),
+        ("sticky", 0o1777, Some(1), "old", 0),
+        ("closed", 0o755, Some(1), "old", 0),
+    ] {
+        let file = format!("{dir}/f");
+        place.write(&file, "old")?;
+        fs::set_permissions(place.path(&file), PermissionsExt::from_mode(0o640))?;
+        fs::set_permissions(place.path(dir), PermissionsExt::from_mode(mode))?;
+        let mut command = as_nobody();
+        command
+            .arg(program.path())
+            .args(["cp", "d.img:/f", &file])
+            .current_dir(place.path("."));
+        let output = command.output()?;
+        assert_eq!(output.status.code(), code, "{dir}: {output:?}");
+        assert_eq!(place.read(&file)?, contents, "{dir}");
+        let found = fs::metadata(place.path(&file))?;
+        assert_eq!(
+            (found.uid(), found.mode() & 0o7777),
+            (owner, 0o640),
+            "{dir}"
+        );
+        assert_eq!(names(&place.path(dir))?, ["f"]);
+    }
+    Ok(())
+}
+
 /// Promise 2: names of a file that are not left out are in the archive, whichever
 /// of them are.
 #[test]

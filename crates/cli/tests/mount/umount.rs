@@ -46,6 +46,16 @@ fn what_is_in_use_stays() -> Outcome {
     );
     let line = place.fails(1, &["umount", "mnt-ext4"])?;
     assert!(line.contains("mnt-ext4: is in use"), "{line}");
+    // The image in place of the directory.
+    let lines = place.fails(1, &["umount", "ext4.img"])?;
+    let dir = mounted.path("").canonicalize()?;
+    assert_eq!(
+        lines,
+        format!(
+            "drupe: ext4.img: is an image; it is mounted on {0}\nhint: drupe umount {0}\n",
+            dir.display()
+        )
+    );
     file.write_all(b"still mounted")?;
     drop(file);
     place.ok(&["umount", "mnt-ext4"])?;

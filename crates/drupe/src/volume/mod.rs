@@ -8,6 +8,7 @@ mod stack;
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use drupe_abi::Errno;
 use drupe_machine::{Error as MachineError, without_deadline};
@@ -124,15 +125,24 @@ impl Partition {
     /// [`Cause::Volume`]: wrong passphrase, damaged header, or a cipher that this kernel
     /// lacks.
     pub fn unlock(&self, passphrase: &[u8]) -> Result<Partition> {
-        self.unlock_as(passphrase)
+        self.unlock_until(passphrase, None)
+    }
+
+    /// The same; when `given_up` is set, the key is no longer waited for.
+    fn unlock_until(&self, passphrase: &[u8], given_up: Option<&AtomicBool>) -> Result<Partition> {
+        self.unlock_as(passphrase, given_up)
             .map_err(|cause| Error::at("unlock", self.name(), cause))
     }
 
-    fn unlock_as(&self, passphrase: &[u8]) -> Result<Partition, Cause> {
+    fn unlock_as(
+        &self,
+        passphrase: &[u8],
+        given_up: Option<&AtomicBool>,
+    ) -> Result<Partition, Cause> {
         let luks = Luks::read(&mut self.0.reader()?)?;
         let device = self.dev()?;
         let decrypt = |area: &Area, key: &[u8]| self.decrypted(&device, area, key);
-        let key = luks.unlock(passphrase, decrypt)?;
+        let key = luks.unlock(passphrase, given_up, decrypt)?;
         let table = luks.table(&key, &device, self.size())?;
         Ok(self.mapped(&table, self.is_read_only())?)
     }

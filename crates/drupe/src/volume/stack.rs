@@ -3,8 +3,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use drupe_ondisk::Error as VolumeError;
+use drupe_ondisk::luks::Luks;
 use drupe_ondisk::lvm::PhysicalVolume;
 use drupe_ondisk::md::Member;
 use drupe_ondisk::probe::Probe;
@@ -158,8 +160,33 @@ impl Kernel {
         disks: &[AttachedDisk],
         passphrase: &mut Passphrases<'_>,
     ) -> Result<Volumes> {
+        self.scan(disks, None, passphrase)
+    }
+
+    /// [`Kernel::volumes`] that ends soon after `given_up` is set, also while it derives
+    /// the key of a LUKS volume. That goes on in a thread of its own, with its memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Kernel::volumes`]; [`VolumeError::GivenUp`](drupe_ondisk::Error::GivenUp).
+    pub fn volumes_until(
+        &self,
+        disks: &[AttachedDisk],
+        given_up: &AtomicBool,
+        passphrase: &mut Passphrases<'_>,
+    ) -> Result<Volumes> {
+        self.scan(disks, Some(given_up), passphrase)
+    }
+
+    fn scan(
+        &self,
+        disks: &[AttachedDisk],
+        given_up: Option<&AtomicBool>,
+        passphrase: &mut Passphrases<'_>,
+    ) -> Result<Volumes> {
         let mut scan = Scan {
             kernel: &self.inner,
+            given_up,
             passphrase,
             volumes: Vec::new(),
             members: Vec::new(),
@@ -185,6 +212,8 @@ impl Kernel {
 /// The state of a scan.
 struct Scan<'a> {
     kernel: &'a Arc<KernelInner>,
+    /// Nobody waits for the result any more.
+    given_up: Option<&'a AtomicBool>,
     passphrase: &'a mut Passphrases<'a>,
     volumes: Vec<Volume>,
     /// Members of arrays that are not assembled yet, by the index of their volume.
@@ -293,6 +322,12 @@ impl Scan<'_> {
     }
 
     fn unlock(&mut self, index: usize, partition: &Partition) -> Result<()> {
+        // No passphrase opens a damaged one.
+        let reader = partition.0.reader().map_err(Cause::from);
+        if let Err(cause) = reader.and_then(|mut reader| Ok(Luks::read(&mut reader)?)) {
+            self.trouble(index, cause);
+            return Ok(());
+        }
         for attempt in 0.. {
             let Some(passphrase) = (self.passphrase)(&self.volumes[index], attempt) else {
                 let cause = match attempt {
@@ -302,7 +337,7 @@ impl Scan<'_> {
                 self.trouble(index, cause);
                 break;
             };
-            match partition.unlock(&passphrase) {
+            match partition.unlock_until(&passphrase, self.given_up) {
                 Ok(unlocked) => {
                     let id = format!("{}/luks", self.volumes[index].id);
                     self.add_made(id, VolumeKind::Luks, unlocked, vec![index])?;
@@ -310,6 +345,7 @@ impl Scan<'_> {
                 }
                 Err(error) => match error.cause() {
                     Cause::Volume(VolumeError::WrongPassphrase) => {}
+                    Cause::Volume(VolumeError::GivenUp) => return Err(error),
                     _ => {
                         self.volumes[index].trouble = Some(error);
                         break;

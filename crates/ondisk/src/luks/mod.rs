@@ -12,12 +12,14 @@
 //!
 //! From the LUKS1 and LUKS2 on-disk format specifications (cryptsetup's `docs`).
 
+mod given_up;
 mod hash;
 mod v1;
 mod v2;
 
 use std::fmt;
 use std::io::{Read, Seek};
+use std::sync::atomic::AtomicBool;
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -159,7 +161,8 @@ impl Luks {
     }
 
     /// Tries a passphrase on the key slots. `decrypt` must read an area of the device and
-    /// decrypt it with a key, with sectors numbered from the area's start.
+    /// decrypt it with a key, with sectors numbered from the area's start. When `given_up`
+    /// is set, the key is no longer waited for.
     ///
     /// The header determines how long that takes: usually about two seconds for each key
     /// slot, at most minutes in all, and up to 4 GiB of memory.
@@ -167,8 +170,13 @@ impl Luks {
     /// # Errors
     ///
     /// [`Error::WrongPassphrase`]; [`Error::Damaged`] if the key slots would take
-    /// too long to try; those of `decrypt`.
-    pub fn unlock<F, E>(&self, passphrase: &[u8], mut decrypt: F) -> Result<VolumeKey, E>
+    /// too long to try; [`Error::GivenUp`]; those of `decrypt`.
+    pub fn unlock<F, E>(
+        &self,
+        passphrase: &[u8],
+        given_up: Option<&AtomicBool>,
+        mut decrypt: F,
+    ) -> Result<VolumeKey, E>
     where
         F: FnMut(&Area, &[u8]) -> Result<Vec<u8>, E>,
         E: From<Error>,
@@ -181,15 +189,27 @@ impl Luks {
                 return Err(damaged(why).into());
             };
             left = rest;
-            let key = slot.kdf.derive(passphrase, slot.area.key_bytes)?;
+            let key = slot.derive(passphrase, given_up)?;
             let mut split = Zeroizing::new(decrypt(&slot.area, &key)?);
             let key = slot.merge(&mut split)?;
-            let right = |digest: &Digest| digest.slots.contains(&slot.id) && digest.matches(&key);
-            if self.digests.iter().any(right) {
+            if self.is_right(slot, &key, given_up)? {
                 return Ok(VolumeKey(key));
             }
         }
         Err(Error::WrongPassphrase.into())
+    }
+
+    /// Whether a digest says that this is the volume key.
+    fn is_right(&self, slot: &Slot, key: &[u8], given_up: Option<&AtomicBool>) -> Result<bool> {
+        let digests = self.digests.iter();
+        let digests: Vec<Digest> = digests
+            .filter(|digest| digest.slots.contains(&slot.id))
+            .cloned()
+            .collect();
+        let key = Zeroizing::new(key.to_vec());
+        given_up::wait(given_up, move || {
+            digests.iter().any(|digest| digest.matches(&key))
+        })
     }
 
     /// [`Luks::unlock`] without slots and digests that take long. For fuzz targets.
@@ -201,7 +221,7 @@ impl Luks {
         self.slots
             .retain(|slot| slot.kdf.work(slot.area.key_bytes) < CHEAP && slot.area.len < 1 << 16);
         let zeroes = |area: &Area, _: &[u8]| Ok::<_, Error>(vec![0; area.len as usize]);
-        if let Ok(key) = self.unlock(b"", zeroes) {
+        if let Ok(key) = self.unlock(b"", None, zeroes) {
             let _ = self.table(&key, "8:1", 1 << 30);
         }
     }
@@ -329,6 +349,17 @@ impl Kdf {
 }
 
 impl Slot {
+    /// The key that its area is encrypted with.
+    fn derive(
+        &self,
+        passphrase: &[u8],
+        given_up: Option<&AtomicBool>,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        let (kdf, len) = (self.kdf.clone(), self.area.key_bytes);
+        let passphrase = Zeroizing::new(passphrase.to_vec());
+        given_up::wait(given_up, move || kdf.derive(&passphrase, len))?
+    }
+
     /// Checks the values on which sizes depend, and limits the area to the needed part.
     fn checked(mut self) -> Result<Slot> {
         let Slot {

@@ -101,7 +101,7 @@ fn the_work_of_all_slots_is_bounded() {
     assert_eq!(allowed.filter(|&sum| sum <= MAX_WORK_OF_ALL).count(), 5);
     // Without deriving them.
     let greedy = luks(vec![slot(7, pbkdf2(u32::MAX))], digest(1, 32));
-    let Err(error) = greedy.unlock(b"", zeroes) else {
+    let Err(error) = greedy.unlock(b"", None, zeroes) else {
         panic!("it opened");
     };
     assert_eq!(
@@ -110,7 +110,7 @@ fn the_work_of_all_slots_is_bounded() {
     );
     let modest = luks(slots[..2].to_vec(), digest(1, 32));
     assert!(matches!(
-        modest.unlock(b"", zeroes),
+        modest.unlock(b"", None, zeroes),
         Err(Error::WrongPassphrase)
     ));
 }

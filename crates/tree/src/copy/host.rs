@@ -520,6 +520,10 @@ macro_rules! settable {
                 host("set times", fs::futimens(&self.$field, &times))
             }
 
+            fn modified(&self) -> Result<Time> {
+                Ok(self.stat()?.modified)
+            }
+
             fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {
                 let flags = fs::XattrFlags::empty();
                 host("set xattr", fs::fsetxattr(&self.$field, name, value, flags))

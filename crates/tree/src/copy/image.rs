@@ -303,6 +303,10 @@ macro_rules! settable {
                     .set_times(times(Some(accessed), Some(modified)))?)
             }
 
+            fn modified(&self) -> Result<Time> {
+                Ok(self.stat()?.modified)
+            }
+
             fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {
                 Ok(self.$field.set_xattr(name, value)?)
             }

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use drupe::Errno;
 
+use super::clamped::Clamped;
 use super::event::{Attributes, Kind};
 use super::traits::Settable;
 use crate::Progress;
@@ -56,6 +57,7 @@ pub(crate) struct Refused {
     pub(crate) owners: u64,
     pub(crate) modes: u64,
     pub(crate) xattrs: u64,
+    clamped: Clamped,
     /// Errors of setting attributes of the current file. The file is kept with its
     /// contents and its other attributes.
     failed: Vec<Error>,
@@ -73,11 +75,14 @@ impl Refused {
                 progress.warning(&format!("the target refused {what} {count} times"));
             }
         }
+        self.clamped.warn(progress);
     }
 
-    /// Takes the errors of the current file.
-    pub(crate) fn take_failed(&mut self) -> Vec<Error> {
-        std::mem::take(&mut self.failed)
+    /// Takes the errors of the current file, whose name in errors is `shown`.
+    pub(crate) fn take_failed(&mut self, shown: impl Fn() -> String) -> Vec<Error> {
+        self.clamped.count(&shown);
+        let failed = std::mem::take(&mut self.failed).into_iter();
+        failed.map(|error| error.at(shown())).collect()
     }
 
     /// Counts a refusal in the field `which`; notes any other error.
@@ -190,8 +195,10 @@ impl Keep<'_> {
         for (name, value) in acls {
             refused.note(file.set_xattr(name, value), |refused| &mut refused.xattrs);
         }
-        if times && let Err(failed) = file.set_times(stat.accessed, stat.modified) {
-            refused.failed.push(failed);
+        if times {
+            let set = file.set_times(stat.accessed, stat.modified);
+            let seen = set.and_then(|()| refused.clamped.look(file, stat.modified));
+            refused.failed.extend(seen.err());
         }
     }
 }

@@ -11,6 +11,7 @@
 //! memory; [`keep`] sets attributes; [`replace`] keeps an existing file until its
 //! replacement is complete.
 
+mod clamped;
 mod data;
 pub(crate) mod event;
 pub(crate) mod host;

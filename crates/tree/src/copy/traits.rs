@@ -115,6 +115,8 @@ pub(crate) trait Settable {
     fn chown(&self, uid: u32, gid: u32) -> Result<()>;
     fn chmod(&self, mode: u32) -> Result<()>;
     fn set_times(&self, accessed: Time, modified: Time) -> Result<()>;
+    /// The time of modification that it has.
+    fn modified(&self) -> Result<Time>;
     fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()>;
     /// ENODATA if there is none of that name.
     fn remove_xattr(&self, name: &OsStr) -> Result<()>;
@@ -137,6 +139,10 @@ impl<D: TargetDir> Settable for Entry<'_, D> {
 
     fn set_times(&self, accessed: Time, modified: Time) -> Result<()> {
         self.dir.set_times_of(self.name, accessed, modified)
+    }
+
+    fn modified(&self) -> Result<Time> {
+        Ok(self.dir.stat_of(self.name)?.modified)
     }
 
     fn set_xattr(&self, name: &OsStr, value: &[u8]) -> Result<()> {

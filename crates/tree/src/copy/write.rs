@@ -262,8 +262,8 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
 
     /// Reports the errors of setting the current file's attributes.
     fn tell_of_attributes(&mut self) {
-        for failed in self.job.refused.take_failed() {
-            let problem = self.name(failed);
+        let shown = || self.shown.join(&self.at).display().to_string();
+        for problem in self.job.refused.take_failed(shown) {
             self.job.report(&problem);
         }
     }

@@ -200,8 +200,8 @@ impl Extractor<'_> {
             self.progress.name(&shown);
             let shown = format!("{}/{shown}", self.label.trim_end_matches('/'));
             let extracted = self.member(&path, &member, reader);
-            for error in self.refused.take_failed() {
-                self.report(&error.at(&shown));
+            for error in self.refused.take_failed(|| shown.clone()) {
+                self.report(&error);
             }
             match extracted {
                 Ok(()) => {}
@@ -511,12 +511,12 @@ impl Extractor<'_> {
                 self.keep
                     .apply(&dir, &attributes, Origin::Existed, true, refused);
             });
-            let mut failed = self.refused.take_failed();
-            failed.extend(applied.err());
+            let path = String::from_utf8_lossy(&path);
+            let shown = format!("{}/{path}", self.label.trim_end_matches('/'));
+            let mut failed = self.refused.take_failed(|| shown.clone());
+            failed.extend(applied.err().map(|error| error.at(shown)));
             for error in failed {
-                let path = String::from_utf8_lossy(&path);
-                let shown = format!("{}/{path}", self.label.trim_end_matches('/'));
-                self.report(&error.at(shown));
+                self.report(&error);
             }
         }
     }

@@ -67,6 +67,12 @@ fn run_line(context: &mut Context<'_>, line: &[u8]) -> Result<Done, Failure> {
     if words.is_empty() {
         return Ok(Done::Code(ExitCode::Success));
     }
+    if let Some(operator) = operator(line) {
+        let message = format!("{operator}: there are no redirections and no pipes here");
+        let hint = "`put` and `get` copy files of the host in and out; !COMMAND runs a command \
+                    of the host in its shell, and a name like this needs quotes";
+        return Err(Failure::usage(message).with_hint(hint));
+    }
     let mut words: Vec<OsString> = words.into_iter().map(OsString::from_vec).collect();
     let mut parsed = Line::try_parse_from(&words);
     if let Err(error) = &parsed
@@ -93,6 +99,35 @@ fn run_line(context: &mut Context<'_>, line: &[u8]) -> Result<Done, Failure> {
     let done = done?;
     flushed?;
     Ok(done)
+}
+
+/// An operator of a shell in a line, that is not in quotes.
+fn operator(line: &[u8]) -> Option<String> {
+    const ALONE: [&[u8]; 7] = [b"<", b"<<", b"|", b"||", b"&&", b"2>", b"2>>"];
+    // Sizes may begin like one: `truncate -s >1M`.
+    let is_size = line.starts_with(b"truncate ");
+    let mut quote = None;
+    let mut start = Some(0);
+    for (at, &byte) in line.iter().enumerate() {
+        match (quote, byte) {
+            (Some(b'\\'), _) => quote = None,
+            (Some(open), _) => quote = (byte != open).then_some(open),
+            (None, b'\'' | b'"' | b'\\') => quote = Some(byte),
+            (None, _) if byte.is_ascii_whitespace() => {
+                start = Some(at + 1);
+                continue;
+            }
+            (None, _) => {}
+        }
+        if start.take() != Some(at) {
+            continue;
+        }
+        let word = line[at..].split(u8::is_ascii_whitespace).next()?;
+        if ALONE.contains(&word) || (byte == b'>' && !is_size) {
+            return Some(String::from_utf8_lossy(word).into_owned());
+        }
+    }
+    None
 }
 
 /// One line of what clap has to say; or help, which was asked for.
