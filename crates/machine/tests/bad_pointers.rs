@@ -109,12 +109,12 @@ fn valid_strings_need_no_signal() {
         let edge = Edge::new();
         names(&machine, &edge);
         // The options of mount(2), of which Linux copies a page.
-        let options = edge.put(b"size=1m", 0);
+        let options = edge.put(b"mode=755", 0);
         let args = [c"tmpfs".as_ptr(), c"/dev".as_ptr(), c"tmpfs".as_ptr()].map(|arg| arg as usize);
         let [source, target, kind] = args;
         call(&machine, nr::MOUNT, &[source, target, kind, 0, options]).unwrap();
         call(&machine, UMOUNT2, &[target, 0]).unwrap();
-        let options = edge.put(b"size=nothing", 0);
+        let options = edge.put(b"mode=nothing", 0);
         let result = call(&machine, nr::MOUNT, &[source, target, kind, 0, options]);
         assert_eq!(errno(result), libc::EINVAL);
         machine.halt().unwrap();

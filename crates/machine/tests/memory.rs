@@ -105,7 +105,8 @@ fn without_memory_every_call_fails() {
         let args = [domain, kind, 0, ends.as_mut_ptr() as usize];
         call(&machine, SOCKETPAIR, &args)
     };
-    pair(&mut ends).unwrap();
+    // Not each flavour has sockets.
+    let sockets = pair(&mut ends).is_ok();
     let file = create(&machine, c"/big").unwrap();
     let small = create(&machine, c"/small").unwrap();
     common::write(&machine, small, b"kept").unwrap();
@@ -124,7 +125,7 @@ fn without_memory_every_call_fails() {
             break;
         }
     }
-    for _ in 0..2000 {
+    for _ in 0..if sockets { 2000 } else { 0 } {
         let data = [1; 4096];
         let flags = libc::MSG_DONTWAIT as usize;
         let args = [
