@@ -1,10 +1,11 @@
 //! `capi`: builds and installs libdrupe for C: libraries, headers, drupe.pc.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -73,13 +74,20 @@ impl Library {
             Some((minor, _)) => format!("{shared}.{minor}"),
             None => bail!("{version} is no version"),
         };
-        copy(&built.join(&shared), &lib.join(&real), release)?;
+        copy(&built.join(&shared), &lib.join(&real), |new| {
+            if release { strip(new) } else { Ok(()) }
+        })?;
         link(&real, &lib.join(&soname))?;
         link(&soname, &lib.join(&shared))?;
-        copy(&built.join(&archive), &lib.join(&archive), release)?;
+        copy(&built.join(&archive), &lib.join(&archive), |new| {
+            if release {
+                strip(new)?;
+            }
+            own_names(new, self.name)
+        })?;
         for header in self.headers {
             let from = folder.join("include").join(header);
-            copy(&from, &include.join(header), false)?;
+            copy(&from, &include.join(header), |_| Ok(()))?;
         }
         let pc = format!("{}.pc", self.name);
         let template = fs::read_to_string(folder.join(format!("{pc}.in"))).context(pc.clone())?;
@@ -124,9 +132,66 @@ fn replace(to: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<
     fs::rename(&new, to)
 }
 
-/// Copies a file, unless the target has the source's time, and so was copied before. With
-/// `strip`, leaves out debug information, which is most of a library.
-fn copy(from: &Path, to: &Path, strip: bool) -> Result<()> {
+/// Leaves out debug information, which is most of a library.
+fn strip(library: &Path) -> io::Result<()> {
+    tool(Command::new("strip").arg("--strip-debug").arg(library)).map(drop)
+}
+
+/// Gives the C libraries in an archive names of their own: a program may have the same
+/// library, zstd for example, from elsewhere.
+///
+/// `name` is the library's: what begins with it is its interface.
+fn own_names(archive: &Path, name: &str) -> io::Result<()> {
+    let nm = ["--extern-only", "--defined-only", "--format=posix"];
+    let output = tool(Command::new("nm").args(nm).arg(archive))?;
+    let mut names = BTreeSet::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        // A name and a type; other lines are about the archive's members.
+        let mut words = line.split(' ');
+        if let (Some(symbol), Some(kind)) = (words.next(), words.next())
+            && kind.len() == 1
+            && is_of_c(symbol)
+            && !symbol.starts_with(&format!("{name}_"))
+        {
+            names.insert(symbol.to_owned());
+        }
+    }
+    let mut list = tempfile::NamedTempFile::new()?;
+    for symbol in names {
+        writeln!(list, "{symbol} {name}__{symbol}")?;
+    }
+    let objcopy = ["--enable-deterministic-archives", "--redefine-syms"];
+    tool(
+        Command::new("objcopy")
+            .args(objcopy)
+            .arg(list.path())
+            .arg(archive),
+    )
+    .map(drop)
+}
+
+/// Whether a symbol may be of a C library. Rust's own have dots, or begin with `_` or
+/// `rust_`, and so do those of the compiler's library.
+fn is_of_c(symbol: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    symbol.chars().all(is_word) && !symbol.starts_with('_') && !symbol.starts_with("rust_")
+}
+
+fn tool(command: &mut Command) -> io::Result<Output> {
+    let output = command.output()?;
+    match output.status.success() {
+        true => Ok(output),
+        false => {
+            let text = String::from_utf8_lossy(&output.stderr);
+            let message = format!("{command:?}: {}: {text}", output.status);
+            Err(io::Error::other(message))
+        }
+    }
+}
+
+/// Copies a file, and changes the copy with `change`, unless the target has the source's
+/// time, and so was made before.
+fn copy(from: &Path, to: &Path, change: impl Fn(&Path) -> io::Result<()>) -> Result<()> {
     let modified = |path: &Path| path.metadata()?.modified();
     let wanted = modified(from).with_context(|| from.display().to_string())?;
     if modified(to).is_ok_and(|there| there == wanted) {
@@ -134,15 +199,7 @@ fn copy(from: &Path, to: &Path, strip: bool) -> Result<()> {
     }
     let make = |new: &Path| {
         fs::copy(from, new)?;
-        if strip {
-            let stripped = Command::new("strip")
-                .arg("--strip-debug")
-                .arg(new)
-                .status()?;
-            if !stripped.success() {
-                return Err(io::Error::other(format!("strip: {stripped}")));
-            }
-        }
+        change(new)?;
         let file = fs::File::options().write(true).open(new)?;
         file.set_modified(wanted)
     };

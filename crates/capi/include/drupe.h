@@ -28,14 +28,19 @@
  * Threads. Any thread may make any call, with the same handles too, at the same time. To
  *   free a handle, nobody else may be using it. A thread needs no preparation.
  * Callbacks may run in any thread of the program or of the library. They must return (no
- *   longjmp, no exception), and must not call into the kernel that calls them
- *   (DRUPE_ERROR_REENTERED).
+ *   longjmp, no exception), and must not call into the kernel that calls them, to halt it
+ *   neither (DRUPE_ERROR_REENTERED).
  * fork(2). Kernels stay with the parent: calls in the child fail (DRUPE_ERROR_FORKED). It
  *   may boot its own.
  * Signals. The library handles SIGSEGV, SIGBUS, SIGFPE and SIGILL, for faults that are a
  *   kernel's, and passes all others on to the handlers that were there before the first
- *   kernel. A signal with a handler of the program's may interrupt a call that blocks
- *   (EINTR).
+ *   kernel. A kernel needs them for pointers that are not valid (EFAULT); valid ones never
+ *   need a signal. So a program that replaces the handlers later, or a thread that blocks
+ *   these signals after its first call, may only pass valid pointers; a thread that blocks
+ *   them before has them unblocked during each call.
+ *   A handler of the program's does not end the call that it interrupts, with SA_RESTART
+ *   or without: the call goes on when the handler returns. What ends calls that block is
+ *   drupe_interrupt(), from another thread, and drupe_deadline_set().
  * Structures of options begin with their size, which DRUPE_INIT() sets; it zeroes the
  *   rest, which means the defaults. NULL in their place means all defaults.
  *
@@ -310,7 +315,8 @@ typedef ptrdiff_t drupe_passphrase_callback(void *data, const char *id, uint32_t
 					    char *buffer, size_t capacity);
 
 /* Finds all that is on `count` disks: partitions, LUKS volumes, which it unlocks, LVM's
- * logical volumes, md arrays. `passphrase` may be NULL. drupe_volumes_free(). */
+ * logical volumes, md arrays. All disks are this kernel's. `passphrase` may be NULL.
+ * drupe_volumes_free(). */
 drupe_volumes *drupe_volumes_find(drupe_kernel *kernel, drupe_disk *const disks[],
 				  size_t count, drupe_passphrase_callback *passphrase,
 				  void *data, drupe_error **error);
@@ -446,7 +452,8 @@ int drupe_unlink(drupe_mount *mount, const char *path, drupe_error **error);
 /* Removes an empty directory. */
 int drupe_rmdir(drupe_mount *mount, const char *path, drupe_error **error);
 
-/* Removes a directory with all that is in it. */
+/* Removes a directory with all that is in it. Nothing of one whose path has no name at its
+ * end: "/", ".", "..". Errors: EBUSY. */
 int drupe_rmdir_all(drupe_mount *mount, const char *path, drupe_error **error);
 
 /* Gives a file another path in the same mount; what had that path is replaced. */
@@ -585,15 +592,18 @@ struct drupe_tree_options {
  * Copies follow the rules of cp -r: into a directory that is there, otherwise to a new
  * name. A file that is replaced stays until its successor is complete. What cannot be done
  * of one file is told to `problem`, and the rest is done: the call fails with
- * DRUPE_ERROR_INCOMPLETE at the end. Other errors end it: a full disk, DRUPE_ERROR_CANCELLED.
+ * DRUPE_ERROR_INCOMPLETE at the end. Other errors end it: a source that is not there
+ * (ENOENT), a full disk, DRUPE_ERROR_CANCELLED, a thread that could not be started (EAGAIN).
  */
 
 /* Copies a file or tree of the host into an image. */
 int drupe_copy_in(const char *host_path, drupe_mount *mount, const char *path,
 		  const struct drupe_tree_options *options, drupe_error **error);
 
-/* Copies a file or tree of an image to the host. The umask of the process is 0 meanwhile,
- * so other threads should make no files; such calls take turns. */
+/* Copies a file or tree of an image to the host, in a thread of its own, whose umask is not
+ * the process's. Where a sandbox forbids that (unshare(2)), the umask of the process is 0
+ * meanwhile, and such calls take turns. `problem` is called in that thread; what interrupts
+ * the call is `cancel` and a deadline. */
 int drupe_copy_out(drupe_mount *mount, const char *path, const char *host_path,
 		   const struct drupe_tree_options *options, drupe_error **error);
 
@@ -612,7 +622,8 @@ int drupe_tar(drupe_mount *mount, const char *path, int descriptor,
 
 /* Extracts an archive, plain or compressed (gzip, zstd, xz), from a descriptor of the host
  * into a directory that is there. Nothing outside of it is made or changed. The descriptor
- * stays open, and has been read a little beyond the archive. */
+ * stays open, and has been read to its end, also what comes behind the archive: the writer
+ * of a pipe gets no SIGPIPE, and has to close its end. */
 int drupe_untar(drupe_mount *mount, const char *path, int descriptor,
 		const struct drupe_tree_options *options, drupe_error **error);
 

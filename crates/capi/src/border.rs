@@ -273,7 +273,7 @@ pub(crate) fn check_flags(flags: u32, known: u32) -> Result<()> {
     match flags & !known {
         0 => Ok(()),
         unknown => Err(Failure::argument(format!(
-            "flags {unknown:#x} have no meaning here"
+            "flags {unknown:#x} have no meaning here, where {known:#x} are possible"
         ))),
     }
 }

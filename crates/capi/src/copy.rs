@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 
 use drupe::Mount;
 use drupe_tree::{
@@ -13,7 +14,7 @@ use drupe_tree::{
     Outcome, Progress, Umask,
 };
 
-use crate::border::{Given, Options, UserData, check_flags};
+use crate::border::{DEADLINE, Given, Options, UserData, check_flags};
 use crate::cancel::Cancel;
 use crate::failure::{self, Failure, Result};
 
@@ -130,7 +131,8 @@ impl Progress for Listener {
     }
 }
 
-/// Held by whoever has set the process's umask: two at a time would not find it again.
+/// Held by whoever has set the process's umask, because a thread cannot have its own: two
+/// at a time would not find it again.
 static UMASK: Mutex<()> = Mutex::new(());
 
 /// A umask that is not the process's: what a copy into an image takes off modes, which is
@@ -150,8 +152,20 @@ fn in_image(mount: &Mount, path: &Path) -> ImageLocation {
     }
 }
 
-fn copy(from: Location, to: &Location, options: &TreeOptions, umask: &Umask) -> Result<()> {
+/// Copies `from`, which is the only source: an error of it is that of the whole call.
+fn copy(from: Location, to: &Location, options: &TreeOptions) -> Result<()> {
+    if options.flags & NUMERIC_OWNER != 0 {
+        let message = "DRUPE_NUMERIC_OWNER is for archives: copies keep numbers anyway";
+        return Err(Failure::argument(message));
+    }
     check_flags(options.flags, ARCHIVE)?;
+    match &from {
+        Location::Host(path) => {
+            let found = path.symlink_metadata().map(drop);
+            found.map_err(|error| drupe::Error::at("open", path, error))?;
+        }
+        Location::Image(image) => image.mount.symlink_metadata(&image.path).map(drop)?,
+    }
     let how = CopyOptions {
         recursive: true,
         archive: options.flags & ARCHIVE != 0,
@@ -159,8 +173,48 @@ fn copy(from: Location, to: &Location, options: &TreeOptions, umask: &Umask) -> 
     };
     let listener = Listener::new(options);
     let interrupt = options.interrupt();
-    let done = drupe_tree::copy(&[from], to, &how, umask, &interrupt, &listener);
+    let copy = |umask: &Umask| drupe_tree::copy(&[from], to, &how, umask, &interrupt, &listener);
+    let done = match to {
+        Location::Host(_) => with_own_umask(copy)?,
+        Location::Image(_) => copy(&no_umask()),
+    };
     listener.finish(done, &interrupt)
+}
+
+/// Runs `f` with a umask of 0, in a thread whose umask is not shared with the process. In
+/// a sandbox that forbids unshare(2), it is the process's umask that is 0 meanwhile.
+fn with_own_umask<T: Send>(f: impl FnOnce(&Umask) -> T + Send) -> Result<T> {
+    let deadline = DEADLINE.get();
+    let work = move || {
+        // SAFETY: the thread gets a copy of what it shares with others: umask, root and
+        // working directory. Nobody else uses this thread.
+        let own = unsafe { libc::unshare(libc::CLONE_FS) } == 0;
+        let _one = (!own).then(|| UMASK.lock().unwrap_or_else(PoisonError::into_inner));
+        let umask = Umask::take();
+        match deadline {
+            Some(deadline) => drupe::with_deadline(deadline, || f(&umask)),
+            None => f(&umask),
+        }
+    };
+    std::thread::scope(|scope| {
+        let thread = Builder::new().spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| Failure::io("start thread", error))?;
+        match thread.join() {
+            Ok(done) => Ok(done),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Refuses what is no flag of archives.
+fn check_archive_flags(flags: u32) -> Result<()> {
+    match flags & ARCHIVE {
+        0 => check_flags(flags, NUMERIC_OWNER),
+        _ => {
+            let message = "DRUPE_ARCHIVE is for copies: archives have all attributes anyway";
+            Err(Failure::argument(message))
+        }
+    }
 }
 
 /// A descriptor of the program's, as a file of this call's own.
@@ -184,7 +238,7 @@ export! {
         options: Given<TreeOptions>,
     ) -> status {
         let to = Location::Image(in_image(mount, path));
-        copy(Location::Host(host_path.to_owned()), &to, &options.0, &no_umask())
+        copy(Location::Host(host_path.to_owned()), &to, &options.0)
     }
 
     fn drupe_copy_out(
@@ -193,9 +247,8 @@ export! {
         host_path: &Path,
         options: Given<TreeOptions>,
     ) -> status {
-        let _one = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
         let from = Location::Image(in_image(mount, path));
-        copy(from, &Location::Host(host_path.to_owned()), &options.0, &Umask::take())
+        copy(from, &Location::Host(host_path.to_owned()), &options.0)
     }
 
     fn drupe_copy(
@@ -206,7 +259,7 @@ export! {
         options: Given<TreeOptions>,
     ) -> status {
         let to = Location::Image(in_image(to, to_path));
-        copy(Location::Image(in_image(from, from_path)), &to, &options.0, &no_umask())
+        copy(Location::Image(in_image(from, from_path)), &to, &options.0)
     }
 
     fn drupe_tar(
@@ -215,7 +268,7 @@ export! {
         descriptor: c_int,
         options: Given<TreeOptions>,
     ) -> status {
-        check_flags(options.0.flags, NUMERIC_OWNER)?;
+        check_archive_flags(options.0.flags)?;
         let how = ArchiveOptions {
             compression: options.0.compression()?,
             numeric_owner: options.0.flags & NUMERIC_OWNER != 0,
@@ -225,6 +278,7 @@ export! {
         let interrupt = options.0.interrupt();
         let output = interrupt.waiting(file(descriptor)?);
         let from = in_image(mount, path);
+        mount.symlink_metadata(path)?;
         let done = drupe_tree::archive(&from, &how, output, ARCHIVE_NAME, &interrupt, &listener);
         // None: there was nothing to put into one, as has been told.
         let done = done.map(|done| done.unwrap_or(Outcome { errors: 1 }));
@@ -237,7 +291,7 @@ export! {
         descriptor: c_int,
         options: Given<TreeOptions>,
     ) -> status {
-        check_flags(options.0.flags, NUMERIC_OWNER)?;
+        check_archive_flags(options.0.flags)?;
         let how = ExtractOptions {
             names: options.0.flags & NUMERIC_OWNER == 0,
             ..ExtractOptions::default()

@@ -7,8 +7,11 @@ use std::sync::{PoisonError, RwLock};
 
 use drupe::{BlockDevice, Geometry};
 
-use crate::border::{Options, UserData};
+use crate::border::{Options, UserData, check_flags};
 use crate::failure::{Failure, Result};
+
+/// `DRUPE_READ_ONLY`.
+pub(crate) const READ_ONLY: u32 = 1;
 
 /// A part of the program's memory as a disk.
 ///
@@ -137,11 +140,11 @@ pub(crate) struct Callbacks {
 
 impl Callbacks {
     pub(crate) fn new(given: &DiskCallbacks, data: *mut c_void) -> Result<Callbacks> {
-        crate::border::check_flags(given.flags, crate::disk::READ_ONLY)?;
+        check_flags(given.flags, READ_ONLY)?;
         let Some(read) = given.read else {
             return Err(Failure::null("callbacks->read"));
         };
-        let read_only = given.flags & crate::disk::READ_ONLY != 0 || given.write.is_none();
+        let read_only = given.flags & READ_ONLY != 0 || given.write.is_none();
         Ok(Callbacks {
             geometry: Geometry {
                 discard: given.discard.is_some() && !read_only,

@@ -6,11 +6,9 @@ use std::path::Path;
 use drupe::{AttachedDisk, Disk, Kernel};
 
 use crate::border::{Given, Options, Out, check_flags, member};
-use crate::devices::{Callbacks, DiskCallbacks, Region, geometry};
+use crate::devices::{Callbacks, DiskCallbacks, READ_ONLY, Region, geometry};
 use crate::failure::{Failure, Result};
 
-/// `DRUPE_READ_ONLY`.
-pub(crate) const READ_ONLY: u32 = 1;
 /// `DRUPE_COPY_ON_WRITE`.
 const COPY_ON_WRITE: u32 = 2;
 /// `DRUPE_BACKING`.

@@ -1,12 +1,10 @@
 //! [`Failure`]: the error that C gets, a number and a message. Its numbers are those of
 //! `enum drupe_error_code` in `drupe.h`.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::io;
 
 use drupe::{Cause, Errno, VolumeError};
-
-use crate::border;
 
 /// What may be a [`Failure`].
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -59,6 +57,14 @@ impl Failure {
             // Without NULs it is one.
             message: CString::new(message).unwrap_or_default(),
         }
+    }
+
+    pub(crate) fn code(&self) -> c_int {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> &CStr {
+        &self.message
     }
 
     /// An argument that can't be; [`Failure::of`] adds the function's name.
@@ -164,35 +170,4 @@ fn code(cause: &Cause) -> c_int {
         Cause::JournalReplay { .. } => JOURNAL,
         _ => OTHER,
     }
-}
-
-/// The number of an error; 0 of NULL.
-///
-/// # Safety
-/// `error` is NULL, or an error that was not freed.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn drupe_error_code(error: *const Failure) -> c_int {
-    // SAFETY: the caller's.
-    unsafe { error.as_ref() }.map_or(0, |error| error.code)
-}
-
-/// The message of an error; empty of NULL.
-///
-/// # Safety
-/// As for `drupe_error_code`.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn drupe_error_message(error: *const Failure) -> *const c_char {
-    // SAFETY: the caller's.
-    let error = unsafe { error.as_ref() };
-    error.map_or(c"".as_ptr(), |error| error.message.as_ptr())
-}
-
-/// Frees an error.
-///
-/// # Safety
-/// `error` is NULL, or an error that nobody uses any more.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn drupe_error_free(error: *mut Failure) {
-    // SAFETY: the caller's.
-    unsafe { border::free(error) }
 }

@@ -13,6 +13,7 @@ mod copy;
 mod devices;
 mod dir;
 mod disk;
+mod error;
 mod failure;
 mod file;
 mod interface;

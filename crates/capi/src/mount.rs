@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use drupe::{Kernel, Mount, MountOptions, Partition};
 
 use crate::border::{Given, Options, Out, Owned, check_flags, member};
-use crate::disk::READ_ONLY;
+use crate::devices::READ_ONLY;
 use crate::failure::Result;
 
 /// `struct drupe_mount_options`.

@@ -5,7 +5,8 @@ use std::ffi::{c_char, c_void};
 use drupe::{AttachedDisk, Partition};
 
 use crate::border::{Out, bytes};
-use crate::disk::{READ_ONLY, text};
+use crate::devices::READ_ONLY;
+use crate::disk::text;
 use crate::failure::{self, Failure, Result};
 
 /// `struct drupe_partition_info`.

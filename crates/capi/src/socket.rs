@@ -18,6 +18,10 @@ handles! {
 /// # Safety
 /// `address` is NULL, or there are `len` bytes.
 unsafe fn address(address: *const c_void, len: u32) -> Result<SocketAddress> {
+    // As the kernel has it. (It would not be asked: no bytes are an address of Rust's.)
+    if len == 0 || len as usize > size_of::<libc::sockaddr_storage>() {
+        return Err(Failure::errno(libc::EINVAL, "read socket address"));
+    }
     // SAFETY: the caller's.
     let bytes = unsafe { bytes(address, len as usize, "address") }?;
     Ok(SocketAddress::from_bytes(bytes))

@@ -63,7 +63,12 @@ export! {
         for index in 0..count {
             // SAFETY: `count` handles, as the header says.
             let disk = unsafe { start.add(index).read().as_ref() };
-            disks.push(disk.ok_or_else(|| Failure::null("disks[]"))?.clone());
+            let disk = disk.ok_or_else(|| Failure::null("disks[]"))?;
+            if !disk.is_of(kernel) {
+                let message = format!("`disks[{index}]` is a disk of another kernel");
+                return Err(Failure::argument(message));
+            }
+            disks.push(disk.clone());
         }
         let data = UserData(data);
         let mut answer = |volume: &Volume, wrong| ask(passphrase?, data, volume, wrong);

@@ -102,6 +102,18 @@ fn threads_leak_nothing() {
 }
 
 #[test]
+fn no_more_threads() {
+    check("limits", Linked::Shared, &NONE);
+}
+
+/// A program that has another zstd of its own, and the archive.
+#[test]
+fn the_archive_leaves_names_of_other_libraries_alone() {
+    check("names", Linked::Static, &NONE);
+    check("names", Linked::Alone, &NONE);
+}
+
+#[test]
 fn sockets_of_two_kernels() {
     check("sockets", Linked::Shared, &NONE);
 }

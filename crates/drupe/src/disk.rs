@@ -232,6 +232,11 @@ impl AttachedDisk {
         })
     }
 
+    /// Whether it is a disk of this kernel.
+    pub fn is_of(&self, kernel: &Kernel) -> bool {
+        Arc::ptr_eq(&self.inner.kernel, &kernel.inner)
+    }
+
     /// The name of its device: "vda" for the kernel's first disk.
     pub fn name(&self) -> &str {
         &self.inner.name

@@ -142,6 +142,48 @@ fn headers_of_the_kernel_in_both_orders() {
     }
 }
 
+/// Each compiles as the first of a program, but those of which docs/lkl.md says so.
+#[test]
+fn headers_of_the_kernel_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let source = dir.path().join("alone.c");
+    let include = include();
+    let mut directories = vec![include.join("lkl")];
+    let (mut needy, mut count) = (BTreeSet::new(), 0);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).expect("headers") {
+            let path = entry.expect("a header").path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            let header = path.strip_prefix(&include).expect("a header").to_owned();
+            let header = header.to_str().expect("UTF-8").to_owned();
+            fs::write(&source, format!("#include <{header}>\n")).expect("a source");
+            let output = Command::new("cc")
+                .args(["-std=gnu11", "-fsyntax-only", "-I"])
+                .args([&include, &source])
+                .output()
+                .expect("cc runs");
+            count += 1;
+            if !output.status.success() {
+                needy.insert(header);
+            }
+        }
+    }
+    assert!(count > 80, "{count} headers");
+    let text = fs::read_to_string(LIBRARY.own().join("../../docs/lkl.md"));
+    let text = text.expect("the documentation");
+    let point = text
+        .lines()
+        .find(|line| line.starts_with("- **`lkl.h` comes first.**"));
+    let parts = point.expect("a point of the list").split('`');
+    let listed = parts
+        .filter(|part| part.starts_with("lkl/"))
+        .map(str::to_owned);
+    assert_eq!(needy, listed.collect());
+}
+
 /// The programs of docs/lkl.md do what they are there for.
 #[test]
 fn programs_of_the_documentation() {

@@ -38,6 +38,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 const COMMAND_LINE: &str = "console=drupe loglevel=7 random.trust_bootloader=1 \
     bonding.max_bonds=0 dummy.numdummies=0 ifb.numifbs=0";
 
+/// Room for a command line and a NUL (`include/uapi/asm-generic/setup.h`). The kernel cuts
+/// off the rest.
+const COMMAND_LINE_SIZE: usize = 512;
+
 /// Address space for vmalloc. Page by page it takes 32,768 of the 65,530 mappings
 /// that the host allows.
 const VMALLOC_SIZE: usize = 128 << 20;
@@ -107,10 +111,23 @@ pub(crate) struct Boot {
     pub(crate) skew: Option<usize>,
 }
 
+/// The kernel's command line: the library's words, and those of the program.
+fn command_line(words: &str) -> Result<CString, Error> {
+    let room = COMMAND_LINE_SIZE - COMMAND_LINE.len() - 2;
+    if words.len() > room {
+        let message = format!(
+            "the command line has {} bytes; at most {room} are possible",
+            words.len()
+        );
+        return Err(Error::boot(message));
+    }
+    CString::new(format!("{COMMAND_LINE} {words}"))
+        .map_err(|_| Error::boot("the command line contains a NUL byte"))
+}
+
 /// Boots a kernel.
 pub(crate) fn cold(config: Config, boot: Boot) -> Result<Arc<Instance>, Error> {
-    let command_line = CString::new(format!("{COMMAND_LINE} {}", config.command_line))
-        .map_err(|_| Error::boot("the command line contains a NUL byte"))?;
+    let command_line = command_line(&config.command_line)?;
     let elf = elf()?;
     let size = memory_size(elf, config.memory)?;
     install()?;

@@ -281,6 +281,32 @@ fn a_call_from_inside_is_refused() {
     assert_eq!(SEEN.get().map(String::as_str), Some("Err(Reentered)"));
 }
 
+/// A disk works in a thread of the kernel's own, outside of the kernel; a call might wait for
+/// the very request that it serves.
+#[test]
+fn a_disk_may_not_call_its_kernel() {
+    static MACHINE: OnceLock<Arc<Machine>> = OnceLock::new();
+    static SEEN: OnceLock<[String; 3]> = OnceLock::new();
+    let machine = MACHINE.get_or_init(machine);
+    let other = common::machine();
+    let allowed = Arc::clone(&other);
+    let disk = common::blank_disk(move |_| {
+        SEEN.get_or_init(|| {
+            let machine = MACHINE.get().expect("set before");
+            [
+                format!("{:?}", machine.halt()),
+                format!("{:?}", call(machine, nr::GETPID, &[])),
+                format!("{:?}", call(&allowed, nr::GETPID, &[])),
+            ]
+        });
+    });
+    machine.add_disk(disk).unwrap();
+    let seen = SEEN.get().expect("its partition table was looked for");
+    assert_eq!(*seen, ["Err(Reentered)", "Err(Reentered)", "Ok(1)"]);
+    machine.halt().unwrap();
+    other.halt().unwrap();
+}
+
 /// A signal handler that makes a call while its thread waits for another one.
 #[test]
 fn a_call_from_a_signal_handler_is_refused_while_the_thread_is_in_one() {

@@ -7,12 +7,13 @@ use common::{TestDisk, call, content, disk, machine, nr, write};
 use drupe_host::disk::{Disk, Geometry};
 use drupe_machine::Machine;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::sync::mpsc::{RecvError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 const EPOLL_CREATE1: usize = 20;
 const EPOLL_CTL: usize = 21;
 const EVENTFD2: usize = 19;
+const MKDIRAT: usize = 34;
 const TIMERFD_CREATE: usize = 85;
 const TIMERFD_SETTIME: usize = 86;
 
@@ -111,5 +112,77 @@ fn by_a_watch_of_its_own() {
     *last.lock().unwrap() = Some((watch, machine));
     // The other end goes with the disk, and that with the kernel.
     assert_eq!(receiver.recv(), Err(RecvError));
+    assert_eq!(content(&disk, 0..8), *b"precious");
+}
+
+/// A disk whose first write waits for the last handle of its kernel, and drops it.
+struct Dropper {
+    told: Told,
+    last: Mutex<Option<Receiver<Arc<Machine>>>>,
+}
+
+impl Disk for Dropper {
+    fn geometry(&self) -> Geometry {
+        self.told.geometry()
+    }
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<()> {
+        self.told.read_at(buffers, offset)
+    }
+    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64, durable: bool) -> io::Result<()> {
+        if let Some(last) = self.last.lock().unwrap().take() {
+            drop(last.recv());
+        }
+        self.told.write_at(buffers, offset, durable)
+    }
+    fn flush(&self) -> io::Result<()> {
+        self.told.flush()
+    }
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.told.discard(offset, len)
+    }
+    fn write_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.told.write_zeroes(offset, len)
+    }
+}
+
+/// Has the kernel write back soon, by itself.
+fn write_back_soon(machine: &Machine) {
+    let (name, dir) = (c"proc".as_ptr() as usize, c"/proc".as_ptr() as usize);
+    call(machine, MKDIRAT, &[0, dir, 0o755]).unwrap();
+    call(machine, nr::MOUNT, &[name, dir, name, 0, 0]).unwrap();
+    for path in [
+        c"/proc/sys/vm/dirty_expire_centisecs",
+        c"/proc/sys/vm/dirty_writeback_centisecs",
+    ] {
+        let args = [0, path.as_ptr() as usize, libc::O_WRONLY as usize];
+        let setting = call(machine, nr::OPENAT, &args).unwrap();
+        write(machine, setting, b"1").unwrap();
+    }
+}
+
+/// By a disk of its own, in the middle of a request that the halt waits for.
+#[test]
+fn by_a_disk_of_its_own() {
+    let (sender, receiver) = channel();
+    let (end, ended) = channel();
+    let machine = machine();
+    let (name, dev) = (c"devtmpfs".as_ptr() as usize, c"/dev".as_ptr() as usize);
+    call(&machine, nr::MOUNT, &[name, dev, name, 0, 0]).unwrap();
+    let disk = disk(&[0; 1 << 20]);
+    let dropper = Dropper {
+        told: Told {
+            disk: disk.clone(),
+            _end: Some(end),
+        },
+        last: Mutex::new(Some(receiver)),
+    };
+    machine.add_disk(Arc::new(dropper)).unwrap();
+    let path = c"/dev/vda".as_ptr() as usize;
+    let fd = call(&machine, nr::OPENAT, &[0, path, libc::O_RDWR as usize]).unwrap();
+    write_back_soon(&machine);
+    write(&machine, fd, b"precious").unwrap();
+    sender.send(machine).unwrap();
+    // The other end goes with the disk, and that with the kernel.
+    assert_eq!(ended.recv(), Err(RecvError));
     assert_eq!(content(&disk, 0..8), *b"precious");
 }

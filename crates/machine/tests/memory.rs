@@ -3,35 +3,52 @@
 mod common;
 
 use common::{Request, blank_disk, call, nr};
-use drupe_host::ManualClock;
 use drupe_host::disk::FileDisk;
+use drupe_host::{Host, ManualClock};
 use drupe_machine::{Config, Error, Machine};
 use drupe_testing::skipped;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::UNIX_EPOCH;
 
-/// A buffer that there is no memory for is an error, and no end. What cannot be
-/// refused waits as long as anybody gets memory; how long that is cannot be measured
-/// by a clock that stands still.
-#[test]
-fn out_of_memory_is_reported_though_the_clock_stands_still() {
+const UNLINKAT: usize = 35;
+const FTRUNCATE: usize = 46;
+
+/// A file in the kernel's memory.
+fn create(machine: &Machine, path: &CStr) -> Result<usize, Error> {
+    let flags = (libc::O_CREAT | libc::O_WRONLY) as usize;
+    call(
+        machine,
+        nr::OPENAT,
+        &[0, path.as_ptr() as usize, flags, 0o600],
+    )
+}
+
+/// Writes until that fails.
+fn fill(machine: &Machine, file: usize) -> Error {
+    let page = [1; 4096];
+    loop {
+        match common::write(machine, file, &page) {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    }
+}
+
+/// What there is no memory for is an error, and not the kernel's end: a buffer at once,
+/// a call when no task gets memory any more. A clock that stands still does not matter.
+/// What the program frees can be used again.
+fn a_call_fails_without_memory(clock: Arc<dyn Host>) {
     let machine = Machine::boot(Config {
         memory: 32 << 20,
-        host: Arc::new(ManualClock::new(UNIX_EPOCH)),
+        host: clock,
         ..common::config()
     })
     .unwrap();
-    let flags = (libc::O_CREAT | libc::O_WRONLY) as usize;
-    let file = call(
-        &machine,
-        nr::OPENAT,
-        &[0, c"/big".as_ptr() as usize, flags, 0o600],
-    )
-    .unwrap();
+    let file = create(&machine, c"/big").unwrap();
     let mut buffers = Vec::new();
     let error = loop {
         match machine.buffer(4096) {
@@ -42,17 +59,108 @@ fn out_of_memory_is_reported_though_the_clock_stands_still() {
     assert!(buffers.len() > 1000, "only {} pages", buffers.len());
     assert_eq!(common::errno(Err::<(), _>(error)), libc::ENOMEM);
     assert_eq!(call(&machine, nr::GETPID, &[]).unwrap(), 1);
-    let error = loop {
-        match common::write(&machine, file, &[1; 4096]) {
-            Ok(_) => {}
-            Err(error) => break error,
+    for _ in 0..3 {
+        let error = fill(&machine, file);
+        assert_eq!(common::errno(Err::<(), _>(error)), libc::ENOMEM);
+    }
+    assert!(machine.log().contains("page allocation failure"));
+    drop(buffers);
+    for _ in 0..3 {
+        let error = fill(&machine, file);
+        assert_eq!(common::errno(Err::<(), _>(error)), libc::ENOMEM);
+        call(&machine, FTRUNCATE, &[file, 0]).unwrap();
+    }
+    for _ in 0..1000 {
+        assert_eq!(common::write(&machine, file, &[1; 4096]).unwrap(), 4096);
+    }
+    call(&machine, UNLINKAT, &[0, c"/big".as_ptr() as usize, 0]).unwrap();
+    machine.halt().unwrap();
+}
+
+#[test]
+fn without_memory_a_call_fails() {
+    a_call_fails_without_memory(Config::default().host);
+}
+
+#[test]
+fn without_memory_a_call_fails_though_the_clock_stands_still() {
+    a_call_fails_without_memory(Arc::new(ManualClock::new(UNIX_EPOCH)));
+}
+
+/// Inodes, pipes, sockets, the tasks of threads: no call is the kernel's end.
+#[test]
+fn without_memory_every_call_fails() {
+    const MKDIRAT: usize = 34;
+    const SOCKETPAIR: usize = 199;
+    const SENDTO: usize = 206;
+    let machine = Machine::boot(Config {
+        memory: 32 << 20,
+        ..common::config()
+    })
+    .unwrap();
+    let mut ends = [0i32; 2];
+    let pair = |ends: &mut [i32; 2]| {
+        let domain = libc::AF_UNIX as usize;
+        let kind = libc::SOCK_DGRAM as usize;
+        let args = [domain, kind, 0, ends.as_mut_ptr() as usize];
+        call(&machine, SOCKETPAIR, &args)
+    };
+    // Not each flavour has sockets.
+    let sockets = pair(&mut ends).is_ok();
+    let file = create(&machine, c"/big").unwrap();
+    let small = create(&machine, c"/small").unwrap();
+    common::write(&machine, small, b"kept").unwrap();
+    let error = fill(&machine, file);
+    assert_eq!(common::errno(Err::<(), _>(error)), libc::ENOMEM);
+    let failed = |what: &str, error: Error| {
+        let number = common::errno(Err::<(), _>(error));
+        let known = [libc::ENOMEM, libc::ENOBUFS, libc::ENOSPC, libc::EAGAIN];
+        assert!(known.contains(&number), "{what}: {number}");
+    };
+    for n in 0.. {
+        let path = CString::new(format!("/{n}")).unwrap();
+        let args = [0, path.as_ptr() as usize, 0o700];
+        if let Err(error) = call(&machine, MKDIRAT, &args) {
+            failed("mkdir", error);
+            break;
         }
-    };
-    let Error::Dead(report) = error else {
-        panic!("not a death: {error:?}");
-    };
-    assert_eq!(report.message, "out of memory");
-    assert!(report.log.contains("Mem-Info"), "{}", report.log);
+    }
+    for _ in 0..if sockets { 2000 } else { 0 } {
+        let data = [1; 4096];
+        let flags = libc::MSG_DONTWAIT as usize;
+        let args = [
+            ends[0] as usize,
+            data.as_ptr() as usize,
+            data.len(),
+            flags,
+            0,
+            0,
+        ];
+        if let Err(error) = call(&machine, SENDTO, &args) {
+            failed("send", error);
+            // That one is full.
+            let mut more = [0i32; 2];
+            match pair(&mut more) {
+                Ok(_) => ends = more,
+                Err(error) => {
+                    failed("socketpair", error);
+                    break;
+                }
+            }
+        }
+    }
+    thread::scope(|s| {
+        for _ in 0..50 {
+            s.spawn(|| {
+                if let Err(error) = call(&machine, nr::GETTID, &[]) {
+                    failed("a thread", error);
+                }
+            });
+        }
+    });
+    call(&machine, FTRUNCATE, &[file, 0]).unwrap();
+    assert_eq!(call(&machine, nr::GETPID, &[]).unwrap(), 1);
+    machine.halt().unwrap();
 }
 
 /// What the reads of a disk pass: the first one when it is armed waits for the test.

@@ -1,5 +1,6 @@
 //! Tries the packaged crates: an empty project runs `cargo add drupe`, with cargo, rustc
-//! and a linker, but without network, kernel source and C compiler.
+//! and a linker, but without network, kernel source and C compiler. Another one adds
+//! `drupe-tree`, whose compression libraries need the compiler.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -10,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::{Dist, begin};
-use crate::demo::{quietly, tool};
+use crate::demo::{compare, quietly, tool, tree};
 use crate::run::output;
 
 /// The program: boots a kernel, and writes into an image that another program made.
@@ -29,6 +30,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 "#;
+
+/// The program that copies a tree into an image and out again.
+const TREE_PROGRAM: &str = include_str!("../../../crates/tree/examples/there_and_back.rs");
 
 /// A linker: the C compiler's driver, which compiles nothing.
 const LINKER: &str = r#"#!/bin/sh
@@ -66,6 +70,36 @@ pub(super) fn run(dist: &Dist) -> Result<()> {
     if !said.contains(r#"wrote "hello""#) {
         bail!("the program said {said:?}");
     }
+    steps.run(tool("e2fsck").arg("-fn").arg(&image))?;
+    copy_tree(&machine, place)
+}
+
+/// Makes the project that adds `drupe-tree`, and runs its program.
+fn copy_tree(machine: &Machine, place: &Path) -> Result<()> {
+    let mut steps = begin("cargo add drupe-tree, in an empty project");
+    let project = place.join("tree-program");
+    steps.run(
+        machine
+            .cargo(place)
+            .args(["new", "--quiet", "--vcs", "none", "tree-program"]),
+    )?;
+    let add = ["add", "--quiet", "drupe", "drupe-tree"];
+    steps.run(machine.cargo(&project).args(add))?;
+    fs::write(project.join("src/main.rs"), TREE_PROGRAM)?;
+    steps.run(machine.with_compiler(&project)?.args(["build", "--quiet"]))?;
+    let [image, tree, out] = ["tree.img", "tree", "out"].map(|name| place.join(name));
+    tree::make(&tree)?;
+    fs::File::create(&image)?.set_len(1 << 30)?;
+    quietly(tool("mkfs.ext4").arg("-q").arg(&image))?;
+    let program = project.join("target/debug/tree-program");
+    steps.time("a tree into an ext4 image and out, compared", || {
+        quietly(
+            Command::new(&program)
+                .args([&image, &tree, &out])
+                .env_clear(),
+        )?;
+        compare::compare(&tree, &out)
+    })?;
     steps.run(tool("e2fsck").arg("-fn").arg(&image))
 }
 
@@ -106,6 +140,17 @@ impl Machine {
         command.current_dir(directory).env_clear();
         command.env("PATH", &self.programs).env("HOME", &self.home);
         command
+    }
+
+    /// The same, with the C compiler of this machine.
+    fn with_compiler(&self, directory: &Path) -> Result<Command> {
+        let mut command = self.cargo(directory);
+        // The compiler starts an assembler, and build scripts may start tools.
+        let mut path = self.programs.clone().into_os_string();
+        path.push(":/usr/bin:/bin");
+        command.env("PATH", path);
+        command.env("CC", find("cc")?).env("AR", find("ar")?);
+        Ok(command)
     }
 }
 

@@ -18,7 +18,11 @@ use picture::Layers;
 ///
 /// A kernel owns its CPUs, a CPU enters the image of its kernel, and the thread that
 /// enters is known by the CPU it is inside of and by its tasks in each kernel.
-const CIRCLES_ALLOWED: &[(&str, &[&str])] = &[("drupe-machine", &["instance", "vcpu", "thread"])];
+const CIRCLES_ALLOWED: &[(&str, &[&str])] = &[
+    ("drupe-machine", &["instance", "vcpu", "thread"]),
+    // Classes of Python: each makes objects of the other.
+    ("drupe-python", &["mount", "partition"]),
+];
 
 /// The crates that may contain `unsafe`; all others forbid it in their root.
 const UNSAFE: &[&str] = &[
@@ -164,13 +168,19 @@ fn circles(package: &Value) -> Result<Vec<String>> {
     Ok(complaints)
 }
 
+/// The kinds of cargo's targets that are libraries or programs.
+const KINDS: [&str; 4] = ["lib", "bin", "cdylib", "staticlib"];
+
 /// The files that a package's library and programs begin with.
 fn roots(package: &Value) -> Result<Vec<PathBuf>> {
     let targets = package["targets"].as_array().map_or(&[][..], Vec::as_slice);
     let mut roots = Vec::new();
     for target in targets {
         let kinds = target["kind"].as_array().map_or(&[][..], Vec::as_slice);
-        if kinds.iter().any(|kind| kind == "lib" || kind == "bin") {
+        if kinds
+            .iter()
+            .any(|kind| KINDS.iter().any(|known| kind == known))
+        {
             let path = target["src_path"].as_str();
             let path = Path::new(path.context("a target without a file")?);
             roots.push(path.strip_prefix(root()).unwrap_or(path).to_owned());

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -12,7 +14,22 @@ struct memory {
 	unsigned char *bytes;
 	size_t len;
 	int reads, writes, flushes, releases, fails, read_fails;
+	drupe_kernel *halts; /* what is halted while it is written to */
+	int refused;         /* how often that was refused */
+	mode_t umask;        /* what the process's is to be; 0: anything */
+	int other_umasks;
 };
+
+/* A kernel that waits for a disk cannot be halted by it. */
+static void halts(struct memory *memory)
+{
+	drupe_error *error = NULL;
+
+	if (memory->halts && drupe_kernel_halt(memory->halts, &error) == -1) {
+		memory->refused += drupe_error_code(error) == DRUPE_ERROR_REENTERED;
+		drupe_error_free(error);
+	}
+}
 
 static int memory_read(void *data, void *buffer, size_t len, uint64_t offset)
 {
@@ -21,6 +38,8 @@ static int memory_read(void *data, void *buffer, size_t len, uint64_t offset)
 	int failed;
 
 	pthread_mutex_lock(&memory->lock);
+	if (memory->umask)
+		memory->other_umasks += umask(memory->umask) != memory->umask;
 	memory->reads++;
 	failed = memory->read_fails;
 	if (!failed)
@@ -35,6 +54,7 @@ static int memory_write(void *data, const void *buffer, size_t len, uint64_t off
 	int failed;
 
 	pthread_mutex_lock(&memory->lock);
+	halts(memory);
 	memory->writes++;
 	failed = memory->fails;
 	if (!failed)
@@ -106,6 +126,27 @@ static void write_and_read(drupe_disk *disk, const char *text)
 	OK(drupe_umount(root, &error));
 }
 
+/* A copy leaves the process's umask alone. */
+static void copies_out(drupe_disk *disk, struct memory *memory)
+{
+	char path[] = "/tmp/drupe-XXXXXX", to[32];
+	drupe_mount *root = mount(disk);
+	struct stat copy;
+	int before = memory->reads;
+
+	CHECK(mkdtemp(path));
+	snprintf(to, sizeof(to), "%s/note", path);
+	memory->umask = 027;
+	umask(memory->umask);
+	OK(drupe_copy_out(root, "/note", to, NULL, &error));
+	CHECK(memory->reads > before && memory->other_umasks == 0);
+	memory->umask = 0;
+	CHECK(umask(022) == 027);
+	CHECK(stat(to, &copy) == 0 && (copy.st_mode & 0777) == 0640);
+	CHECK(unlink(to) == 0 && rmdir(path) == 0);
+	OK(drupe_umount(root, &error));
+}
+
 static void callbacks(drupe_kernel *kernel, struct memory *memory)
 {
 	struct drupe_disk_callbacks functions;
@@ -127,7 +168,11 @@ static void callbacks(drupe_kernel *kernel, struct memory *memory)
 		   DRUPE_ERROR_ARGUMENT, "block size of 300");
 	functions.block_size = 0;
 	MAKE(disk, drupe_disk_add_callbacks(kernel, &functions, memory, &error));
+	memory->halts = kernel;
 	write_and_read(disk, "through functions");
+	memory->halts = NULL;
+	CHECK(memory->refused > 0);
+	copies_out(disk, memory);
 	CHECK(memory->reads && memory->writes && memory->flushes && !memory->releases);
 
 	/* Their errors are the kernel's. */
@@ -204,7 +249,8 @@ int main(int argc, char **argv)
 	struct drupe_kernel_options logging;
 	struct drupe_disk_options options;
 	struct drupe_disk_info info;
-	struct memory memory = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0, 0, 0, 0, 0, 0};
+	struct memory memory = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0, 0, 0, 0, 0, 0,
+				NULL, 0, 0, 0};
 	drupe_kernel *kernel;
 	drupe_disk *disk;
 	FILE *stream;

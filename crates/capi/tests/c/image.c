@@ -110,6 +110,10 @@ static void files(drupe_mount *mount)
 	FAILS(drupe_stat(mount, "/../../work/none", 0, &stat, &error), ENOENT, "ENOENT");
 	OK(drupe_unlink(mount, "/work/null", &error));
 	OK(drupe_rmdir(mount, "/work/a/b", &error));
+	FAILS(drupe_rmdir_all(mount, "/", &error), EBUSY, "/");
+	FAILS(drupe_rmdir_all(mount, "/work/..", &error), EBUSY, "/work/..");
+	FAILS(drupe_rmdir_all(mount, ".", &error), EBUSY, ".");
+	OK(drupe_stat(mount, "/work", 0, &stat, &error));
 	OK(drupe_rmdir_all(mount, "/work", &error));
 	OK(drupe_statfs(mount, &space, &error));
 	CHECK(space.name_max == 255 && space.magic == 0xef53 && space.bytes > space.bytes_free);
@@ -210,15 +214,28 @@ int main(int argc, char **argv)
 	FAILS(drupe_copy(mount, "/third", mount, "/third/in", &options, &error),
 	      DRUPE_ERROR_INCOMPLETE, "into itself");
 
-	/* What is not there is told, and counted. */
+	/* A source that is not there is the call's own error. */
 	options.problem = count;
 	options.problem_data = &problems;
-	FAILS(drupe_copy_in("/nowhere/at/all", mount, "/x", &options, &error),
-	      DRUPE_ERROR_INCOMPLETE, "/nowhere/at/all");
-	CHECK(problems == 1);
+	FAILS(drupe_copy_in("/nowhere/at/all", mount, "/x", &options, &error), ENOENT,
+	      "/nowhere/at/all");
+	FAILS(drupe_copy_out(mount, "/nowhere", argv[3], &options, &error), ENOENT, "/nowhere");
+	FAILS(drupe_copy(mount, "/nowhere", mount, "/x", &options, &error), ENOENT, "/nowhere");
+	CHECK(problems == 0);
+
+	/* Flags that are others'. */
+	FAILS(drupe_tar(mount, "/tree", archive, &options, &error), DRUPE_ERROR_ARGUMENT,
+	      "DRUPE_ARCHIVE is for copies");
 	FAILS(drupe_untar(mount, "/none", archive, &options, &error), DRUPE_ERROR_ARGUMENT,
-	      "flags");
+	      "DRUPE_ARCHIVE is for copies");
+	options.flags = DRUPE_NUMERIC_OWNER;
+	FAILS(drupe_copy(mount, "/tree", mount, "/x", &options, &error), DRUPE_ERROR_ARGUMENT,
+	      "DRUPE_NUMERIC_OWNER is for archives");
+	options.flags = 1u << 7;
+	FAILS(drupe_tar(mount, "/tree", archive, &options, &error), DRUPE_ERROR_ARGUMENT,
+	      "0x80 have no meaning here, where 0x2 are");
 	options.flags = 0;
+	FAILS(drupe_tar(mount, "/nowhere", archive, &options, &error), ENOENT, "/nowhere");
 	FAILS(drupe_untar(mount, "/none", archive, &options, &error), ENOENT, "/none");
 	FAILS(drupe_untar(mount, "/", -1, &options, &error), DRUPE_ERROR_ARGUMENT, "descriptor");
 	FAILS(drupe_untar(mount, "/", 4242, &options, &error), EBADF, "duplicate descriptor: ");

@@ -37,6 +37,7 @@ int main(void)
 	struct drupe_kernel_options options;
 	drupe_kernel *kernel, *second;
 	char *text, *release;
+	char words[512] = "";
 	size_t logged = 0;
 	uint64_t result = 77;
 	uint64_t arguments[6] = {0};
@@ -82,6 +83,10 @@ int main(void)
 	options.flags = 0;
 	options.command_line = "\xff";
 	MAKES_NONE(drupe_kernel_boot(&options, &error), DRUPE_ERROR_ARGUMENT, "command_line");
+	memset(words, 'x', sizeof(words) - 1);
+	options.command_line = words;
+	MAKES_NONE(drupe_kernel_boot(&options, &error), DRUPE_ERROR_BOOT,
+		   "command line has 511 bytes; at most");
 	options.size = 3;
 	MAKES_NONE(drupe_kernel_boot(&options, &error), DRUPE_ERROR_ARGUMENT, "DRUPE_INIT");
 	CHECK(drupe_error_code(NULL) == 0 && *drupe_error_message(NULL) == '\0');

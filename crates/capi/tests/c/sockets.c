@@ -168,6 +168,24 @@ static void interrupts(drupe_kernel *kernel)
 	pthread_barrier_destroy(&waiter.made);
 }
 
+/* Lengths of addresses that can't be. Nothing beyond what can be is read. */
+static void lengths(drupe_kernel *kernel)
+{
+	static const uint32_t lens[] = {0, 1, 129, 0x7fffffff, 0xffffffff};
+	struct sockaddr_in at = {.sin_family = AF_INET};
+	drupe_socket *socket;
+	size_t n, done;
+
+	MAKE(socket, drupe_socket_open(kernel, AF_INET, SOCK_DGRAM, 0, &error));
+	for (n = 0; n < sizeof(lens) / sizeof(*lens); n++) {
+		FAILS(drupe_socket_bind(socket, &at, lens[n], &error), EINVAL, "EINVAL");
+		FAILS(drupe_socket_connect(socket, &at, lens[n], &error), EINVAL, "EINVAL");
+		FAILS(drupe_socket_send_to(socket, "x", 1, &at, lens[n], &done, &error), EINVAL,
+		      "EINVAL");
+	}
+	drupe_socket_close(socket);
+}
+
 int main(void)
 {
 	drupe_kernel *one, *other;
@@ -192,6 +210,8 @@ int main(void)
 	tcp(one, other);
 	udp(one, other);
 	interrupts(one);
+
+	lengths(one);
 
 	/* No interface of the host's has such a name. */
 	CHECK(drupe_link_tap(one, "much-too-long-for-a-name", NULL, NULL) == -1);

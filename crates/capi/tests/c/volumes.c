@@ -18,6 +18,17 @@ static ptrdiff_t passphrase(void *data, const char *id, uint32_t wrong, char *bu
 	return (ptrdiff_t)strlen(text);
 }
 
+/* A disk is of one kernel. */
+static void another_kernel(drupe_disk *disk)
+{
+	drupe_kernel *other;
+
+	MAKE(other, drupe_kernel_boot(NULL, &error));
+	MAKES_NONE(drupe_volumes_find(other, &disk, 1, NULL, NULL, &error), DRUPE_ERROR_ARGUMENT,
+		   "`disks[0]` is a disk of another kernel");
+	drupe_kernel_free(other);
+}
+
 static void mounts(drupe_partition *partition)
 {
 	struct drupe_mount_options options;
@@ -106,6 +117,7 @@ int main(int argc, char **argv)
 	fill(kernel, unlocked, argv[2]);
 	mounts(unlocked);
 
+	another_kernel(disk);
 	MAKE(volumes, drupe_volumes_find(kernel, &disk, 1, passphrase, &asked, &error));
 	CHECK(asked == 2);
 	CHECK(drupe_volumes_count(volumes) == 4);

@@ -67,8 +67,14 @@ impl Mount {
 
     /// Removes a directory and everything in it; no symbolic link is followed.
     /// Stops at the first error.
+    ///
+    /// A path without a name of its own, such as `/` or one that ends in `..`, is refused
+    /// before anything is removed: EBUSY.
     pub fn remove_dir_all(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        if path.file_name().is_none() {
+            return Err(Error::at("remove directory", path, Errno::BUSY));
+        }
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW;
         let fd = self.inner.open(path, flags, 0);
         let fd = fd.map_err(|e| Error::at("remove directory", path, e))?;

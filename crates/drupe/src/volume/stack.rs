@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use drupe_abi::Errno;
 use drupe_ondisk::Error as VolumeError;
 use drupe_ondisk::luks::Luks;
 use drupe_ondisk::lvm::PhysicalVolume;
@@ -153,8 +154,8 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// Those of reading partition tables and signatures. Errors of a single volume are in
-    /// its [`Volume::trouble`].
+    /// Those of reading partition tables and signatures, and EINVAL for a disk of another
+    /// kernel. Errors of a single volume are in its [`Volume::trouble`].
     pub fn volumes(
         &self,
         disks: &[AttachedDisk],
@@ -193,6 +194,10 @@ impl Kernel {
             physical: Vec::new(),
         };
         for (disk, attached) in disks.iter().enumerate() {
+            if !attached.is_of(self) {
+                let cause = Errno::INVAL;
+                return Err(Error::at("find volumes on", attached.name(), cause));
+            }
             let whole = attached.whole();
             let index = scan.add("0".into(), VolumeKind::Disk, whole, Vec::new(), disk)?;
             // A member's superblock may be at its end: its partitions are the

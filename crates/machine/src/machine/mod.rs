@@ -175,8 +175,10 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if context().is_inside() && !self.kernel.is_forked() {
-            // A thread can be in one call at a time: when that is over.
+        let context = context();
+        let busy = context.is_inside() || context.is_serving(self.kernel.id);
+        if busy && !self.kernel.is_forked() {
+            // When the call, or the request to a disk, is over.
             deferred::halt(Arc::clone(&self.kernel));
             return;
         }

@@ -8,6 +8,7 @@
 use crate::devices::pending::Pending;
 use crate::instance::Instance;
 use crate::memory::lent::Borrower;
+use crate::thread::context;
 use drupe_abi::{Io, io_op, irq};
 use drupe_cpu::work::Kind;
 use std::ops::Range;
@@ -38,14 +39,19 @@ pub(super) unsafe fn submit(kernel: &Instance, io: *mut Io) -> bool {
 
 /// The main function of a thread.
 fn serve(kernel: &Instance) {
+    let context = context();
     while let Some(mut taken) = kernel.io_queue.next() {
         // SAFETY: pending, so ours.
-        unsafe { kernel.disks.serve(&mut *taken.request.0) };
+        context.serve(kernel.id, || unsafe {
+            kernel.disks.serve(&mut *taken.request.0)
+        });
         if let Some(loan) = taken.request.1.take() {
             kernel.memory.end_loan(loan);
         }
         kernel.io_queue.complete(taken);
         kernel.vcpu().interrupt(irq::DISK);
+        // The disk may have dropped the last handle of a kernel.
+        context.do_deferred();
     }
 }
 

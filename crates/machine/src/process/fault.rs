@@ -20,6 +20,7 @@
 
 use crate::instance::Instance;
 use crate::thread::context as thread_context;
+use crate::thread::faults::SIGNALS;
 use crate::vcpu::Vcpu;
 use drupe_abi::{ExtableEntry, Fault, stop};
 use std::mem::MaybeUninit;
@@ -30,8 +31,6 @@ use std::thread;
 
 /// Bytes of stack that a report of a fault needs.
 const REPORT_ROOM: usize = 16 << 10;
-
-const SIGNALS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
 
 /// The previous actions, in the order of [`SIGNALS`]; null until a handler is installed.
 ///

@@ -8,7 +8,8 @@
 //! - **Halts.** A kernel whose last handle is dropped inside of another one (by a link, a
 //!   disk, a watch's call back) has to be synced and halted, which takes calls, and a
 //!   thread can be in one call at a time. So the thread halts it at the end of its own
-//!   call; a library thread of a kernel, when it is outside.
+//!   call; a library thread of a kernel, when it is outside, or when its disk is done.
+//! - **The thread's own signal mask**, if that blocks signals of faults (`faults.rs`).
 
 use super::{Context, context};
 use crate::instance::Instance;
@@ -40,6 +41,11 @@ impl Deferred {
             halts: RefCell::new(Vec::new()),
             delivering: Cell::new(false),
         }
+    }
+
+    /// There is work at the end of the call.
+    pub(super) fn any(&self) {
+        self.any.set(true);
     }
 
     /// The next kernel with a deferred interrupt. Skips those of a parent process: a host
@@ -132,8 +138,10 @@ impl Context {
                 // Nobody is left to hear of an error.
                 let _ = kernel.halt();
             }
+            self.block_fault_signals();
         }
-        deferred.any.set(!deferred.halts.borrow().is_empty());
+        let halts = !deferred.halts.borrow().is_empty();
+        deferred.any.set(halts || self.has_unblocked());
         deferred.delivering.set(false);
     }
 }

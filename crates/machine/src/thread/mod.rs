@@ -2,7 +2,8 @@
 //!
 //! Each thread has a [`Context`]: the kernel that it is inside of, its host tasks
 //! (`tasks.rs`, `request.rs`), the deadline of its calls (`deadline.rs`), the word that
-//! it waits on for the CPU, and its deferred work (`deferred.rs`).
+//! it waits on for the CPU, its deferred work (`deferred.rs`), and whether it blocks the
+//! signals of faults (`faults.rs`).
 //!
 //! # Lifecycle
 //!
@@ -27,6 +28,7 @@
 
 pub(crate) mod deadline;
 pub(crate) mod deferred;
+pub(crate) mod faults;
 pub(crate) mod interrupt;
 mod request;
 pub(crate) mod tasks;
@@ -34,6 +36,7 @@ pub(crate) mod tasks;
 use crate::vcpu::Vcpu;
 use deferred::Deferred;
 use drupe_cpu::Waiter;
+use faults::FaultSignals;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -49,11 +52,15 @@ pub(crate) struct Context {
     /// from its beginning to its end, waiting included: its task can serve one
     /// at a time.
     inside: Cell<*const Vcpu>,
-    /// Kernel and task of the last call, by number and handle.
+    /// Kernel and task of the last call, by number and handle. Numbers begin at 1: 0 is
+    /// none.
     last: Cell<(u64, u64)>,
     /// The deadline of the thread's calls.
     deadline: Cell<Option<Instant>>,
+    /// The number of the kernel for which the thread is inside of a disk; 0: none.
+    serves: Cell<u64>,
     deferred: Deferred,
+    faults: FaultSignals,
     /// Whether [`end`] will be called.
     armed: Cell<bool>,
     tasks: RefCell<Vec<HostTask>>,
@@ -66,7 +73,9 @@ thread_local! {
             inside: Cell::new(ptr::null()),
             last: Cell::new((0, 0)),
             deadline: Cell::new(None),
+            serves: Cell::new(0),
             deferred: Deferred::new(),
+            faults: FaultSignals::new(),
             armed: Cell::new(false),
             tasks: RefCell::new(Vec::new()),
             waiter: RefCell::new(None),
@@ -113,6 +122,19 @@ impl Context {
     #[inline]
     pub(crate) fn is_inside(&self) -> bool {
         !self.inside.get().is_null()
+    }
+
+    /// Runs `f`, which serves a request to a disk for the kernel with this number, outside
+    /// of it. Calls into that kernel are refused: they might wait for that request.
+    pub(crate) fn serve(&self, id: u64, f: impl FnOnce()) {
+        self.serves.set(id);
+        f();
+        self.serves.set(0);
+    }
+
+    /// Whether the thread serves a request to a disk for the kernel with this number.
+    pub(crate) fn is_serving(&self, id: u64) -> bool {
+        self.serves.get() == id
     }
 
     /// The CPU of the kernel that the thread is inside of, or null.

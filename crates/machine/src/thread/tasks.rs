@@ -58,7 +58,9 @@ impl Context {
         if id == kernel.id {
             return Ok(handle);
         }
-        Ok(self.find_task(kernel)?.handle)
+        let handle = self.find_task(kernel)?.handle;
+        self.unblock_fault_signals();
+        Ok(handle)
     }
 
     /// The thread's host task in `kernel`, which is made if need be.
@@ -66,6 +68,10 @@ impl Context {
     pub(crate) fn find_task(&'static self, kernel: &Arc<Instance>) -> Result<Arc<Task>, Error> {
         if kernel.is_forked() {
             return Err(Error::Forked);
+        }
+        // A thread that serves disks has no task, so it comes past here.
+        if self.is_serving(kernel.id) {
+            return Err(Error::Reentered);
         }
         let known = {
             // In use: this is a signal handler, in the middle of this function.
@@ -87,12 +93,15 @@ impl Context {
                 task
             }
         };
-        self.last.set((kernel.id, task.handle));
+        if !self.blocks_fault_signals() {
+            self.last.set((kernel.id, task.handle));
+        }
         Ok(task)
     }
 
     /// Has process 1 make the task, as a thread of itself.
     fn create_task(&'static self, kernel: &Instance) -> Result<Task, Error> {
+        self.look_at_fault_signals();
         let mut name = [0u8; 16];
         // SAFETY: the buffer has the 16 bytes that PR_GET_NAME writes.
         unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::sync::mpsc;
+use std::thread::Builder;
 
 use drupe::{Buffer, Errno};
 
@@ -74,7 +75,7 @@ fn one_by_one<S: SourceFile, T: TargetFile, P: FnMut(u64) -> bool>(
     Ok(End::Complete)
 }
 
-/// Copies with two threads. Buffers circulate: empty ones to the reader, full ones to the
+/// Copies with two threads, or with one if there can be no second. Buffers circulate: empty ones to the reader, full ones to the
 /// writer.
 fn overlapped<S: SourceFile, T: TargetFile, P: FnMut(u64) -> bool>(
     reader: &mut Reader<'_, S>,
@@ -83,17 +84,14 @@ fn overlapped<S: SourceFile, T: TargetFile, P: FnMut(u64) -> bool>(
 ) -> Outcome<End> {
     let (to_reader, empty) = mpsc::channel::<Buffer>();
     let (to_writer, full) = mpsc::channel();
-    for buffer in buffers.drain(..) {
-        // The receiver is right here.
-        let _ = to_reader.send(buffer);
-    }
-    std::thread::scope(|scope| {
-        let reading = scope.spawn(move || {
+    let copied = std::thread::scope(|scope| {
+        let source = &mut *reader;
+        let read = move || {
             let mut spare = Vec::new();
             let mut result = Ok(());
             // A writer that has stopped takes its end of the channels along.
             while let Ok(mut buffer) = empty.recv() {
-                match reader.next(&mut buffer) {
+                match source.next(&mut buffer) {
                     Ok(Some(piece)) => match to_writer.send((buffer, piece)) {
                         Ok(()) => continue,
                         Err(mpsc::SendError((buffer, _))) => spare.push(buffer),
@@ -109,7 +107,12 @@ fn overlapped<S: SourceFile, T: TargetFile, P: FnMut(u64) -> bool>(
             drop(to_writer);
             spare.extend(empty);
             (spare, result)
-        });
+        };
+        let reading = Builder::new().spawn_scoped(scope, read).ok()?;
+        for buffer in buffers.drain(..) {
+            // A reader that has failed says so below.
+            let _ = to_reader.send(buffer);
+        }
         let mut spare = Vec::new();
         let mut result = Ok(End::Complete);
         for (buffer, piece) in full {
@@ -132,11 +135,20 @@ fn overlapped<S: SourceFile, T: TargetFile, P: FnMut(u64) -> bool>(
             Ok((spare, read)) => {
                 buffers.extend(spare);
                 // A source that fails ends the pieces, which looks complete here.
-                result.and_then(|end| read.map(|()| end))
+                Some(result.and_then(|end| read.map(|()| end)))
             }
             Err(panic) => std::panic::resume_unwind(panic),
         }
-    })
+    });
+    match (copied, &mut buffers[..]) {
+        (Some(copied), _) => copied,
+        // The buffers were not touched.
+        (None, [buffer, ..]) => one_by_one(reader, writer, buffer),
+        (None, []) => {
+            let cause = "there is no buffer";
+            Err(DataError::Source(Error::new("read", cause)))
+        }
+    }
 }
 
 /// A part of a file, in a buffer.

@@ -28,10 +28,11 @@ mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::thread::Builder;
 
 use drupe::Mount;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, host};
 use crate::location::{ImageLocation, Location};
 use crate::paths;
 use crate::progress::Progress;
@@ -298,10 +299,11 @@ pub(crate) fn transfer<S: SourceDir, T: TargetDir>(
     let writer = writer.map_err(|error| error.at(shown.display().to_string()))?;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
-        scope.spawn(move || {
+        let walk = move || {
             // The receiver is gone: the writer has stopped, and says why.
             let _ = Walker::new(archive, label, sender, taker).run(roots);
-        });
+        };
+        host("start thread", Builder::new().spawn_scoped(scope, walk))?;
         // Dropping the receiver lets a walker that is ahead go.
         writer.run(receiver)
     })

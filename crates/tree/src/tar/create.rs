@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::thread::Builder;
 
 use drupe::{Buffer, Mount};
 use tar::EntryType;
@@ -92,12 +93,13 @@ pub fn archive(
     let exclude = &options.exclude;
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
-        scope.spawn(move || {
+        let walk = move || {
             // The receiver is gone: the archiver has stopped, and says why.
             let _ = Walker::new(true, &label, sender, taker)
                 .leaving_out(|path| is_excluded(exclude, path))
                 .run(roots);
-        });
+        };
+        host("start thread", Builder::new().spawn_scoped(scope, walk))?;
         archiver.run(receiver)
     })?;
     let errors = archiver.errors;

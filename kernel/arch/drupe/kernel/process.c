@@ -204,6 +204,8 @@ int copy_thread(struct task_struct *p, const struct kernel_clone_args *args)
 
 	if (!stack)
 		return -ENOMEM;
+	/* What mm/oom.c does for one call of the parent. */
+	p->flags &= ~PF_DUMPCORE;
 	p->thread = (struct thread_struct) {
 		.stack = stack,
 		.fn = args->fn,

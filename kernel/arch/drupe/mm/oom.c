@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * When memory gets short.
+ * What happens when the kernel runs short of memory.
  *
- * The pages that filesystems have yet to write are counted, and whoever makes
- * too many waits.  Nothing counts the inodes, and what journals keep of their
- * changes: they take what memory there is, and can only be freed when kernel
- * threads have written them.  Elsewhere those have CPUs of their own, or a
- * process is killed.  Here reclaim was through with its attempts before they
- * had a turn, and there is no process to kill.
+ * The kernel limits how many dirty pages of files there are.  It does not limit
+ * inodes, nor what journals keep of changed metadata.  These can fill the memory,
+ * and are freed only after kernel threads have written them to disk.  On other
+ * machines these threads run on other CPUs meanwhile, or the OOM killer ends a
+ * process.  Here is one CPU, and no process that could be killed.  So:
  *
- * So these are written as soon as much memory is in small objects and little is
- * left; and who gets none waits as long as others still do.  When nobody does, a
- * kernel thread has the reserve until they are written: it may be the one that
- * writes.  f2fs's thread for checkpoints takes pages for what it writes.
+ * 1. Metadata is flushed early: when slabs take a large part of the memory
+ *    (count_objects()).
+ * 2. When reclaim finds nothing, the OOM notifier (oom_wait()) starts a flush and
+ *    waits, as long as any task gets memory or a disk is at work.
+ * 3. When that does not help, kernel threads may use the memory reserve until the
+ *    flush is over: they may be the ones that write, as f2fs's thread for
+ *    checkpoints does.
+ * 4. When nobody has got memory for %ATTEMPTS ticks, a system call fails with
+ *    %ENOMEM.  Where an error would break a filesystem, the kernel panics.
  */
 #include <linux/blkdev.h>
 #include <linux/fs.h>
@@ -26,27 +30,41 @@
 #include <linux/sched/task.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
+#include <linux/task_work.h>
 #include <linux/vmstat.h>
 #include <linux/workqueue.h>
 #include <linux/writeback.h>
 #include <asm/machine.h>
 
 /*
- * Attempts after which there is no memory to be had, if nobody gets any
- * meanwhile.  They are counted, not timed: a host that is busy may keep the whole
- * kernel waiting for seconds.  Between two of them a tick passes, or, while the
- * clock stands still, all others run.  While a disk is at work none counts.
+ * How often a task waits for memory, while no task gets any, before it gives up.
+ * Each time it waits for a tick; if the clock stands still, until all other tasks
+ * have run.  A wait in which a disk was at work does not count.  Waits are
+ * counted, and time is not measured, because a busy host may keep the whole
+ * kernel from running for seconds.
  */
-#define ATTEMPTS	(10 * HZ)
-#define STILL_ATTEMPTS	1000
+#define ATTEMPTS	250
 
-/* After so many, waiting helps nobody. */
+/* After this many attempts, kernel threads may use the memory reserve. */
 #define LEND_AFTER	20
 
-/* How often the others may take turns between two attempts. */
+/*
+ * How often the reserve is lent, while no task gets memory, before the kernel
+ * panics.  Between two times, a flush has ended.
+ */
+#define LENDINGS	1000
+
+/*
+ * How often a task to which memory is refused may scan for more within one system
+ * call.  One allocation that fails takes about 200 scans.  One that must not fail
+ * (%__GFP_NOFAIL) scans until it gets memory.
+ */
+#define REFUSED_SCANS	5000
+
+/* While the clock stands still: how often other tasks may run in one attempt. */
 #define TURNS		1000
 
-/* Pages that may have to be written: the fewest since the last flush. */
+/* The smallest number of slab and dirty pages since the last flush. */
 static unsigned long least;
 
 static unsigned long small_objects(void)
@@ -60,7 +78,10 @@ static unsigned long dirty_pages(void)
 	return global_node_page_state(NR_FILE_DIRTY);
 }
 
-/* One that is being mounted or unmounted, or changed, is left out. */
+/*
+ * Writes the metadata of one filesystem.  Skips it while it is being mounted,
+ * unmounted or remounted.
+ */
 static void flush_metadata(struct super_block *sb)
 {
 	if (!down_read_trylock(&sb->s_umount))
@@ -69,17 +90,19 @@ static void flush_metadata(struct super_block *sb)
 	    sb->s_root && !sb_rdonly(sb)) {
 		if (sb->s_op->sync_fs)
 			sb->s_op->sync_fs(sb, 1);
-		/* Not sync_blockdev(): others are to be told of its errors. */
+		/* sync_blockdev() would consume errors that fsync() must report. */
 		sync_blockdev_nowait(sb->s_bdev);
 	}
 	up_read(&sb->s_umount);
 }
 
 /*
- * iterate_supers() waits for each one: if that is being unmounted, for as long as
- * this takes, which may be until those behind it have been flushed.  So find them
- * by their shrinkers, which all have the same function; a superblock lives while
- * somebody has its shrinker.
+ * Writes the metadata of all filesystems.
+ *
+ * iterate_supers() would wait for a superblock that is being unmounted, and that
+ * unmount may itself wait for memory.  So the superblocks are found by their
+ * shrinkers, which all have the same scan_objects function.  A reference to the
+ * shrinker keeps the superblock alive.
  */
 static void flush_all_metadata(void)
 {
@@ -146,13 +169,62 @@ static void flush_filesystems(struct work_struct *work)
 
 static DECLARE_WORK(filesystems_work, flush_filesystems);
 
-/* Called by reclaim.  f2fs keeps many dirty pages, which others may not. */
+static void __noreturn die(void)
+{
+	show_mem();
+	panic("out of memory");
+}
+
+/* The system call during which memory was refused is over. */
+static void stop_refusing(struct callback_head *work)
+{
+	current->flags &= ~PF_DUMPCORE;
+	current->thread.refused = 0;
+}
+
+/*
+ * Makes the current task's allocations fail, where memory is not free, until its
+ * system call is over.  The page allocator does so for tasks that dump core, which
+ * no task does here.
+ */
+static void refuse_memory(void)
+{
+	struct thread_struct *thread = &current->thread;
+
+	if (!thread->refused) {
+		init_task_work(&thread->refused_work, stop_refusing);
+		if (task_work_add(current, &thread->refused_work, TWA_RESUME))
+			die();
+	}
+	thread->refused = 1;
+	current->flags |= PF_DUMPCORE;
+}
+
+/*
+ * Whether the current task runs a system call that can fail.  In the middle of a
+ * transaction, an error would make the filesystem read-only, or worse.
+ */
+static bool can_fail(void)
+{
+	return !(current->flags & (PF_KTHREAD | PF_MEMALLOC_NOFS |
+				   PF_MEMALLOC_NOIO)) &&
+	       !current->journal_info;
+}
+
+/*
+ * Called by reclaim, before it scans for memory: starts a flush when slabs or
+ * dirty pages have grown by much since the last one.  (f2fs keeps more dirty pages
+ * than the kernel's limit.)
+ */
 static unsigned long count_objects(struct shrinker *shrinker,
 				   struct shrink_control *sc)
 {
 	unsigned long objects = small_objects(), dirty = dirty_pages();
 	unsigned long total = totalram_pages();
 
+	if (current->thread.refused &&
+	    ++current->thread.refused > REFUSED_SCANS)
+		die();
 	least = min(least, objects + dirty);
 	if ((objects > total / 4 || dirty > total / 3) &&
 	    objects + dirty - least > total / 16)
@@ -160,7 +232,10 @@ static unsigned long count_objects(struct shrinker *shrinker,
 	return SHRINK_EMPTY;
 }
 
-/* Whether time passes: twice, since somebody may move a clock that does not run. */
+/*
+ * Whether the clock runs by itself.  A program may set a clock that does not, so
+ * one change proves nothing: look for two.
+ */
 static bool clock_runs(void)
 {
 	int again, reads;
@@ -175,7 +250,7 @@ static bool clock_runs(void)
 	return true;
 }
 
-/* Lets all run that need not wait for time. */
+/* Runs the other tasks until all of them sleep. */
 static void let_others_run(void)
 {
 	int turn;
@@ -184,38 +259,42 @@ static void let_others_run(void)
 		yield();
 }
 
-/* Reclaim has given up.  oom_lock, which is held, protects the variables. */
+/*
+ * Called when reclaim has found nothing.  oom_lock, which the caller holds,
+ * protects the static variables.
+ */
 static int oom_wait(struct notifier_block *self, unsigned long unused,
 		    void *freed)
 {
-	static unsigned int attempts, still_attempts;
+	static unsigned int attempts, lendings;
 	static unsigned long before;
 	unsigned long now = raw_cpu_read(vm_event_states.event[PGALLOC_NORMAL]);
 
 	if (now - before >= SWAP_CLUSTER_MAX) {
 		attempts = 0;
-		still_attempts = 0;
+		lendings = 0;
 	}
 	before = now;
-	/* Who may not wait for filesystems would otherwise try for ever. */
-	if (attempts > ATTEMPTS || still_attempts > STILL_ATTEMPTS) {
-		show_mem();
-		panic("out of memory");
-	}
-	queue_work(system_unbound_wq, &filesystems_work);
-	if ((current->flags & PF_KTHREAD) &&
-	    max(attempts, still_attempts) >= LEND_AFTER) {
-		lend_reserve();
-	} else if (clock_runs()) {
-		schedule_timeout_uninterruptible(1);
-		if (!drupe_disk_wait())
-			attempts++;
-	} else {
-		let_others_run();
-		if (!drupe_disk_wait())
-			still_attempts++;
-	}
 	*(unsigned long *)freed = 1;
+	queue_work(system_unbound_wq, &filesystems_work);
+	if ((current->flags & PF_KTHREAD) && attempts >= LEND_AFTER) {
+		if (++lendings > LENDINGS)
+			die();
+		lend_reserve();
+		return NOTIFY_OK;
+	}
+	if (attempts >= ATTEMPTS) {
+		if (!can_fail())
+			die();
+		refuse_memory();
+		return NOTIFY_OK;
+	}
+	if (clock_runs())
+		schedule_timeout_uninterruptible(1);
+	else
+		let_others_run();
+	if (!drupe_disk_wait())
+		attempts++;
 	return NOTIFY_OK;
 }
 
@@ -223,7 +302,7 @@ static struct notifier_block oom_notifier = {
 	.notifier_call = oom_wait,
 };
 
-/* kswapd, and with it flushing, is to begin while there is memory for it. */
+/* Makes kswapd, and so the flush, begin while they still have memory to run. */
 static void __init raise_watermarks(void)
 {
 	struct zone *zone = &NODE_DATA(0)->node_zones[ZONE_NORMAL];

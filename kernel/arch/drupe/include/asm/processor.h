@@ -26,7 +26,9 @@ struct task_struct;
  * @arg: its argument
  * @request: what the host task has been asked to do and has not completed
  * @interrupted: the call it is in, or its next one, is to end with %EINTR
- * @reserve: it has the reserve of memory for a while (mm/oom.c)
+ * @refused: not 0: its allocations may fail until its call is over (mm/oom.c)
+ * @refused_work: ends that
+ * @reserve: it may use the memory reserve for a while (mm/oom.c)
  */
 struct thread_struct {
 	unsigned long sp;
@@ -34,6 +36,8 @@ struct thread_struct {
 	int (*fn)(void *arg);
 	void *arg;
 	struct drupe_request *request;
+	struct callback_head refused_work;
+	unsigned int refused;
 	bool interrupted;
 	bool reserve;
 };
