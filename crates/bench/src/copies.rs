@@ -185,6 +185,11 @@ fn run_all(place: &Place, suffix: &str, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is a program of this name.
+pub(crate) fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
 /// A directory for files, in memory where the host has a place for that.
 pub(crate) fn scratch() -> Result<TempDir> {
     Ok(if Path::new(MEMORY).is_dir() {

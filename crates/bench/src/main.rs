@@ -14,6 +14,7 @@
 //! - `network`: TCP and UDP inside a kernel, between two, and to the host.
 //! - `programs`: iperf3 with the network of a drupe kernel.
 //! - `images`: whole processes that copy files into and out of an ext4 image.
+//! - `volumes`: an encrypted volume, beside OpenSSL.
 //! - `mounts`: fio, and Python's wheels, in a mounted ext4 image.
 //!
 //! Shared modules: `system` (system calls of drupe and the host), `measure`, `histogram`,
@@ -34,6 +35,7 @@ mod smoltcp_peer;
 mod system;
 mod table;
 mod threads;
+mod volumes;
 
 use anyhow::{Context, Result, bail};
 use drupe_machine::Config;
@@ -99,6 +101,11 @@ const GROUPS: &[Group] = &[
         "disks",
         "reads past the host's cache: threads and io_uring",
         Run::Alone(disks::run),
+    ),
+    group(
+        "volumes",
+        "an encrypted volume, and what OpenSSL encrypts",
+        Run::Alone(volumes::run),
     ),
     group(
         "network",

@@ -2,7 +2,7 @@
 //! fuse2fs and the host, with the image in memory, and again on a disk. On each mount, in turns, fio does the same jobs with a file, and
 //! wheels are unpacked, walked and imported ([`wheels`]).
 
-use crate::copies::{DISK, scratch, time};
+use crate::copies::{DISK, is_there, scratch, time};
 use crate::table::{Row, Table};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -101,10 +101,6 @@ pub(crate) fn mounted<T>(
     // In use until it is written out.
     time(Command::new("flock").arg(&image).arg("true"))?;
     done
-}
-
-pub(crate) fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
 }
 
 /// The best times of each program that could be measured.

@@ -25,6 +25,7 @@ void __init setup_arch(char **cmdline_p)
 	drupe_boot_request = this_drupe_cpu()->request;
 	this_drupe_cpu()->request = NULL;
 	setup_initial_init_mm(_stext, _etext, _edata, _end);
+	drupe_cpu_init();
 	drupe_console_init();
 	parse_early_param();
 	add_bootloader_randomness(drupe_boot->seed, sizeof(drupe_boot->seed));

@@ -4,12 +4,8 @@
  * checksums would be at the top of every profile.  Overrides the weak
  * function of lib/crc32.c.
  */
-#include <linux/bits.h>
-#include <linux/cache.h>
 #include <linux/crc32.h>
-#include <linux/init.h>
-
-static bool has_crc32c __ro_after_init;
+#include <asm/cpufeature.h>
 
 static u32 crc32c_by_instruction(u32 crc, const u8 *p, size_t len)
 {
@@ -24,17 +20,7 @@ static u32 crc32c_by_instruction(u32 crc, const u8 *p, size_t len)
 
 u32 __pure __crc32c_le(u32 crc, const unsigned char *p, size_t len)
 {
-	if (likely(has_crc32c))
+	if (likely(boot_cpu_has(X86_FEATURE_XMM4_2)))
 		return crc32c_by_instruction(crc, p, len);
 	return __crc32c_le_base(crc, p, len);
 }
-
-static int __init crc32_init(void)
-{
-	u32 eax = 1, ebx, ecx = 0, edx;
-
-	asm("cpuid" : "+a" (eax), "=b" (ebx), "+c" (ecx), "=d" (edx));
-	has_crc32c = ecx & BIT(20);	/* SSE4.2 */
-	return 0;
-}
-pure_initcall(crc32_init);

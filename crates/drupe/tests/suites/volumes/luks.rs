@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 
-use drupe::{Cause, Disk, Kernel, MemoryDisk, VolumeError, VolumeKind};
+use drupe::{Cause, Disk, Kernel, MemoryDisk, MountOptions, VolumeError, VolumeKind};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
@@ -175,5 +175,33 @@ fn a_key_that_takes_hours() -> Outcome {
     // The rounds of the first key slot, in the byte order of LUKS.
     bytes[212..216].fill(0xff);
     assert!(!opens_or_not(&kernel, &bytes)?);
+    Ok(())
+}
+
+/// What the processor has instructions for is done by them. That the results are right is
+/// seen by the other tests: cryptsetup and mdadm have made what they read.
+#[test]
+fn the_processors_own_instructions() -> Outcome {
+    let kernel = Kernel::boot()?;
+    let proc = kernel.mount_virtual("proc", MountOptions::new())?;
+    let known = proc.read_to_string("/crypto")?;
+    let driver = |name: &str| known.contains(&format!("driver       : {name}\n"));
+    for (name, has) in [
+        ("xts-aes-aesni", is_x86_feature_detected!("aes")),
+        ("xts-aes-vaes-avx2", is_x86_feature_detected!("vaes")),
+        ("sha256-avx2", is_x86_feature_detected!("avx2")),
+        ("crc32-pclmul", is_x86_feature_detected!("pclmulqdq")),
+        ("chacha20-simd", is_x86_feature_detected!("ssse3")),
+    ] {
+        assert_eq!(driver(name), has, "{name}: {known}");
+    }
+    if is_x86_feature_detected!("avx2") {
+        let log = kernel.log();
+        assert!(log.contains("checksumming function   avx"), "{log}");
+        assert!(
+            log.contains("recovery algorithm") && !log.contains("intx1"),
+            "{log}"
+        );
+    }
     Ok(())
 }

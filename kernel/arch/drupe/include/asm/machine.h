@@ -78,6 +78,7 @@ void drupe_fault(const struct drupe_fault *fault);
 
 /* drivers/console.c */
 void drupe_console_init(void);
+void drupe_cpu_init(void);
 
 /* mm/buffers.c */
 #ifdef CONFIG_MMU
