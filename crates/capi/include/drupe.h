@@ -183,7 +183,7 @@ int drupe_syscall(drupe_kernel *kernel, int64_t number, const uint64_t arguments
 
 struct drupe_disk_options {
 	size_t size;
-	const char *format;  /* "raw", "qcow2", "vmdk", "vhdx"; NULL: its first bytes tell */
+	const char *format;  /* "raw", "qcow2", "vmdk", "vhdx", "vhd", "vdi"; NULL: its first bytes tell */
 	uint32_t block_size; /* bytes: 512 to 4096; 0: the image's own, or 512 */
 	uint32_t flags;      /* DRUPE_READ_ONLY, DRUPE_COPY_ON_WRITE, DRUPE_BACKING */
 };

@@ -62,8 +62,8 @@ Paths in images:
   with \":/\" in it is a path in an image. To create a host file whose name has
   \":/\" in it, change to its directory first.
 
-Images may be raw, qcow2, vmdk or vhdx; raw, qcow2 and vmdk with flat extents
-can be written to.
+Images may be raw, qcow2, vmdk, vhdx, vhd or vdi; raw, qcow2 and vmdk with flat
+extents can be written to.
 
 Exit codes:
   0    all was done
@@ -151,7 +151,7 @@ pub(crate) struct Global {
     )]
     pub(crate) sandbox: Sandbox,
 
-    /// Treat images as FORMAT: raw, qcow2, vmdk or vhdx
+    /// Treat images as FORMAT: raw, qcow2, vmdk, vhdx, vhd or vdi
     ///
     /// Defaults to what the first bytes of the image say. A vmdk that consists of
     /// several files needs `--image-format vmdk`.

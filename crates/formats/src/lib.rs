@@ -1,7 +1,7 @@
 //! Opens disk images and network disks as [`drupe_host::disk::Disk`]s.
 //!
 //! - [`open()`]: an image file of the host, in one of these [`Format`]s: raw, qcow2 (with
-//!   the crate `imago`), vmdk, vhdx.
+//!   the crate `imago`), vmdk, vhdx, vhd, vdi.
 //! - [`open_uri`]: an export of an NBD server.
 //!
 //! Images are not trusted. Every offset and length in them is checked, allocations are
@@ -12,6 +12,7 @@
 //! and so are those that it names.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod bytes;
 mod cache;
 mod error;
@@ -25,6 +26,8 @@ mod nbd;
 mod open;
 mod options;
 mod qcow2;
+mod vdi;
+mod vhd;
 mod vhdx;
 mod vmdk;
 

@@ -8,7 +8,7 @@ use drupe_host::disk::{Disk, FileDisk, ImageFile};
 
 use crate::format::foreign;
 use crate::options::{MAX_SIZE, Options, open_file};
-use crate::{Error, Format, Result, qcow2, vhdx, vmdk};
+use crate::{Error, Format, Result, qcow2, vdi, vhd, vhdx, vmdk};
 
 /// An image that is open.
 pub struct Opened {
@@ -46,6 +46,8 @@ pub fn open(path: &Path, options: &Options) -> Result<Opened> {
         Format::Qcow2 => Arc::new(qcow2::open(path, file, options)?),
         Format::Vmdk => Arc::new(vmdk::open(path, file, options)?),
         Format::Vhdx => Arc::new(vhdx::open(file, options)?),
+        Format::Vhd => Arc::new(vhd::open(file, options)?),
+        Format::Vdi => Arc::new(vdi::open(file, options)?),
         Format::Nbd => return Err(Error::Address("nbd is no format of a file".into())),
     };
     if disk.geometry().size > MAX_SIZE {

@@ -52,7 +52,7 @@ def test_info(disk_with_partitions):
 def test_formats(image, tmp_path):
     with drupe.open(image, mode="r+") as fs:
         fs.write_text("/f", "x")
-    for name in ("qcow2", "vmdk", "vhdx"):
+    for name in ("qcow2", "vmdk", "vhdx", "vdi"):
         other = tmp_path / f"disk.{name}"
         run("qemu-img", "convert", "-O", name, image, other)
         with drupe.open(other) as fs:

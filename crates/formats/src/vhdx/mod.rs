@@ -7,21 +7,14 @@ mod crc;
 mod tables;
 
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 use drupe_host::disk::{Harm, ImageFile};
 use rustix::io::Errno;
 
-use crate::bytes::{le64, read_table};
-use crate::cache::Cache;
+use crate::blocks::{self, Table};
 use crate::image::{Image, ImageDisk};
 use crate::{Error, Options, Result};
 use tables::Tables;
-
-/// Bytes of the block table that are read at once, and how many such parts are cached.
-const PAGE: u64 = 4096;
-const CACHED_PAGES: usize = 256;
 
 /// States of a block.
 const NOT_PRESENT: u64 = 0;
@@ -34,7 +27,7 @@ const FULLY_PRESENT: u64 = 6;
 pub(crate) struct Vhdx {
     file: ImageFile,
     tables: Tables,
-    pages: Cache<[u8]>,
+    table: Table,
 }
 
 /// Opens the image in `file`.
@@ -45,9 +38,9 @@ pub(crate) fn open(file: ImageFile, options: &Options) -> Result<ImageDisk<Vhdx>
         return Err(Error::ReadOnly { what });
     }
     let image = Vhdx {
+        table: Table::new(tables.bat, tables.bat_len),
         file,
         tables,
-        pages: Cache::new(CACHED_PAGES),
     };
     Ok(ImageDisk {
         image,
@@ -60,14 +53,7 @@ impl Vhdx {
     fn block(&self, block: u64) -> io::Result<Option<u64>> {
         // Behind the blocks of each chunk is an entry for a bitmap.
         let entry = block + block / self.tables.chunk;
-        let at = entry * 8;
-        let page = self.pages.get(at / PAGE, || {
-            let offset = at / PAGE * PAGE;
-            let len = PAGE.min(self.tables.bat_len - offset);
-            let page = read_table(self.file.file(), self.tables.bat + offset, len as usize)?;
-            Ok(Arc::from(page.ok_or(Errno::IO)?))
-        })?;
-        let entry = le64(&page, (at % PAGE) as usize);
+        let entry = u64::from_le_bytes(self.table.entry(self.file.file(), entry)?);
         match (entry & 7, entry >> 20 << 20) {
             (NOT_PRESENT | UNDEFINED | ZERO | UNMAPPED, _) => Ok(None),
             // The first megabyte is the headers'.
@@ -90,19 +76,10 @@ impl Image for Vhdx {
         self.file.harm()
     }
 
-    fn read(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let size = u64::from(self.tables.block);
-        while !bytes.is_empty() {
-            let within = offset % size;
-            let len = (size - within).min(bytes.len() as u64) as usize;
-            let (head, tail) = bytes.split_at_mut(len);
-            match self.block(offset / size)? {
-                None => head.fill(0),
-                Some(at) => self.file.file().read_exact_at(head, at + within)?,
-            }
-            bytes = tail;
-            offset += len as u64;
-        }
-        Ok(())
+        blocks::read(self.file.file(), bytes, offset, size, |block| {
+            self.block(block)
+        })
     }
 }

@@ -171,6 +171,41 @@ fn vhdx() -> Outcome {
     })
 }
 
+#[test]
+fn vdi() -> Outcome {
+    let lab = lab()?;
+    lab.qemu_img("convert -O vdi raw disk")?;
+    // The header, and the table of blocks.
+    let tables = [0x44..0x58, 0x154..0x1b8, 0x200..0x208];
+    let options = Options {
+        format: Some(Format::Vdi),
+        ..read_only()
+    };
+    damage(&lab.path("disk"), &tables, &options, |_| Ok(()))
+}
+
+#[test]
+fn vhd() -> Outcome {
+    let lab = lab()?;
+    lab.qemu_img("convert -O vpc raw disk")?;
+    let size = fs::metadata(lab.path("disk"))?.len();
+    // The copy of the footer, the header, the table of blocks; the footer.
+    let tables = [8..88, 512 + 8..512 + 40, 1536..1544, size - 504..size - 424];
+    let options = Options {
+        format: Some(Format::Vhd),
+        ..read_only()
+    };
+    damage(&lab.path("disk"), &tables, &options, |file| {
+        for (at, len, sum) in [(0, 512, 64), (512, 1024, 36), (size - 512, 512, 64)] {
+            let mut table = vec![0; len];
+            file.read_exact_at(&mut table, at)?;
+            crate::vhd::seal(&mut table, sum);
+            file.write_all_at(&table, at)?;
+        }
+        Ok(())
+    })
+}
+
 /// A header of version 3 with clusters of 2 MiB; all else is zero.
 fn qcow2_header(l1_entries: u32, refcount_clusters: u32) -> Vec<u8> {
     let mut header = vec![0; 112];

@@ -7,5 +7,7 @@ mod hostile;
 mod lab;
 mod nbd;
 mod qcow2;
+mod vdi;
+mod vhd;
 mod vhdx;
 mod vmdk;

@@ -8,7 +8,7 @@ An image is opened, and its files are there, without root and without mounting a
         print(fs.read_text("/etc/os-release"))
 
 It is Linux that reads and writes them: ext4, XFS, btrfs, F2FS, FAT, exFAT, NTFS, squashfs,
-EROFS, ISO 9660, UDF, on partitions, LUKS, LVM and RAID, in raw, qcow2, vmdk and vhdx files
+EROFS, ISO 9660, UDF, on partitions, LUKS, LVM and RAID, in raw, qcow2, vmdk, vhdx, vhd and vdi files
 and behind NBD servers.
 """
 
@@ -120,7 +120,7 @@ def open(
     memory, and replays a journal there.
 
     ``fstype`` and ``options`` are those of mount(8); ``format`` says that an image is
-    "raw", "qcow2", "vmdk" or "vhdx" instead of looking; ``backing=True`` lets it name
+    "raw", "qcow2", "vmdk", "vhdx", "vhd" or "vdi" instead of looking; ``backing=True`` lets it name
     other files (backing files); ``extra`` are images that hold parts of the same LVM
     group, RAID array or btrfs.
 

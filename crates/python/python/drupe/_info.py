@@ -45,7 +45,7 @@ class VolumeInfo:
 class ImageInfo:
     """An image and what is on it. From ``drupe.info``."""
 
-    #: "raw", "qcow2", "vmdk", "vhdx", "nbd"; None: a Python object.
+    #: "raw", "qcow2", "vmdk", "vhdx", "vhd", "vdi", "nbd"; None: a Python object.
     format: str | None
     #: Bytes of the disk, not of the file.
     size: int
