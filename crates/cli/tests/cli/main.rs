@@ -16,6 +16,7 @@ mod info;
 mod interrupt;
 mod json;
 mod listing;
+mod oci;
 mod promises;
 mod repart;
 mod reproducible;

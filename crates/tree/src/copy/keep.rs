@@ -75,6 +75,11 @@ impl Refused {
         }
     }
 
+    /// Notes an error of setting an extended attribute of the current file, if it is one.
+    pub(crate) fn add(&mut self, xattr: Result<()>) {
+        self.note(xattr, |refused| &mut refused.xattrs);
+    }
+
     /// Takes the errors of the current file.
     pub(crate) fn take_failed(&mut self) -> Vec<Error> {
         std::mem::take(&mut self.failed)
