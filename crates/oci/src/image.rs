@@ -113,9 +113,12 @@ impl Image {
         tag: Option<&str>,
         options: &Options,
     ) -> Result<Image> {
-        let found = Index {
-            manifests: layout.find(name, tag)?,
-        };
+        let mut manifests = layout.find(name, tag)?;
+        if let ([only], None) = (&mut manifests[..], &options.platform) {
+            // There is no choice, whatever it is for.
+            only.platform = None;
+        }
+        let found = Index { manifests };
         Image::of_document(
             Box::new(layout),
             name,
@@ -133,7 +136,7 @@ impl Image {
         mut of: Option<(Descriptor, Vec<u8>)>,
         options: &Options,
     ) -> Result<Image> {
-        for _ in 0..DEPTH {
+        for _ in 0..=DEPTH {
             let index = match document {
                 Document::Manifest(manifest) => {
                     return Image::of_manifest(source, name, manifest, of, options);

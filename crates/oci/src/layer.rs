@@ -121,7 +121,11 @@ impl Read for LayerReader {
         match read {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 self.failed = true;
-                Err(error)
+                match self.decoder.blob().get_ref().has_failed() || self.hasher.is_none() {
+                    true => Err(error),
+                    // What is compressed is damaged.
+                    false => Err(Error::invalid(self.name.clone(), error.to_string()).into_io()),
+                }
             }
             read => read,
         }

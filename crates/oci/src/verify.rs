@@ -45,6 +45,11 @@ impl<R: Read> Verified<R> {
         io::copy(self, &mut io::sink()).map(drop)
     }
 
+    /// Whether it could not be read, or was found to be wrong.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state == State::Failed
+    }
+
     fn fail(&mut self, problem: String) -> io::Error {
         self.state = State::Failed;
         Error::invalid(self.name.clone(), problem).into_io()
@@ -59,7 +64,13 @@ impl<R: Read> Read for Verified<R> {
             State::Complete => return Ok(0),
             State::Failed => return Err(self.fail("it was damaged already".into())),
         }
-        let count = self.blob.read(bytes)?;
+        let count = match self.blob.read(bytes) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.state = State::Failed;
+                return Err(error);
+            }
+            read => read?,
+        };
         self.read += count as u64;
         if self.read > self.size {
             let problem = format!(
@@ -101,7 +112,7 @@ pub(crate) fn document(blob: impl Read, name: &str, size: u64, digest: &Digest) 
     let mut blob = Verified::new(blob, name.to_owned(), size, Some(digest.clone()));
     match blob.read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
-        Err(error) if blob.state == State::Failed => {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let text = error.to_string();
             let problem = text.strip_prefix(&format!("{name}: ")).unwrap_or(&text);
             Err(Error::invalid(name, problem))

@@ -4,24 +4,13 @@
 use std::fs;
 use std::path::Path;
 
+use drupe_testing::has;
 use drupe_testing::oci::{LayerTar, Layout, Member};
-use drupe_testing::skipped;
 use tar::EntryType;
 
 use super::harness::{Outcome, Place, check_ext4, manifest, noise, tool};
 
 const MIB: u64 = 1 << 20;
-
-/// Whether the tools are there; those that are not are named.
-fn has(tools: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |tool: &&&str| std::env::split_paths(&path).any(|dir| dir.join(tool).exists());
-    let missing: Vec<_> = tools.iter().filter(|tool| !is_there(tool)).collect();
-    if !missing.is_empty() {
-        skipped(format!("not installed: {missing:?}"));
-    }
-    missing.is_empty()
-}
 
 /// Layers in which each replaces something of those below.
 fn layers() -> Vec<Vec<u8>> {
