@@ -68,6 +68,7 @@ const TESTS: &[Requirement] = &[
     Requirement::program("buildah", "buildah"),
     Requirement::program("docker-registry", "docker-registry"),
     Requirement::program("htpasswd", "apache2-utils"),
+    Requirement::program("openssl", "openssl"),
     // Programs with libdrupe.
     Requirement::program("cc", "gcc"),
     Requirement::program("c++", "g++"),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
@@ -17,20 +18,25 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts one. With a user and password, it lets in no one else.
+    /// Starts one. With a user and password, it lets in no one else. With a directory, it
+    /// uses TLS, with the certificate `cert.pem` that is made there.
     ///
     /// # Errors
     ///
     /// It does not start, or says nothing of its address.
-    pub fn start(login: Option<(&str, &str)>) -> io::Result<Registry> {
+    pub fn start(login: Option<(&str, &str)>, tls: Option<&Path>) -> io::Result<Registry> {
         let dir = tempfile::tempdir()?;
         let path = |name: &str| dir.path().join(name).display().to_string();
         let mut config = format!(
             "version: 0.1\nlog: {{level: info, formatter: text}}\n\
              storage: {{filesystem: {{rootdirectory: {}}}}}\n\
-             http: {{addr: '127.0.0.1:0'}}\n",
+             http:\n  addr: '127.0.0.1:0'\n",
             path("storage")
         );
+        if let Some(tls) = tls {
+            let (cert, key) = certificate(tls)?;
+            config += &format!("  tls: {{certificate: {cert}, key: {key}}}\n");
+        }
         if let Some((user, password)) = login {
             let made = Command::new("htpasswd")
                 .args(["-Bbn", user, password])
@@ -77,6 +83,40 @@ impl Registry {
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> &str {
         &self.address
+    }
+}
+
+/// Makes a certificate for the loopback address; the files of it and its key.
+fn certificate(dir: &Path) -> io::Result<(String, String)> {
+    let file = |name: &str| dir.join(name).display().to_string();
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .args([
+            "-nodes",
+            "-subj",
+            "/CN=test",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ])
+        .args([
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-days",
+            "2",
+        ])
+        .args(["-out", &cert, "-keyout", &key])
+        .output()?;
+    match made.status.success() {
+        true => Ok((cert, key)),
+        false => Err(io::Error::other(String::from_utf8_lossy(&made.stderr))),
     }
 }
 

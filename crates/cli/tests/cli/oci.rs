@@ -2,13 +2,19 @@
 //! skopeo.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 use drupe_testing::has;
-use drupe_testing::oci::{LayerTar, Layout, Member};
+use drupe_testing::http::{Response, Server};
+use drupe_testing::oci::{LayerTar, Layout, Member, digest, gzip};
+use drupe_testing::registry::Registry;
+use serde_json::Value;
 use tar::EntryType;
 
-use super::harness::{Outcome, Place, check_ext4, manifest, noise, tool};
+use super::harness::{Outcome, Place, check_ext4, manifest, noise, succeeds, tool};
 
 const MIB: u64 = 1 << 20;
 
@@ -107,7 +113,7 @@ fn layers() -> Vec<Vec<u8>> {
 }
 
 /// Unpacks with umoci as root; the directory of the files.
-fn umoci(place: &Place, image: &str) -> Outcome<std::path::PathBuf> {
+fn umoci(place: &Place, image: &str) -> Outcome<PathBuf> {
     let bundle = place.path("bundle");
     let _ = fs::remove_dir_all(&bundle);
     tool("umoci", |umoci| {
@@ -118,7 +124,7 @@ fn umoci(place: &Place, image: &str) -> Outcome<std::path::PathBuf> {
 }
 
 /// Unpacks into a fresh filesystem, and copies that out.
-fn unpack(place: &Place, image: &str) -> Outcome<std::path::PathBuf> {
+fn unpack(place: &Place, image: &str) -> Outcome<PathBuf> {
     let disk = place.ext4("disk.img", 64 * MIB, &[])?;
     place.ok(&["mkdir", "disk.img:/root"])?;
     place.ok(&["oci", "unpack", image, "disk.img:/root"])?;
@@ -144,4 +150,429 @@ fn layers_are_those_of_umoci() -> Outcome {
     let image = layout.image("amd64", &layers())?;
     layout.tag(image, "t")?;
     equal(&umoci(&place, "image:t")?, &unpack(&place, "oci:image:t")?)
+}
+
+/// Packs and unpacks with the tools that make images: each `umoci repack` is a layer.
+#[test]
+fn images_of_umoci() -> Outcome {
+    if !has(&["umoci"]) {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    let umoci_in_place = |arguments: &[&str]| {
+        tool("umoci", |umoci| {
+            umoci.args(arguments).current_dir(place.path("."))
+        })
+    };
+    umoci_in_place(&["init", "--layout", "image"])?;
+    umoci_in_place(&["new", "--image", "image:t"])?;
+    umoci_in_place(&["unpack", "--image", "image:t", "work"])?;
+    let steps = [
+        "mkdir -p a/b/c d; echo 1 > a/b/c/file; ln a/b/c/file d/link; mknod null c 1 3",
+        "rm -r a/b; echo 2 > a/new; setfattr -n user.x -v y a; chown 12:34 d",
+        "ln d/link d/second; chmod 4755 d/link; rm null; mkfifo null",
+        "rm -r d; ln -s a d; echo 3 > a/file",
+        "rm d; mkdir d; echo 4 > d/x; touch -h -d '2001-02-03 04:05:06.789' d/x",
+        "rm -r a; echo file > a; setcap cap_net_raw+ep a; mkdir -m 1777 tmp",
+        "rm a; mkdir -p a/b; for n in $(seq 200); do echo $n > a/b/$n; done",
+        "rm a/b/1*; echo changed > a/b/2; ln a/b/3 tmp/3",
+    ];
+    for step in steps {
+        let script = format!("set -e; PATH=$PATH:/sbin:/usr/sbin; cd work/rootfs; {step}");
+        tool("sh", |sh| {
+            sh.args(["-c", &script]).current_dir(place.path("."))
+        })?;
+        umoci_in_place(&["repack", "--refresh-bundle", "--image", "image:t", "work"])?;
+    }
+    let shown: Value = serde_json::from_str(&place.ok(&["oci", "inspect", "oci:image:t"])?)?;
+    assert_eq!(shown["layers"].as_array().map(Vec::len), Some(steps.len()));
+    equal(&umoci(&place, "image:t")?, &unpack(&place, "oci:image:t")?)
+}
+
+/// From a registry with TLS and a password, where skopeo has put what buildah has made.
+#[test]
+fn from_buildah_by_a_registry() -> Outcome {
+    let tools = [
+        "buildah",
+        "docker-registry",
+        "htpasswd",
+        "openssl",
+        "skopeo",
+        "umoci",
+    ];
+    if !has(&tools) {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    place.write("tree/sub/file", noise(100_000))?;
+    place.write("tree/other", "other\n")?;
+    let script = "
+        set -e
+        export BUILDAH_ISOLATION=chroot
+        b() { buildah --root $PWD/storage --runroot $PWD/run --storage-driver vfs \"$@\"; }
+        c=$(b from scratch)
+        b copy --chown 5:6 $c tree /dir
+        b config --entrypoint '[\"/dir/other\"]' $c
+        b commit --format docker $c oci:$PWD/image:t
+        b rm $c";
+    tool("sh", |sh| {
+        sh.args(["-c", script]).current_dir(place.path("."))
+    })?;
+    let registry = Registry::start(Some(("user", "secret")), Some(&place.path(".")))?;
+    let name = format!("docker://{}/some/image", registry.address());
+    tool("skopeo", |skopeo| {
+        skopeo
+            .args(["--insecure-policy", "copy", "--dest-tls-verify=false"])
+            .args(["--dest-creds=user:secret", "oci:image:t", &name])
+            .current_dir(place.path("."))
+    })?;
+    // user:secret
+    place.write(
+        "auth.json",
+        format!(
+            r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#,
+            registry.address()
+        ),
+    )?;
+    let disk = place.ext4("disk.img", 64 * MIB, &[])?;
+    place.ok(&["mkdir", "disk.img:/root"])?;
+    let drupe = |arguments: &[&str], files: &[(&str, &str)]| {
+        let mut command = place.command();
+        command.args(["oci", "unpack"]).args(arguments);
+        command.args([&*name, "disk.img:/root"]);
+        command
+            .env("HOME", place.path("."))
+            .env_remove("XDG_RUNTIME_DIR");
+        for (variable, file) in files {
+            command.env(variable, place.path(file));
+        }
+        succeeds(&mut command)
+    };
+    let (trusted, file) = (
+        ("SSL_CERT_FILE", "cert.pem"),
+        ("REGISTRY_AUTH_FILE", "auth.json"),
+    );
+    drupe(&[], &[trusted, file])?;
+    drupe(&["--creds", "user:secret"], &[trusted])?;
+    drupe(&["--tls-verify=false"], &[file])?;
+    for (arguments, files, problem) in [
+        // The host does not trust the certificate.
+        (&["--creds=user:secret"][..], &[][..], "certificate"),
+        (
+            &["--creds=user:wrong"],
+            &[trusted],
+            "does not let the user user have it",
+        ),
+        (&[], &[trusted], "asks for a user and a password"),
+    ] {
+        let error = match drupe(arguments, files) {
+            Ok(_) => return Err(format!("{arguments:?} {files:?} is let in").into()),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(problem), "{error}");
+        assert!(!error.contains("wrong have"), "{error}");
+    }
+    check_ext4(&disk)?;
+    place.ok(&["cp", "-a", "disk.img:/root", "out"])?;
+    let (mut one, mut other) = (
+        manifest(&umoci(&place, "image:t")?)?,
+        manifest(&place.path("out"))?,
+    );
+    // The image says nothing of its root: umoci makes it one of 1970.
+    one.remove(&b""[..]);
+    other.remove(&b""[..]);
+    assert_eq!(one, other);
+    Ok(())
+}
+
+/// A layer by itself, as `untar` extracts it.
+#[test]
+fn untar_takes_whiteouts() -> Outcome {
+    let place = Place::new()?;
+    let mut layout = Layout::new(&place.path("image"))?;
+    let image = layout.image("amd64", &layers())?;
+    layout.tag(image, "t")?;
+    let all = unpack(&place, "oci:image:t")?;
+    place.ext4("other.img", 64 * MIB, &[])?;
+    place.ok(&["mkdir", "other.img:/root"])?;
+    for layer in layers() {
+        place.write("layer.tar", layer)?;
+        place.ok(&["untar", "--whiteouts", "-f", "layer.tar", "other.img:/root"])?;
+    }
+    place.ok(&["cp", "-a", "other.img:/root", "untarred"])?;
+    equal(&all, &place.path("untarred"))?;
+    // Without it, a whiteout is a file.
+    place.ok(&["mkdir", "other.img:/plain"])?;
+    place.write("layer.tar", layers().remove(1))?;
+    let run = place.drupe(&["untar", "-f", "layer.tar", "other.img:/plain"])?;
+    // What a link of the layer leads to is in another layer.
+    assert_eq!(run.code, Some(1), "{run:?}");
+    place
+        .ok(&["stat", "other.img:/plain/data/.wh.gone"])
+        .map(drop)
+}
+
+/// Nothing outside of the directory changes, whatever a layer has.
+#[test]
+fn layers_stay_in_their_directory() -> Outcome {
+    let place = Place::new()?;
+    let disk = place.ext4("disk.img", 64 * MIB, &[])?;
+    place.ok(&["mkdir", "-p", "disk.img:/root", "disk.img:/victim/sub"])?;
+    place.write("file", "safe\n")?;
+    place.ok(&["cp", "file", "disk.img:/victim/file"])?;
+    let state = |copy: &str| -> Outcome<_> {
+        place.ok(&["cp", "-a", "disk.img:/victim", copy])?;
+        manifest(&place.path(copy))
+    };
+    let before = state("before")?;
+    let lowest = LayerTar::default()
+        .symlink("up", "../victim")
+        .symlink("root", "/")
+        .symlink("absolute", "/victim")
+        .symlink("far", "../../../../../../victim")
+        .finish();
+    let mut highest = LayerTar::default();
+    for dir in [
+        "up",
+        "absolute",
+        "far",
+        "root/victim",
+        "../victim",
+        "/../victim",
+    ] {
+        highest = highest
+            .file(&format!("{dir}/.wh.file"), "")
+            .file(&format!("{dir}/.wh..wh..opq"), "")
+            .file(&format!("{dir}/file"), "changed\n")
+            .link("stolen", &format!("{dir}/file"))
+            .file("stolen", "changed\n");
+    }
+    for name in [".wh.", ".wh..", ".wh...", "a/.wh...", ".wh.x/file"] {
+        highest = highest.file(name, "");
+    }
+    let mut layout = Layout::new(&place.path("image"))?;
+    let image = layout.image("amd64", &[lowest, highest.finish()])?;
+    layout.tag(image, "t")?;
+    let run = place.drupe(&["oci", "unpack", "oci:image", "disk.img:/root"])?;
+    assert_eq!(run.code, Some(1), "{run:?}");
+    for problem in [
+        "has .. in its path",
+        "without the name of a file",
+        "beneath a whiteout",
+    ] {
+        assert!(run.stderr.contains(problem), "{}", run.stderr);
+    }
+    assert_eq!(state("after")?, before);
+    check_ext4(&disk)
+}
+
+#[test]
+fn damage_is_told() -> Outcome {
+    let place = Place::new()?;
+    let disk = place.ext4("disk.img", 64 * MIB, &[])?;
+    let mut layout = Layout::new(&place.path("image"))?;
+    let image = layout.image("amd64", &layers())?;
+    layout.tag(image, "t")?;
+    let blob = layout.blob(&digest(&layers()[1]));
+    let mut bytes = fs::read(&blob)?;
+    let last = bytes.len() - 1;
+    // Behind the end of the archive.
+    bytes[last] ^= 1;
+    fs::write(&blob, &bytes)?;
+    let error = place.fails(1, &["oci", "unpack", "oci:image", "disk.img:/"])?;
+    assert!(
+        error.contains("layer 2 of oci:image") && error.contains("damaged"),
+        "{error}"
+    );
+    assert!(error.contains("has only a part of the image"), "{error}");
+    check_ext4(&disk)?;
+    // Nothing was begun.
+    let error = place.fails(1, &["oci", "unpack", "oci:image:u", "disk.img:/"])?;
+    assert!(!error.contains("only a part"), "{error}");
+    let error = place.fails(
+        1,
+        &[
+            "oci",
+            "unpack",
+            "--platform=linux/arm",
+            "oci:image",
+            "disk.img:/",
+        ],
+    )?;
+    assert!(error.contains("linux/arm"), "{error}");
+    assert_eq!(
+        place.drupe(&["oci", "unpack", "image", "disk.img:/"])?.code,
+        Some(2)
+    );
+    place
+        .fails(2, &["oci", "unpack", "oci:image", "elsewhere"])
+        .map(drop)
+}
+
+#[test]
+fn ctrl_c_ends_waiting_for_a_registry() -> Outcome {
+    let place = Place::new()?;
+    let disk = place.ext4("disk.img", 64 * MIB, &[])?;
+    let layout = Layout::new(&place.path("image"))?;
+    let image = layout.image("amd64", &layers())?;
+    let (dir, of) = (place.path("image/blobs"), image["digest"].clone());
+    let of = of.as_str().ok_or("no digest")?.to_owned();
+    let last = digest(&gzip(&layers()[2]));
+    let (asked, wait) = channel();
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let server = Server::start(move |request| {
+        let name = request.path.rsplit('/').next().unwrap_or_default();
+        let name = name.replace("latest", &of);
+        if name == last {
+            // The test may be over.
+            let _ = asked.send(());
+            if let Ok(released) = released.lock() {
+                let _ = released.recv();
+            }
+        }
+        match fs::read(dir.join(name.replace(':', "/"))) {
+            Ok(blob) => Response::ok(blob),
+            Err(_) => Response::ok("{}"),
+        }
+    })?;
+    let name = format!("docker://{}/a", server.address());
+    let mut command = place.command();
+    command.args([
+        "oci",
+        "unpack",
+        "--plain-http",
+        "--creds=a:b",
+        &name,
+        "disk.img:/",
+    ]);
+    let child = command.stderr(Stdio::piped()).spawn()?;
+    wait.recv()?;
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+    let output = child.wait_with_output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    drop(release);
+    check_ext4(&disk)
+}
+
+/// What `pack` makes is accepted by skopeo and umoci, and is the same files.
+#[test]
+fn pack_for_others() -> Outcome {
+    if !has(&["skopeo", "umoci"]) {
+        return Ok(());
+    }
+    let place = Place::new()?;
+    super::archive::make_tree(&place)?;
+    // umoci takes no times before 1970, and no default ACL.
+    let script = "cd tree; setfacl -b -k file sub; touch -h -d 1999-01-01 link; \
+                  touch -d 1999-01-01 sub/dir sub; touch .wh.no";
+    tool("sh", |sh| {
+        sh.args(["-c", script]).current_dir(place.path("."))
+    })?;
+    place.ext4("source.img", 64 * MIB, &[])?;
+    place.ok(&["cp", "-a", "tree", "source.img:/"])?;
+    fs::remove_file(place.path("tree/.wh.no"))?;
+    tool("touch", |touch| {
+        touch.args(["-d", "2000-01-01"]).arg(place.path("tree"))
+    })?;
+    place.ok(&["touch", "-d", "2000-01-01", "source.img:/tree"])?;
+    let pack = |arguments: &[&str], target: &str| {
+        let mut all = vec!["oci", "pack", "--entrypoint=/bin/sh", "--entrypoint", "-c"];
+        all.extend([
+            "--env=A=b c",
+            "--workdir=/w",
+            "--user=1:2",
+            "--label=l=v",
+            "--port=80/tcp",
+        ]);
+        all.extend(arguments);
+        all.extend(["source.img:/tree", target]);
+        let mut command = place.command();
+        command.args(all).env("SOURCE_DATE_EPOCH", "2300000000");
+        succeeds(&mut command)
+    };
+    for compress in ["gzip", "zstd", "none"] {
+        let digest = pack(&["--compress", compress], &format!("oci:image:{compress}"))?;
+        let again = pack(
+            &["--compress", compress, "--tag=t"],
+            &format!("oci:again-{compress}"),
+        )?;
+        assert_eq!(digest, again, "the same files");
+        let skopeo = |arguments: &[&str]| {
+            tool("skopeo", |skopeo| {
+                skopeo.arg("--insecure-policy").args(arguments);
+                skopeo.current_dir(place.path("."))
+            })
+        };
+        let source = format!("oci:image:{compress}");
+        let shown: Value = serde_json::from_str(&skopeo(&["inspect", "--config", &source])?)?;
+        assert_eq!(
+            shown["config"]["Entrypoint"],
+            serde_json::json!(["/bin/sh", "-c"])
+        );
+        assert_eq!(shown["config"]["Env"][0], "A=b c");
+        assert_eq!(shown["created"], "2042-11-19T08:53:20Z");
+        // Docker's images are not compressed with zstd.
+        let kind = if compress == "zstd" { "oci" } else { "docker" };
+        let archive = format!("{kind}-archive:{compress}.tar:name:tag");
+        skopeo(&["copy", &source, &archive])?;
+        let back = unpack(&place, &archive)?;
+        equal(&place.path("tree"), &back)?;
+        // umoci of Debian 12 knows no zstd.
+        if compress != "zstd" {
+            equal(
+                &place.path("tree"),
+                &umoci(&place, &format!("image:{compress}"))?,
+            )?;
+        }
+    }
+    // What is no layout, and what cannot be packed.
+    place.fails(1, &["oci", "pack", "source.img:/tree", "oci:tree"])?;
+    place.fails(
+        2,
+        &["oci", "pack", "source.img:/tree", "docker-archive:x.tar"],
+    )?;
+    place.fails(
+        2,
+        &["oci", "pack", "--tag=a", "source.img:/tree", "oci:new:b"],
+    )?;
+    let _ = place.drupe(&["oci", "pack", "source.img:/absent", "oci:new"])?;
+    assert!(!place.path("new").exists());
+    Ok(())
+}
+
+/// Confined, as far as no registry is asked.
+#[test]
+fn in_the_sandbox() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("disk.img", 64 * MIB, &[])?;
+    let mut layout = Layout::new(&place.path("image"))?;
+    let image = layout.image("amd64", &layers())?;
+    layout.tag(image, "t")?;
+    let always = |arguments: &[&str]| {
+        let mut all = vec!["--sandbox=always", "oci"];
+        all.extend(arguments);
+        place.ok(&all)
+    };
+    always(&["unpack", "oci:image:t", "disk.img:/"])?;
+    always(&["pack", "disk.img:/", "oci:new:t"])?;
+    always(&["pack", "disk.img:/", "oci:new:u"])?;
+    always(&["inspect", "oci:new:u"])?;
+    let lines = always(&["inspect", "--json-lines", "oci:new:u"])?;
+    let line: Value = serde_json::from_str(&lines)?;
+    assert_eq!(
+        line["platform"],
+        line["config"]["os"].as_str().unwrap_or("").to_owned() + "/amd64"
+    );
+    let mut command = place.command();
+    command.args([
+        "--sandbox=always",
+        "oci",
+        "inspect",
+        "docker://localhost:1/x",
+    ]);
+    assert_eq!(command.output()?.status.code(), Some(2));
+    Ok(())
 }

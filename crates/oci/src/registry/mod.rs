@@ -64,6 +64,8 @@ impl Registry {
         for scheme in schemes {
             let base = format!("{scheme}://{server}/v2");
             let reply = match client.get(&format!("{base}/"), &[]) {
+                // What a server with TLS says to who does without.
+                Ok(reply) if reply.status == 400 && failed.is_some() => continue,
                 Ok(reply) => reply,
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 // That of the first is the one to tell.

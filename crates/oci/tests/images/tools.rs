@@ -31,7 +31,7 @@ fn a_registry() -> Outcome {
     layout.tag(image, "t")?;
     let source = format!("oci:{}:t", place.path().display());
     for login in [None, Some(("user", "secret"))] {
-        let registry = Registry::start(login)?;
+        let registry = Registry::start(login, None)?;
         let mut options = Options::default();
         options.credentials = login.map(|(user, password)| Credentials::new(user, password));
         for (name, format) in [("oci", "oci"), ("docker", "v2s2")] {
