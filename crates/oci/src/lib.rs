@@ -17,6 +17,9 @@ mod digest;
 mod docker_archive;
 mod error;
 mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
 mod layer;
 mod layout;

@@ -124,6 +124,12 @@ fn inspect(context: &mut Context<'_>, command: &Inspect) -> Result<ExitCode, Fai
     Ok(ExitCode::Success)
 }
 
+/// What `pack` prints.
+#[derive(Serialize)]
+struct Packed {
+    digest: String,
+}
+
 fn pack(context: &mut Context<'_>, command: &Pack) -> Result<ExitCode, Failure> {
     let Reference::Layout { dir, tag } = &command.dest else {
         let message = format!("{}: images are packed as oci:DIR[:TAG]", command.dest);
@@ -183,8 +189,15 @@ fn pack(context: &mut Context<'_>, command: &Pack) -> Result<ExitCode, Failure> 
     let layer = layer.finish()?;
     let platform = command.platform.clone().unwrap_or_else(Platform::host);
     let digest = layout.commit(&platform, &config, &[layer], tag)?;
-    if !context.options.quiet {
-        writeln!(Stdout::lines(), "{digest}")?;
+    let mut out = Stdout::lines();
+    match JsonList::new(&context.options) {
+        Some(mut list) => {
+            let digest = digest.to_string();
+            list.push(&mut out, &Packed { digest })?;
+            list.finish(&mut out)?;
+        }
+        None if context.options.quiet => {}
+        None => writeln!(out, "{digest}")?,
     }
     Ok(ExitCode::Success)
 }

@@ -559,7 +559,10 @@ fn in_the_sandbox() -> Outcome {
     always(&["unpack", "oci:image:t", "disk.img:/"])?;
     always(&["pack", "disk.img:/", "oci:new:t"])?;
     always(&["pack", "disk.img:/", "oci:new:u"])?;
-    always(&["inspect", "oci:new:u"])?;
+    let packed = always(&["pack", "--json-lines", "disk.img:/", "oci:new:u"])?;
+    let packed: Value = serde_json::from_str(&packed)?;
+    let shown: Value = serde_json::from_str(&always(&["inspect", "oci:new:u"])?)?;
+    assert_eq!(packed["digest"], shown["digest"]);
     let lines = always(&["inspect", "--json-lines", "oci:new:u"])?;
     let line: Value = serde_json::from_str(&lines)?;
     assert_eq!(

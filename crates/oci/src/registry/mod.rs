@@ -235,3 +235,9 @@ fn told(reply: Reply) -> String {
         None => String::new(),
     }
 }
+
+/// Parses what a registry may ask for.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(header: &str) {
+    challenge::Challenge::parse(header);
+}

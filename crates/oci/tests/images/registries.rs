@@ -178,23 +178,30 @@ fn tokens() -> Outcome {
         elsewhere.answer(request)
     })?;
     let there = other.address();
-    let tokens = Server::start(|request| {
+    // The number of the token that counts.
+    let valid = Arc::new(AtomicUsize::new(0));
+    let given = Arc::clone(&valid);
+    let tokens = Server::start(move |request| {
         // user:secret
         let basic = request.header("authorization") == Some("Basic dXNlcjpzZWNyZXQ=");
         let query = "/token?service=the%20service&scope=repository:a/b:pull";
         match basic && request.path == query {
-            true => Response::ok(r#"{"access_token":"abc.def","expires_in":60}"#),
+            true => {
+                let token = given.load(Ordering::SeqCst);
+                Response::ok(format!(r#"{{"access_token":"t.{token}","expires_in":60}}"#))
+            }
             false => Response::status(401),
         }
     })?;
     let realm = format!("http://{}/token", tokens.address());
-    // The token becomes too old once.
-    let old = AtomicUsize::new(0);
     let (_server, reference) = serve(move |request, response| {
         let is_layer = is_large(&response);
-        if request.header("authorization") != Some("Bearer abc.def")
-            || is_layer && old.fetch_add(1, Ordering::SeqCst) == 0
-        {
+        if is_layer {
+            // The first token becomes too old.
+            let _ = valid.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst);
+        }
+        let valid = format!("Bearer t.{}", valid.load(Ordering::SeqCst));
+        if request.header("authorization") != Some(&*valid) {
             let asks = format!(
                 "Bearer realm=\"{realm}\",service=\"the service\",scope=\"repository:a/b:pull\""
             );
