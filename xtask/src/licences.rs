@@ -56,10 +56,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let packages = metadata["packages"]
         .as_array()
         .context("cargo metadata lists no packages")?;
-    let used = used()?;
+    let compiled = compiled()?;
     let packages: Vec<&Value> = packages
         .iter()
-        .filter(|package| used.contains(&name(package)))
+        .filter(|package| compiled.contains(&name(package)))
         .collect();
     let bad: Vec<String> = packages
         .iter()
@@ -88,7 +88,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 /// The packages that are compiled on some platform, by name and version. `cargo metadata`
 /// also lists optional dependencies that no feature asks for, if another feature of the
 /// same package mentions them (`ring?/alloc` of rustls-webpki).
-fn used() -> Result<BTreeSet<String>> {
+pub(crate) fn compiled() -> Result<BTreeSet<String>> {
     let tree = output(cargo().args([
         "tree",
         "--workspace",
@@ -113,7 +113,7 @@ fn name_in_tree(line: &str) -> Option<String> {
 }
 
 /// A package's name and version.
-fn name(package: &Value) -> String {
+pub(crate) fn name(package: &Value) -> String {
     let field = |name: &str| package[name].as_str().unwrap_or("?");
     format!("{} {}", field("name"), field("version"))
 }
