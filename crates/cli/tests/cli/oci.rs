@@ -1,12 +1,13 @@
 //! `drupe oci`: images unpacked as umoci unpacks them as root, and packed for it and
 //! skopeo.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
+use drupe_testing::anyone::NOBODY;
 use drupe_testing::has;
 use drupe_testing::http::{Response, Server};
 use drupe_testing::oci::{LayerTar, Layout, Member, digest, gzip};
@@ -14,7 +15,9 @@ use drupe_testing::registry::Registry;
 use serde_json::Value;
 use tar::EntryType;
 
-use super::harness::{Outcome, Place, check_ext4, manifest, noise, succeeds, tool};
+use super::harness::{
+    Outcome, Place, as_nobody, check_ext4, command_for_anyone, manifest, noise, succeeds, tool,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -150,6 +153,33 @@ fn layers_are_those_of_umoci() -> Outcome {
     let image = layout.image("amd64", &layers())?;
     layout.tag(image, "t")?;
     equal(&umoci(&place, "image:t")?, &unpack(&place, "oci:image:t")?)
+}
+
+/// Unpacked by an ordinary user, into other filesystems: the same files.
+#[test]
+fn any_user_and_other_filesystems() -> Outcome {
+    let place = Place::for_anyone()?;
+    let mut layout = Layout::new(&place.path("image"))?;
+    let image = layout.image("amd64", &layers())?;
+    layout.tag(image, "t")?;
+    let by_root = unpack(&place, "oci:image:t")?;
+    let drupe = command_for_anyone()?;
+    for mkfs in ["mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mkfs.f2fs"] {
+        let (disk, out) = (place.path(format!("{mkfs}.img")), place.path(mkfs));
+        File::create(&disk)?.set_len(320 * MIB)?;
+        tool(mkfs, |mkfs| mkfs.arg("-q").arg(&disk))?;
+        std::os::unix::fs::chown(&disk, Some(NOBODY), Some(NOBODY))?;
+        place.ok(&["mkdir", &format!("{mkfs}.img:/root")])?;
+        succeeds(
+            as_nobody()
+                .arg(drupe.path())
+                .args(["oci", "unpack", "oci:image:t", &format!("{mkfs}.img:/root")])
+                .current_dir(place.path("")),
+        )?;
+        place.ok(&["cp", "-a", &format!("{mkfs}.img:/root"), mkfs])?;
+        assert_eq!(manifest(&by_root)?, manifest(&out)?, "{mkfs}");
+    }
+    Ok(())
 }
 
 /// Packs and unpacks with the tools that make images: each `umoci repack` is a layer.
