@@ -22,8 +22,7 @@ Paths have no colons, as in skopeo. Without a tag or name, the place must have o
 
 Users and passwords for registries come from --creds, or else from the file that
 REGISTRY_AUTH_FILE names, or from those of podman (XDG_RUNTIME_DIR/containers/auth.json)
-and Docker (~/.docker/config.json). Programs that keep passwords (credHelpers) are not
-asked.";
+and Docker (~/.docker/config.json), or the program that the file names (credHelpers).";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Oci {

@@ -17,6 +17,7 @@ mod interrupt;
 mod json;
 mod listing;
 mod oci;
+mod oci_registries;
 mod promises;
 mod repart;
 mod reproducible;

@@ -3,15 +3,10 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
 
 use drupe_testing::anyone::NOBODY;
 use drupe_testing::has;
-use drupe_testing::http::{Response, Server};
-use drupe_testing::oci::{LayerTar, Layout, Member, digest, gzip};
-use drupe_testing::registry::Registry;
+use drupe_testing::oci::{LayerTar, Layout, Member, digest};
 use serde_json::Value;
 use tar::EntryType;
 
@@ -19,10 +14,10 @@ use super::harness::{
     Outcome, Place, as_nobody, check_ext4, command_for_anyone, manifest, noise, succeeds, tool,
 };
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 
 /// Layers in which each replaces something of those below.
-fn layers() -> Vec<Vec<u8>> {
+pub(super) fn layers() -> Vec<Vec<u8>> {
     let file = |path| Member::new(path, EntryType::Regular, 0o644);
     let large = noise(300_000);
     let lowest = LayerTar::default()
@@ -116,7 +111,7 @@ fn layers() -> Vec<Vec<u8>> {
 }
 
 /// Unpacks with umoci as root; the directory of the files.
-fn umoci(place: &Place, image: &str) -> Outcome<PathBuf> {
+pub(super) fn umoci(place: &Place, image: &str) -> Outcome<PathBuf> {
     let bundle = place.path("bundle");
     let _ = fs::remove_dir_all(&bundle);
     tool("umoci", |umoci| {
@@ -217,102 +212,6 @@ fn images_of_umoci() -> Outcome {
     let shown: Value = serde_json::from_str(&place.ok(&["oci", "inspect", "oci:image:t"])?)?;
     assert_eq!(shown["layers"].as_array().map(Vec::len), Some(steps.len()));
     equal(&umoci(&place, "image:t")?, &unpack(&place, "oci:image:t")?)
-}
-
-/// From a registry with TLS and a password, where skopeo has put what buildah has made.
-#[test]
-fn from_buildah_by_a_registry() -> Outcome {
-    let tools = [
-        "buildah",
-        "docker-registry",
-        "htpasswd",
-        "openssl",
-        "skopeo",
-        "umoci",
-    ];
-    if !has(&tools) {
-        return Ok(());
-    }
-    let place = Place::new()?;
-    place.write("tree/sub/file", noise(100_000))?;
-    place.write("tree/other", "other\n")?;
-    let script = "
-        set -e
-        export BUILDAH_ISOLATION=chroot
-        b() { buildah --root $PWD/storage --runroot $PWD/run --storage-driver vfs \"$@\"; }
-        c=$(b from scratch)
-        b copy --chown 5:6 $c tree /dir
-        b config --entrypoint '[\"/dir/other\"]' $c
-        b commit --format docker $c oci:$PWD/image:t
-        b rm $c";
-    tool("sh", |sh| {
-        sh.args(["-c", script]).current_dir(place.path("."))
-    })?;
-    let registry = Registry::start(Some(("user", "secret")), Some(&place.path(".")))?;
-    let name = format!("docker://{}/some/image", registry.address());
-    tool("skopeo", |skopeo| {
-        skopeo
-            .args(["--insecure-policy", "copy", "--dest-tls-verify=false"])
-            .args(["--dest-creds=user:secret", "oci:image:t", &name])
-            .current_dir(place.path("."))
-    })?;
-    // user:secret
-    place.write(
-        "auth.json",
-        format!(
-            r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#,
-            registry.address()
-        ),
-    )?;
-    let disk = place.ext4("disk.img", 64 * MIB, &[])?;
-    place.ok(&["mkdir", "disk.img:/root"])?;
-    let drupe = |arguments: &[&str], files: &[(&str, &str)]| {
-        let mut command = place.command();
-        command.args(["oci", "unpack"]).args(arguments);
-        command.args([&*name, "disk.img:/root"]);
-        command
-            .env("HOME", place.path("."))
-            .env_remove("XDG_RUNTIME_DIR");
-        for (variable, file) in files {
-            command.env(variable, place.path(file));
-        }
-        succeeds(&mut command)
-    };
-    let (trusted, file) = (
-        ("SSL_CERT_FILE", "cert.pem"),
-        ("REGISTRY_AUTH_FILE", "auth.json"),
-    );
-    drupe(&[], &[trusted, file])?;
-    drupe(&["--creds", "user:secret"], &[trusted])?;
-    drupe(&["--tls-verify=false"], &[file])?;
-    for (arguments, files, problem) in [
-        // The host does not trust the certificate.
-        (&["--creds=user:secret"][..], &[][..], "certificate"),
-        (
-            &["--creds=user:wrong"],
-            &[trusted],
-            "does not let the user user have it",
-        ),
-        (&[], &[trusted], "asks for a user and a password"),
-    ] {
-        let error = match drupe(arguments, files) {
-            Ok(_) => return Err(format!("{arguments:?} {files:?} is let in").into()),
-            Err(error) => error.to_string(),
-        };
-        assert!(error.contains(problem), "{error}");
-        assert!(!error.contains("wrong have"), "{error}");
-    }
-    check_ext4(&disk)?;
-    place.ok(&["cp", "-a", "disk.img:/root", "out"])?;
-    let (mut one, mut other) = (
-        manifest(&umoci(&place, "image:t")?)?,
-        manifest(&place.path("out"))?,
-    );
-    // The image says nothing of its root: umoci makes it one of 1970.
-    one.remove(&b""[..]);
-    other.remove(&b""[..]);
-    assert_eq!(one, other);
-    Ok(())
 }
 
 /// A layer by itself, as `untar` extracts it.
@@ -437,54 +336,6 @@ fn damage_is_told() -> Outcome {
     place
         .fails(2, &["oci", "unpack", "oci:image", "elsewhere"])
         .map(drop)
-}
-
-#[test]
-fn ctrl_c_ends_waiting_for_a_registry() -> Outcome {
-    let place = Place::new()?;
-    let disk = place.ext4("disk.img", 64 * MIB, &[])?;
-    let layout = Layout::new(&place.path("image"))?;
-    let image = layout.image("amd64", &layers())?;
-    let (dir, of) = (place.path("image/blobs"), image["digest"].clone());
-    let of = of.as_str().ok_or("no digest")?.to_owned();
-    let last = digest(&gzip(&layers()[2]));
-    let (asked, wait) = channel();
-    let (release, released) = channel::<()>();
-    let released = Mutex::new(released);
-    let server = Server::start(move |request| {
-        let name = request.path.rsplit('/').next().unwrap_or_default();
-        let name = name.replace("latest", &of);
-        if name == last {
-            // The test may be over.
-            let _ = asked.send(());
-            if let Ok(released) = released.lock() {
-                let _ = released.recv();
-            }
-        }
-        match fs::read(dir.join(name.replace(':', "/"))) {
-            Ok(blob) => Response::ok(blob),
-            Err(_) => Response::ok("{}"),
-        }
-    })?;
-    let name = format!("docker://{}/a", server.address());
-    let mut command = place.command();
-    command.args([
-        "oci",
-        "unpack",
-        "--plain-http",
-        "--creds=a:b",
-        &name,
-        "disk.img:/",
-    ]);
-    let child = command.stderr(Stdio::piped()).spawn()?;
-    wait.recv()?;
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
-    let output = child.wait_with_output()?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
-    drop(release);
-    check_ext4(&disk)
 }
 
 /// What `pack` makes is accepted by skopeo and umoci, and is the same files.

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use super::helper;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::manifest;
@@ -28,7 +29,16 @@ pub(super) enum Login {
 struct AuthFile {
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
+    /// Programs that keep the passwords of some registries.
+    #[serde(default, rename = "credHelpers")]
+    helpers: BTreeMap<String, String>,
+    /// The program that keeps those of all others.
+    #[serde(default, rename = "credsStore")]
+    store: Option<String>,
 }
+
+/// Docker Hub, as Docker's files and programs call it.
+const HUB: &str = "https://index.docker.io/v1/";
 
 #[derive(Default, Deserialize)]
 struct Entry {
@@ -76,18 +86,29 @@ fn find_in(shown: &str, bytes: &[u8], name: &RegistryName) -> Result<Option<Logi
         .map_err(|_| Error::invalid(shown, "it is no file with credentials"))?;
     let keys = keys(name);
     let is_for = |known: &str, key: &str| known == key || host_of(known) == Some(key);
+    let server = match name.is_hub() {
+        true => HUB,
+        false => &name.host,
+    };
+    if let Some(program) = file.helpers.get(&name.host).or(file.helpers.get(server)) {
+        return helper::ask(program, server);
+    }
     let entry = keys.iter().find_map(|key| {
         let found = file.auths.iter().find(|(known, _)| is_for(known, key));
         found.map(|(_, entry)| entry)
     });
+    let store = || match file.store.as_ref().filter(|store| !store.is_empty()) {
+        Some(program) => helper::ask(program, server),
+        None => Ok(None),
+    };
     let Some(entry) = entry else {
-        return Ok(None);
+        return store();
     };
     if let Some(token) = entry.identity_token.as_ref().filter(|t| !t.is_empty()) {
         return Ok(Some(Login::Refresh(token.clone())));
     }
     let Some(auth) = entry.auth.as_ref().filter(|auth| !auth.is_empty()) else {
-        return Ok(None);
+        return store();
     };
     let text = STANDARD.decode(auth.trim()).ok();
     let text = text.and_then(|text| String::from_utf8(text).ok());
@@ -152,7 +173,7 @@ mod tests {
                 "q.io": {{"auth": "{}"}}, "q.io/a": {{"auth": "{}"}},
                 "https://index.docker.io/v1/": {{"auth": "{}"}},
                 "r.io": {{"identitytoken": "token"}}, "empty.io": {{}}
-            }}, "credsStore": "x"}}"#,
+            }}}}"#,
             auth("all"),
             auth("a"),
             auth("hub")

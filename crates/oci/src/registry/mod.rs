@@ -1,13 +1,14 @@
 //! [`Registry`]: an image's repository in a registry (the distribution specification).
 //!
 //! - [`http`] makes requests whose waiting can be ended.
-//! - [`challenge`] reads what a registry asks for, [`login`] finds users and passwords, and
-//!   [`auth`] makes what is sent of both.
+//! - [`challenge`] reads what a registry asks for, [`login`] finds users and passwords, of
+//!   which [`helper`] asks programs that keep them, and [`auth`] makes what is sent of both.
 //! - [`blob`] reads a blob, and goes on where a connection was cut.
 
 mod auth;
 mod blob;
 mod challenge;
+mod helper;
 pub(crate) mod http;
 mod login;
 
