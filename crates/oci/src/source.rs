@@ -5,7 +5,7 @@ use crate::manifest::Descriptor;
 use crate::verify::Stream;
 
 /// Gives an image's blobs. What it gives is checked by who asks.
-pub(crate) trait Source: Send {
+pub(crate) trait Source: Send + Sync {
     /// The contents of a blob, which may be wrong.
     fn open(&self, blob: &Blob) -> Result<Stream>;
 
