@@ -56,7 +56,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let packages = metadata["packages"]
         .as_array()
         .context("cargo metadata lists no packages")?;
-    let bad: Vec<String> = packages.iter().filter_map(complaint).collect();
+    let compiled = compiled()?;
+    let packages: Vec<&Value> = packages
+        .iter()
+        .filter(|package| compiled.contains(&name(package)))
+        .collect();
+    let bad: Vec<String> = packages
+        .iter()
+        .filter_map(|package| complaint(package))
+        .collect();
     if !bad.is_empty() {
         bail!(
             "licences that do not go with GPL-2.0-only:\n  {}",
@@ -77,15 +85,43 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The packages that are compiled on some platform, by name and version. `cargo metadata`
+/// also lists optional dependencies that no feature asks for, if another feature of the
+/// same package mentions them (`ring?/alloc` of rustls-webpki).
+pub(crate) fn compiled() -> Result<BTreeSet<String>> {
+    let tree = output(cargo().args([
+        "tree",
+        "--workspace",
+        "--locked",
+        "--target=all",
+        "--edges=normal,build,dev",
+        "--prefix=none",
+        "--format={p}",
+    ]))?;
+    let used: BTreeSet<String> = tree.lines().filter_map(name_in_tree).collect();
+    match used.is_empty() {
+        true => bail!("cargo tree lists no packages"),
+        false => Ok(used),
+    }
+}
+
+/// "name v1.2.3 (path)" as "name 1.2.3".
+fn name_in_tree(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    let (name, version) = (words.next()?, words.next()?);
+    Some(format!("{name} {}", version.strip_prefix('v')?))
+}
+
+/// A package's name and version.
+pub(crate) fn name(package: &Value) -> String {
+    let field = |name: &str| package[name].as_str().unwrap_or("?");
+    format!("{} {}", field("name"), field("version"))
+}
+
 /// What is wrong with the licence of a package, if anything.
 fn complaint(package: &Value) -> Option<String> {
-    let field = |name: &str| package[name].as_str();
-    let name = format!(
-        "{} {}",
-        field("name").unwrap_or("?"),
-        field("version").unwrap_or("?")
-    );
-    let Some(licence) = field("license") else {
+    let name = name(package);
+    let Some(licence) = package["license"].as_str() else {
         return Some(format!("{name}: states no licence"));
     };
     match goes(licence) {
@@ -189,6 +225,14 @@ mod tests {
             assert!(!goes(licence).unwrap(), "{licence}");
         }
         assert!(goes("Not A Licence").is_err());
+    }
+
+    #[test]
+    fn lines_of_the_tree() {
+        let name = |line| name_in_tree(line).unwrap_or_default();
+        assert_eq!(name("serde v1.0.2"), "serde 1.0.2");
+        assert_eq!(name("xtask v0.1.0 (/src/xtask) (*)"), "xtask 0.1.0");
+        assert_eq!(name(""), "");
     }
 
     #[test]

@@ -62,6 +62,13 @@ const TESTS: &[Requirement] = &[
     Requirement::program("setpriv", "util-linux"),
     Requirement::program("mandoc", "mandoc"),
     Requirement::program("fusermount3", "fuse3"),
+    // Container images, made by others.
+    Requirement::program("skopeo", "skopeo"),
+    Requirement::program("umoci", "umoci"),
+    Requirement::program("buildah", "buildah"),
+    Requirement::program("docker-registry", "docker-registry"),
+    Requirement::program("htpasswd", "apache2-utils"),
+    Requirement::program("openssl", "openssl"),
     // Programs with libdrupe.
     Requirement::program("cc", "gcc"),
     Requirement::program("c++", "g++"),

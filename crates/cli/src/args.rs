@@ -3,6 +3,7 @@
 mod definition;
 mod files;
 pub(crate) mod mistakes;
+mod oci;
 mod repart;
 mod run;
 mod shell;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 pub(crate) use definition::definition;
 pub(crate) use files::*;
+pub(crate) use oci::*;
 pub(crate) use repart::*;
 pub(crate) use run::*;
 pub(crate) use shell::*;
@@ -79,8 +81,8 @@ Commands that read open images read-only and never change them.";
 pub(crate) enum Sandbox {
     // What an empty DRUPE_SANDBOX says.
     #[value(alias = "")]
-    /// All commands but shell, script, run and repart, as far as the host has the means; mount
-    /// keeps a second process, which mounts and unmounts
+    /// All commands but shell, script, run, repart, and oci with a registry, as far as the host
+    /// has the means; mount keeps a second process, which mounts and unmounts
     Auto,
     /// Like auto, but fail where the host lacks the means
     Always,
@@ -234,6 +236,9 @@ pub(crate) enum Command {
     /// Make partitions and their filesystems from repart.d definitions
     #[command(long_about = REPART, after_long_help = REPART_NOTES)]
     Repart(Repart),
+    /// Unpack container images into filesystems, and pack filesystems as images
+    #[command(long_about = OCI)]
+    Oci(Box<Oci>),
     /// Show used and free space of filesystems
     Df(Df),
     /// Show how much space files use

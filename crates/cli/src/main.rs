@@ -114,6 +114,7 @@ fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fai
         Command::Untar(command) => commands::tar::extract(context, command),
         Command::Build(command) => commands::build::run(context, command),
         Command::Repart(command) => commands::repart::run(context, command),
+        Command::Oci(command) => commands::oci::run(context, command),
         Command::Df(command) => commands::df::run(context, command),
         Command::Du(command) => commands::du::run(context, command),
         Command::Find(command) => commands::find::run(context, command),

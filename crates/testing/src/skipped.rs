@@ -36,3 +36,16 @@ pub fn skipped(reason: impl Display) {
         }
     }
 }
+
+/// Whether these programs are installed. Those that are not are named, and the calling
+/// test [skipped](skipped()).
+#[track_caller]
+pub fn has(programs: &[&str]) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = |name: &str| env::split_paths(&path).any(|dir| dir.join(name).exists());
+    let missing: Vec<_> = programs.iter().filter(|name| !is_there(name)).collect();
+    if !missing.is_empty() {
+        skipped(format!("not installed: {missing:?}"));
+    }
+    missing.is_empty()
+}

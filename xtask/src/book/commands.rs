@@ -49,7 +49,16 @@ pub(super) fn reference(drupe: &Path) -> Result<String> {
     for name in names(part("Commands")?) {
         // `help` has no help of its own.
         if name != "help" {
-            text += &command(name, &help(&["help", name])?, &general);
+            let own = help(&["help", name])?;
+            text += &command(name, &own, &general);
+            let own = sections(&own);
+            let below = own.iter().find(|section| section.heading == "Commands");
+            for below in below.map(names).into_iter().flatten() {
+                if below != "help" {
+                    let own = help(&["help", name, below])?;
+                    text += &command(&format!("{name} {below}"), &own, &general);
+                }
+            }
         }
     }
     Ok(text)

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::licences;
 use crate::run::{cargo, output};
 
 /// The beginnings of names of licence files.
@@ -32,9 +33,13 @@ pub(super) fn text(target: &str, roots: &[&str]) -> Result<String> {
             packages.insert(package["id"].as_str(), package);
         }
     }
+    let compiled = licences::compiled()?;
     for package in packages.into_values() {
         let field = |name: &str| package[name].as_str().unwrap_or_default();
-        let name = format!("{} {}", field("name"), field("version"));
+        let name = licences::name(package);
+        if !compiled.contains(&name) {
+            continue;
+        }
         writeln!(list, "{name}: {}", field("license"))?;
         // Ours are in LICENSE, and in the crates' packages.
         if package["source"].is_null() {

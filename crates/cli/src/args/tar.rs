@@ -123,6 +123,12 @@ pub(crate) struct Untar {
     #[arg(long)]
     pub(crate) keep_directory_symlink: bool,
 
+    /// Extract a layer of a container image: remove what its whiteouts name
+    ///
+    /// `.wh.NAME` removes NAME, and `.wh..wh..opq` all that was in its directory before.
+    #[arg(long)]
+    pub(crate) whiteouts: bool,
+
     /// List the members on standard error as they are extracted
     #[arg(short, long)]
     pub(crate) verbose: bool,

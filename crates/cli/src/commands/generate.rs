@@ -45,18 +45,23 @@ pub(crate) fn man(command: &Man) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Success)
 }
 
-/// The commands that have a page: `drupe` itself, then `drupe-COMMAND` for each command.
+/// The commands that have a page: `drupe` itself, then `drupe-COMMAND` for each command,
+/// with `drupe-COMMAND-SUBCOMMAND` behind it.
 fn pages(all: &clap::Command) -> impl Iterator<Item = clap::Command> {
-    let commands = all
-        .get_subcommands()
-        .filter(|command| command.get_name() != "help")
-        .map(|command| {
-            let name = format!("drupe-{}", command.get_name());
-            // Where a name is static, clap wants it so.
-            let leaked: &'static str = Box::leak(name.into_boxed_str());
-            command.clone().name(leaked).bin_name(leaked)
-        });
-    std::iter::once(all.clone()).chain(commands)
+    let mut pages = vec![all.clone()];
+    add_pages("drupe", all, &mut pages);
+    pages.into_iter()
+}
+
+fn add_pages(above: &str, all: &clap::Command, pages: &mut Vec<clap::Command>) {
+    let commands = all.get_subcommands();
+    for command in commands.filter(|command| command.get_name() != "help") {
+        let name = format!("{above}-{}", command.get_name());
+        // Where a name is static, clap wants it so.
+        let leaked: &'static str = Box::leak(name.into_boxed_str());
+        pages.push(command.clone().name(leaked).bin_name(leaked));
+        add_pages(leaked, command, pages);
+    }
 }
 
 /// Writes a page into a directory, as `NAME.1`.

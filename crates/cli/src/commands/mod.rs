@@ -19,6 +19,7 @@ pub(crate) mod ln;
 pub(crate) mod ls;
 pub(crate) mod mount;
 pub(crate) mod mv;
+pub(crate) mod oci;
 mod place;
 pub(crate) mod repart;
 pub(crate) mod rm;

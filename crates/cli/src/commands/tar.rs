@@ -116,6 +116,7 @@ pub(crate) fn extract(context: &mut Context<'_>, command: &Untar) -> Result<Exit
         strip_components: command.strip_components,
         exclude: command.exclude.clone(),
         keep_directory_symlink: command.keep_directory_symlink,
+        whiteouts: command.whiteouts,
         epoch: epoch::get()?,
     };
     let interrupt = context.signals.interrupt();

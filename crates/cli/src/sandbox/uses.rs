@@ -4,8 +4,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use crate::args::{Command, Global};
+use crate::args::{Command, Global, OciCommand};
 use crate::location::{ImagePath, Location};
+use drupe_oci::Reference;
 use drupe_tree::paths;
 
 /// What a command does besides reading.
@@ -126,6 +127,20 @@ impl Uses {
                 uses.read.push(command.manifest.clone());
                 uses.read.push(command.source.clone());
             }
+            Command::Oci(command) => match &command.command {
+                OciCommand::Unpack(command) => {
+                    uses.paths(std::slice::from_ref(&command.path), true);
+                    uses.container(&command.source)?;
+                }
+                OciCommand::Inspect(command) => uses.container(&command.source)?,
+                OciCommand::Pack(command) => {
+                    uses.paths(std::slice::from_ref(&command.path), false);
+                    if let Reference::Layout { dir, .. } = &command.dest {
+                        uses.destination(dir);
+                    }
+                    uses.profile = Profile::WriteHost { archive: false };
+                }
+            },
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
             // It starts the tools that make filesystems, and mounts only those.
@@ -191,6 +206,18 @@ impl Uses {
         for argument in arguments {
             self.image(&ImagePath::parse(argument).volume.image, write);
         }
+    }
+
+    /// A container image that is read; `None`: it is in a registry, and more connections
+    /// are made the further it is read.
+    fn container(&mut self, source: &Reference) -> Option<()> {
+        match source {
+            Reference::Layout { dir: path, .. }
+            | Reference::LayoutArchive { file: path, .. }
+            | Reference::DockerArchive { file: path, .. } => self.read.push(path.clone()),
+            _ => return None,
+        }
+        Some(())
     }
 
     /// What `cp` copies.

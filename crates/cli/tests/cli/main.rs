@@ -16,6 +16,8 @@ mod info;
 mod interrupt;
 mod json;
 mod listing;
+mod oci;
+mod oci_registries;
 mod promises;
 mod repart;
 mod reproducible;

@@ -78,6 +78,11 @@ impl Refused {
         self.clamped.warn(progress);
     }
 
+    /// Notes an error of setting an extended attribute of the current file, if it is one.
+    pub(crate) fn add(&mut self, xattr: Result<()>) {
+        self.note(xattr, |refused| &mut refused.xattrs);
+    }
+
     /// Takes the errors of the current file, whose name in errors is `shown`.
     pub(crate) fn take_failed(&mut self, shown: impl Fn() -> String) -> Vec<Error> {
         self.clamped.count(&shown);

@@ -8,17 +8,18 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
 
 use drupe::{Dir, Errno, Mount, makedev};
 
+use super::place::{MemberError, anew, commit, fill, make_dir, names, owner, path_of};
 use super::reader::{Kind, Member, Reader};
+use super::whiteout::{self, Layer, Marker};
 use super::{acl, compress};
 use crate::copy::event::{Attributes, Stat};
-use crate::copy::image::{ImageDir, ImageFile};
+use crate::copy::image::ImageDir;
 use crate::copy::keep::{Keep, Origin, Overrides, Refused};
-use crate::copy::replace::{self, Made};
-use crate::copy::traits::{Entry, TargetDir, TargetFile};
+use crate::copy::replace;
+use crate::copy::traits::{Entry, TargetDir};
 use crate::error::{Error, Result, host};
 use crate::location::ImageLocation;
 use crate::time::Time;
@@ -42,6 +43,11 @@ pub struct ExtractOptions {
     pub exclude: Vec<OsString>,
     /// Keeps a symbolic link to a directory where the archive has a directory.
     pub keep_directory_symlink: bool,
+    /// The archive is a layer of a container image: a file `.wh.NAME` stands for the
+    /// removal of `NAME`, and `.wh..wh..opq` for that of all that older layers have in
+    /// its directory. A directory is replaced with all that is in it, and one that exists
+    /// keeps its times unless the archive has others for it.
+    pub whiteouts: bool,
     /// The latest time that is kept (`SOURCE_DATE_EPOCH`): later times become this one.
     pub epoch: Option<Time>,
 }
@@ -93,6 +99,7 @@ pub fn extract(
         refused: Refused::default(),
         chunk: vec![0; CHUNK],
         told_of_slashes: false,
+        layer: options.whiteouts.then(Layer::default),
         unwritten: Unwritten::default(),
         errors: 0,
     };
@@ -119,6 +126,8 @@ struct Owners {
 struct Parent {
     path: Vec<u8>,
     dir: ImageDir,
+    /// Which one it is.
+    id: whiteout::Id,
     /// Owners of new files in it, if they are known.
     owners_of_new: Option<(u32, u32)>,
 }
@@ -140,49 +149,10 @@ struct Extractor<'a> {
     refused: Refused,
     chunk: Vec<u8>,
     told_of_slashes: bool,
+    /// With whiteouts.
+    layer: Option<Layer>,
     unwritten: Unwritten,
     errors: u64,
-}
-
-/// Why a member was not extracted.
-enum MemberError {
-    /// An error of the member or the target.
-    Member(Error),
-    /// The rest of the archive cannot be read.
-    Archive(io::Error),
-}
-
-impl From<Error> for MemberError {
-    fn from(error: Error) -> MemberError {
-        MemberError::Member(error)
-    }
-}
-
-impl From<drupe::Error> for MemberError {
-    fn from(error: drupe::Error) -> MemberError {
-        MemberError::Member(error.into())
-    }
-}
-
-/// The names in a path, without empty ones and "."; `None`: there is a "..".
-fn names(path: &[u8]) -> Option<Vec<&[u8]>> {
-    let parts = path.split(|&byte| byte == b'/');
-    let names: Vec<&[u8]> = parts.filter(|part| !matches!(*part, b"" | b".")).collect();
-    (!names.contains(&&b".."[..])).then_some(names)
-}
-
-/// Checks the number of an owner in an archive. The largest 32-bit number is invalid: it
-/// means "none" in Linux.
-fn owner(which: &str, number: i64) -> Result<u32> {
-    let fits = u32::try_from(number).ok().filter(|&id| id != u32::MAX);
-    fits.ok_or_else(|| {
-        let cause = format!("{which} {number} is none of 0 to {}", u32::MAX - 1);
-        Error::new("extract", &cause)
-    })
-}
-
-fn path_of(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
 }
 
 impl Extractor<'_> {
@@ -294,7 +264,49 @@ impl Extractor<'_> {
             Some(at) => (&path[..at], &path[at + 1..]),
             None => (&b""[..], path),
         };
+        if self.layer.is_some()
+            && let Some(marker) = whiteout::marker(above, name)?
+        {
+            return Ok(self.hide(above, marker)?);
+        }
         self.enter(above)?;
+        self.put(path, name, attributes, member, reader)?;
+        if let (Some(layer), Some(parent)) = (&mut self.layer, &self.parent) {
+            layer.add(parent.id, OsStr::from_bytes(name));
+            if member.kind != Kind::Dir && self.dirs.remove(path).is_some() {
+                // A directory that this archive had made before.
+                let beneath = [path, b"/"].concat();
+                self.dirs.retain(|dir, _| !dir.starts_with(&beneath));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what a whiteout in the directory `above` says.
+    fn hide(&mut self, above: &[u8], marker: Marker<'_>) -> Result<()> {
+        // Nothing is hidden in a directory that is not there.
+        match self.base.open_dir_within(path_of(above)) {
+            Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::NOTDIR)) => {
+                return Ok(());
+            }
+            found => found?,
+        };
+        self.enter(above)?;
+        match (&self.layer, &self.parent) {
+            (Some(layer), Some(parent)) => layer.hide(&parent.dir, marker),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the file `name` of the current directory.
+    fn put(
+        &mut self,
+        path: &[u8],
+        name: &[u8],
+        attributes: Attributes,
+        member: &Member,
+        reader: &mut Reader<impl Read>,
+    ) -> Result<(), MemberError> {
         let Some(Parent {
             dir: parent,
             owners_of_new,
@@ -340,7 +352,7 @@ impl Extractor<'_> {
                 self.keep
                     .apply(&file, &attributes, origin, true, &mut self.refused);
                 drop(file);
-                replace::commit(parent, &made, name, None)?;
+                commit(parent, &made, name, self.layer.is_some())?;
                 return Ok(());
             }
             Kind::Link => {
@@ -366,7 +378,7 @@ impl Extractor<'_> {
                 }
                 let link = |name: &OsStr| Ok(parent.dir.hard_link(&dir, last, name)?);
                 let (made, ()) = anew(parent, name, link)?;
-                replace::commit(parent, &made, name, None)?;
+                commit(parent, &made, name, self.layer.is_some())?;
                 return Ok(());
             }
             Kind::Symlink | Kind::Char | Kind::Block | Kind::Fifo | Kind::Other(_) => {}
@@ -389,7 +401,7 @@ impl Extractor<'_> {
         };
         self.keep
             .apply(&entry, &attributes, origin, !is_link, &mut self.refused);
-        replace::commit(parent, &made, name, None)?;
+        commit(parent, &made, name, self.layer.is_some())?;
         Ok(())
     }
 
@@ -421,9 +433,14 @@ impl Extractor<'_> {
             }
             found => found?,
         };
+        let id = match &mut self.layer {
+            Some(layer) => layer.enter(path, &dir)?,
+            None => whiteout::Id::default(),
+        };
         let dir = ImageDir::of(dir);
         self.parent = Some(Parent {
             path: path.to_owned(),
+            id,
             owners_of_new: dir.owners_of_new()?,
             dir,
         });
@@ -500,6 +517,13 @@ impl Extractor<'_> {
     /// Sets the attributes of directories, deepest first.
     fn finish(&mut self) {
         self.parent = None;
+        if let Some(layer) = &mut self.layer {
+            for (path, error) in layer.restore_times(&self.base) {
+                let path = String::from_utf8_lossy(&path);
+                let shown = format!("{}/{path}", self.label.trim_end_matches('/'));
+                self.report(&error.at(shown));
+            }
+        }
         for (path, attributes) in std::mem::take(&mut self.dirs).into_iter().rev() {
             let applied = self
                 .base
@@ -508,6 +532,9 @@ impl Extractor<'_> {
             let applied = applied.map(|dir| {
                 let dir = ImageDir::of(dir);
                 let refused = &mut self.refused;
+                if self.layer.is_some() {
+                    refused.add(whiteout::remove_xattrs(&dir.dir, &attributes.xattrs));
+                }
                 self.keep
                     .apply(&dir, &attributes, Origin::Existed, true, refused);
             });
@@ -520,78 +547,4 @@ impl Extractor<'_> {
             }
         }
     }
-}
-
-/// Makes a directory, unless there is one.
-fn make_dir(parent: &ImageDir, name: &OsStr, mode: u32, follow: bool) -> Result<()> {
-    match parent.create_dir(name, mode) {
-        Err(failed) if failed.errno() == Some(Errno::EXIST) => {}
-        made => return made,
-    }
-    let found = parent.dir.symlink_metadata(name)?;
-    if found.is_dir() || follow && found.is_symlink() {
-        return Ok(());
-    }
-    let made = replace::make(
-        parent,
-        name,
-        |_| Ok(true),
-        |name| parent.create_dir(name, mode),
-    )?;
-    let Some((made, ())) = made else {
-        return Err(Error::new("replace", "it exists"));
-    };
-    // rename(2) puts no directory in the place of a file.
-    let put = TargetDir::remove(parent, name).and_then(|()| parent.rename(&made.name, name));
-    if put.is_err() {
-        // The first failure is the one to tell.
-        let _ = parent.remove_dir(&made.name);
-    }
-    put
-}
-
-/// Makes a file with a name; if that is taken, under a temporary name, and renames it
-/// when it is complete. A directory that is not empty is not replaced.
-fn anew<T>(
-    parent: &ImageDir,
-    name: &OsStr,
-    make: impl Fn(&OsStr) -> Result<T>,
-) -> Result<(Made, T)> {
-    let made = replace::make(parent, name, |_| Ok(true), make)?;
-    made.ok_or_else(|| Error::new("replace", "it exists"))
-}
-
-/// Copies the contents of a member. Holes of a sparse one are not written.
-fn fill(
-    file: &ImageFile,
-    member: &Member,
-    reader: &mut Reader<impl Read>,
-    chunk: &mut [u8],
-    mut proceed: impl FnMut(u64) -> Result<()>,
-) -> Result<(), MemberError> {
-    let whole = [(0, member.size)];
-    let extents = member.extents.as_deref().unwrap_or(&whole);
-    for &(offset, len) in extents {
-        let mut done = 0;
-        while done < len {
-            let want = (len - done).min(chunk.len() as u64) as usize;
-            let got = reader
-                .read(&mut chunk[..want])
-                .map_err(MemberError::Archive)?;
-            if got == 0 {
-                let message = "the archive ends in the middle of a file";
-                let error = io::Error::new(io::ErrorKind::InvalidData, message);
-                return Err(MemberError::Archive(error));
-            }
-            file.0.write_all_at(&chunk[..got], offset + done)?;
-            proceed(got as u64)?;
-            done += got as u64;
-        }
-    }
-    // It ends with a hole.
-    let end = extents.last().map_or(0, |(offset, len)| offset + len);
-    if end < member.size {
-        file.set_len(member.size)?;
-    }
-    Ok(())
 }

@@ -3,14 +3,17 @@
 //! Headers are those of the `tar` crate. This module adds PAX records of any bytes
 //! ([`pax`]), sparse files in all of GNU's formats ([`reader`], [`writer`]), and ACLs as
 //! text ([`acl`]). [`create`] walks an image as a copy does; [`extract`](mod@extract)
-//! never makes anything outside of its directory.
+//! never makes anything outside of its directory, and knows the [`whiteout`]s of
+//! container images.
 
 mod acl;
 mod compress;
 mod create;
 mod extract;
 mod pax;
+mod place;
 mod reader;
+mod whiteout;
 mod writer;
 
 pub use compress::Compression;
