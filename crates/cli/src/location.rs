@@ -25,6 +25,19 @@ pub(crate) struct ImagePath {
     pub(crate) path: PathBuf,
 }
 
+/// What to put before paths that are shown: the image and a colon, if the paths are in
+/// several images.
+pub(crate) fn prefixes(paths: &[ImagePath]) -> Vec<String> {
+    let several = paths
+        .windows(2)
+        .any(|pair| pair[0].volume != pair[1].volume);
+    let prefix = |path: &ImagePath| match several {
+        true => format!("{}:", path.volume.label()),
+        false => String::new(),
+    };
+    paths.iter().map(prefix).collect()
+}
+
 /// What an argument means that is an image, all of it: `:/` behind it is its root.
 pub(crate) fn image(argument: OsString) -> PathBuf {
     match ImagePath::parse(&argument) {

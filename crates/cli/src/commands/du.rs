@@ -1,6 +1,7 @@
 //! `drupe du`: space that files use.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use crate::context::Context;
 use crate::describe::human;
 use crate::exit::{ExitCode, Failure, Stop};
 use crate::json_list::{JsonList, bytes_of, text_of};
+use crate::location::prefixes;
 use crate::output::{Names, Report, Stdout};
 use drupe_tree::{Node, Visitor, Walk};
 
@@ -28,6 +30,8 @@ struct Adder<'a> {
     command: &'a Du,
     json: Option<JsonList>,
     out: Stdout,
+    /// What stands before paths: the image, if there are several.
+    prefix: String,
     names: Names,
     /// Of the directories we are in, in bytes.
     sums: Vec<u64>,
@@ -42,22 +46,27 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Du) -> Result<ExitCode, F
         command,
         json: JsonList::new(&context.options),
         out: Stdout::lines(),
+        prefix: String::new(),
         names: Names::for_stdout(),
         sums: Vec::new(),
         seen: HashSet::new(),
         total: 0,
     };
-    for argument in &command.paths {
-        let path = context.path(argument)?;
+    let paths = command.paths.iter().map(|argument| context.path(argument));
+    let paths = paths.collect::<Result<Vec<_>, _>>()?;
+    let prefixes = prefixes(&paths);
+    for (path, prefix) in paths.into_iter().zip(prefixes) {
         let mounted = context.session.mount(&path.volume);
         let Some(mount) = report.settle(mounted)? else {
             continue;
         };
+        adder.prefix = prefix;
         let top = path.on(&mount);
         report.walk(Walk::new(&top).nofollow(), &context.signals, &mut adder)?;
     }
     if command.total {
         let total = adder.total;
+        adder.prefix.clear();
         adder.line(Path::new("total"), total)?;
     }
     if let Some(json) = adder.json.take() {
@@ -104,8 +113,10 @@ impl Adder<'_> {
             (false, true) => bytes.to_string(),
             (false, false) => bytes.div_ceil(1024).to_string(),
         };
+        let mut shown = OsString::from(&self.prefix);
+        shown.push(path);
         write!(self.out, "{size}\t")?;
-        self.out.write_all(&self.names.show(path.as_os_str()))?;
+        self.out.write_all(&self.names.show(&shown))?;
         writeln!(self.out)
     }
 }

@@ -2,6 +2,7 @@
 
 mod expression;
 
+use std::ffi::OsString;
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
@@ -13,6 +14,7 @@ use crate::context::Context;
 use crate::describe::Json;
 use crate::exit::{ExitCode, Failure, Stop};
 use crate::json_list::JsonList;
+use crate::location::prefixes;
 use crate::output::{Names, Report, Stdout};
 use drupe_tree::{Node, Visitor, Walk};
 
@@ -24,8 +26,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
     let mut report = Report::default();
     let mut out = Stdout::buffered();
     let mut json = JsonList::new(&context.options);
-    for argument in paths {
-        let path = context.path(argument)?;
+    let located = paths.iter().map(|argument| context.path(argument));
+    let located = located.collect::<Result<Vec<_>, _>>()?;
+    let prefixes = prefixes(&located);
+    for ((argument, path), prefix) in paths.iter().zip(located).zip(prefixes) {
         let mounted = match command.deletes() {
             true => context.mount_for_writing(&context.target(argument)?.volume),
             false => context.session.mount(&path.volume),
@@ -45,6 +49,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
         let mut finder = Finder {
             expression: &expression,
             json: json.as_mut(),
+            prefix,
             names: Names::for_stdout(),
             out: &mut out,
         };
@@ -61,6 +66,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Find) -> Result<ExitCode,
 struct Finder<'a> {
     expression: &'a Expression,
     json: Option<&'a mut JsonList>,
+    /// What stands before paths: the image, if there are several.
+    prefix: String,
     names: Names,
     out: &'a mut BufWriter<Stdout>,
 }
@@ -91,9 +98,11 @@ impl Finder<'_> {
             let object = Json::new(node.path, node.metadata, node.mount);
             return Ok(json.push(&mut self.out, &object)?);
         }
+        let mut shown = OsString::from(&self.prefix);
+        shown.push(path);
         match end {
-            b"\0" => self.out.write_all(path.as_bytes())?,
-            _ => self.out.write_all(&self.names.show(path))?,
+            b"\0" => self.out.write_all(shown.as_bytes())?,
+            _ => self.out.write_all(&self.names.show(&shown))?,
         }
         Ok(self.out.write_all(end)?)
     }

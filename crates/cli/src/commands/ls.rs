@@ -17,14 +17,14 @@ use crate::describe::{Json, device, human, mode_string};
 use crate::exit::{ExitCode, Failure};
 use crate::interrupt::Signals;
 use crate::json_list::JsonList;
-use crate::location::ImagePath;
+use crate::location::{ImagePath, prefixes};
 use crate::output::{Names, Report, Stdout};
 
 struct Lister<'a, W: Write> {
     mount: Mount,
     label: String,
-    /// The arguments are on several images: each is shown with its image.
-    several: bool,
+    /// What stands before paths: the image, if there are several.
+    prefix: String,
     /// Names of users and groups; `None`: numbers are shown.
     owners: Option<(Users, Users)>,
     command: &'a Ls,
@@ -46,10 +46,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Ls) -> Result<ExitCode, F
     let mut json = JsonList::new(&context.options);
     let locations = command.paths.iter().map(|argument| context.path(argument));
     let locations: Vec<ImagePath> = locations.collect::<Result<_, _>>()?;
-    let several = locations
-        .windows(2)
-        .any(|pair| pair[0].volume != pair[1].volume);
-    for location in locations {
+    let prefixes = prefixes(&locations);
+    for (location, prefix) in locations.into_iter().zip(prefixes) {
         let mounted = context.session.mount(&location.volume);
         let Some(mount) = report.settle(mounted)? else {
             continue;
@@ -61,7 +59,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Ls) -> Result<ExitCode, F
         let mut lister = Lister {
             mount,
             owners,
-            several,
+            prefix,
             label: location.volume.label(),
             command,
             json: json.as_mut(),
@@ -106,11 +104,7 @@ impl<W: Write> Lister<'_, W> {
 
     /// A path as it is shown: with its image if there are several.
     fn shown(&self, path: &Path) -> OsString {
-        let mut shown = OsString::new();
-        if self.several {
-            shown.push(&self.label);
-            shown.push(":");
-        }
+        let mut shown = OsString::from(&self.prefix);
         shown.push(path);
         shown
     }

@@ -1,5 +1,6 @@
 //! `drupe tree`: lists files as a tree.
 
+use std::ffi::OsString;
 use std::io::{BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 
@@ -10,6 +11,7 @@ use crate::context::Context;
 use crate::describe::Json;
 use crate::exit::{ExitCode, Failure, Stop};
 use crate::json_list::JsonList;
+use crate::location::prefixes;
 use crate::output::{Names, Report, Stdout};
 use drupe_tree::{Node, Visitor, Walk};
 
@@ -17,6 +19,8 @@ struct Painter<'a> {
     command: &'a Tree,
     json: Option<JsonList>,
     out: BufWriter<Stdout>,
+    /// What stands before the top: the image, if there are several.
+    prefix: String,
     names: Names,
     /// Of each directory we are in, whether more comes beside it.
     more: Vec<bool>,
@@ -30,17 +34,21 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Tree) -> Result<ExitCode,
         command,
         json: JsonList::new(&context.options),
         out: Stdout::buffered(),
+        prefix: String::new(),
         names: Names::for_stdout(),
         more: Vec::new(),
         dirs: 0,
         files: 0,
     };
-    for argument in &command.paths {
-        let path = context.path(argument)?;
+    let paths = command.paths.iter().map(|argument| context.path(argument));
+    let paths = paths.collect::<Result<Vec<_>, _>>()?;
+    let prefixes = prefixes(&paths);
+    for (path, prefix) in paths.into_iter().zip(prefixes) {
         let mounted = context.session.mount(&path.volume);
         let Some(mount) = report.settle(mounted)? else {
             continue;
         };
+        painter.prefix = prefix;
         let top = path.on(&mount);
         report.walk(Walk::new(&top), &context.signals, &mut painter)?;
     }
@@ -111,7 +119,12 @@ impl Painter<'_> {
             };
             self.out.write_all(branch.as_bytes())?;
         }
-        self.out.write_all(&self.names.show(node.name()))?;
+        let mut shown = OsString::new();
+        if node.depth == 0 {
+            shown.push(&self.prefix);
+        }
+        shown.push(node.name());
+        self.out.write_all(&self.names.show(&shown))?;
         if node.metadata.is_symlink() {
             self.out.write_all(b" -> ")?;
             let target = node.read_link()?;

@@ -58,6 +58,30 @@ fn headings() -> Outcome {
     Ok(())
 }
 
+/// So are the paths of other commands.
+#[test]
+fn paths_of_several_images() -> Outcome {
+    let place = place()?;
+    place.ext4("e.img", 16 << 20, &[])?;
+    let found = place.ok(&strings(&[
+        "find",
+        "d.img:/tree/sub",
+        "e.img:/",
+        "-type",
+        "d",
+    ]))?;
+    assert_eq!(found, "d.img:/tree/sub\ne.img:/\ne.img:/lost+found\n");
+    let used = place.ok(&strings(&["du", "-s", "d.img:/tree/sub", "e.img:/"]))?;
+    let paths: Vec<&str> = used
+        .lines()
+        .filter_map(|line| line.split('\t').nth(1))
+        .collect();
+    assert_eq!(paths, ["d.img:/tree/sub", "e.img:/"]);
+    let tree = place.ok(&strings(&["tree", "d.img:/tree/sub", "e.img:/"]))?;
+    assert!(tree.starts_with("d.img:/tree/sub\n└── c\ne.img:/\n"), "{tree}");
+    Ok(())
+}
+
 #[test]
 fn long() -> Outcome {
     let place = place()?;
