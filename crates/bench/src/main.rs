@@ -15,11 +15,13 @@
 //! - `programs`: iperf3 with the network of a drupe kernel.
 //! - `images`: whole processes that copy files into and out of an ext4 image.
 //! - `volumes`: an encrypted volume, beside OpenSSL.
+//! - `archives`: new filesystems filled from archives and container images.
 //! - `mounts`: fio, and Python's wheels, in a mounted ext4 image.
 //!
 //! Shared modules: `system` (system calls of drupe and the host), `measure`, `histogram`,
 //! `table` (rows and printing).
 
+mod archives;
 mod calls;
 mod contended;
 mod copies;
@@ -121,6 +123,11 @@ const GROUPS: &[Group] = &[
         "images",
         "files into ext4 images and out, by the command (--command)",
         Run::Command(copies::run),
+    ),
+    group(
+        "archives",
+        "tar archives and container images into new filesystems (--command)",
+        Run::Command(archives::run),
     ),
     group(
         "mounts",

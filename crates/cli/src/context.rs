@@ -37,6 +37,8 @@ pub(crate) struct Context<'a> {
     pub(crate) here: Option<ImagePath>,
     /// The file of the host that the command is to write, if it was opened before.
     pub(crate) output: Option<OutputFile>,
+    /// The command asks questions: a progress bar would cover them.
+    pub(crate) asks: bool,
     /// Commands come from standard input: it is no command's own.
     pub(crate) stdin_is_script: bool,
 }
@@ -54,6 +56,7 @@ impl<'a> Context<'a> {
             signals: prepared.signals,
             output: prepared.output,
             here: None,
+            asks: false,
             stdin_is_script: false,
         })
     }
@@ -103,7 +106,7 @@ impl<'a> Context<'a> {
         names: bool,
         work: impl FnOnce(&Work<'_>) -> drupe_tree::Result<Outcome>,
     ) -> Result<ExitCode, Failure> {
-        let progress = Progress::new(&self.options).verbose(names);
+        let progress = Progress::new(&self.options, !self.asks).verbose(names);
         let done = work(&Work {
             interrupt: self.signals.interrupt(),
             progress: &progress,

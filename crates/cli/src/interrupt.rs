@@ -1,14 +1,16 @@
 //! [`Signals`]: SIGINT, SIGTERM and SIGHUP. The first asks work to end, a second one ends the
 //! program at once. And SIGXFSZ.
 
-use std::io;
+use std::io::{self, PipeReader};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use drupe_tree::Interrupt;
 use rustix::fs::{OFlags, fcntl_setfl};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
-use signal_hook::{flag, low_level::pipe};
+use signal_hook::low_level::{pipe, unregister};
+use signal_hook::{SigId, flag};
 
 use crate::exit::{ExitCode, Failure};
 
@@ -45,6 +47,59 @@ pub(crate) fn outlive_file_limit() -> io::Result<()> {
     flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
+/// Whether [`Signals`] are installed.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+/// Set once signals were [`Caught`]: whether they end the program, as they do before.
+static END: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// Whether a signal is left to the command, which looks at its [`Signals`].
+pub(crate) fn is_installed() -> bool {
+    INSTALLED.load(Relaxed)
+}
+
+/// While this exists, the first signal does not end the program, but makes
+/// [`Caught::come`] readable. [`Signals`] that are installed notice it too.
+#[derive(Debug)]
+pub(crate) struct Caught {
+    come: PipeReader,
+    actions: Vec<SigId>,
+}
+
+impl Caught {
+    pub(crate) fn new() -> io::Result<Caught> {
+        let (come, tell) = io::pipe()?;
+        let mut actions = Vec::new();
+        for signal in signals_to_heed() {
+            actions.push(pipe::register(signal, tell.try_clone()?)?);
+        }
+        if let Some(end) = END.get() {
+            end.store(false, Relaxed);
+        } else if !INSTALLED.load(Relaxed) {
+            let end = END.get_or_init(Arc::default);
+            for signal in signals_to_heed() {
+                flag::register_conditional_default(signal, Arc::clone(end))?;
+            }
+        }
+        Ok(Caught { come, actions })
+    }
+
+    /// Readable when a signal has come.
+    pub(crate) fn come(&self) -> &PipeReader {
+        &self.come
+    }
+}
+
+impl Drop for Caught {
+    fn drop(&mut self) {
+        if let Some(end) = END.get() {
+            end.store(!INSTALLED.load(Relaxed), Relaxed);
+        }
+        for action in self.actions.drain(..) {
+            unregister(action);
+        }
+    }
+}
+
 impl Signals {
     /// Takes over both signals, once: before, they end the program.
     pub(crate) fn install(&mut self) -> anyhow::Result<()> {
@@ -65,6 +120,10 @@ impl Signals {
                 .context(CANNOT)?;
         }
         self.installed = true;
+        INSTALLED.store(true, Relaxed);
+        if let Some(end) = END.get() {
+            end.store(false, Relaxed);
+        }
         Ok(())
     }
 

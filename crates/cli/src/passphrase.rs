@@ -1,16 +1,21 @@
 //! [`Passphrase`]: gets the passphrase of an encrypted volume from a file, the
 //! environment or the terminal.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use console::Term;
 use drupe::Volume;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
-use crate::exit::Failure;
+use crate::exit::{ExitCode, Failure};
+use crate::interrupt::{self, Caught};
+use crate::output;
 
 /// The variable that may hold one.
 const VARIABLE: &str = "DRUPE_PASSPHRASE";
@@ -56,12 +61,73 @@ impl Passphrase {
             Passphrase::Terminal if attempt < ATTEMPTS => {
                 let again = if attempt > 0 { "Wrong. " } else { "" };
                 let which = format!("{}@{}", image.display(), volume.id());
-                let _ = write!(io::stderr(), "{again}Passphrase of {which}: ");
-                let line = Term::stderr().read_secure_line().ok()?;
-                Some(Zeroizing::new(line.into_bytes()))
+                match ask(&format!("{again}Passphrase of {which}: ")) {
+                    Ok(Some(line)) => Some(line),
+                    // The command ends when it looks at its signals.
+                    Ok(None) if interrupt::is_installed() => None,
+                    Ok(None) => {
+                        output::failure(&Failure::interrupted());
+                        std::process::exit(ExitCode::Interrupted as i32)
+                    }
+                    Err(_) => None,
+                }
             }
             Passphrase::Terminal | Passphrase::Nowhere => None,
         }
+    }
+}
+
+/// Asks for a line at the terminal, which does not show it. `None`: a signal has come. The
+/// terminal is as before in any case.
+fn ask(question: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let caught = Caught::new()?;
+    let terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    let _hidden = Hidden::new(&terminal)?;
+    (&terminal).write_all(question.as_bytes())?;
+    let mut line = Zeroizing::new(Vec::new());
+    loop {
+        let mut files = [
+            PollFd::new(&terminal, PollFlags::IN),
+            PollFd::new(caught.come(), PollFlags::IN),
+        ];
+        match poll(&mut files, None) {
+            Err(Errno::INTR) => continue,
+            done => done?,
+        };
+        if !files[1].revents().is_empty() {
+            return Ok(None);
+        }
+        let mut byte = [0];
+        match (&terminal).read(&mut byte)? {
+            0 if line.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+            0 => return Ok(Some(line)),
+            _ if byte == *b"\n" => return Ok(Some(line)),
+            _ => line.push(byte[0]),
+        }
+    }
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Hidden<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl Hidden<'_> {
+    fn new(terminal: &File) -> io::Result<Hidden<'_>> {
+        let before = tcgetattr(terminal)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(terminal, OptionalActions::Flush, &hidden)?;
+        Ok(Hidden { terminal, before })
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        // There is nobody to tell.
+        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+        let _ = writeln!(self.terminal);
     }
 }
 

@@ -20,8 +20,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(options: &Global) -> Progress {
-        let shown = !options.quiet && io::stderr().is_terminal();
+    /// `bar`: there may be a bar.
+    pub(crate) fn new(options: &Global, bar: bool) -> Progress {
+        let shown = bar && !options.quiet && io::stderr().is_terminal();
         let bar = match shown {
             true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5)),
             false => ProgressBar::hidden(),

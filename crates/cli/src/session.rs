@@ -430,6 +430,7 @@ impl<'a> Session<'a> {
                 Cause::Volume(drupe::VolumeError::GivenUp) => Failure::interrupted(),
                 _ => explain(image, &error),
             })?;
+            self.signals.check()?;
             self.volumes.insert(id.clone(), found);
         }
         Ok(&self.volumes[&id])

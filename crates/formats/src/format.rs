@@ -6,6 +6,7 @@ use std::io;
 use std::str::FromStr;
 
 use crate::bytes::read_head;
+use crate::vhd;
 
 /// A kind of disk image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,8 +35,7 @@ const MAGIC: &[(usize, &[u8], Format)] = &[
     (0, b"COWD", Format::Vmdk),
     (0, b"# Disk DescriptorFile", Format::Vmdk),
     (0, b"vhdxfile", Format::Vhdx),
-    // The copy of its footer that a dynamic one begins with. A fixed one begins like a raw
-    // disk, and is one, but for its footer.
+    // The copy of its footer that a dynamic one begins with.
     (0, b"conectix", Format::Vhd),
     (64, b"\x7f\x10\xda\xbe", Format::Vdi),
 ];
@@ -85,9 +85,14 @@ impl Format {
         }
     }
 
-    /// The format of a file by the magic string at its start; without one it is raw.
+    /// The format of a file by the magic string at its start, or the footer of a fixed
+    /// vhd; without these it is raw.
     pub(crate) fn detect(file: &File) -> io::Result<Format> {
-        Ok(find(MAGIC, file)?.unwrap_or(Format::Raw))
+        Ok(match find(MAGIC, file)? {
+            Some(format) => format,
+            None if vhd::is_fixed(file)? => Format::Vhd,
+            None => Format::Raw,
+        })
     }
 }
 

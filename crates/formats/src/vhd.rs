@@ -1,4 +1,4 @@
-//! vhd: reads fixed and dynamic disks of Virtual PC and Hyper-V.
+//! vhd: reads fixed and dynamic disks of Virtual PC and Hyper-V, and writes fixed ones.
 //!
 //! The last 512 bytes of the file are the footer, which says all about the disk. A fixed
 //! image has nothing else beside the data. A dynamic one has a copy of the footer at its
@@ -7,9 +7,12 @@
 //! file too, so it need not be read. Layout: Microsoft's "Virtual Hard Disk Image Format
 //! Specification", 2006.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 use drupe_host::disk::{Harm, ImageFile};
+use rustix::io::Errno;
 
 use crate::blocks::{self, Table};
 use crate::bytes::{be16, be32, be64, read_table};
@@ -66,6 +69,18 @@ fn is_sound(table: &[u8], at: usize) -> bool {
     !(sum(&table[..at]) + sum(&table[at + 4..])) == be32(table, at)
 }
 
+/// Whether the file ends with the footer of a fixed disk that fits.
+pub(crate) fn is_fixed(file: &File) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    let at = metadata.len().saturating_sub(SECTOR);
+    if !metadata.is_file() || at == 0 {
+        return Ok(false);
+    }
+    let footer = read_table(file, at, SECTOR as usize)?.unwrap_or_default();
+    let good = footer.starts_with(b"conectix") && is_sound(&footer, 64);
+    Ok(good && be32(&footer, 60) == FIXED && size(&footer) <= at)
+}
+
 /// The footer, or the copy of it at the beginning.
 fn footer(file: &ImageFile) -> Result<Vec<u8>> {
     for at in [file.size().saturating_sub(SECTOR), 0] {
@@ -108,13 +123,13 @@ pub(crate) fn open(file: ImageFile, options: &Options) -> Result<ImageDisk<Vhd>>
         }
         _ => return Err(damaged("it states no known kind of disk")),
     };
-    if !options.read_only {
-        let what = "vhd".into();
+    if !options.read_only && blocks.is_some() {
+        let what = "dynamic vhd".into();
         return Err(Error::ReadOnly { what });
     }
     Ok(ImageDisk {
         image: Vhd { file, size, blocks },
-        read_only: true,
+        read_only: options.read_only,
     })
 }
 
@@ -163,5 +178,16 @@ impl Image for Vhd {
             let entry = u32::from_be_bytes(blocks.table.entry(file, block)?);
             Ok((entry != UNUSED).then(|| u64::from(entry) * SECTOR + blocks.bitmap))
         })
+    }
+
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match self.blocks {
+            Some(_) => Err(Errno::ROFS.into()),
+            None => self.file.file().write_all_at(bytes, offset),
+        }
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.file.file().sync_data()
     }
 }

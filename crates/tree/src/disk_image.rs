@@ -20,10 +20,31 @@ const CONTAINERS: &[(usize, &[u8], &str)] = &[
 
 /// The container format of an image by its first bytes, of which 128 do. `None`: it is
 /// none of those that are known, or raw.
-pub fn container(head: &[u8]) -> Option<&'static str> {
+fn container(head: &[u8]) -> Option<&'static str> {
     let is_it = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|it| it.starts_with(magic));
     let found = CONTAINERS.iter().find(|(at, magic, _)| is_it(*at, magic));
     found.map(|(_, _, name)| *name)
+}
+
+/// The container format of an image, by its beginning and its end: a fixed vhd has but a
+/// footer. `None`, as of [`container`].
+///
+/// # Errors
+///
+/// Those of reading the file.
+pub fn container_of(file: &File) -> io::Result<Option<&'static str>> {
+    let part = |from| {
+        let (mut file, mut part) = (file, Vec::new());
+        file.seek(from)?;
+        file.take(512).read_to_end(&mut part)?;
+        io::Result::Ok(part)
+    };
+    if let Some(name) = container(&part(SeekFrom::Start(0))?) {
+        return Ok(Some(name));
+    }
+    let is_long = (&*file).seek(SeekFrom::End(0))? >= 512;
+    let has_footer = is_long && part(SeekFrom::End(-512))?.starts_with(b"conectix");
+    Ok(has_footer.then_some("vhd"))
 }
 
 /// Sizes of the sectors in which a partition table may count.
@@ -32,12 +53,12 @@ const SECTORS: [u64; 2] = [512, 4096];
 /// The kind of a disk image, by its content: a container, a partition table, a
 /// filesystem. `None`: it is not a known kind.
 pub fn kind(file: &mut File) -> io::Result<Option<&'static str>> {
+    if let Some(name) = container_of(file)? {
+        return Ok(Some(name));
+    }
     let mut head = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.take(SECTORS[1] + 8).read_to_end(&mut head)?;
-    if let Some(name) = container(&head) {
-        return Ok(Some(name));
-    }
     let at = |offset: u64| head.get(offset as usize..).unwrap_or_default();
     if SECTORS
         .iter()

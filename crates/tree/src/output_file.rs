@@ -160,7 +160,8 @@ fn open_node(path: &Path, is_fifo: bool, interrupt: &Interrupt) -> Result<File> 
     let mut options = OpenOptions::new();
     options
         .write(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        // Of block devices, O_EXCL refuses those that the host has mounted.
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_EXCL);
     loop {
         match options.open(path) {
             // Nobody reads it yet.

@@ -1,15 +1,18 @@
 //! `drupe cp`: copies files into an image, out of one, or between two.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use drupe_tree::{Backup, CopyOptions, Location, Overrides, Policy, Replacing, Umask};
+use drupe_tree::{Backup, CopyOptions, Interrupt, Location, Overrides, Policy, Replacing, Umask};
 
 use crate::args::Cp;
 use crate::context::Context;
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
+use crate::interrupt::Signals;
 use crate::location;
 use crate::output::Report;
 
@@ -40,6 +43,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
             return Err(Failure::usage("--chown is for copies into an image"));
         }
     };
+    context.signals.install()?;
     let options = CopyOptions {
         recursive: command.recursive,
         archive: command.archive,
@@ -50,9 +54,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
             modified: command.mtime,
             epoch: epoch::get()?,
         },
-        replacing: replacing(command)?,
+        replacing: replacing(command, &context.signals)?,
     };
-    if matches!(options.replacing.policy, Policy::Ask(_)) {
+    context.asks = matches!(options.replacing.policy, Policy::Ask(_));
+    if context.asks {
         context.own_stdin()?;
     }
     let mut report = Report::default();
@@ -70,7 +75,6 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
     if sources.is_empty() {
         return Ok(report.code());
     }
-    context.signals.install()?;
     let copied = context.work(command.verbose, |work| {
         let umask = Umask::take();
         drupe_tree::copy(
@@ -99,7 +103,7 @@ fn is_dir(location: &Location) -> bool {
 }
 
 /// What to do about names that are taken.
-fn replacing(command: &Cp) -> Result<Replacing, Failure> {
+fn replacing(command: &Cp, signals: &Signals) -> Result<Replacing, Failure> {
     let control = match &command.backup {
         Some(control) => control,
         None if command.b => "existing",
@@ -113,7 +117,10 @@ fn replacing(command: &Cp) -> Result<Replacing, Failure> {
     Ok(Replacing {
         policy: match (command.no_clobber, command.interactive) {
             (true, _) => Policy::Never,
-            (false, true) => Policy::Ask(Arc::new(ask)),
+            (false, true) => {
+                let interrupt = signals.interrupt().clone();
+                Policy::Ask(Arc::new(move |path| ask(path, &interrupt)))
+            }
             (false, false) => Policy::Always,
         },
         backup,
@@ -121,12 +128,24 @@ fn replacing(command: &Cp) -> Result<Replacing, Failure> {
     })
 }
 
-/// Asks as `cp -i` does.
-fn ask(path: &str) -> io::Result<bool> {
-    let mut answer = String::new();
+/// Asks as `cp -i` does. A signal is no.
+fn ask(path: &str, interrupt: &Interrupt) -> io::Result<bool> {
     write!(io::stderr(), "drupe: overwrite {path:?}? ")?;
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim_start().starts_with(['y', 'Y']))
+    let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut input = interrupt.waiting(stdin);
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    // Not more than the line: the rest answers the next question.
+    loop {
+        match input.read(&mut byte) {
+            Err(_) if interrupt.requested() => return Ok(false),
+            Err(error) => return Err(error),
+            Ok(0) => break,
+            Ok(_) if byte == *b"\n" => break,
+            Ok(_) => answer.push(byte[0]),
+        }
+    }
+    Ok(answer.trim_ascii_start().starts_with(b"y") || answer.trim_ascii_start().starts_with(b"Y"))
 }
 
 impl Cp {

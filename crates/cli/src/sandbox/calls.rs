@@ -185,6 +185,9 @@ const SYS_FCHMODAT2: i64 = 452;
 /// Of ioctl(2), those of terminals, and the sizes of block devices.
 const IOCTLS: &[u64] = &[
     libc::TCGETS,
+    libc::TCGETS2,
+    libc::TCSETS2,
+    libc::TCSETSF2,
     libc::TCSETS,
     libc::TCSETSW,
     libc::TCSETSF,

@@ -2,8 +2,10 @@
 //! confined.
 
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use drupe::Disk;
 use std::os::unix::fs::MetadataExt;
 
@@ -38,6 +40,7 @@ impl Prepared {
                 prepared.refused.push((image.to_owned(), failure));
             }
         }
+        refuse_images_written_into(uses)?;
         for (uri, write) in &uses.network {
             let image = Path::new(uri);
             let disk = session::open(
@@ -68,4 +71,35 @@ impl Prepared {
         }
         Ok(prepared)
     }
+}
+
+/// Refuses open descriptors to write to, standard output one of them, that are of an image
+/// that the command reads, or of one that the host has attached to a loop device. By their
+/// paths, files are replaced, not written into.
+fn refuse_images_written_into(uses: &Uses) -> Result<(), Failure> {
+    let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let images = uses.images().filter_map(|image| image.metadata().ok());
+    let images: Vec<_> = images.filter(|found| !found.is_dir()).map(id).collect();
+    let named = uses.write.iter().chain(&uses.output);
+    let named = named.filter(|path| drupe_tree::is_descriptor(path));
+    let stdout = (Path::new("/proc/self/fd/1"), "standard output");
+    let named = named.map(|path| (path.as_path(), "the destination"));
+    for (path, what) in named.chain([stdout]) {
+        let Some(found) = path.metadata().ok().filter(Metadata::is_file) else {
+            continue;
+        };
+        let refused = |cause: String| {
+            let text = anyhow!("{what} {cause}");
+            Err(Failure::new(ExitCode::Failed, text))
+        };
+        if images.contains(&id(found)) {
+            return refused("is the image itself".into());
+        }
+        if let Some(device) = drupe::attached_loop(path) {
+            return refused(format!(
+                "is an image that is attached to {device}, which the host may have mounted"
+            ));
+        }
+    }
+    Ok(())
 }

@@ -134,3 +134,26 @@ fn a_descriptor_is_read() -> Outcome {
     assert!(output.stdout == noise(5 << 20));
     Ok(())
 }
+
+/// Promise 1: an image that is read is not written into, by whatever descriptor; an
+/// existing FIFO is left alone like a file.
+#[test]
+fn the_image_itself_is_no_destination() -> Outcome {
+    let place = place()?;
+    let before = fs::read(place.path("d.img"))?;
+    for script in [
+        "cp d.img:/large /dev/stdout 1<> d.img",
+        "cp d.img:/large /dev/fd/7 7<> d.img",
+        "cat d.img:/large 1<> d.img",
+        "tar d.img:/ 1<> d.img",
+        "ls d.img:/ >> d.img",
+    ] {
+        let told = place.in_shell(&format!("! {} {script}", command_in_shell()?))?;
+        assert!(told.contains("is the image itself"), "{script}: {told}");
+        assert!(fs::read(place.path("d.img"))? == before, "{script}");
+    }
+    tool("mkfifo", |mkfifo| mkfifo.arg(place.path("fifo")))?;
+    // It would wait for a reader.
+    place.ok(&strings(&["cp", "-n", "d.img:/f", "fifo"]))?;
+    Ok(())
+}

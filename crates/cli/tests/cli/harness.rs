@@ -112,6 +112,19 @@ impl Place {
         }
     }
 
+    /// Runs a script of sh in the place, which must succeed. Returns its standard error.
+    pub(crate) fn in_shell(&self, script: &str) -> Outcome<String> {
+        let mut sh = Command::new("sh");
+        let output = sh
+            .args(["-c", script])
+            .current_dir(self.path("."))
+            .output()?;
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stderr)?),
+            false => Err(format!("{script}: {output:?}").into()),
+        }
+    }
+
     /// Runs it; it must fail with this code and one line, which is returned.
     pub(crate) fn fails<S: AsRef<OsStr>>(&self, code: i32, args: &[S]) -> Outcome<String> {
         let run = self.drupe(args)?;

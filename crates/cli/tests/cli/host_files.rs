@@ -7,7 +7,8 @@ use std::process::Command;
 use drupe_testing::skipped;
 
 use super::harness::{
-    Outcome, Place, as_nobody, check_ext4, command_for_anyone, noise, strings, succeeds, tool,
+    Outcome, Place, as_nobody, check_ext4, command_for_anyone, command_in_shell, noise, strings,
+    succeeds, tool,
 };
 
 /// Promise 1: what the host has attached or mounted is not written to; nor is a device with
@@ -70,8 +71,18 @@ fn what_the_host_uses_is_left_alone() -> Outcome {
             }
             place.ok(&strings(&[option, "ls", target]))?;
         }
+        // A descriptor is written into, whatever it is.
+        let script = format!("! {} cp e.img:/d/x /dev/fd/7 7<>d.img", command_in_shell()?);
+        let told = place.in_shell(&script)?;
+        assert!(
+            told.contains("attached to") && told.contains(device),
+            "{told}"
+        );
         // In a namespace of its own: the mount ends with the command.
-        let script = "mkdir m && mount \"$1\" m && ! \"$DRUPE\" cp f \"$1:/g\" && ls m";
+        place.ok(&strings(&["cp", "f", "e.img:/f"]))?;
+        let script = "mkdir m && mount \"$1\" m && ! \"$DRUPE\" cp f \"$1:/g\" && \
+                      ! \"$DRUPE\" cp --force e.img:/f \"$1\" && \
+                      ! \"$DRUPE\" tar --force -f \"$1\" e.img:/f && ls m";
         let mut unshare = Command::new("unshare");
         unshare
             .args(["-m", "sh", "-ec", script, "sh", device])

@@ -92,6 +92,7 @@ fn what_waits_is_ended() -> Outcome {
         &["cp", "d.img:/f", "other"],
         &["write", "d.img:/x"],
         &["untar", "d.img:/"],
+        &["script", "-i", "d.img"],
     ] {
         let mut child = place
             .command()
@@ -177,6 +178,76 @@ fn the_derivation_of_a_key_is_not_waited_for() -> Outcome {
         "drupe: interrupted\n"
     );
     check_ext4(&place.path("d.img"))
+}
+
+/// What a command shows at a terminal, where `keys` are typed once it has shown `when`.
+fn at_a_terminal(place: &Place, when: &str, keys: &str, words: &[&str]) -> Outcome<String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/prompt.py");
+    tool("python3", |python| {
+        python
+            .args([script, when, keys, env!("CARGO_BIN_EXE_drupe")])
+            .args(words)
+            .env_remove("DRUPE_PASSPHRASE")
+            .current_dir(place.path("."))
+    })
+}
+
+/// Promise 4: also at the question for a passphrase; and the terminal is as before.
+#[test]
+fn a_question_at_the_terminal_is_ended() -> Outcome {
+    let place = Place::new()?;
+    place.ext4("d.img", 16 << 20, &[])?;
+    place.write("f", "text")?;
+    place.ok(&strings(&["cp", "f", "d.img:/f"]))?;
+    let image = place.path("luks.img");
+    File::create(&image)?.set_len(32 << 20)?;
+    place.write("key", "secret")?;
+    tool("cryptsetup", |cryptsetup| {
+        let options = [
+            "--type=luks2",
+            "--pbkdf=pbkdf2",
+            "--pbkdf-force-iterations=1000",
+        ];
+        cryptsetup
+            .args(["luksFormat", "--batch-mode"])
+            .args(options)
+            .args([&image, &place.path("key")])
+    })?;
+    for words in [
+        &["ls", "luks.img:/"][..],
+        &["cp", "f", "luks.img:/"],
+        &["cp", "luks.img:/f", "g"],
+    ] {
+        let shown = at_a_terminal(&place, "Passphrase", "\\x03", words)?;
+        assert!(
+            shown.ends_with("drupe: interrupted\necho on\n130\n"),
+            "{words:?}: {shown}"
+        );
+        assert!(!place.path("g").exists());
+    }
+    let shown = at_a_terminal(&place, "Passphrase", "secret\\n", &["ls", "luks.img:/"])?;
+    assert!(!shown.contains("secret"), "{shown}");
+    // It is unlocked, and there is nothing in it.
+    assert!(
+        shown.contains("holds a filesystem") && shown.ends_with("echo on\n3\n"),
+        "{shown}"
+    );
+
+    place.write("other", "other")?;
+    let words = ["cp", "-i", "other", "d.img:/f"];
+    let shown = at_a_terminal(&place, "overwrite", "\\x03", &words)?;
+    assert!(
+        shown.ends_with("drupe: interrupted\necho on\n130\n"),
+        "{shown}"
+    );
+    assert_eq!(place.ok(&strings(&["cat", "d.img:/f"]))?, "text");
+    let shown = at_a_terminal(&place, "overwrite", "y\\n", &words)?;
+    assert!(
+        shown.ends_with("echo on\n0\n") && !shown.contains(" B of "),
+        "{shown}"
+    );
+    assert_eq!(place.ok(&strings(&["cat", "d.img:/f"]))?, "other");
+    Ok(())
 }
 
 /// Waits until the process has a thread of this name.

@@ -78,7 +78,10 @@ fn paths_of_several_images() -> Outcome {
         .collect();
     assert_eq!(paths, ["d.img:/tree/sub", "e.img:/"]);
     let tree = place.ok(&strings(&["tree", "d.img:/tree/sub", "e.img:/"]))?;
-    assert!(tree.starts_with("d.img:/tree/sub\n└── c\ne.img:/\n"), "{tree}");
+    assert!(
+        tree.starts_with("d.img:/tree/sub\n└── c\ne.img:/\n"),
+        "{tree}"
+    );
     Ok(())
 }
 

@@ -371,7 +371,8 @@ impl TargetDir for HostDir {
     }
 
     fn open_node(&self, name: &OsStr) -> Result<Option<HostFile>> {
-        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
+        // Of block devices, O_EXCL refuses those that the host has mounted.
+        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::EXCL;
         let file = match self.open_file("open", name, flags, 0) {
             // A FIFO without a reader; anything else that says so has nothing behind it.
             Err(failed)

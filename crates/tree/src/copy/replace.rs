@@ -197,9 +197,15 @@ impl Replacing {
         if found.kind() == Kind::File {
             self.refuse_disk_image(dir, name)?;
         }
+        self.is_wanted(shown)
+    }
+
+    /// Whether what exists is to be replaced, or written into if it is a device.
+    pub(crate) fn is_wanted(&self, shown: &str) -> Result<bool> {
         match &self.policy {
             Policy::Ask(ask) => host("ask about", ask(shown)),
-            Policy::Always | Policy::Never => Ok(true),
+            Policy::Always => Ok(true),
+            Policy::Never => Ok(false),
         }
     }
 

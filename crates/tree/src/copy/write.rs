@@ -37,6 +37,15 @@ struct Level<D> {
     names: RefCell<HashSet<String>>,
 }
 
+/// A device or FIFO of the host in the place of a new file.
+enum Node<F> {
+    /// There is none of that name, or the copy was interrupted.
+    None,
+    /// It is to stay as it is.
+    Kept,
+    Open(F),
+}
+
 pub(super) struct Writer<'a, 'b, D: TargetDir> {
     job: &'a mut Job<'b>,
     base: D,
@@ -354,12 +363,11 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
         level.is_some_and(|level| matches!(level.origin, Origin::Made { .. }))
     }
 
-    /// Opens a device or FIFO of the host for writing. `None`: there is none of that
-    /// name, or the copy was interrupted.
-    fn open_node(&self, name: &OsStr) -> Result<Option<D::File>> {
+    /// Opens a device or FIFO of the host for writing.
+    fn open_node(&self, name: &OsStr) -> Result<Node<D::File>> {
         let dir = self.dir();
         if D::WORLD != World::Host || self.is_new() {
-            return Ok(None);
+            return Ok(Node::None);
         }
         match dir.stat_of(name) {
             Ok(found) if found.kind() == Kind::Node => {
@@ -367,12 +375,16 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
                     self.job.replacing.refuse_disk_image(dir, name)?;
                 }
             }
-            _ => return Ok(None),
+            _ => return Ok(Node::None),
+        }
+        let shown = self.shown.join(&self.at).display().to_string();
+        if !self.job.replacing.is_wanted(&shown)? {
+            return Ok(Node::Kept);
         }
         loop {
             match dir.open_node(name)? {
-                Some(file) => return Ok(Some(file)),
-                None if self.job.interrupt.requested() => return Ok(None),
+                Some(file) => return Ok(Node::Open(file)),
+                None if self.job.interrupt.requested() => return Ok(Node::None),
                 None => std::thread::sleep(READER),
             }
         }
@@ -408,8 +420,9 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
             // Only a name that is taken can be that of a device or a FIFO.
             Err(taken) if taken.errno() == Some(Errno::EXIST) => {
                 match self.open_node(name) {
-                    Ok(None) => {}
-                    Ok(Some(file)) => return self.write_into(file, attributes, data),
+                    Ok(Node::None) => {}
+                    Ok(Node::Open(file)) => return self.write_into(file, attributes, data),
+                    Ok(Node::Kept) => return Ok(()),
                     Err(failed) => return self.failure(failed),
                 }
                 if self.job.interrupt.requested() {

@@ -106,7 +106,7 @@ pub fn extract(
     let archive = host("read", compress::reader(archive));
     interrupt.check("extract")?;
     let archive = archive.map_err(|error| error.at(name))?;
-    let extracted = extractor.run(&mut Reader::new(archive), name);
+    let extracted = extractor.run(&mut Reader::new(archive).unpadded(options.whiteouts), name);
     // Also after an error: what there is has its attributes.
     extractor.finish();
     extractor.refused.warn(progress);

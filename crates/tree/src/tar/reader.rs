@@ -63,10 +63,22 @@ pub(super) struct Reader<R> {
     /// Bytes of the member's contents that are still to be read, and of their padding.
     left: u64,
     padding: u64,
+    /// The archive may end right behind the contents of a member.
+    unpadded: bool,
     /// Records of global headers, and their size in bytes.
     global: Vec<(Vec<u8>, Vec<u8>)>,
     global_bytes: u64,
     begun: bool,
+}
+
+/// Of an archive that is cut short.
+const ENDS: &str = "the archive ends in the middle of a file";
+
+fn is_end(error: &io::Error) -> bool {
+    // A stream that cannot be decompressed to its end has the same kind.
+    error
+        .get_ref()
+        .is_some_and(|cause| cause.to_string() == ENDS)
 }
 
 fn invalid(message: impl Into<String>) -> io::Error {
@@ -79,9 +91,20 @@ impl<R: Read> Reader<R> {
             stream,
             left: 0,
             padding: 0,
+            unpadded: false,
             global: Vec::new(),
             global_bytes: 0,
             begun: false,
+        }
+    }
+
+    /// Lets the archive end right behind the contents of a member, without padding and
+    /// without the blocks of zeroes: umoci makes such layers, and Go's library, which
+    /// container tools use, reads them. That a layer is complete is known by its digest.
+    pub(super) fn unpadded(self, yes: bool) -> Reader<R> {
+        Reader {
+            unpadded: yes,
+            ..self
         }
     }
 
@@ -95,7 +118,7 @@ impl<R: Read> Reader<R> {
         }
         loop {
             match self.stream.read(&mut bytes[..most]) {
-                Ok(0) => return Err(invalid("the archive ends in the middle of a file")),
+                Ok(0) => return Err(invalid(ENDS)),
                 Ok(len) => {
                     self.left -= len as u64;
                     return Ok(len);
@@ -133,10 +156,18 @@ impl<R: Read> Reader<R> {
     /// Skips the rest of the member.
     fn skip(&mut self) -> io::Result<()> {
         let mut chunk = vec![0; 64 << 10];
-        self.left += self.padding;
-        self.padding = 0;
         while self.left > 0 {
             self.read(&mut chunk)?;
+        }
+        self.left = std::mem::take(&mut self.padding);
+        let whole = self.left;
+        while self.left > 0 {
+            match self.read(&mut chunk) {
+                Err(error) if self.unpadded && self.left == whole && is_end(&error) => {
+                    self.left = 0;
+                }
+                read => drop(read?),
+            }
         }
         Ok(())
     }

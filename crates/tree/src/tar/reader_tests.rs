@@ -89,3 +89,29 @@ fn what_is_no_archive() {
             .is_none()
     );
 }
+
+/// As umoci ends its layers.
+#[test]
+fn an_end_without_padding() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("f").expect("a path");
+    header.set_size(3);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let mut archive = header.as_bytes().to_vec();
+    archive.extend(b"abc");
+    let members = |archive: &[u8], unpadded| {
+        let mut reader = Reader::new(archive).unpadded(unpadded);
+        let mut count = 0;
+        while reader.next().map_err(|error| error.to_string())?.is_some() {
+            count += 1;
+        }
+        Ok::<_, String>(count)
+    };
+    let ends = "the archive ends in the middle of a file";
+    assert_eq!(members(&archive, true), Ok(1));
+    assert_eq!(members(&archive, false), Err(ends.into()));
+    assert_eq!(members(&archive[..514], true), Err(ends.into()));
+    archive.extend([0; 100]);
+    assert_eq!(members(&archive, true), Err(ends.into()));
+}

@@ -275,12 +275,7 @@ fn check_kind(file: &File) -> Result<(), anyhow::Error> {
             ));
         }
     }
-    let mut head = [0; 128];
-    match file.read_exact_at(&mut head, 0) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
-        read => read?,
-    }
-    match drupe_tree::disk_image::container(&head) {
+    match drupe_tree::disk_image::container_of(file)? {
         Some(format) => Err(anyhow!(
             "it is a {format} image; repart takes raw images (qemu-img convert -O raw)"
         )),

@@ -1,6 +1,8 @@
 //! Reads commands from a file or a pipe.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsFd;
 
 use anyhow::Context as _;
 
@@ -19,7 +21,7 @@ pub(crate) fn script(context: &mut Context<'_>, command: &Script) -> Result<Exit
             let shown = path.display().to_string();
             let file =
                 drupe_tree::open_input(path).with_context(|| format!("cannot open {shown}"))?;
-            lines(context, BufReader::new(file), &shown, command.keep_going)
+            lines(context, file, &shown, command.keep_going)
         }
         _ => standard_input(context, command.keep_going),
     }
@@ -30,7 +32,9 @@ pub(super) fn standard_input(
     keep_going: bool,
 ) -> Result<ExitCode, Failure> {
     let before = std::mem::replace(&mut context.stdin_is_script, true);
-    let done = lines(context, io::stdin().lock(), "standard input", keep_going);
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    let stdin = File::from(stdin.context("cannot read standard input")?);
+    let done = lines(context, stdin, "standard input", keep_going);
     context.stdin_is_script = before;
     done
 }
@@ -39,17 +43,19 @@ pub(super) fn standard_input(
 /// with the file and the line.
 fn lines(
     context: &mut Context<'_>,
-    mut input: impl BufRead,
+    input: File,
     name: &str,
     keep_going: bool,
 ) -> Result<ExitCode, Failure> {
     context.signals.install()?;
+    let mut input = BufReader::new(context.signals.interrupt().waiting(input));
     let mut first = ExitCode::Success;
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
         let len = input.read_until(b'\n', &mut line);
         output::set_place(String::new());
+        context.check()?;
         if len.with_context(|| format!("cannot read {name}"))? == 0 {
             break;
         }
