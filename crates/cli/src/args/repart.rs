@@ -16,10 +16,11 @@ no root and no loop device is needed.";
 pub(crate) const REPART_NOTES: &str = "\
 Settings: Type, Label, UUID, Priority, Weight, PaddingWeight, SizeMinBytes,
 SizeMaxBytes, PaddingMinBytes, PaddingMaxBytes, Format, CopyBlocks, CopyFiles,
-MakeDirectories, MakeSymlinks, Flags, NoAuto, ReadOnly, GrowFileSystem. A setting that
+MakeDirectories, MakeSymlinks, Encrypt, Flags, NoAuto, ReadOnly, GrowFileSystem. A setting that
 is not supported is an error with its file and line.
 
-Format is ext2, ext3, ext4, vfat, xfs, btrfs, f2fs, exfat or swap.
+Format is ext2, ext3, ext4, vfat, xfs, btrfs, f2fs, exfat or swap. Encrypt=key-file makes
+a LUKS2 volume with cryptsetup, which --key-file or DRUPE_PASSPHRASE opens.
 
 Files keep their owners in the image, whoever runs this; `drupe chown -R 0:0` changes
 them. Paths of CopyFiles and CopyBlocks are absolute, and stay beneath --root, also

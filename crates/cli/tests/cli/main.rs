@@ -18,6 +18,7 @@ mod json;
 mod listing;
 mod promises;
 mod repart;
+mod repart_contents;
 mod reproducible;
 mod sandbox;
 mod semantics;

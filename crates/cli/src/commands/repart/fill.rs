@@ -1,7 +1,7 @@
 //! Files, directories and links in a filesystem that was just made: by the kernel, in the
 //! image, before the partition is in a table.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use drupe::{Mount, MountOptions};
+use drupe::{AttachedDisk, Mount, MountOptions};
 use drupe_host::disk::PartDisk;
 use drupe_repart::{CopyFiles, Definition};
 use drupe_tree::{CopyOptions, ImageLocation, Location, Overrides, Umask};
 
 use super::image::Image;
+use super::luks::{self, Key};
 use super::sources;
 use crate::args::Repart;
 use crate::context::Context;
@@ -25,35 +26,70 @@ use crate::session::Session;
 /// Permissions of directories that nothing is copied for.
 const DIRECTORY: u32 = 0o755;
 
-/// Fills the filesystem in bytes `range` of the image as the definition says.
+/// What goes into an encrypted partition: the key that opens it, and a file with its first
+/// bytes.
+pub(crate) struct Encrypted<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) contents: Option<(&'a File, u64)>,
+}
+
+/// Fills bytes `range` of the image as the definition says, where a filesystem or an
+/// encrypted volume has been made.
 pub(crate) fn fill(
     context: &Context<'_>,
     command: &Repart,
     image: &Image,
     definition: &Definition,
     range: Range<u64>,
+    encrypted: Option<Encrypted<'_>>,
 ) -> Result<ExitCode, Failure> {
     let is_empty = definition.copy_files.is_empty()
         && definition.make_directories.is_empty()
         && definition.make_symlinks.is_empty();
-    let Some(format) = definition.format.as_deref().filter(|_| !is_empty) else {
+    if is_empty && encrypted.is_none() {
         return Ok(ExitCode::Success);
-    };
+    }
     let part = PartDisk::new(Arc::clone(&image.disk), range);
     let part = part.map_err(|error: io::Error| anyhow!("no such part of the image: {error}"))?;
     // A kernel that has not waited for a tool: with SOURCE_DATE_EPOCH, its clock stands
     // still only while it works.
     let session = Session::new(&context.options, None)?;
     let disk = session.kernel().add_disk(drupe::Disk::new(part))?;
-    let mount = disk
-        .whole()
-        .mount(MountOptions::new().fstype(format).no_atime(true))?;
-    let filled = contents(context, command, &mount, definition);
+    let filled = fill_disk(context, command, &session, &disk, definition, encrypted);
     // Whatever happened: the kernel lets go of the image, and its error counts.
-    let ended = mount.umount().and_then(|()| disk.remove());
+    let ended = disk.remove();
     let code = filled?;
     ended?;
     session.close()?;
+    Ok(code)
+}
+
+fn fill_disk(
+    context: &Context<'_>,
+    command: &Repart,
+    session: &Session<'_>,
+    disk: &AttachedDisk,
+    definition: &Definition,
+    encrypted: Option<Encrypted<'_>>,
+) -> Result<ExitCode, Failure> {
+    let volume = match encrypted {
+        None => disk.whole(),
+        Some(Encrypted { key, contents }) => {
+            let volume = luks::open(context, session, disk, key)?;
+            if let Some((file, len)) = contents {
+                luks::put(context, session, file, len, &volume)?;
+            }
+            volume
+        }
+    };
+    let Some(format) = definition.format.as_deref().filter(|&it| it != "swap") else {
+        return Ok(ExitCode::Success);
+    };
+    let mount = volume.mount(MountOptions::new().fstype(format).no_atime(true))?;
+    let filled = contents(context, command, &mount, definition);
+    let ended = mount.umount();
+    let code = filled?;
+    ended?;
     Ok(code)
 }
 

@@ -12,16 +12,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use drupe_host::disk::{Disk as _, FileDisk, ImageFile, lock_holder};
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, MemfdFlags, RenameFlags, SeekFrom, fallocate, ioctl_blksszget,
-    linkat, memfd_create, renameat_with, seek,
+    AtFlags, CWD, FallocateFlags, MemfdFlags, RenameFlags, fallocate, ioctl_blksszget, linkat,
+    memfd_create, renameat_with,
 };
 
-use super::mkfs;
+use super::scratch::{self, CHUNK};
 use crate::args::EmptyMode;
 use crate::exit::{ExitCode, Failure};
 
-/// Bytes copied at once.
-const CHUNK: usize = 1 << 20;
 /// A copy of a table has at most so many bytes.
 const TABLE: u64 = 256 << 10;
 /// Bytes of the sectors that tables are made for.
@@ -128,29 +126,13 @@ impl Image {
         at: u64,
         check: &dyn Fn() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let write = |error: io::Error| self.cannot_write(&error);
-        let mut buffer = vec![0; CHUNK];
-        let mut end = 0;
-        while let Some(start) = next(from, SeekFrom::Data(end), end).map_err(write)? {
-            if start >= len {
-                break;
+        scratch::each_piece(from, len, check, |offset, bytes| {
+            if bytes.iter().all(|&byte| byte == 0) {
+                return Ok(());
             }
-            let hole = next(from, SeekFrom::Hole(start), len).map_err(write)?;
-            end = hole.unwrap_or(len).min(len);
-            let mut offset = start;
-            while offset < end {
-                check()?;
-                let piece = buffer.len().min((end - offset) as usize);
-                let read = from.read_exact_at(&mut buffer[..piece], offset);
-                read.context("cannot read all of it: it became shorter")?;
-                if buffer[..piece].iter().any(|&byte| byte != 0) {
-                    let written = self.file().write_all_at(&buffer[..piece], at + offset);
-                    written.map_err(write)?;
-                }
-                offset += piece as u64;
-            }
-        }
-        Ok(())
+            let written = self.file().write_all_at(bytes, at + offset);
+            written.map_err(|error| self.cannot_write(&error))
+        })
     }
 
     /// Makes a range read as zeroes: what was there before is no part of a new partition.
@@ -231,9 +213,9 @@ fn in_use(path: &Path, error: io::Error) -> anyhow::Error {
 
 /// A file in `dir` that has no name, or, where there are no such files, another one.
 fn new_file(dir: &Path) -> io::Result<(File, Name)> {
-    match mkfs::nameless(dir) {
-        Err(error) if mkfs::is_unsupported(&error) => {
-            let (file, name) = mkfs::temporary(dir)?;
+    match scratch::nameless(dir) {
+        Err(error) if scratch::is_unsupported(&error) => {
+            let (file, name) = scratch::temporary(dir)?;
             Ok((file, Name::Temporary(name)))
         }
         file => Ok((file?, Name::None)),
@@ -285,16 +267,5 @@ fn check_kind(file: &File) -> Result<(), anyhow::Error> {
             "it is a {format} image; repart takes raw images (qemu-img convert -O raw)"
         )),
         None => Ok(()),
-    }
-}
-
-/// Where the next data, or the next hole, begins. A device has no holes: it is one piece
-/// of data, to `without`.
-fn next(file: &File, whence: SeekFrom, without: u64) -> io::Result<Option<u64>> {
-    match seek(file, whence) {
-        Ok(at) => Ok(Some(at)),
-        Err(rustix::io::Errno::NXIO) => Ok(None),
-        Err(rustix::io::Errno::INVAL) => Ok(Some(without)),
-        Err(error) => Err(error.into()),
     }
 }

@@ -2,23 +2,28 @@
 //!
 //! 1. The definitions are read (`drupe_repart`), the image is opened or made
 //!    ([`image`]), and a plan is made and shown.
-//! 2. For each new partition, its tool makes the filesystem in a file without a name
-//!    ([`mkfs`]); what the tool has written is moved into the image, and the kernel
-//!    fills the filesystem there ([`fill`]).
+//! 2. For each new partition, its tool ([`tools`]) makes the filesystem in a file without
+//!    a name ([`mkfs`], [`scratch`]); what the tool has written is moved into the image,
+//!    and the kernel fills the filesystem there ([`fill`]). If the partition is encrypted,
+//!    the header of a LUKS volume is moved there, and the kernel writes the filesystem
+//!    into the opened volume ([`luks`]).
 //! 3. The partition table is written, and a new image gets its name: so a partition has
 //!    its contents from the first moment that it is in a table.
 
 mod fill;
 mod image;
+mod luks;
 mod mkfs;
+mod scratch;
 mod sources;
+mod tools;
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 
 use anyhow::{Context as _, anyhow};
-use drupe_repart::{Definition, Disk, Planned, identity};
+use drupe_repart::{Definition, Disk, LUKS2_HEADER, Planned, identity};
 use serde::Serialize;
 use uuid::{Builder, Uuid};
 
@@ -29,7 +34,9 @@ use crate::epoch;
 use crate::exit::{ExitCode, Failure};
 use crate::json_list::JsonList;
 use crate::output::{self, Names, Stdout};
+use fill::Encrypted;
 use image::Image;
+use luks::Key;
 use mkfs::Wanted;
 
 /// Directories of definitions, beneath the root.
@@ -75,13 +82,21 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCod
         }
         return Ok(ExitCode::Success);
     }
+    let encrypts = |one: &Planned| {
+        let definition = one.definition.map(|number| &definitions[number]);
+        one.old_size.is_none() && definition.is_some_and(|it| it.encrypt)
+    };
+    let key = match planned.iter().any(encrypts) {
+        true => Some(luks::key(context)?),
+        false => None,
+    };
     image.grow(size)?;
     let mut code = ExitCode::Success;
     for one in planned.iter().filter(|one| one.old_size.is_none()) {
         let definition = one.definition.map(|number| &definitions[number]);
         let definition = definition.expect("what is new has a definition");
         context.check()?;
-        let made = make(context, command, &image, definition, one);
+        let made = make(context, command, &image, definition, one, key.as_ref());
         if made.map_err(|failure| name(failure, definition))? != ExitCode::Success {
             code = ExitCode::Failed;
         }
@@ -162,7 +177,6 @@ fn definitions(command: &Repart) -> Result<Vec<Definition>, Failure> {
         let is_unknown = |format: &&String| !mkfs::is_known(format);
         let unsupported = match definition.format.as_ref().filter(is_unknown) {
             Some(format) => format!("Format={format} is not supported"),
-            None if definition.encrypt => "Encrypt= is not supported yet".to_owned(),
             None if !definition.subvolumes.is_empty() || definition.default_subvolume.is_some() => {
                 "Subvolumes= and DefaultSubvolume= are not supported yet".to_owned()
             }
@@ -280,29 +294,53 @@ fn make(
     image: &Image,
     definition: &Definition,
     planned: &Planned,
+    key: Option<&Key>,
 ) -> Result<ExitCode, Failure> {
     let partition = &planned.partition;
+    let key = key.filter(|_| definition.encrypt);
     let check = || context.check();
     image.clear(partition.range())?;
-    if let Some((file, size)) = sources::blocks(command.root.as_deref(), definition)? {
-        if size > partition.size {
+    let room = match key {
+        Some(_) => partition.size.saturating_sub(LUKS2_HEADER),
+        None => partition.size,
+    };
+    let contents = match (
+        sources::blocks(command.root.as_deref(), definition)?,
+        &definition.format,
+    ) {
+        (Some((_, size)), _) if size > room => {
             return Err(anyhow!("the file of CopyBlocks= has grown").into());
         }
-        image.take(&file, size, partition.start, &check)?;
-    }
-    let Some(format) = &definition.format else {
-        return Ok(ExitCode::Success);
+        (Some(blocks), _) => Some(blocks),
+        (None, Some(format)) => {
+            let wanted = Wanted {
+                format,
+                label: &partition.label,
+                uuid: identity::of_filesystem(partition.uuid),
+                size: room,
+                epoch: epoch::get()?.and_then(|time| u64::try_from(time.seconds).ok()),
+                writes_zeroes: key.is_some(),
+            };
+            Some((mkfs::make(&wanted, image.dir(), &check)?, room))
+        }
+        (None, None) => None,
     };
-    let wanted = Wanted {
-        format,
-        label: &partition.label,
-        uuid: identity::of_filesystem(partition.uuid),
-        size: partition.size,
-        epoch: epoch::get()?.and_then(|time| u64::try_from(time.seconds).ok()),
+    let encrypted = match (key, &contents) {
+        (Some(key), contents) => {
+            let (label, uuid) = (&partition.label, identity::of_luks(partition.uuid));
+            let header = luks::format(image.dir(), partition.size, label, uuid, key, &check)?;
+            image.take(&header, partition.size, partition.start, &check)?;
+            let contents = contents.as_ref().map(|(file, len)| (file, *len));
+            Some(Encrypted { key, contents })
+        }
+        (None, Some((file, len))) => {
+            image.take(file, *len, partition.start, &check)?;
+            None
+        }
+        (None, None) => None,
     };
-    let made = mkfs::make(&wanted, image.dir(), &check)?;
-    image.take(&made, partition.size, partition.start, &check)?;
-    fill::fill(context, command, image, definition, partition.range())
+    let range = partition.range();
+    fill::fill(context, command, image, definition, range, encrypted)
 }
 
 /// A partition; the JSON output is an array of these. Sizes are in bytes.
