@@ -48,14 +48,16 @@ pub struct Definition {
     pub copy_blocks: Option<PathBuf>,
     /// `CopyFiles=`, in their order.
     pub copy_files: Vec<CopyFiles>,
-    /// `ExcludeFiles=`: paths beneath the sources that are left out.
-    pub exclude_files: Vec<PathBuf>,
+    /// `ExcludeFiles=`: paths of the sources that are not copied.
+    pub exclude_files: Vec<Excluded>,
+    /// `ExcludeFilesTarget=`: paths of the new filesystem that nothing is copied to.
+    pub exclude_files_target: Vec<Excluded>,
     /// `MakeDirectories=`, in their order.
     pub make_directories: Vec<String>,
     /// `MakeSymlinks=`: path and target, in their order.
     pub make_symlinks: Vec<(String, String)>,
     /// `Subvolumes=`: of btrfs.
-    pub subvolumes: Vec<String>,
+    pub subvolumes: Vec<Subvolume>,
     /// `DefaultSubvolume=`
     pub default_subvolume: Option<String>,
     /// `Encrypt=key-file`: LUKS2 around the filesystem.
@@ -84,6 +86,24 @@ pub struct CopyFiles {
     pub source: PathBuf,
     /// A path of the new filesystem.
     pub target: String,
+}
+
+/// A path of `ExcludeFiles=` or `ExcludeFilesTarget=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excluded {
+    /// Without a slash at its end.
+    pub path: String,
+    /// It ended with a slash: a directory is copied, but nothing in it.
+    pub contents_only: bool,
+}
+
+/// A path of `Subvolumes=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subvolume {
+    /// Where it is.
+    pub path: String,
+    /// It was followed by `:ro`.
+    pub read_only: bool,
 }
 
 /// Flags of a partition in a GUID partition table, as the Discoverable Partitions
@@ -174,6 +194,7 @@ impl Definition {
             copy_blocks: None,
             copy_files: Vec::new(),
             exclude_files: Vec::new(),
+            exclude_files_target: Vec::new(),
             make_directories: Vec::new(),
             make_symlinks: Vec::new(),
             subvolumes: Vec::new(),
@@ -269,13 +290,14 @@ impl Definition {
             "CopyBlocks" => self.set_copy_blocks(value)?,
             "Format" => self.format = (!value.is_empty()).then(|| value.clone()),
             "CopyFiles" => self.add_copy_files(value)?,
-            "ExcludeFiles" => {
-                let path = absolute(&expand(value)?)?;
-                self.exclude_files.push(path.into());
-            }
+            "ExcludeFiles" => add_excluded(&mut self.exclude_files, value)?,
+            "ExcludeFilesTarget" => add_excluded(&mut self.exclude_files_target, value)?,
             "MakeDirectories" => add_paths(&mut self.make_directories, value)?,
-            "Subvolumes" => add_paths(&mut self.subvolumes, value)?,
-            "DefaultSubvolume" => self.default_subvolume = Some(absolute(&expand(value)?)?),
+            "Subvolumes" => self.add_subvolumes(value)?,
+            "DefaultSubvolume" => {
+                let path = (!value.is_empty()).then(|| absolute(&expand(value)?));
+                self.default_subvolume = path.transpose()?;
+            }
             "MakeSymlinks" => self.add_symlinks(value)?,
             "Encrypt" => {
                 self.encrypt = match &**value {
@@ -299,7 +321,6 @@ impl Definition {
             | "VerityDataBlockSizeBytes"
             | "VerityHashBlockSizeBytes"
             | "Minimize"
-            | "ExcludeFilesTarget"
             | "MountPoint"
             | "EncryptedVolume"
             | "Compression"
@@ -345,6 +366,27 @@ impl Definition {
             source: absolute(source)?.into(),
             target: absolute(target)?,
         });
+        Ok(())
+    }
+
+    fn add_subvolumes(&mut self, value: &str) -> std::result::Result<(), String> {
+        if value.is_empty() {
+            self.subvolumes.clear();
+        }
+        for word in value.split_whitespace() {
+            let word = expand(word)?;
+            let (path, flags) = word.split_once(':').unwrap_or((&word, ""));
+            let read_only = match flags {
+                "" => false,
+                "ro" => true,
+                _ => return Err(format!("{word}: the only flag of a subvolume is \":ro\"")),
+            };
+            let path = absolute(path)?;
+            if path == "/" {
+                return Err("Subvolumes=/: the root is a subvolume in any case".to_owned());
+            }
+            self.subvolumes.push(Subvolume { path, read_only });
+        }
         Ok(())
     }
 
@@ -397,6 +439,14 @@ impl Definition {
         let is_btrfs = self.format.as_deref() == Some("btrfs");
         if (!self.subvolumes.is_empty() || self.default_subvolume.is_some()) && !is_btrfs {
             return Err("Subvolumes= and DefaultSubvolume= are for Format=btrfs".to_owned());
+        }
+        if let Some(path) = &self.default_subvolume
+            && path != "/"
+            && !self.subvolumes.iter().any(|one| one.path == *path)
+        {
+            return Err(format!(
+                "DefaultSubvolume={path}: it is not among those of Subvolumes="
+            ));
         }
         if self.format.is_none() && (has_contents || (self.encrypt && self.copy_blocks.is_none())) {
             self.format = Some(
@@ -465,6 +515,20 @@ fn add_paths(paths: &mut Vec<String>, value: &str) -> std::result::Result<(), St
     }
     for word in value.split_whitespace() {
         paths.push(absolute(&expand(word)?)?);
+    }
+    Ok(())
+}
+
+fn add_excluded(excluded: &mut Vec<Excluded>, value: &str) -> std::result::Result<(), String> {
+    if value.is_empty() {
+        excluded.clear();
+    }
+    for word in value.split_whitespace() {
+        let word = expand(word)?;
+        excluded.push(Excluded {
+            path: absolute(&word)?,
+            contents_only: word.ends_with('/'),
+        });
     }
     Ok(())
 }

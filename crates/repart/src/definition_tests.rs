@@ -11,8 +11,8 @@ fn all_settings() {
     let definition = parse(
         "[Partition]\nType=root\nLabel=100%%\nUUID=null\nPriority=-3\nWeight=5\nPaddingWeight=7\n\
          SizeMinBytes=1G\nSizeMaxBytes=2G\nPaddingMinBytes=1M\nPaddingMaxBytes=2M\nFormat=btrfs\n\
-         CopyFiles=/a:/b\nCopyFiles=/usr/\nExcludeFiles=/a/c\nMakeDirectories=/x /y//z\n\
-         MakeSymlinks=/bin:usr/bin\nSubvolumes=/home\nDefaultSubvolume=/root\nEncrypt=key-file\n\
+         CopyFiles=/a:/b\nCopyFiles=/usr/\nExcludeFiles=/x\nExcludeFiles=\nExcludeFiles=/a/c/\nMakeDirectories=/x /y//z\n\
+         MakeSymlinks=/bin:usr/bin\nSubvolumes=/home /root:ro\nDefaultSubvolume=/root\nEncrypt=key-file\n\
          Flags=0x1\nFactoryReset=yes\nSplitName=-\n",
     )
     .unwrap();
@@ -47,6 +47,14 @@ fn all_settings() {
         definition.make_symlinks,
         [("/bin".to_owned(), "usr/bin".to_owned())]
     );
+    let subvolumes = definition.subvolumes.iter();
+    let subvolumes: Vec<_> = subvolumes.map(|one| (&*one.path, one.read_only)).collect();
+    assert_eq!(subvolumes, [("/home", false), ("/root", true)]);
+    let excluded = Excluded {
+        path: "/a/c".to_owned(),
+        contents_only: true,
+    };
+    assert_eq!(definition.exclude_files, [excluded]);
     assert!(definition.encrypt && definition.factory_reset);
     assert_eq!(definition.flags, 1 | 1 << 59);
 }
@@ -106,6 +114,13 @@ fn mistakes() {
         ("[Partition]\nCopyBlocks=/a\nFormat=ext4", 0, "CopyBlocks"),
         ("[Partition]\nFormat=swap\nCopyFiles=/a", 0, "swap"),
         ("[Partition]\nFormat=ext4\nSubvolumes=/a", 0, "btrfs"),
+        ("[Partition]\nSubvolumes=/a:rw", 2, "/a:rw"),
+        ("[Partition]\nExcludeFiles=a", 2, "begin with"),
+        (
+            "[Partition]\nFormat=btrfs\nSubvolumes=/a\nDefaultSubvolume=/b",
+            0,
+            "/b",
+        ),
     ] {
         let told = parse(text).unwrap_err().to_string();
         let place = format!("/d/10-x.conf:{line}: ");

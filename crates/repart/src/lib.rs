@@ -22,7 +22,7 @@ mod settings;
 mod types;
 mod value;
 
-pub use definition::{Bounds, CopyFiles, Definition, read};
+pub use definition::{Bounds, CopyFiles, Definition, Excluded, Subvolume, read};
 pub use disk::{Disk, Partition};
 pub use error::{Error, Result};
 pub use layout::{GRAIN, LUKS2_HEADER, Planned, least_size, plan};

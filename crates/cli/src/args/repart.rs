@@ -16,8 +16,9 @@ no root and no loop device is needed.";
 pub(crate) const REPART_NOTES: &str = "\
 Settings: Type, Label, UUID, Priority, Weight, PaddingWeight, SizeMinBytes,
 SizeMaxBytes, PaddingMinBytes, PaddingMaxBytes, Format, CopyBlocks, CopyFiles,
-MakeDirectories, MakeSymlinks, Encrypt, Flags, NoAuto, ReadOnly, GrowFileSystem. A setting that
-is not supported is an error with its file and line.
+ExcludeFiles, ExcludeFilesTarget, MakeDirectories, MakeSymlinks, Subvolumes,
+DefaultSubvolume, Encrypt, Flags, NoAuto, ReadOnly, GrowFileSystem. A setting that is not
+supported is an error with its file and line.
 
 Format is ext2, ext3, ext4, vfat, xfs, btrfs, f2fs, exfat or swap. Encrypt=key-file makes
 a LUKS2 volume with cryptsetup, which --key-file or DRUPE_PASSPHRASE opens.

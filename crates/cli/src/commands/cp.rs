@@ -51,6 +51,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
             epoch: epoch::get()?,
         },
         replacing: replacing(command)?,
+        ..CopyOptions::default()
     };
     if matches!(options.replacing.policy, Policy::Ask(_)) {
         context.own_stdin()?;

@@ -101,6 +101,91 @@ fn encrypted() -> Outcome {
     Ok(())
 }
 
+/// What is excluded is not there, and what is beside it is.
+#[test]
+fn excluded_files() -> Outcome {
+    let place = Place::new()?;
+    for file in [
+        "usr/lib/a/file",
+        "usr/lib/a/sub/file",
+        "usr/lib/b/file",
+        "usr/share/doc/x",
+        "usr/share/man",
+        "usr/log/today",
+        "usr/log/sub/y",
+    ] {
+        place.write(&format!("root/{file}"), "text\n")?;
+    }
+    std::os::unix::fs::symlink("usr", place.path("root/alias"))?;
+    define(
+        &place,
+        "d",
+        &[
+            "Type=root; Format=ext4; CopyFiles=/usr:/u; CopyFiles=/usr/share:/share; \
+             CopyFiles=/usr/lib/a/file:/one; CopyFiles=/usr/share/man:/two; \
+             ExcludeFiles=/alias/lib/a /usr/share/doc/ /none/such; ExcludeFiles=/usr/log/; \
+             ExcludeFilesTarget=/u/lib/b/file /two /share/",
+        ],
+    )?;
+    let mut all = create("64M", "disk");
+    all.push("--root=root");
+    place.ok(&all)?;
+    let found = place.ok(&["find", "disk@1:/", "-mindepth", "1"])?;
+    let mut found: Vec<_> = found.lines().filter(|it| *it != "/lost+found").collect();
+    found.sort_unstable();
+    let expected = [
+        "/share",
+        "/u",
+        "/u/lib",
+        "/u/lib/b",
+        "/u/log",
+        "/u/share",
+        "/u/share/doc",
+        "/u/share/man",
+    ];
+    assert_eq!(found, expected);
+    Ok(())
+}
+
+/// Subvolumes are there before files are copied into them; the default one is what a mount
+/// shows.
+#[test]
+fn subvolumes() -> Outcome {
+    let place = Place::new()?;
+    source(&place)?;
+    let root = place.path("root");
+    let root = root.display();
+    define(
+        &place,
+        "d",
+        &[&format!(
+            "Type=root; Format=btrfs; CopyFiles={root}:/@; MakeDirectories=/@/home/user; \
+             Subvolumes=/@/home /@ /@/etc:ro; DefaultSubvolume=/@"
+        )],
+    )?;
+    place.ok(&create("300M", "disk"))?;
+    let partition = extract(&place, "disk", 1)?;
+    tool("btrfs", |btrfs| {
+        btrfs.args(["check", "--readonly"]).arg(&partition)
+    })?;
+    assert_eq!(place.ok(&["cat", "disk@1:/etc/link"])?, "hello\n");
+    let whole = ["--mount-options=subvolid=5"];
+    let cat = [&whole[..], &["cat", "disk@1:/@/etc/motd"]].concat();
+    assert_eq!(place.ok(&cat)?, "hello\n");
+    // A subvolume's own directory has the inode 256.
+    for (path, inode) in [("/@", "256"), ("/@/home", "256"), ("/@/etc", "256")] {
+        let path = format!("disk@1:{path}");
+        let stat = [&whole[..], &["stat", "-c", "%i %a", &path]].concat();
+        assert_eq!(place.ok(&stat)?, format!("{inode} 755\n"), "{path}");
+    }
+    let found = place.ok(&["stat", "-c", "%i", "disk@1:/home/user"])?;
+    assert_ne!(found, "256\n");
+    let said = place.fails(1, &["touch", "disk@1:/etc/new"])?;
+    assert!(said.contains("EROFS"), "{said}");
+    place.ok(&["touch", "disk@1:/home/new"])?;
+    Ok(())
+}
+
 /// Both files have the same bytes.
 fn assert_same(a: &Path, b: &Path) -> Outcome {
     tool("cmp", |cmp| cmp.arg(a).arg(b)).map(drop)

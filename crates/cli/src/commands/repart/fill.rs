@@ -14,6 +14,7 @@ use drupe_host::disk::PartDisk;
 use drupe_repart::{CopyFiles, Definition};
 use drupe_tree::{CopyOptions, ImageLocation, Location, Overrides, Umask};
 
+use super::exclude;
 use super::image::Image;
 use super::luks::{self, Key};
 use super::sources;
@@ -45,7 +46,8 @@ pub(crate) fn fill(
 ) -> Result<ExitCode, Failure> {
     let is_empty = definition.copy_files.is_empty()
         && definition.make_directories.is_empty()
-        && definition.make_symlinks.is_empty();
+        && definition.make_symlinks.is_empty()
+        && definition.subvolumes.is_empty();
     if is_empty && encrypted.is_none() {
         return Ok(ExitCode::Success);
     }
@@ -100,6 +102,7 @@ fn contents(
     definition: &Definition,
 ) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::Success;
+    make_subvolumes(mount, definition)?;
     for files in &definition.copy_files {
         if copy(context, command, mount, definition, files)? != ExitCode::Success {
             code = ExitCode::Failed;
@@ -112,7 +115,27 @@ fn contents(
         make_directories(mount, drupe_tree::paths::parent(Path::new(path)))?;
         mount.symlink(target, path)?;
     }
+    for subvolume in definition.subvolumes.iter().filter(|it| it.read_only) {
+        mount.set_subvolume_read_only(&subvolume.path, true)?;
+    }
+    if let Some(path) = &definition.default_subvolume {
+        mount.set_default_subvolume(path)?;
+    }
     Ok(code)
+}
+
+/// Makes the subvolumes of btrfs, and directories above them.
+fn make_subvolumes(mount: &Mount, definition: &Definition) -> Result<(), Failure> {
+    let mut paths: Vec<_> = definition.subvolumes.iter().map(|one| &one.path).collect();
+    // Those above others first.
+    paths.sort();
+    paths.dedup();
+    for path in paths {
+        make_directories(mount, drupe_tree::paths::parent(Path::new(path)))?;
+        mount.create_subvolume(path)?;
+        mount.set_permissions(path, Permissions::from_mode(DIRECTORY))?;
+    }
+    Ok(())
 }
 
 fn copy(
@@ -123,6 +146,9 @@ fn copy(
     files: &CopyFiles,
 ) -> Result<ExitCode, Failure> {
     let source = sources::resolve(command.root.as_deref(), &files.source)?;
+    let Some(left_out) = exclude::of(command.root.as_deref(), definition, files, &source) else {
+        return Ok(ExitCode::Success);
+    };
     let found = source
         .metadata()
         .with_context(|| source.display().to_string())?;
@@ -149,6 +175,8 @@ fn copy(
             epoch: epoch::get()?,
             ..Overrides::default()
         },
+        left_out: left_out.entirely,
+        emptied: left_out.below,
         ..CopyOptions::default()
     };
     context.work(false, |work| {

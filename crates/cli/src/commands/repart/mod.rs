@@ -10,6 +10,7 @@
 //! 3. The partition table is written, and a new image gets its name: so a partition has
 //!    its contents from the first moment that it is in a table.
 
+mod exclude;
 mod fill;
 mod image;
 mod luks;
@@ -174,18 +175,11 @@ fn definitions(command: &Repart) -> Result<Vec<Definition>, Failure> {
         return Err(anyhow!("no definitions (*.conf) in {}", shown.join(", ")).into());
     }
     for definition in &definitions {
-        let is_unknown = |format: &&String| !mkfs::is_known(format);
-        let unsupported = match definition.format.as_ref().filter(is_unknown) {
-            Some(format) => format!("Format={format} is not supported"),
-            None if !definition.subvolumes.is_empty() || definition.default_subvolume.is_some() => {
-                "Subvolumes= and DefaultSubvolume= are not supported yet".to_owned()
-            }
-            None if !definition.exclude_files.is_empty() => {
-                "ExcludeFiles= is not supported yet".to_owned()
-            }
-            None => continue,
-        };
-        return Err(anyhow!("{}: {unsupported}", definition.file).into());
+        let mut format = definition.format.as_ref();
+        if let Some(format) = format.take_if(|format| !mkfs::is_known(format)) {
+            let unsupported = format!("{}: Format={format} is not supported", definition.file);
+            return Err(anyhow!(unsupported).into());
+        }
     }
     Ok(definitions)
 }
