@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::paths::{Excluded, Subvolume, absolute, add_excluded, add_paths, add_subvolumes};
 use crate::settings::{self, Setting};
 use crate::types::PartitionType;
 use crate::value::{expand, parse_bool, parse_flags, parse_size};
+use crate::verity::{self, Verity};
 
 /// The most that `Weight=` and `PaddingWeight=` may be.
 const MOST_WEIGHT: u32 = 1_000_000;
@@ -62,6 +64,10 @@ pub struct Definition {
     pub default_subvolume: Option<String>,
     /// `Encrypt=key-file`: LUKS2 around the filesystem.
     pub encrypt: bool,
+    /// `Minimize=`
+    pub minimize: Minimize,
+    /// `Verity=` with the settings that go with it.
+    pub verity: Option<Verity>,
     /// `Flags=` with `NoAuto=`, `ReadOnly=`, `GrowFileSystem=` and the defaults of the type.
     pub flags: u64,
     /// `FactoryReset=`
@@ -79,6 +85,18 @@ pub struct Bounds {
     pub max: Option<u64>,
 }
 
+/// `Minimize=`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Minimize {
+    /// The filesystem is as large as its partition.
+    #[default]
+    Off,
+    /// The partition is at least as large as a filesystem that has room for the files.
+    Guess,
+    /// The partition is as large as the smallest filesystem that has room for the files.
+    Best,
+}
+
 /// `CopyFiles=SOURCE:TARGET`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyFiles {
@@ -86,24 +104,6 @@ pub struct CopyFiles {
     pub source: PathBuf,
     /// A path of the new filesystem.
     pub target: String,
-}
-
-/// A path of `ExcludeFiles=` or `ExcludeFilesTarget=`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Excluded {
-    /// Without a slash at its end.
-    pub path: String,
-    /// It ended with a slash: a directory is copied, but nothing in it.
-    pub contents_only: bool,
-}
-
-/// A path of `Subvolumes=`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subvolume {
-    /// Where it is.
-    pub path: String,
-    /// It was followed by `:ro`.
-    pub read_only: bool,
 }
 
 /// Flags of a partition in a GUID partition table, as the Discoverable Partitions
@@ -141,6 +141,7 @@ pub fn read(directories: &[PathBuf]) -> Result<Vec<Definition>> {
             definitions.push(Definition::parse(&path, &text)?);
         }
     }
+    verity::check_pairs(&definitions)?;
     Ok(definitions)
 }
 
@@ -174,6 +175,7 @@ struct Draft {
     no_auto: Option<bool>,
     read_only: Option<bool>,
     grow: Option<bool>,
+    verity: verity::Draft,
 }
 
 impl Definition {
@@ -200,6 +202,8 @@ impl Definition {
             subvolumes: Vec::new(),
             default_subvolume: None,
             encrypt: false,
+            minimize: Minimize::Off,
+            verity: None,
             factory_reset: false,
             split_name: None,
         }
@@ -237,6 +241,8 @@ impl Definition {
             definition.kind = kind;
         }
         definition.flags = draft.flags(&definition.kind);
+        let verity = draft.verity.finish().map_err(|reason| at(0, reason))?;
+        definition.verity = verity;
         definition.check().map_err(|reason| at(0, reason))?;
         Ok(definition)
     }
@@ -293,7 +299,7 @@ impl Definition {
             "ExcludeFiles" => add_excluded(&mut self.exclude_files, value)?,
             "ExcludeFilesTarget" => add_excluded(&mut self.exclude_files_target, value)?,
             "MakeDirectories" => add_paths(&mut self.make_directories, value)?,
-            "Subvolumes" => self.add_subvolumes(value)?,
+            "Subvolumes" => add_subvolumes(&mut self.subvolumes, value)?,
             "DefaultSubvolume" => {
                 let path = (!value.is_empty()).then(|| absolute(&expand(value)?));
                 self.default_subvolume = path.transpose()?;
@@ -308,7 +314,18 @@ impl Definition {
                     _ => parse_bool(value).ok_or_else(|| wrong("key-file or off"))?,
                 };
             }
-            "Verity" if parse_bool(value) == Some(false) => {}
+            "Minimize" => {
+                self.minimize = match (&**value, parse_bool(value)) {
+                    ("best", _) | (_, Some(true)) => Minimize::Best,
+                    ("guess", _) => Minimize::Guess,
+                    (_, Some(false)) => Minimize::Off,
+                    _ => return Err(wrong("guess, best or off")),
+                };
+            }
+            "Verity"
+            | "VerityMatchKey"
+            | "VerityDataBlockSizeBytes"
+            | "VerityHashBlockSizeBytes" => draft.verity.set(key, value)?,
             "Flags" => {
                 draft.flags = parse_flags(value).ok_or_else(|| wrong("a number of 64 bits"))?
             }
@@ -316,12 +333,7 @@ impl Definition {
             "ReadOnly" => draft.read_only = Some(boolean()?),
             "GrowFileSystem" => draft.grow = Some(boolean()?),
             "SplitName" => self.split_name = Some(value.clone()),
-            "Verity"
-            | "VerityMatchKey"
-            | "VerityDataBlockSizeBytes"
-            | "VerityHashBlockSizeBytes"
-            | "Minimize"
-            | "MountPoint"
+            "MountPoint"
             | "EncryptedVolume"
             | "Compression"
             | "CompressionLevel"
@@ -369,27 +381,6 @@ impl Definition {
         Ok(())
     }
 
-    fn add_subvolumes(&mut self, value: &str) -> std::result::Result<(), String> {
-        if value.is_empty() {
-            self.subvolumes.clear();
-        }
-        for word in value.split_whitespace() {
-            let word = expand(word)?;
-            let (path, flags) = word.split_once(':').unwrap_or((&word, ""));
-            let read_only = match flags {
-                "" => false,
-                "ro" => true,
-                _ => return Err(format!("{word}: the only flag of a subvolume is \":ro\"")),
-            };
-            let path = absolute(path)?;
-            if path == "/" {
-                return Err("Subvolumes=/: the root is a subvolume in any case".to_owned());
-            }
-            self.subvolumes.push(Subvolume { path, read_only });
-        }
-        Ok(())
-    }
-
     fn add_symlinks(&mut self, value: &str) -> std::result::Result<(), String> {
         for word in value.split_whitespace() {
             let word = expand(word)?;
@@ -433,6 +424,12 @@ impl Definition {
                     .to_owned(),
             );
         }
+        if let Some(verity) = &self.verity {
+            verity.check(
+                self.encrypt,
+                has_contents || self.format.is_some() || self.copy_blocks.is_some(),
+            )?;
+        }
         if self.format.as_deref() == Some("swap") && has_contents {
             return Err("Format=swap has no room for files".to_owned());
         }
@@ -458,7 +455,15 @@ impl Definition {
                 .to_owned(),
             );
         }
+        if self.minimize != Minimize::Off && matches!(self.format.as_deref(), None | Some("swap")) {
+            return Err("Minimize= is for partitions with a filesystem: set Format=".to_owned());
+        }
         Ok(())
+    }
+
+    /// Whether its filesystem is one that is made with its files, and never written to.
+    pub fn is_read_only_format(&self) -> bool {
+        matches!(self.format.as_deref(), Some("squashfs" | "erofs"))
     }
 
     /// The label of the partition, where the definition has none: its type's
@@ -492,45 +497,6 @@ impl Draft {
         }
         flags
     }
-}
-
-/// Checks a path of the new filesystem or of the host, and simplifies it.
-fn absolute(path: &str) -> std::result::Result<String, String> {
-    if !path.starts_with('/') {
-        return Err(format!("{path}: the path must begin with \"/\""));
-    }
-    let parts: Vec<_> = path
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
-    if parts.contains(&"..") {
-        return Err(format!("{path}: the path must not contain \"..\""));
-    }
-    Ok(format!("/{}", parts.join("/")))
-}
-
-fn add_paths(paths: &mut Vec<String>, value: &str) -> std::result::Result<(), String> {
-    if value.is_empty() {
-        paths.clear();
-    }
-    for word in value.split_whitespace() {
-        paths.push(absolute(&expand(word)?)?);
-    }
-    Ok(())
-}
-
-fn add_excluded(excluded: &mut Vec<Excluded>, value: &str) -> std::result::Result<(), String> {
-    if value.is_empty() {
-        excluded.clear();
-    }
-    for word in value.split_whitespace() {
-        let word = expand(word)?;
-        excluded.push(Excluded {
-            path: absolute(&word)?,
-            contents_only: word.ends_with('/'),
-        });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

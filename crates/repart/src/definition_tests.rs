@@ -75,6 +75,26 @@ fn flags() {
     }
 }
 
+/// Data without hashes, and two of one kind, are mistakes.
+#[test]
+fn verity_pairs() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, role: &str| {
+        let text = format!("[Partition]\nVerity={role}\nVerityMatchKey=k\n");
+        fs::write(dir.path().join(name), text).unwrap();
+    };
+    let read = || super::read(&[dir.path().into()]);
+    write("10.conf", "data");
+    let told = read().unwrap_err().to_string();
+    assert!(told.contains("VerityMatchKey=k: 0 definitions"), "{told}");
+    write("20.conf", "hash");
+    let definitions = read().unwrap();
+    assert_eq!(crate::hashes_of(&definitions, 0), Some(1));
+    assert_eq!(crate::hashes_of(&definitions, 1), None);
+    write("30.conf", "hash");
+    assert!(read().unwrap_err().to_string().contains("2 definitions"));
+}
+
 #[test]
 fn a_format_is_implied() {
     let format = |text: &str| parse(&format!("[Partition]\n{text}")).unwrap().format;
@@ -104,7 +124,22 @@ fn mistakes() {
         ("[Partition]\nCopyFiles=/a:/b/../c", 2, ".."),
         ("[Partition]\nMakeSymlinks=/a", 2, "PATH:TARGET"),
         ("[Partition]\nEncrypt=tpm2", 2, "TPM"),
-        ("[Partition]\nVerity=data", 2, "yet"),
+        ("[Partition]\nVerity=data", 0, "VerityMatchKey"),
+        ("[Partition]\nVerity=signature", 2, "yet"),
+        ("[Partition]\nVerityMatchKey=x", 0, "Verity=data"),
+        (
+            "[Partition]\nVerity=hash\nVerityMatchKey=x\nFormat=ext4",
+            0,
+            "Format=",
+        ),
+        (
+            "[Partition]\nVerity=data\nVerityMatchKey=x\nEncrypt=key-file",
+            0,
+            "Encrypt=",
+        ),
+        ("[Partition]\nVerityDataBlockSizeBytes=8K", 2, "4096"),
+        ("[Partition]\nMinimize=best", 0, "Format="),
+        ("[Partition]\nMinimize=some", 2, "guess"),
         ("[Partition]\nLabel=%m", 2, "%m"),
         (
             "[Partition]\nSizeMinBytes=2M\nSizeMaxBytes=1M",

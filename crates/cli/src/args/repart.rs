@@ -17,11 +17,14 @@ pub(crate) const REPART_NOTES: &str = "\
 Settings: Type, Label, UUID, Priority, Weight, PaddingWeight, SizeMinBytes,
 SizeMaxBytes, PaddingMinBytes, PaddingMaxBytes, Format, CopyBlocks, CopyFiles,
 ExcludeFiles, ExcludeFilesTarget, MakeDirectories, MakeSymlinks, Subvolumes,
-DefaultSubvolume, Encrypt, Flags, NoAuto, ReadOnly, GrowFileSystem. A setting that is not
+DefaultSubvolume, Minimize, Encrypt, Verity, VerityMatchKey, VerityDataBlockSizeBytes,
+VerityHashBlockSizeBytes, Flags, NoAuto, ReadOnly, GrowFileSystem. A setting that is not
 supported is an error with its file and line.
 
-Format is ext2, ext3, ext4, vfat, xfs, btrfs, f2fs, exfat or swap. Encrypt=key-file makes
-a LUKS2 volume with cryptsetup, which --key-file or DRUPE_PASSPHRASE opens.
+Format is ext2, ext3, ext4, vfat, xfs, btrfs, f2fs, exfat, squashfs, erofs or swap.
+Encrypt=key-file makes a LUKS2 volume with cryptsetup, which --key-file or
+DRUPE_PASSPHRASE opens. Verity=hash has the hashes of the partition with Verity=data and
+the same VerityMatchKey, and the output has their root hash.
 
 Files keep their owners in the image, whoever runs this; `drupe chown -R 0:0` changes
 them. Paths of CopyFiles and CopyBlocks are absolute, and stay beneath --root, also
@@ -49,7 +52,7 @@ pub(crate) struct Repart {
     /// Make the image SIZE bytes large, with K, M, G or T for multiples of 1024
     ///
     /// An image that is larger stays as it is. `auto`: the minimum sizes of all partitions,
-    /// which do not count what CopyFiles brings: SizeMinBytes does.
+    /// which do not count what CopyFiles brings: SizeMinBytes and Minimize do.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) size: Option<ImageSize>,
 

@@ -186,9 +186,265 @@ fn subvolumes() -> Outcome {
     Ok(())
 }
 
+/// The size of a partition in bytes, by sfdisk.
+fn size_of(place: &Place, image: &str, number: usize) -> Outcome<u64> {
+    let sectors = field(place, image, number, "size")?.as_u64();
+    Ok(sectors.ok_or("no size")? * 512)
+}
+
+/// A field of a partition, by sfdisk.
+fn field(place: &Place, image: &str, number: usize, name: &str) -> Outcome<serde_json::Value> {
+    let json = tool("sfdisk", |it| it.arg("--json").arg(place.path(image)))?;
+    let json: serde_json::Value = serde_json::from_str(&json)?;
+    Ok(json["partitiontable"]["partitions"][number - 1][name].clone())
+}
+
+/// Filesystems of the size of their files, made by an ordinary user; all of them have the
+/// owners and modes that others have.
+#[test]
+fn as_small_as_their_files() -> Outcome {
+    let place = Place::for_anyone()?;
+    source(&place)?;
+    place.write("root/deep/er/file", "text\n")?;
+    fs::set_permissions(place.path("root/deep"), fs::Permissions::from_mode(0o1750))?;
+    tool("chown", |chown| {
+        chown.arg("-R").arg("65534:65534").arg(place.path("root"))
+    })?;
+    xattr::set(place.path("root/etc/motd"), "user.note", b"kept")?;
+    let root = place.path("root");
+    let root = root.display();
+    let files = format!("CopyFiles={root}:/; ExcludeFiles={root}/deep/er");
+    let definitions = [
+        format!("Type=root; Format=squashfs; Minimize=best; MakeDirectories=/new; {files}"),
+        format!("Type=usr; Format=erofs; Minimize=best; {files}"),
+        format!("Type=linux-generic; Format=ext4; Minimize=guess; SizeMinBytes=0; {files}"),
+        format!("Type=linux-generic; Format=ext4; Minimize=best; {files}"),
+        format!("Type=linux-generic; Format=btrfs; Minimize=guess; {files}"),
+        format!("Type=home; Format=squashfs; SizeMinBytes=20M; SizeMaxBytes=20M; {files}"),
+    ];
+    let definitions: Vec<&str> = definitions.iter().map(|text| &**text).collect();
+    define(&place, "d", &definitions)?;
+    fs::create_dir(place.path("out"))?;
+    std::os::unix::fs::chown(place.path("out"), Some(drupe_testing::anyone::NOBODY), None)?;
+    let program = command_for_anyone()?;
+    let mut command = as_nobody();
+    command
+        .arg(program.path())
+        .args(create("auto", "out/disk"))
+        .current_dir(place.path("."));
+    succeeds(&mut command)?;
+    let left: Vec<_> = fs::read_dir(place.path("out"))?.collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let large = fs::metadata(place.path("root/large"))?.len();
+    let (guess, best) = (
+        size_of(&place, "out/disk", 3)?,
+        size_of(&place, "out/disk", 4)?,
+    );
+    assert!(best <= guess && guess < 4 * large, "{best} {guess}");
+    for number in [1, 2] {
+        // Noise: no tool makes it smaller.
+        let size = size_of(&place, "out/disk", number)?;
+        assert!(size > large && size < large + (1 << 20), "{number}: {size}");
+    }
+    assert_eq!(size_of(&place, "out/disk", 6)?, 20 << 20);
+    for number in 1..=6 {
+        let path = |name: &str| format!("out/disk@{number}:/{name}");
+        assert_eq!(place.ok(&["cat", &path("etc/link")])?, "hello\n");
+        let copy = format!("copy-{number}");
+        place.ok(&["cp", &path("large"), &copy])?;
+        assert_same(&place.path("root/large"), &place.path(&copy))?;
+        let stat = place.ok(&[
+            "stat",
+            "-c",
+            "%a %u %g",
+            &path("deep"),
+            &path("other"),
+            &path(""),
+        ])?;
+        assert_eq!(
+            stat, "1750 65534 65534\n644 65534 65534\n755 65534 65534\n",
+            "{number}"
+        );
+        let note = place.ok(&["tar", &path("etc")])?;
+        assert!(note.contains("user.note=kept"), "{number}");
+        let links = place.ok(&["stat", "-c", "%h", &path("other")])?;
+        assert_eq!(links, "2\n", "{number}");
+        assert!(
+            place
+                .fails(1, &["ls", &path("deep/er")])?
+                .contains("ENOENT")
+        );
+    }
+    assert_eq!(
+        place.ok(&["stat", "-c", "%u %a", "out/disk@1:/new"])?,
+        "0 755\n"
+    );
+    let erofs = extract(&place, "out/disk", 2)?;
+    tool("fsck.erofs", |fsck| fsck.arg(&erofs))?;
+    Ok(())
+}
+
+/// EROFS takes owners from files of the host: what a user cannot give them is an error,
+/// and leaves nothing.
+#[test]
+fn owners_of_erofs() -> Outcome {
+    let place = Place::for_anyone()?;
+    source(&place)?;
+    let root = place.path("root");
+    let text = format!(
+        "Type=root; Format=erofs; CopyFiles={}:/; MakeDirectories=/new",
+        root.display()
+    );
+    tool("chown", |chown| chown.arg("1:1").arg(root.join("large")))?;
+    define(&place, "d", &[&text])?;
+    fs::create_dir(place.path("out"))?;
+    std::os::unix::fs::chown(place.path("out"), Some(drupe_testing::anyone::NOBODY), None)?;
+    let program = command_for_anyone()?;
+    let mut command = as_nobody();
+    command.arg(program.path());
+    let command = command
+        .args(create("100M", "out/disk"))
+        .current_dir(place.path("."));
+    let output = command.output()?;
+    let said = String::from_utf8(output.stderr)?;
+    assert!(
+        output.status.code() == Some(1) && said.contains("different owners"),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(place.path("out"))?.count(), 0);
+    // Root can.
+    place.ok(&create("100M", "disk"))?;
+    let stat = place.ok(&["stat", "-c", "%u", "disk@1:/large", "disk@1:/new"])?;
+    assert_eq!(stat, "1\n0\n");
+    Ok(())
+}
+
+/// veritysetup finds the hashes right; UUIDs are those of the specification; the same
+/// description gives the same root hash.
+#[test]
+fn verity() -> Outcome {
+    let place = Place::new()?;
+    source(&place)?;
+    let root = place.path("root");
+    let root = root.display();
+    define(
+        &place,
+        "d",
+        &[
+            "Type=root-verity; Verity=hash; VerityMatchKey=r; SizeMinBytes=2M; SizeMaxBytes=2M",
+            &format!(
+                "Type=root; Format=ext4; Verity=data; VerityMatchKey=r; SizeMaxBytes=40M; CopyFiles={root}:/"
+            ),
+            &format!(
+                "Type=usr; Format=squashfs; Minimize=best; Verity=data; VerityMatchKey=u; CopyFiles={root}:/"
+            ),
+            "Type=usr-verity; Verity=hash; VerityMatchKey=u; SizeMinBytes=1M; SizeMaxBytes=1M; VerityDataBlockSizeBytes=1K",
+            "Type=linux-generic; Verity=hash; VerityMatchKey=b; SizeMinBytes=1M; UUID=6f0c3a52-3f0f-4ea0-9d2a-0c5b51f4b7a1",
+            &format!(
+                "Type=linux-generic; Verity=data; VerityMatchKey=b; CopyBlocks={root}/large; SizeMaxBytes=12M"
+            ),
+        ],
+    )?;
+    let mut roots = Vec::new();
+    for image in ["one", "two"] {
+        let mut drupe = place.command();
+        drupe
+            .arg("--json")
+            .args(create("100M", image))
+            .env("SOURCE_DATE_EPOCH", "1700000000");
+        let json: serde_json::Value = serde_json::from_str(&succeeds(&mut drupe)?)?;
+        for (data, hash) in [(2, 1), (3, 4), (6, 5)] {
+            let row = &json[data - 1];
+            let root = row["root_hash"].as_str().ok_or("no root hash")?.to_owned();
+            let uuid = |number| -> Outcome<String> {
+                let uuid = field(&place, image, number, "uuid")?;
+                Ok(uuid
+                    .as_str()
+                    .ok_or("no UUID")?
+                    .replace('-', "")
+                    .to_lowercase())
+            };
+            assert_eq!(uuid(data)?, root[..32]);
+            assert_eq!(
+                row["uuid"].as_str().map(|it| it.replace('-', "")),
+                Some(root[..32].to_owned())
+            );
+            match hash {
+                5 => assert_eq!(uuid(hash)?, "6f0c3a523f0f4ea09d2a0c5b51f4b7a1"),
+                _ => assert_eq!(uuid(hash)?, root[32..]),
+            }
+            let (data, hash) = (extract(&place, image, data)?, extract(&place, image, hash)?);
+            tool("veritysetup", |it| {
+                it.arg("verify").args([&data, &hash]).arg(&root)
+            })?;
+            roots.push(root);
+        }
+    }
+    assert_eq!(roots[..3], roots[3..]);
+    assert_eq!(place.ok(&["cat", "one@2:/etc/link"])?, "hello\n");
+    assert_eq!(place.ok(&["cat", "one@3:/etc/link"])?, "hello\n");
+    // Too small for its hashes.
+    define(
+        &place,
+        "d",
+        &[
+            "Type=root; Format=ext4; Verity=data; VerityMatchKey=r; MakeDirectories=/a",
+            "Type=root-verity; Verity=hash; VerityMatchKey=r; SizeMinBytes=64K; SizeMaxBytes=64K",
+        ],
+    )?;
+    let run = place.drupe(&create("100M", "three"))?;
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stderr.contains("10.conf: the hashes take") && run.stderr.contains("SizeMinBytes="),
+        "{run:?}"
+    );
+    assert!(!place.path("three").exists());
+    Ok(())
+}
+
 /// Both files have the same bytes.
 fn assert_same(a: &Path, b: &Path) -> Outcome {
     tool("cmp", |cmp| cmp.arg(a).arg(b)).map(drop)
+}
+
+/// Zeroes that are holes of the host's file are zeroes in an encrypted volume.
+#[test]
+fn holes_in_encrypted_volumes() -> Outcome {
+    let place = Place::new()?;
+    fast_cryptsetup(&place)?;
+    place.write("key", "k")?;
+    place.write("root/zeroes", vec![0; 2 << 20])?;
+    let root = place.path("root");
+    let root = root.display().to_string();
+    let full = place.ext4("full", 16 << 20, &[])?;
+    place.ok(&["cp", "root/zeroes", "full:/"])?;
+    let sparse = place.path("sparse");
+    tool("cp", |cp| cp.arg("--sparse=always").args([&full, &sparse]))?;
+    define(
+        &place,
+        "d",
+        &[
+            &format!(
+                "Type=root; Encrypt=key-file; CopyBlocks={}",
+                sparse.display()
+            ),
+            &format!(
+                "Type=home; Encrypt=key-file; Format=ext4; Minimize=guess; CopyFiles={root}:/"
+            ),
+        ],
+    )?;
+    let mut command = place.command();
+    command
+        .args(["--key-file", "key"])
+        .args(create("auto", "disk"));
+    succeeds(with_tools(&place, &mut command)?)?;
+    for number in [1, 2] {
+        let path = format!("disk@{number}:/zeroes");
+        let copy = format!("copy-{number}");
+        place.ok(&["--key-file", "key", "cp", &path, &copy])?;
+        assert_same(&place.path("root/zeroes"), &place.path(&copy))?;
+    }
+    Ok(())
 }
 
 /// Without a key, nothing is begun; with a tool that makes nothing, nothing is left.
@@ -215,6 +471,11 @@ fn mistakes_of_tools_and_keys() -> Outcome {
         ("mke2fs", "Type=root; Format=ext4"),
         ("mkfs.fat", "Type=esp; Format=vfat"),
         ("mkswap", "Type=swap; Format=swap"),
+        (
+            "mksquashfs",
+            "Type=root; Format=squashfs; MakeDirectories=/a",
+        ),
+        ("mkfs.erofs", "Type=root; Format=erofs; MakeDirectories=/a"),
     ] {
         define(&place, "d", &[definition])?;
         fake(&place, name, "exit 0")?;

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::os::fd::AsRawFd;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -48,17 +48,14 @@ pub(crate) fn format(
 ) -> Result<File, Failure> {
     let mut file = scratch::sparse(dir, size)
         .with_context(|| format!("cannot make a file in {}", dir.display()))?;
-    // Inherited: no other thread starts programs.
-    let mut held = memfd_create("drupe-key", MemfdFlags::empty())
+    let mut held = memfd_create("drupe-key", MemfdFlags::CLOEXEC)
         .map(File::from)
         .context("cannot make a file in memory")?;
     held.write_all(key)
         .and_then(|()| held.seek(SeekFrom::Start(0)))
         .context("cannot write to a file in memory")?;
-    let (key_file, uuid) = (
-        format!("/proc/self/fd/{}", held.as_raw_fd()),
-        uuid.to_string(),
-    );
+    let (_held, key_file) = scratch::inherited(&held).context("cannot duplicate a descriptor")?;
+    let uuid = uuid.to_string();
     let arguments = [
         "luksFormat",
         "--batch-mode",
@@ -116,20 +113,42 @@ pub(crate) fn open(
     }
 }
 
-/// Writes the data of the first `len` bytes of a file to a volume. Holes are not written:
-/// what is there stays as random as the key.
+/// The first bytes of a volume.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contents<'a> {
+    pub(crate) file: &'a File,
+    pub(crate) len: u64,
+    /// Holes are zeroes that count. Otherwise nobody has written there, and what is there
+    /// stays as random as the key.
+    pub(crate) holes_count: bool,
+}
+
+/// Writes the contents of a volume.
 pub(crate) fn put(
     context: &Context<'_>,
     session: &Session<'_>,
-    from: &File,
-    len: u64,
+    contents: Contents<'_>,
     volume: &Partition,
 ) -> Result<(), Failure> {
     let node = format!("/dev/{}", volume.name());
     let device = session.kernel().open(node, libc::O_RDWR)?;
     let check = || context.check();
-    scratch::each_piece(from, len, &check, |offset, bytes| {
+    let zeroes = vec![0; scratch::CHUNK];
+    let fill_hole = |mut hole: Range<u64>| -> Result<(), Failure> {
+        while contents.holes_count && !hole.is_empty() {
+            check()?;
+            let len = zeroes.len().min((hole.end - hole.start) as usize);
+            device.write_all_at(&zeroes[..len], hole.start)?;
+            hole.start += len as u64;
+        }
+        Ok(())
+    };
+    let mut end = 0;
+    scratch::each_piece(contents.file, contents.len, &check, |offset, bytes| {
+        fill_hole(end..offset)?;
+        end = offset + bytes.len() as u64;
         Ok(device.write_all_at(bytes, offset)?)
     })?;
+    fill_hole(end..contents.len)?;
     Ok(device.sync_all()?)
 }

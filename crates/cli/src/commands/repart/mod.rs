@@ -2,11 +2,14 @@
 //!
 //! 1. The definitions are read (`drupe_repart`), the image is opened or made
 //!    ([`image`]), and a plan is made and shown.
-//! 2. For each new partition, its tool ([`tools`]) makes the filesystem in a file without
-//!    a name ([`mkfs`], [`scratch`]); what the tool has written is moved into the image,
-//!    and the kernel fills the filesystem there ([`fill`]). If the partition is encrypted,
-//!    the header of a LUKS volume is moved there, and the kernel writes the filesystem
-//!    into the opened volume ([`luks`]).
+//!    Filesystems whose size is that of their files are made before ([`prepare`],
+//!    [`read_only`]).
+//! 2. For each new partition ([`make`]), its tool ([`tools`]) makes the filesystem in a
+//!    file without a name ([`mkfs`], [`scratch`]); what the tool has written is moved into
+//!    the image, and the kernel fills the filesystem there ([`fill`]). If the partition is
+//!    encrypted, the header of a LUKS volume is moved there, and the kernel writes the
+//!    filesystem into the opened volume ([`luks`]). If hashes of it are wanted, it is
+//!    filled before it is moved ([`verity`]).
 //! 3. The partition table is written, and a new image gets its name: so a partition has
 //!    its contents from the first moment that it is in a table.
 
@@ -14,32 +17,34 @@ mod exclude;
 mod fill;
 mod image;
 mod luks;
+mod make;
 mod mkfs;
+mod prepare;
+mod read_only;
 mod scratch;
+mod show;
 mod sources;
 mod tools;
+mod verity;
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 
 use anyhow::{Context as _, anyhow};
-use drupe_repart::{Definition, Disk, LUKS2_HEADER, Planned, identity};
-use serde::Serialize;
+use drupe_repart::{Definition, Disk, Planned, identity};
 use uuid::{Builder, Uuid};
 
 use crate::args::{EmptyMode, ImageSize, Repart, Seed};
 use crate::context::Context;
-use crate::describe::human;
-use crate::epoch;
 use crate::exit::{ExitCode, Failure};
-use crate::json_list::JsonList;
-use crate::output::{self, Names, Stdout};
-use fill::Encrypted;
+use crate::output;
 use image::Image;
-use luks::Key;
-use mkfs::Wanted;
+use make::Maker;
+use prepare::{Named, Prepared};
+use verity::RootHash;
 
+/// Bytes of the least disk that has a partition table.
+const LEAST_DISK: u64 = 16 << 20;
 /// Directories of definitions, beneath the root.
 const DEFAULTS: [&str; 4] = [
     "etc/repart.d",
@@ -53,29 +58,43 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCod
     context.heed_signals()?;
     let root = command.root.as_deref();
     let definitions = definitions(command)?;
-    let contents = contents(command, &definitions)?;
     for definition in &definitions {
         sources::check(root, definition)?;
     }
     let seed = seed(command)?;
     let mut image = Image::open(&command.image, command.empty, command.dry_run)?;
+    let unusable = |error: drupe_repart::Error| unusable(command, error.into());
     let size = match command.size {
-        Some(ImageSize::Bytes(bytes)) => bytes,
-        Some(ImageSize::Auto) => drupe_repart::least_size(&definitions, &contents),
+        Some(ImageSize::Bytes(bytes)) => Some(bytes),
+        Some(ImageSize::Auto) => None,
         None if command.empty == EmptyMode::Create => {
             return Err(Failure::usage("--empty=create needs --size"));
         }
-        None => 0,
+        None => Some(0),
     };
-    let unusable = |error: drupe_repart::Error| unusable(command, error.into());
+    // For the names alone, a table of any size does.
+    let any_size = size.unwrap_or(0).max(image.size()).max(LEAST_DISK);
+    let disk = table(&image, command, any_size, seed)?;
+    let names = drupe_repart::names(&definitions, &disk, seed);
+    let prepared = prepare(context, command, &image, &definitions, &names)?;
+    let contents = contents(command, &definitions, &prepared)?;
+    let size = size.unwrap_or_else(|| drupe_repart::least_size(&definitions, &contents));
     let size = size.max(image.size());
     let mut disk = table(&image, command, size, seed)?;
     disk.grow(size).map_err(unusable)?;
-    let planned = drupe_repart::plan(&definitions, &contents, &disk, seed).map_err(unusable)?;
-    match show(context, &definitions, &planned) {
-        // Nobody looks, but there is something to be done.
-        Err(failure) if !command.dry_run && output::is_broken_pipe(&failure.error) => {}
-        shown => shown?,
+    let planned = drupe_repart::plan(&definitions, &contents, &disk, seed);
+    let mut planned = planned.map_err(unusable)?;
+    let show = |planned: &[Planned], roots: &BTreeMap<usize, RootHash>| {
+        match show::show(context, &definitions, planned, roots) {
+            // Nobody looks, but there is something to be done.
+            Err(failure) if !command.dry_run && output::is_broken_pipe(&failure.error) => Ok(()),
+            shown => shown,
+        }
+    };
+    // Root hashes, and UUIDs that follow from them, are known when all is made.
+    let has_hashes = definitions.iter().any(|it| it.verity.is_some()) && !command.dry_run;
+    if !has_hashes {
+        show(&planned, &BTreeMap::new())?;
     }
     if command.dry_run {
         if !context.options.quiet {
@@ -92,15 +111,22 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCod
         false => None,
     };
     image.grow(size)?;
-    let mut code = ExitCode::Success;
-    for one in planned.iter().filter(|one| one.old_size.is_none()) {
-        let definition = one.definition.map(|number| &definitions[number]);
-        let definition = definition.expect("what is new has a definition");
-        context.check()?;
-        let made = make(context, command, &image, definition, one, key.as_ref());
-        if made.map_err(|failure| name(failure, definition))? != ExitCode::Success {
-            code = ExitCode::Failed;
-        }
+    let mut maker = Maker {
+        context,
+        command,
+        image: &image,
+        definitions: &definitions,
+        key,
+        seed,
+        prepared,
+        hashes: BTreeMap::new(),
+        roots: BTreeMap::new(),
+    };
+    let code = maker.all(&mut planned)?;
+    let roots = std::mem::take(&mut maker.roots);
+    drop(maker);
+    if has_hashes {
+        show(&planned, &roots)?;
     }
     context.check()?;
     let has_grown = |one: &Planned| one.old_size.is_some_and(|old| old < one.partition.size);
@@ -144,14 +170,6 @@ fn unusable(command: &Repart, error: anyhow::Error) -> Failure {
     Failure::new(ExitCode::Image, error)
 }
 
-/// The failure with the file of the definition that it is about.
-fn name(failure: Failure, definition: &Definition) -> Failure {
-    Failure {
-        error: failure.error.context(definition.file.clone()),
-        ..failure
-    }
-}
-
 fn definitions(command: &Repart) -> Result<Vec<Definition>, Failure> {
     let directories = match (&command.definitions[..], &command.root) {
         ([], None) => {
@@ -176,7 +194,8 @@ fn definitions(command: &Repart) -> Result<Vec<Definition>, Failure> {
     }
     for definition in &definitions {
         let mut format = definition.format.as_ref();
-        if let Some(format) = format.take_if(|format| !mkfs::is_known(format)) {
+        let is_known = |format: &str| mkfs::is_known(format) || definition.is_read_only_format();
+        if let Some(format) = format.take_if(|format| !is_known(format)) {
             let unsupported = format!("{}: Format={format} is not supported", definition.file);
             return Err(anyhow!(unsupported).into());
         }
@@ -184,13 +203,51 @@ fn definitions(command: &Repart) -> Result<Vec<Definition>, Failure> {
     Ok(definitions)
 }
 
-/// Bytes that `CopyBlocks=` brings, for each definition.
-fn contents(command: &Repart, definitions: &[Definition]) -> Result<Vec<Option<u64>>, Failure> {
-    let size = |definition| {
+/// Makes the filesystems whose sizes say how large their partitions are.
+fn prepare(
+    context: &Context<'_>,
+    command: &Repart,
+    image: &Image,
+    definitions: &[Definition],
+    names: &[Option<(String, Uuid)>],
+) -> Result<Vec<Option<Prepared>>, Failure> {
+    let mut all = Vec::new();
+    for (definition, name) in definitions.iter().zip(names) {
+        let made = match name {
+            Some((label, uuid)) => {
+                let named = Named {
+                    label,
+                    uuid: *uuid,
+                    dir: image.dir(),
+                };
+                let made = prepare::prepare(context, command, definition, named);
+                made.map_err(|failure| Failure {
+                    error: failure.error.context(definition.file.clone()),
+                    ..failure
+                })?
+            }
+            None => None,
+        };
+        all.push(made);
+    }
+    Ok(all)
+}
+
+/// Bytes that are there already, for each definition: those of `CopyBlocks=`, or of a
+/// filesystem that was made.
+fn contents(
+    command: &Repart,
+    definitions: &[Definition],
+    prepared: &[Option<Prepared>],
+) -> Result<Vec<Option<u64>>, Failure> {
+    let size = |(definition, prepared): (&Definition, &Option<Prepared>)| {
+        if let Some(prepared) = prepared {
+            return Ok(Some(prepared.size));
+        }
         let blocks = sources::blocks(command.root.as_deref(), definition)?;
         Ok(blocks.map(|(_, size)| size))
     };
-    let sizes: Result<_, anyhow::Error> = definitions.iter().map(size).collect();
+    let sizes: Result<_, anyhow::Error> = definitions.iter().zip(prepared).map(size).collect();
     Ok(sizes?)
 }
 
@@ -279,150 +336,4 @@ fn table(image: &Image, command: &Repart, size: u64, seed: Uuid) -> Result<Disk,
         }
         (None, _) => new(),
     }
-}
-
-/// Makes what is in a new partition.
-fn make(
-    context: &Context<'_>,
-    command: &Repart,
-    image: &Image,
-    definition: &Definition,
-    planned: &Planned,
-    key: Option<&Key>,
-) -> Result<ExitCode, Failure> {
-    let partition = &planned.partition;
-    let key = key.filter(|_| definition.encrypt);
-    let check = || context.check();
-    image.clear(partition.range())?;
-    let room = match key {
-        Some(_) => partition.size.saturating_sub(LUKS2_HEADER),
-        None => partition.size,
-    };
-    let contents = match (
-        sources::blocks(command.root.as_deref(), definition)?,
-        &definition.format,
-    ) {
-        (Some((_, size)), _) if size > room => {
-            return Err(anyhow!("the file of CopyBlocks= has grown").into());
-        }
-        (Some(blocks), _) => Some(blocks),
-        (None, Some(format)) => {
-            let wanted = Wanted {
-                format,
-                label: &partition.label,
-                uuid: identity::of_filesystem(partition.uuid),
-                size: room,
-                epoch: epoch::get()?.and_then(|time| u64::try_from(time.seconds).ok()),
-                writes_zeroes: key.is_some(),
-            };
-            Some((mkfs::make(&wanted, image.dir(), &check)?, room))
-        }
-        (None, None) => None,
-    };
-    let encrypted = match (key, &contents) {
-        (Some(key), contents) => {
-            let (label, uuid) = (&partition.label, identity::of_luks(partition.uuid));
-            let header = luks::format(image.dir(), partition.size, label, uuid, key, &check)?;
-            image.take(&header, partition.size, partition.start, &check)?;
-            let contents = contents.as_ref().map(|(file, len)| (file, *len));
-            Some(Encrypted { key, contents })
-        }
-        (None, Some((file, len))) => {
-            image.take(file, *len, partition.start, &check)?;
-            None
-        }
-        (None, None) => None,
-    };
-    let range = partition.range();
-    fill::fill(context, command, image, definition, range, encrypted)
-}
-
-/// A partition; the JSON output is an array of these. Sizes are in bytes.
-#[derive(Serialize)]
-struct Json<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    label: String,
-    uuid: String,
-    file: Option<&'a str>,
-    number: u32,
-    offset: u64,
-    size: u64,
-    old_size: Option<u64>,
-    padding: u64,
-    activity: &'static str,
-}
-
-fn show(
-    context: &Context<'_>,
-    definitions: &[Definition],
-    planned: &[Planned],
-) -> Result<(), Failure> {
-    let list = JsonList::new(&context.options);
-    // Of a table that somebody else has made.
-    let names = Names::for_stdout();
-    let shown = |label: &str| match list {
-        Some(_) => label.to_owned(),
-        None => String::from_utf8_lossy(&names.show(OsStr::new(label))).into_owned(),
-    };
-    let rows: Vec<_> = planned
-        .iter()
-        .map(|one| {
-            let partition = &one.partition;
-            let kind = drupe_repart::PartitionType::of(partition.kind);
-            Json {
-                kind: kind.name.unwrap_or_else(|| partition.kind.to_string()),
-                label: shown(&partition.label),
-                uuid: partition.uuid.to_string(),
-                file: one.definition.map(|number| &*definitions[number].file),
-                number: partition.number,
-                offset: partition.start,
-                size: partition.size,
-                old_size: one.old_size,
-                padding: one.padding,
-                activity: match one.old_size {
-                    None => "create",
-                    Some(old) if old == partition.size => "unchanged",
-                    Some(_) => "resize",
-                },
-            }
-        })
-        .collect();
-    let mut out = Stdout::lines();
-    if let Some(mut list) = list {
-        for row in &rows {
-            list.push(&mut out, row)?;
-        }
-        list.finish(&mut out)?;
-        return Ok(());
-    }
-    if context.options.quiet {
-        return Ok(());
-    }
-    let width = |of: &dyn Fn(&Json<'_>) -> usize, head: &str| {
-        rows.iter().map(of).max().unwrap_or(0).max(head.len())
-    };
-    let kind = width(&|row| row.kind.chars().count(), "TYPE");
-    let label = width(&|row| row.label.chars().count(), "LABEL");
-    let file = width(&|row| row.file.unwrap_or("-").chars().count(), "FILE");
-    writeln!(
-        out,
-        "{:>3} {:kind$} {:label$} {:36} {:file$} {:>9} {:>9} ACTIVITY",
-        "NR", "TYPE", "LABEL", "UUID", "FILE", "SIZE", "PADDING"
-    )?;
-    for row in &rows {
-        writeln!(
-            out,
-            "{:>3} {:kind$} {:label$} {:36} {:file$} {:>9} {:>9} {}",
-            row.number,
-            row.kind,
-            row.label,
-            row.uuid,
-            row.file.unwrap_or("-"),
-            human(row.size),
-            human(row.padding),
-            row.activity
-        )?;
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -93,4 +94,12 @@ fn next(file: &File, whence: SeekFrom, without: u64) -> io::Result<Option<u64>> 
         Err(rustix::io::Errno::INVAL) => Ok(Some(without)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A second descriptor, which programs inherit, and its path for their command lines. No
+/// other thread starts programs.
+pub(crate) fn inherited(file: &File) -> io::Result<(std::os::fd::OwnedFd, String)> {
+    let fd = rustix::io::dup(file)?;
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    Ok((fd, path))
 }
