@@ -77,7 +77,7 @@ pub(crate) struct Repart {
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 
-    /// Raw disk image to partition
+    /// Raw disk image to partition; a new one is qcow2 if its name ends with .qcow2
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) image: PathBuf,
 }

@@ -407,6 +407,47 @@ fn assert_same(a: &Path, b: &Path) -> Outcome {
     tool("cmp", |cmp| cmp.arg(a).arg(b)).map(drop)
 }
 
+/// A new image is qcow2 by its name or by an option: the same disk as a raw one, in a file
+/// that qemu-img finds right.
+#[test]
+fn qcow2_images() -> Outcome {
+    let place = Place::new()?;
+    source(&place)?;
+    let root = place.path("root");
+    let root = root.display();
+    let definition = format!("Type=root; Format=ext4; CopyFiles={root}:/");
+    define(&place, "d", &[&definition])?;
+    let made = |arguments: &[&str], image| -> Outcome {
+        let mut drupe = place.command();
+        let drupe = drupe.args(arguments).args(create("3000M", image));
+        succeeds(drupe.env("SOURCE_DATE_EPOCH", "1700000000")).map(drop)
+    };
+    made(&[], "raw")?;
+    made(&[], "disk.qcow2")?;
+    made(&["--image-format=qcow2"], "disk.img")?;
+    for image in ["disk.qcow2", "disk.img"] {
+        tool("qemu-img", |qemu| {
+            let qemu = qemu.args(["check", "-q", "-f", "qcow2"]);
+            qemu.arg(place.path(image))
+        })?;
+        tool("qemu-img", |qemu| {
+            let qemu = qemu.args(["compare", "-q", "-f", "raw", "-F", "qcow2"]);
+            qemu.arg(place.path("raw")).arg(place.path(image))
+        })?;
+        assert_eq!(
+            place.ok(&["cat", &format!("{image}@1:/etc/link")])?,
+            "hello\n"
+        );
+        let len = fs::metadata(place.path(image))?.len();
+        assert!(len < 200 << 20, "{len}");
+    }
+    place.fails(
+        2,
+        &["--image-format=vmdk", "repart", "--definitions=d", "new"],
+    )?;
+    Ok(())
+}
+
 /// Zeroes that are holes of the host's file are zeroes in an encrypted volume.
 #[test]
 fn holes_in_encrypted_volumes() -> Outcome {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use drupe::{Format, QCOW2_CLUSTER};
 use drupe_host::disk::{Disk as _, FileDisk, ImageFile, lock_holder};
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, MemfdFlags, RenameFlags, fallocate, ioctl_blksszget, linkat,
@@ -22,6 +23,8 @@ use crate::exit::{ExitCode, Failure};
 
 /// A copy of a table has at most so many bytes.
 const TABLE: u64 = 256 << 10;
+/// Bytes in which a new image is looked through: no piece of it is in two clusters.
+const GRAIN: usize = 4096;
 /// Bytes of the sectors that tables are made for.
 const SECTOR: u32 = 512;
 
@@ -35,6 +38,8 @@ pub(crate) struct Image {
     /// Its size before it was made larger, and its last bytes, which are those of the
     /// second copy of its table, and may become those of a new partition.
     old_end: Option<(u64, Vec<u8>)>,
+    /// What the new image is to be in the end: raw or qcow2.
+    format: Format,
 }
 
 /// What a file is called.
@@ -50,7 +55,14 @@ enum Name {
 
 impl Image {
     /// Opens or makes it. A dry run makes nothing.
-    pub(crate) fn open(path: &Path, mode: EmptyMode, dry_run: bool) -> Result<Image, Failure> {
+    ///
+    /// A new one may be `format`; it is raw until it is complete.
+    pub(crate) fn open(
+        path: &Path,
+        mode: EmptyMode,
+        dry_run: bool,
+        format: Format,
+    ) -> Result<Image, Failure> {
         let unusable = |error: anyhow::Error| unusable(path, error);
         let (disk, name) = if mode == EmptyMode::Create {
             if path.symlink_metadata().is_ok() {
@@ -83,6 +95,7 @@ impl Image {
             disk: Arc::new(disk),
             name,
             old_end: None,
+            format,
         })
     }
 
@@ -165,6 +178,9 @@ impl Image {
         if let Some(harm) = self.disk.harm() {
             return Err(unusable(&self.path, anyhow!("{harm}")));
         }
+        if self.format == Format::Qcow2 {
+            return self.commit_qcow2();
+        }
         let named = self.file().sync_all().and_then(|()| match &self.name {
             Name::Own => Ok(()),
             Name::None => link(self.file(), &self.path),
@@ -174,6 +190,36 @@ impl Image {
         self.name = Name::Own;
         self.old_end = None;
         Ok(())
+    }
+}
+
+impl Image {
+    /// Writes a new qcow2 image, which gets the name.
+    fn commit_qcow2(self) -> Result<(), Failure> {
+        let cannot = || format!("cannot write {}", self.path.display());
+        let check = || Ok(());
+        let mut clusters = Vec::new();
+        scratch::each_piece(self.file(), self.size(), &check, |offset, bytes| {
+            for (piece, at) in bytes.chunks(GRAIN).zip((offset..).step_by(GRAIN)) {
+                let cluster = at / QCOW2_CLUSTER;
+                if clusters.last() != Some(&cluster) && piece.iter().any(|&byte| byte != 0) {
+                    clusters.push(cluster);
+                }
+            }
+            Ok(())
+        })?;
+        let (file, name) = new_file(dir_of(&self.path)).with_context(cannot)?;
+        let mut read = |at, bytes: &mut [u8]| self.file().read_exact_at(bytes, at);
+        let written = drupe::write_qcow2(&file, self.size(), &clusters, &mut read)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| match &name {
+                Name::Temporary(name) => rename(name, &self.path),
+                Name::Own | Name::None => link(&file, &self.path),
+            });
+        if let (Err(_), Name::Temporary(name)) = (&written, &name) {
+            let _ = fs::remove_file(name);
+        }
+        Ok(written.with_context(cannot)?)
     }
 }
 

@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 use anyhow::{Context as _, anyhow};
+use drupe::Format;
 use drupe_repart::{Definition, Disk, Planned, identity};
 use uuid::{Builder, Uuid};
 
@@ -62,7 +63,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCod
         sources::check(root, definition)?;
     }
     let seed = seed(command)?;
-    let mut image = Image::open(&command.image, command.empty, command.dry_run)?;
+    let format = format(context, command)?;
+    let mut image = Image::open(&command.image, command.empty, command.dry_run, format)?;
     let unusable = |error: drupe_repart::Error| unusable(command, error.into());
     let size = match command.size {
         Some(ImageSize::Bytes(bytes)) => Some(bytes),
@@ -156,13 +158,21 @@ fn check_options(context: &Context<'_>, command: &Repart) -> Result<(), Failure>
             "repart makes partition tables for sectors of 512 bytes only",
         ));
     }
-    if options
-        .image_format
-        .is_some_and(|format| format != drupe::Format::Raw)
-    {
-        return Err(Failure::usage("repart takes raw images only"));
-    }
     Ok(())
+}
+
+/// The format of the image: that of the options, or by the name of a new one.
+fn format(context: &Context<'_>, command: &Repart) -> Result<Format, Failure> {
+    let is_new = command.empty == EmptyMode::Create;
+    let is_qcow2 = command.image.extension().is_some_and(|it| it == "qcow2");
+    match context.options.image_format {
+        None if is_new && is_qcow2 => Ok(Format::Qcow2),
+        None | Some(Format::Raw) => Ok(Format::Raw),
+        Some(Format::Qcow2) if is_new => Ok(Format::Qcow2),
+        Some(_) => Err(Failure::usage(
+            "repart takes raw images, and makes raw and qcow2",
+        )),
+    }
 }
 
 fn unusable(command: &Repart, error: anyhow::Error) -> Failure {
