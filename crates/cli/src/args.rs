@@ -1,6 +1,7 @@
 //! The command line, defined once: parsing and help come from here.
 
 mod definition;
+mod disk;
 mod files;
 pub(crate) mod mistakes;
 mod repart;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use definition::definition;
+pub(crate) use disk::*;
 pub(crate) use files::*;
 pub(crate) use repart::*;
 pub(crate) use run::*;
@@ -79,7 +81,7 @@ Commands that read open images read-only and never change them.";
 pub(crate) enum Sandbox {
     // What an empty DRUPE_SANDBOX says.
     #[value(alias = "")]
-    /// All commands but shell, script, run and repart, as far as the host has the means; mount
+    /// All commands but shell, script, run, repart, create, mkfs and part, as far as the host has the means; mount
     /// keeps a second process, which mounts and unmounts
     Auto,
     /// Like auto, but fail where the host lacks the means
@@ -234,6 +236,15 @@ pub(crate) enum Command {
     /// Make partitions and their filesystems from repart.d definitions
     #[command(long_about = REPART, after_long_help = REPART_NOTES)]
     Repart(Repart),
+    /// Make an empty disk image
+    #[command(long_about = CREATE)]
+    Create(Create),
+    /// Make an empty filesystem on an image or a partition
+    #[command(long_about = MKFS)]
+    Mkfs(Mkfs),
+    /// List, add or delete partitions
+    #[command(long_about = PART)]
+    Part(Part),
     /// Show used and free space of filesystems
     Df(Df),
     /// Show how much space files use

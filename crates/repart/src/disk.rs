@@ -169,6 +169,17 @@ impl Disk {
         (last + 1..=most).chain((1..last).filter(move |number| !used.contains(number)))
     }
 
+    /// Takes a partition out of the table; `None`: there is none of this number. Nothing is
+    /// written yet.
+    pub fn remove(&mut self, number: u32) -> Option<Partition> {
+        let at = self
+            .partitions
+            .iter()
+            .position(|one| one.number == number)?;
+        self.gpt[number] = GPTPartitionEntry::empty();
+        Some(self.partitions.remove(at))
+    }
+
     /// Writes the table with `partitions`: the copy at the end of the disk first, and each
     /// is on the disk before the other is touched. So one of them is whole at any moment.
     ///

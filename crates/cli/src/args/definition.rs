@@ -56,6 +56,7 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
             true
         }
         ("completions" | "man" | "umount" | "run" | "repart" | "help", _) if is_of_images => false,
+        ("create" | "mkfs" | "part", _) if is_of_images => false,
         // Where there is a choice of reading and writing.
         (_, "read_only") => {
             matches!(command, "cp" | "find" | "mount" | "shell" | "script")
@@ -86,6 +87,7 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
                 | "find"
                 | "check-log"
                 | "repart"
+                | "part"
                 | "shell"
                 | "script"
         ),

@@ -8,6 +8,7 @@ mod build;
 mod commands;
 mod damaged_tables;
 mod descriptors;
+mod disks;
 mod errors;
 mod formats;
 mod harness;

@@ -352,7 +352,7 @@ fn mistakes_leave_nothing() -> Outcome {
             "/none/such",
         ),
         (&["Type=root"], &["file"], 3, "--empty=require"),
-        (&["Type=root"], &["q.qcow2"], 3, "raw images"),
+        (&["Type=root"], &["q.qcow2"], 3, "only raw images"),
         (&["Type=root"], &["none"], 3, "none"),
         (&[], &["--empty=create", "--size=100M", "new"], 1, "d"),
     ];

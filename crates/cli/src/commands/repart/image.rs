@@ -299,7 +299,7 @@ fn check_kind(file: &File) -> Result<(), anyhow::Error> {
         let sector = ioctl_blksszget(file)?;
         if sector != SECTOR {
             return Err(anyhow!(
-                "it has sectors of {sector} bytes; repart needs {SECTOR}"
+                "it has sectors of {sector} bytes; only those of {SECTOR} are supported"
             ));
         }
     }
@@ -310,7 +310,7 @@ fn check_kind(file: &File) -> Result<(), anyhow::Error> {
     }
     match drupe_tree::disk_image::container(&head) {
         Some(format) => Err(anyhow!(
-            "it is a {format} image; repart takes raw images (qemu-img convert -O raw)"
+            "it is a {format} image; only raw images can be changed so (qemu-img convert -O raw)"
         )),
         None => Ok(()),
     }

@@ -23,25 +23,29 @@ mod prepare;
 mod read_only;
 mod scratch;
 mod show;
+mod single;
 mod sources;
+mod table;
 mod tools;
 mod verity;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use drupe::Format;
-use drupe_repart::{Definition, Disk, Planned, identity};
-use uuid::{Builder, Uuid};
+use drupe_repart::{Definition, Planned};
+use uuid::Uuid;
 
-use crate::args::{EmptyMode, ImageSize, Repart, Seed};
+use crate::args::{EmptyMode, ImageSize, Repart};
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
 use crate::output;
+use crate::session::refuse_attached;
 use image::Image;
 use make::Maker;
 use prepare::{Named, Prepared};
+pub(crate) use single::{create, mkfs as make_filesystem, part};
+use table::{seed, table};
 use verity::RootHash;
 
 /// Bytes of the least disk that has a partition table.
@@ -57,12 +61,15 @@ const DEFAULTS: [&str; 4] = [
 pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCode, Failure> {
     check_options(context, command)?;
     context.heed_signals()?;
+    if command.empty != EmptyMode::Create && !command.dry_run {
+        refuse_attached(&context.options, &command.image)?;
+    }
     let root = command.root.as_deref();
     let definitions = definitions(command)?;
     for definition in &definitions {
         sources::check(root, definition)?;
     }
-    let seed = seed(command)?;
+    let seed = seed(command.seed)?;
     let format = format(context, command)?;
     let mut image = Image::open(&command.image, command.empty, command.dry_run, format)?;
     let unusable = |error: drupe_repart::Error| unusable(command, error.into());
@@ -259,91 +266,4 @@ fn contents(
     };
     let sizes: Result<_, anyhow::Error> = definitions.iter().zip(prepared).map(size).collect();
     Ok(sizes?)
-}
-
-fn seed(command: &Repart) -> Result<Uuid, Failure> {
-    match command.seed {
-        Seed::Uuid(uuid) => Ok(uuid),
-        Seed::Random => {
-            let mut bytes = [0; 16];
-            rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-                .context("no random numbers")?;
-            Ok(Builder::from_random_bytes(bytes).into_uuid())
-        }
-    }
-}
-
-/// A file as if it were larger, with zeroes at its end.
-struct Larger<'a> {
-    file: &'a File,
-    size: u64,
-    at: u64,
-}
-
-impl std::io::Read for Larger<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.size.saturating_sub(self.at).min(buffer.len() as u64) as usize;
-        let read = std::os::unix::fs::FileExt::read_at(self.file, &mut buffer[..left], self.at)?;
-        let read = match read {
-            0 => {
-                buffer[..left].fill(0);
-                left
-            }
-            read => read,
-        };
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl std::io::Seek for Larger<'_> {
-    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
-        let at = match to {
-            std::io::SeekFrom::Start(at) => Some(at),
-            std::io::SeekFrom::End(by) => self.size.checked_add_signed(by),
-            std::io::SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(std::io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
-}
-
-/// The partition table that there is, or a new one for `size` bytes, as `--empty` says.
-fn table(image: &Image, command: &Repart, size: u64, seed: Uuid) -> Result<Disk, Failure> {
-    let unusable = |error| unusable(command, error);
-    let mut file = image.file();
-    let found = match command.empty {
-        EmptyMode::Force | EmptyMode::Create => None,
-        _ => Disk::read(&mut file).map_err(|error| unusable(error.into()))?,
-    };
-    let mut larger = Larger { file, size, at: 0 };
-    let mut new = || {
-        let uuid = identity::of_disk(seed);
-        Disk::new(&mut larger, uuid).map_err(|error| unusable(error.into()))
-    };
-    match (found, command.empty) {
-        (Some(_), EmptyMode::Require) => {
-            let failure = unusable(anyhow!("it has a partition table"));
-            return Err(failure.with_hint("--empty=allow adds partitions to it"));
-        }
-        (Some(disk), _) => return Ok(disk),
-        (None, EmptyMode::Force | EmptyMode::Create) => return new(),
-        (None, EmptyMode::Refuse | EmptyMode::Allow | EmptyMode::Require) => {}
-    }
-    // Something else may be on it, which a table would overwrite.
-    let mut copy = file.try_clone().context("cannot duplicate a descriptor")?;
-    let kind = drupe_tree::disk_image::kind(&mut copy);
-    match (kind.map_err(|error| unusable(error.into()))?, command.empty) {
-        (Some(kind), _) => {
-            let failure = unusable(anyhow!(
-                "it holds {kind}, and no GUID partition table for sectors of 512 bytes"
-            ));
-            Err(failure.with_hint("--empty=force makes one, and loses all that is on it"))
-        }
-        (None, EmptyMode::Refuse) => {
-            let failure = unusable(anyhow!("it has no GUID partition table"));
-            Err(failure.with_hint("--empty=require makes one"))
-        }
-        (None, _) => new(),
-    }
 }
