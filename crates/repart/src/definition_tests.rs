@@ -1,5 +1,7 @@
 //! Tests of `definition.rs`.
 
+use std::fs;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Definition> {
@@ -83,7 +85,7 @@ fn verity_pairs() {
         let text = format!("[Partition]\nVerity={role}\nVerityMatchKey=k\n");
         fs::write(dir.path().join(name), text).unwrap();
     };
-    let read = || super::read(&[dir.path().into()]);
+    let read = || crate::read(&[dir.path().into()]);
     write("10.conf", "data");
     let told = read().unwrap_err().to_string();
     assert!(told.contains("VerityMatchKey=k: 0 definitions"), "{told}");
@@ -178,12 +180,12 @@ fn files_hide_others_of_the_same_name() {
     write(&b, "20.conf", "[Partition]\nType=srv\n");
     write(&b, "30.conf", "[Partition]\nType=var\n");
     write(&b, "notes", "nothing");
-    let read = read(&[a.path().into(), b.path().into()]).unwrap();
+    let read = crate::read(&[a.path().into(), b.path().into()]).unwrap();
     let names: Vec<_> = read.iter().map(|one| one.default_label()).collect();
     assert_eq!(names, ["esp", "home"]);
     let missing = a.path().join("none");
     assert!(
-        super::read(&[missing])
+        crate::read(&[missing])
             .unwrap_err()
             .to_string()
             .contains("none")

@@ -1,9 +1,5 @@
-//! `Verity=`: which partition has the hashes of which other one.
+//! `Verity=` of a definition, and the settings that go with it.
 
-use std::path::PathBuf;
-
-use crate::definition::Definition;
-use crate::error::{Error, Result};
 use crate::value::{parse_bool, parse_size};
 
 /// Bytes of a block, where nothing else is said.
@@ -41,7 +37,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn set(&mut self, key: &str, value: &str) -> std::result::Result<(), String> {
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "Verity" => {
                 self.role = match value {
@@ -73,7 +69,7 @@ impl Draft {
         Ok(())
     }
 
-    pub(crate) fn finish(self) -> std::result::Result<Option<Verity>, String> {
+    pub(crate) fn finish(self) -> Result<Option<Verity>, String> {
         match (self.role, self.key) {
             (None, None) => Ok(None),
             (None, Some(_)) => Err("VerityMatchKey= needs Verity=data or Verity=hash".to_owned()),
@@ -89,11 +85,7 @@ impl Draft {
 }
 
 impl Verity {
-    pub(crate) fn check(
-        &self,
-        encrypts: bool,
-        has_contents: bool,
-    ) -> std::result::Result<(), String> {
+    pub(crate) fn check(&self, encrypts: bool, has_contents: bool) -> Result<(), String> {
         if encrypts {
             return Err("Verity= cannot be combined with Encrypt=".to_owned());
         }
@@ -113,40 +105,4 @@ impl Verity {
             self.hash_block.unwrap_or(BLOCK),
         )
     }
-}
-
-/// The number of the definition that has the hashes of the data of another one.
-pub fn hashes_of(definitions: &[Definition], data: usize) -> Option<usize> {
-    let is = |definition: &Definition, key: &str| {
-        let verity = definition.verity.as_ref();
-        verity.is_some_and(|it| it.role == VerityRole::Hash && it.key == key)
-    };
-    let verity = definitions.get(data)?.verity.as_ref()?;
-    let found = verity.role == VerityRole::Data;
-    found.then(|| definitions.iter().position(|it| is(it, &verity.key)))?
-}
-
-/// Looks whether there is one definition of data and one of hashes for each key.
-pub(crate) fn check_pairs(definitions: &[Definition]) -> Result<()> {
-    for definition in definitions {
-        let Some(verity) = &definition.verity else {
-            continue;
-        };
-        for (role, name) in [(VerityRole::Data, "data"), (VerityRole::Hash, "hash")] {
-            let with_key = definitions.iter().filter_map(|it| it.verity.as_ref());
-            let with_key = with_key.filter(|it| it.key == verity.key && it.role == role);
-            let count = with_key.count();
-            if count != 1 {
-                return Err(Error::Setting {
-                    file: PathBuf::from(&definition.file),
-                    line: 0,
-                    reason: format!(
-                        "VerityMatchKey={}: {count} definitions have it and Verity={name}; there must be one",
-                        verity.key
-                    ),
-                });
-            }
-        }
-    }
-    Ok(())
 }

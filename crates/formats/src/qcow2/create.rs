@@ -65,10 +65,10 @@ pub fn write_qcow2(
     let mut l1 = vec![0; l1_entries as usize];
     let mut data = clusters.iter().copied().zip(data_at..).peekable();
     for (&table, at) in tables.iter().zip(l2_at..) {
-        l1[table as usize] = at * CLUSTER | ONCE;
+        l1[table as usize] = (at * CLUSTER) | ONCE;
         let mut entries = vec![0; ENTRIES as usize];
         while let Some((cluster, at)) = data.next_if(|(cluster, _)| cluster / ENTRIES == table) {
-            entries[(cluster % ENTRIES) as usize] = at * CLUSTER | ONCE;
+            entries[(cluster % ENTRIES) as usize] = (at * CLUSTER) | ONCE;
         }
         write_entries(file, &entries, at)?;
     }
