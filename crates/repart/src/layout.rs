@@ -21,9 +21,10 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use crate::definition::{Definition, Minimize};
-use crate::disk::{Disk, Partition};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::identity;
+use crate::partition::Partition;
 
 /// Places and sizes are multiples of this, in bytes.
 pub const GRAIN: u64 = 4096;

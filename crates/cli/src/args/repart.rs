@@ -49,6 +49,10 @@ pub(crate) struct Repart {
     #[arg(long, value_name = "MODE", default_value = "refuse")]
     pub(crate) empty: EmptyMode,
 
+    /// Make a table of this kind, where there is none
+    #[arg(long, value_name = "KIND", default_value = "gpt")]
+    pub(crate) table: TableKind,
+
     /// Make the image SIZE bytes large, with K, M, G or T for multiples of 1024
     ///
     /// An image that is larger stays as it is. `auto`: the minimum sizes of all partitions,
@@ -96,6 +100,15 @@ pub(crate) enum EmptyMode {
     Force,
     /// The image must not exist, and is made
     Create,
+}
+
+/// `--table`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableKind {
+    /// A GUID partition table
+    Gpt,
+    /// An MBR: up to four partitions on the first 2 TiB, without labels
+    Mbr,
 }
 
 /// `--size`

@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt;
 
 use super::harness::{Outcome, Place, as_nobody, command_for_anyone, succeeds, tool};
 
+use super::repart::{create, define};
+
 const UUID: &str = "6f0c3a52-3f0f-4ea0-9d2a-0c5b51f4b7a1";
 
 /// From nothing to files in a partition, as an ordinary user.
@@ -70,6 +72,86 @@ fn one_step_at_a_time() -> Outcome {
     })?;
     let info: serde_json::Value = serde_json::from_str(&info)?;
     assert_eq!(info["virtual-size"], 20u64 << 30);
+    Ok(())
+}
+
+/// An MBR, by sfdisk's eyes and the kernel's; and over a GUID partition table, if told.
+#[test]
+fn mbr_tables() -> Outcome {
+    let place = Place::new()?;
+    place.write("root/file", "text\n")?;
+    let root = place.path("root");
+    let root = root.display();
+    define(
+        &place,
+        "d",
+        &[
+            "Type=esp; Format=vfat; SizeMinBytes=64M; SizeMaxBytes=64M; Flags=4",
+            &format!("Type=root; Format=ext4; CopyFiles={root}:/; SizeMaxBytes=100M"),
+            "Type=swap; Format=swap; SizeMaxBytes=20M",
+        ],
+    )?;
+    let mut mbr = create("10G", "disk");
+    mbr.push("--table=mbr");
+    let shown = place.ok(&mbr)?;
+    let dump = || tool("sfdisk", |it| it.arg("--dump").arg(place.path("disk")));
+    let table = dump()?;
+    for line in [
+        "label: dos",
+        "start=        2048, size=      131072, type=ef, bootable",
+        "start=      133120, size=      204800, type=83",
+        "size=       40960, type=82",
+    ] {
+        assert!(table.contains(line), "{line}: {table}");
+    }
+    let id = table
+        .lines()
+        .find_map(|line| line.strip_prefix("label-id: 0x"));
+    let id = id.ok_or("no identifier")?;
+    assert!(shown.contains(&format!("{id}-02")), "{id}: {shown}");
+    tool("sfdisk", |it| it.arg("--verify").arg(place.path("disk")))?;
+    assert_eq!(place.ok(&["cat", "disk@2:/file"])?, "text\n");
+    // It is not changed, nor taken for an empty disk.
+    let said = place.fails(3, &["repart", "--definitions=d", "--dry-run=no", "disk"])?;
+    assert!(said.contains("MBR"), "{said}");
+    // Over a GUID partition table: that is gone, both copies.
+    place.ok(&create("300M", "other"))?;
+    let mut over = vec![
+        "repart",
+        "--definitions=d",
+        "--dry-run=no",
+        "--table=mbr",
+        "other",
+    ];
+    assert!(place.fails(3, &over)?.contains("GUID"));
+    over.push("--empty=force");
+    place.ok(&over)?;
+    let info = place.ok(&["info", "--json", "other"])?;
+    assert!(
+        info.contains("\"partition_table\": \"dos\"")
+            || info.contains("\"partition_table\":\"dos\""),
+        "{info}"
+    );
+    assert!(
+        !fs::read(place.path("other"))?
+            .windows(8)
+            .any(|it| it == b"EFI PART")
+    );
+    // Five do not fit, and types of others have no number.
+    for (definitions, told) in [
+        (vec!["Type=linux-generic; SizeMaxBytes=10M"; 5], "room"),
+        (
+            vec!["Type=e3c9e316-0b5c-4db8-817d-f92df00215ae"],
+            "e3c9e316",
+        ),
+    ] {
+        define(&place, "d", &definitions)?;
+        let mut mbr = create("100M", "new");
+        mbr.push("--table=mbr");
+        let run = place.drupe(&mbr)?;
+        assert!(run.code == Some(3) && run.stderr.contains(told), "{run:?}");
+        assert!(!place.path("new").exists());
+    }
     Ok(())
 }
 

@@ -93,8 +93,9 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCod
     disk.grow(size).map_err(unusable)?;
     let planned = drupe_repart::plan(&definitions, &contents, &disk, seed);
     let mut planned = planned.map_err(unusable)?;
+    let mbr = disk.mbr_id();
     let show = |planned: &[Planned], roots: &BTreeMap<usize, RootHash>| {
-        match show::show(context, &definitions, planned, roots) {
+        match show::show(context, &definitions, planned, roots, mbr) {
             // Nobody looks, but there is something to be done.
             Err(failure) if !command.dry_run && output::is_broken_pipe(&failure.error) => Ok(()),
             shown => shown,

@@ -33,11 +33,13 @@ struct Json<'a> {
     root_hash: Option<String>,
 }
 
+/// Prints all partitions. `mbr`: the identifier of the table, if it is an MBR.
 pub(crate) fn show(
     context: &Context<'_>,
     definitions: &[Definition],
     planned: &[Planned],
     roots: &BTreeMap<usize, RootHash>,
+    mbr: Option<u32>,
 ) -> Result<(), Failure> {
     let list = JsonList::new(&context.options);
     // Of a table that somebody else has made.
@@ -53,8 +55,15 @@ pub(crate) fn show(
             let kind = drupe_repart::PartitionType::of(partition.kind);
             Json {
                 kind: kind.name.unwrap_or_else(|| partition.kind.to_string()),
-                label: shown(&partition.label),
-                uuid: partition.uuid.to_string(),
+                label: match mbr {
+                    None => shown(&partition.label),
+                    Some(_) => String::new(),
+                },
+                uuid: match mbr {
+                    None => partition.uuid.to_string(),
+                    // As blkid's PARTUUID.
+                    Some(id) => format!("{id:08x}-{:02x}", partition.number),
+                },
                 file: one.definition.map(|number| &*definitions[number].file),
                 number: partition.number,
                 offset: partition.start,

@@ -11,7 +11,9 @@ use super::image::Image;
 use super::mkfs::{self, Wanted};
 use super::table::{seed, table};
 use super::{fill, show};
-use crate::args::{Create, EmptyMode, ImageFormat, Mkfs, Part, PartAction, Repart, Seed};
+use crate::args::{
+    Create, EmptyMode, ImageFormat, Mkfs, Part, PartAction, Repart, Seed, TableKind,
+};
 use crate::context::Context;
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
@@ -119,6 +121,7 @@ pub(crate) fn part(context: &mut Context<'_>, command: &Part) -> Result<ExitCode
             PartAction::Add => EmptyMode::Allow,
             _ => EmptyMode::Refuse,
         },
+        table: TableKind::Gpt,
         size: None,
         seed: Seed::Random,
         dry_run: command.action == PartAction::List,
@@ -168,7 +171,7 @@ pub(crate) fn part(context: &mut Context<'_>, command: &Part) -> Result<ExitCode
             .map_err(unusable)?;
         image.commit()?;
     }
-    match show::show(context, &definitions, &planned, &BTreeMap::new()) {
+    match show::show(context, &definitions, &planned, &BTreeMap::new(), None) {
         Err(failure) if output::is_broken_pipe(&failure.error) => {}
         shown => shown?,
     }

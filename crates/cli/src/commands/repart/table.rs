@@ -8,7 +8,7 @@ use uuid::{Builder, Uuid};
 
 use super::image::Image;
 use super::unusable;
-use crate::args::{EmptyMode, Repart, Seed};
+use crate::args::{EmptyMode, Repart, Seed, TableKind};
 use crate::exit::Failure;
 
 /// What UUIDs follow from.
@@ -75,12 +75,20 @@ pub(crate) fn table(
     let mut larger = Larger { file, size, at: 0 };
     let mut new = || {
         let uuid = identity::of_disk(seed);
-        Disk::new(&mut larger, uuid).map_err(|error| unusable(error.into()))
+        let made = match command.table {
+            TableKind::Gpt => Disk::new(&mut larger, uuid),
+            TableKind::Mbr => Disk::new_mbr(&mut larger, uuid),
+        };
+        made.map_err(|error| unusable(error.into()))
     };
     match (found, command.empty) {
         (Some(_), EmptyMode::Require) => {
             let failure = unusable(anyhow!("it has a partition table"));
             return Err(failure.with_hint("--empty=allow adds partitions to it"));
+        }
+        (Some(_), _) if command.table == TableKind::Mbr => {
+            let failure = unusable(anyhow!("it has a GUID partition table"));
+            return Err(failure.with_hint("--empty=force makes an MBR, and loses all partitions"));
         }
         (Some(disk), _) => return Ok(disk),
         (None, EmptyMode::Force | EmptyMode::Create) => return new(),
