@@ -207,6 +207,8 @@ fn as_small_as_their_files() -> Outcome {
     source(&place)?;
     place.write("root/deep/er/file", "text\n")?;
     fs::set_permissions(place.path("root/deep"), fs::Permissions::from_mode(0o1750))?;
+    place.write("root/fixed/file", "text\n")?;
+    fs::set_permissions(place.path("root/fixed"), fs::Permissions::from_mode(0o555))?;
     tool("chown", |chown| {
         chown.arg("-R").arg("65534:65534").arg(place.path("root"))
     })?;
@@ -355,7 +357,8 @@ fn verity() -> Outcome {
         let json: serde_json::Value = serde_json::from_str(&succeeds(&mut drupe)?)?;
         for (data, hash) in [(2, 1), (3, 4), (6, 5)] {
             let row = &json[data - 1];
-            let root = row["root_hash"].as_str().ok_or("no root hash")?.to_owned();
+            let root = row["roothash"].as_str().ok_or("no root hash")?.to_owned();
+            assert_eq!(json[hash - 1]["roothash"], *root);
             let uuid = |number| -> Outcome<String> {
                 let uuid = field(&place, image, number, "uuid")?;
                 Ok(uuid
@@ -383,6 +386,14 @@ fn verity() -> Outcome {
     assert_eq!(roots[..3], roots[3..]);
     assert_eq!(place.ok(&["cat", "one@2:/etc/link"])?, "hello\n");
     assert_eq!(place.ok(&["cat", "one@3:/etc/link"])?, "hello\n");
+    // Hashes of data that is there already, and may have changed.
+    place.ok(&["create", "100M", "four"])?;
+    place.ok(&["part", "-q", "four", "add", "-t", "root", "-s", "40M"])?;
+    let run = place.drupe(&["repart", "--definitions=d", "--dry-run=no", "four"])?;
+    assert!(
+        run.code == Some(1) && run.stderr.contains("is not new"),
+        "{run:?}"
+    );
     // Too small for its hashes.
     define(
         &place,

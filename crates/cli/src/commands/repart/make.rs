@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 use anyhow::{Context as _, anyhow};
-use drupe_repart::{Definition, LUKS2_HEADER, Planned, hashes_of, identity};
+use drupe_repart::{Definition, LUKS2_HEADER, Planned, VerityRole, hashes_of, identity};
 use uuid::Uuid;
 
 use super::fill::{self, Encrypted};
@@ -50,20 +50,15 @@ impl Maker<'_> {
     /// with the hashes, get their UUIDs.
     pub(crate) fn all(&mut self, planned: &mut [Planned]) -> Result<ExitCode, Failure> {
         let mut code = ExitCode::Success;
-        let is_hash = |maker: &Self, one: &Planned| {
-            let definition = one.definition.map(|number| &maker.definitions[number]);
-            let verity = definition.and_then(|it| it.verity.as_ref());
-            verity.is_some_and(|it| it.role == drupe_repart::VerityRole::Hash)
-        };
         // Hashes come after all data.
         for hashes in [false, true] {
             for at in 0..planned.len() {
-                if planned[at].old_size.is_some() || is_hash(self, &planned[at]) != hashes {
+                let (Some(number), None) = (planned[at].definition, planned[at].old_size) else {
+                    continue;
+                };
+                if is_of_hashes(&self.definitions[number]) != hashes {
                     continue;
                 }
-                let number = planned[at]
-                    .definition
-                    .expect("what is new has a definition");
                 self.context.check()?;
                 let made = self.one(planned, at, number);
                 let named = made.map_err(|failure| Failure {
@@ -93,6 +88,9 @@ impl Maker<'_> {
         if let Some(hashes) = self.hashes.remove(&number) {
             image.take(&hashes, partition.size, partition.start, &check)?;
             return Ok(ExitCode::Success);
+        }
+        if is_of_hashes(definition) {
+            return Err(anyhow!("the partition with the data for its hashes is not new").into());
         }
         let mut code = ExitCode::Success;
         let key = self.key.clone().filter(|_| definition.encrypt);
@@ -277,7 +275,12 @@ impl Maker<'_> {
             }
         }
         self.hashes.insert(hash, file);
-        self.roots.insert(number, root);
+        self.roots.extend([(number, root), (hash, root)]);
         Ok(())
     }
+}
+
+fn is_of_hashes(definition: &Definition) -> bool {
+    let verity = definition.verity.as_ref();
+    verity.is_some_and(|it| it.role == VerityRole::Hash)
 }

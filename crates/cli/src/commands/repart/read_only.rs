@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -77,7 +78,7 @@ pub(crate) fn make(
     let (out, path) = scratch::inherited(&file).context("cannot duplicate a descriptor")?;
     let (tool, input) = match &made {
         Made::Archive { archive, top } => (mksquashfs(&path, *top), archive),
-        Made::Directory { dir, owner } => (mkfs_erofs(named, &dir.0, *owner), &file),
+        Made::Directory { dir, owner } => (mkfs_erofs(named, &dir.files(), *owner), &file),
     };
     let run = Run {
         setting: format!("Format={format}"),
@@ -195,7 +196,7 @@ fn copied(context: &Context<'_>, mount: &Mount, dir: &Path) -> Result<Made, Fail
         archive: true,
         ..CopyOptions::default()
     };
-    let dest = Location::Host(temporary.0.clone());
+    let dest = Location::Host(temporary.files());
     let source = [Location::Image(location(mount, "/."))];
     let code = context.work(false, |work| {
         let umask = Umask::take();
@@ -241,15 +242,32 @@ struct Temporary(PathBuf);
 impl Temporary {
     fn new(dir: &Path) -> Result<Temporary, Failure> {
         let is_taken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AlreadyExists;
-        let made = drupe_tree::make_temporary(is_taken, |name| fs::create_dir(dir.join(name)));
+        // For this user alone: what is in it may not have been for others.
+        let mut builder = fs::DirBuilder::new();
+        let builder = builder.mode(0o700);
+        let made = drupe_tree::make_temporary(is_taken, |name| builder.create(dir.join(name)));
         let made = made.with_context(|| format!("cannot make a directory in {}", dir.display()));
-        Ok(Temporary(dir.join(made?.0)))
+        let temporary = Temporary(dir.join(made?.0));
+        fs::create_dir(temporary.files()).context("cannot make a directory")?;
+        Ok(temporary)
+    }
+
+    /// The directory in it that gets the attributes of the root directory.
+    fn files(&self) -> PathBuf {
+        self.0.join("files")
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Directories that their owner cannot write to keep their files.
+        // Of some directories, their owner may not remove files.
+        let mut stack = vec![self.0.clone()];
+        while let Some(dir) = stack.pop() {
+            let _ = fs::set_permissions(&dir, fs::Permissions::from_mode(0o700));
+            let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|it| it.is_dir());
+            stack.extend(entries.filter(is_dir).map(|entry| entry.path()));
+        }
         let _ = fs::remove_dir_all(&self.0);
     }
 }

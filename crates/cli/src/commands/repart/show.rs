@@ -1,6 +1,6 @@
 //! What is told of the partitions: a table, or JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Write;
 
@@ -28,9 +28,8 @@ struct Json<'a> {
     old_size: Option<u64>,
     padding: u64,
     activity: &'static str,
-    /// Of the hashes of this data.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    root_hash: Option<String>,
+    /// Of partitions with `Verity=`, if they are new.
+    roothash: Option<String>,
 }
 
 /// Prints all partitions. `mbr`: the identifier of the table, if it is an MBR.
@@ -75,7 +74,7 @@ pub(crate) fn show(
                     Some(old) if old == partition.size => "unchanged",
                     Some(_) => "resize",
                 },
-                root_hash: one
+                roothash: one
                     .definition
                     .and_then(|number| roots.get(&number))
                     .map(RootHash::to_string),
@@ -118,8 +117,10 @@ pub(crate) fn show(
             row.activity
         )?;
     }
+    let mut told = BTreeSet::new();
     for row in &rows {
-        if let Some(root) = &row.root_hash {
+        // That of the data and of its hashes is the same.
+        if let Some(root) = row.roothash.as_ref().filter(|&root| told.insert(root)) {
             writeln!(out, "root hash of {}: {root}", row.file.unwrap_or("-"))?;
         }
     }
