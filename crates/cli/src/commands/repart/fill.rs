@@ -95,7 +95,7 @@ pub(crate) fn fill(
     // A kernel that has not waited for a tool: with SOURCE_DATE_EPOCH, its clock stands
     // still only while it works.
     let session = Session::new(&context.options, None)?;
-    let disk = session.kernel().add_disk(disk)?;
+    let disk = session.kernel()?.add_disk(disk)?;
     let volume = volume(context, &session, &disk, encrypted);
     let filled = volume.and_then(|volume| {
         let Some(format) = format else {

@@ -96,7 +96,7 @@ pub(crate) fn open(
 ) -> Result<Partition, Failure> {
     let given_up = context.signals.interrupt().flag();
     let mut once = |_: &drupe::Volume, attempt| (attempt == 0).then(|| key.clone());
-    let kernel = session.kernel();
+    let kernel = session.kernel()?;
     let found = kernel.volumes_until(std::slice::from_ref(disk), &given_up, &mut once);
     let found = found.map_err(|error| match error.cause() {
         Cause::Volume(VolumeError::GivenUp) => Failure::interrupted(),
@@ -131,7 +131,7 @@ pub(crate) fn put(
     volume: &Partition,
 ) -> Result<(), Failure> {
     let node = format!("/dev/{}", volume.name());
-    let device = session.kernel().open(node, libc::O_RDWR)?;
+    let device = session.kernel()?.open(node, libc::O_RDWR)?;
     let check = || context.check();
     let zeroes = vec![0; scratch::CHUNK];
     let fill_hole = |mut hole: Range<u64>| -> Result<(), Failure> {

@@ -103,7 +103,7 @@ fn epoch() -> Result<Option<u64>, Failure> {
 /// Removes the directory that mke2fs makes: whatever is there later is the user's.
 fn without_lost_and_found(context: &Context<'_>, stage: &File) -> Result<(), Failure> {
     let session = crate::session::Session::new(&context.options, None)?;
-    let disk = session.kernel().add_disk(fill::disk_of(stage)?)?;
+    let disk = session.kernel()?.add_disk(fill::disk_of(stage)?)?;
     let mount = disk.whole().mount(MountOptions::new().fstype(STAGE))?;
     mount.remove_dir("/lost+found")?;
     mount.umount()?;

@@ -56,7 +56,7 @@ pub(crate) fn mkfs(context: &mut Context<'_>, command: &Mkfs) -> Result<ExitCode
     let (range, found) = {
         let session = Session::new(&context.options, None)?;
         let disk = session
-            .kernel()
+            .kernel()?
             .add_disk(fill::part_of(&image, 0..image.size())?)?;
         let partition = match volume.part.as_deref().map(str::parse::<u32>) {
             None | Some(Ok(0)) => disk.whole(),
