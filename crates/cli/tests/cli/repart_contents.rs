@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use drupe_testing::skipped;
+
 use super::harness::{Outcome, Place, as_nobody, command_for_anyone, succeeds, tool};
 use super::repart::{create, define, extract, source};
 
@@ -410,6 +412,53 @@ fn verity() -> Outcome {
         "{run:?}"
     );
     assert!(!place.path("three").exists());
+    Ok(())
+}
+
+/// systemd-repart, whose salt is random, gives the same places, and UUIDs by the same rule.
+#[test]
+fn verity_as_systemd() -> Outcome {
+    let place = Place::new()?;
+    source(&place)?;
+    let root = place.path("root");
+    let root = root.display();
+    define(
+        &place,
+        "d",
+        &[
+            &format!(
+                "Type=root; Verity=data; VerityMatchKey=r; SizeMaxBytes=20M; CopyBlocks={root}/large"
+            ),
+            "Type=root-verity; Verity=hash; VerityMatchKey=r; SizeMinBytes=2M; SizeMaxBytes=2M",
+        ],
+    )?;
+    let ours = [&["--json"][..], &create("60M", "ours")].concat();
+    let ours = place.ok(&ours)?;
+    let arguments = ["--json=short", "--no-pager"].into_iter();
+    let arguments = arguments.chain(create("60M", "theirs").into_iter().skip(1));
+    let theirs = succeeds(place.command_of("systemd-repart").args(arguments));
+    let theirs = match theirs {
+        Ok(theirs) => theirs,
+        Err(error) => {
+            skipped(format!("the comparison with systemd-repart: {error}"));
+            return Ok(());
+        }
+    };
+    let of = |json: &str, size: &str| -> Outcome<Vec<_>> {
+        let rows: Vec<serde_json::Value> = serde_json::from_str(json)?;
+        let hash = rows[1]["roothash"].as_str().ok_or("no root hash")?;
+        let halves = [&hash[..32], &hash[32..]];
+        let rows = rows.iter().zip(halves).map(|(row, half)| {
+            let uuid = row["uuid"].as_str().map(|uuid| uuid.replace('-', ""));
+            let is_half = uuid.as_deref() == Some(half);
+            let fields = ["type", "label", "offset", size].map(|name| row[name].clone());
+            (is_half, fields)
+        });
+        Ok(rows.collect())
+    };
+    let ours = of(&ours, "size")?;
+    assert!(ours.iter().all(|(is_half, _)| *is_half), "{ours:?}");
+    assert_eq!(ours, of(&theirs, "raw_size")?);
     Ok(())
 }
 
