@@ -1,6 +1,7 @@
 //! The command line, defined once: parsing and help come from here.
 
 mod definition;
+mod disk;
 mod files;
 pub(crate) mod mistakes;
 mod oci;
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use definition::definition;
+pub(crate) use disk::*;
 pub(crate) use files::*;
 pub(crate) use oci::*;
 pub(crate) use repart::*;
@@ -81,8 +83,9 @@ Commands that read open images read-only and never change them.";
 pub(crate) enum Sandbox {
     // What an empty DRUPE_SANDBOX says.
     #[value(alias = "")]
-    /// All commands but shell, script, run, repart, and oci with a registry, as far as the host
-    /// has the means; mount keeps a second process, which mounts and unmounts
+    /// All commands but shell, script, run, repart, create, mkfs, part, and oci with a
+    /// registry, as far as the host has the means; mount keeps a second process, which
+    /// mounts and unmounts
     Auto,
     /// Like auto, but fail where the host lacks the means
     Always,
@@ -239,6 +242,15 @@ pub(crate) enum Command {
     /// Unpack container images into filesystems, and pack filesystems as images
     #[command(long_about = OCI)]
     Oci(Box<Oci>),
+    /// Make an empty disk image
+    #[command(long_about = CREATE)]
+    Create(Create),
+    /// Make an empty filesystem on an image or a partition
+    #[command(long_about = MKFS)]
+    Mkfs(Mkfs),
+    /// List, add or delete partitions
+    #[command(long_about = PART)]
+    Part(Part),
     /// Show used and free space of filesystems
     Df(Df),
     /// Show how much space files use

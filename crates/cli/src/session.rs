@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::anyhow;
 use drupe::{
@@ -52,7 +53,8 @@ pub(crate) struct Session<'a> {
     signals: Signals,
     /// Images whose damage the user has been told of.
     damaged: HashSet<ImageId>,
-    kernel: Kernel,
+    /// Booted when it is first needed.
+    kernel: OnceLock<Kernel>,
 }
 
 /// What an image is, whatever name it goes by.
@@ -151,26 +153,30 @@ pub(crate) fn open(
     opened.map_err(|error| explain(image, &error))
 }
 
+/// Boots the kernel of a session.
+fn boot(options: &Global) -> Result<Kernel, Failure> {
+    let mut kernel = Kernel::builder().memory(options.memory.unwrap_or(MEMORY));
+    if let Some(epoch) = epoch::get()? {
+        kernel = kernel.host(Still::new(epoch)?);
+    }
+    if options.kernel_log {
+        kernel = kernel.kernel_log(|text| {
+            // Whoever closed our standard error does not want it.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text);
+        });
+    }
+    kernel
+        .boot()
+        .map_err(|error| Failure::new(ExitCode::Failed, error))
+}
+
 impl<'a> Session<'a> {
-    /// Boots a kernel. Only `writable` will be opened for writing.
+    /// Boots no kernel yet. Only `writable` will be opened for writing.
     pub(crate) fn new(options: &'a Global, writable: Option<&Path>) -> Result<Self, Failure> {
         for other in &options.with {
             // One that nothing is looked for in is a mistake too.
             ImageId::of(other)?;
         }
-        let mut kernel = Kernel::builder().memory(options.memory.unwrap_or(MEMORY));
-        if let Some(epoch) = epoch::get()? {
-            kernel = kernel.host(Still::new(epoch)?);
-        }
-        if options.kernel_log {
-            kernel = kernel.kernel_log(|text| {
-                // Whoever closed our standard error does not want it.
-                let _ = std::io::Write::write_all(&mut std::io::stderr(), text);
-            });
-        }
-        let kernel = kernel
-            .boot()
-            .map_err(|error| Failure::new(ExitCode::Failed, error))?;
         let mut session = Session {
             options,
             writable: HashSet::new(),
@@ -184,7 +190,7 @@ impl<'a> Session<'a> {
             refused: Vec::new(),
             signals: Signals::default(),
             damaged: HashSet::new(),
-            kernel,
+            kernel: OnceLock::new(),
         };
         if let Some(image) = writable {
             session.write_to(image)?;
@@ -254,7 +260,7 @@ impl<'a> Session<'a> {
             Some(disk) => disk,
             None => open(self.options, image, writable, &self.signals)?,
         };
-        let added = self.kernel.add_disk(disk);
+        let added = self.kernel()?.add_disk(disk);
         let disk = added.map_err(|error| explain(image, &error))?;
         if writable && let Some(cut) = cut_short(image, &disk)? {
             let has_parts = !disk
@@ -425,7 +431,7 @@ impl<'a> Session<'a> {
                 passphrase.get(images.get(volume.disk())?, volume, attempt)
             };
             let given_up = self.signals.interrupt().flag();
-            let found = self.kernel.volumes_until(&disks, &given_up, &mut get);
+            let found = self.kernel()?.volumes_until(&disks, &given_up, &mut get);
             let found = found.map_err(|error| match error.cause() {
                 Cause::Volume(drupe::VolumeError::GivenUp) => Failure::interrupted(),
                 _ => explain(image, &error),
@@ -495,8 +501,12 @@ impl<'a> Session<'a> {
         disks.collect()
     }
 
-    pub(crate) fn kernel(&self) -> &Kernel {
-        &self.kernel
+    pub(crate) fn kernel(&self) -> Result<&Kernel, Failure> {
+        if let Some(kernel) = self.kernel.get() {
+            return Ok(kernel);
+        }
+        let kernel = boot(self.options)?;
+        Ok(self.kernel.get_or_init(|| kernel))
     }
 
     /// Unmounts everything, so that errors of writing show. All other handles
@@ -528,7 +538,10 @@ impl<'a> Session<'a> {
         for disk in self.disks.into_values() {
             disk.remove()?;
         }
-        Ok(self.kernel.halt()?)
+        match self.kernel.get() {
+            Some(kernel) => Ok(kernel.halt()?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -98,6 +98,27 @@ impl KernelFile {
         written.map_err(|e| Error::new("write", e))
     }
 
+    /// Writes everything at an offset, as to a block device.
+    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+        while !bytes.is_empty() {
+            let written = self.kernel.sys.pwrite(self.fd.raw(), bytes, offset);
+            match written.map_err(|e| Error::new("write", e))? {
+                0 => return Err(Error::new("write", Errno::NOSPC)),
+                len => {
+                    bytes = &bytes[len..];
+                    offset += len as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until what was written to a block device is on it (fsync(2)).
+    pub fn sync_all(&self) -> Result<()> {
+        let synced = self.kernel.sys.fsync(self.fd.raw());
+        synced.map_err(|e| Error::new("sync", e))
+    }
+
     /// Whether calls fail with `WouldBlock` rather than block.
     pub fn set_nonblocking(&self, yes: bool) -> Result<()> {
         let set = self.kernel.sys.set_nonblocking(self.fd.raw(), yes);

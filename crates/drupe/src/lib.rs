@@ -56,8 +56,8 @@ pub use builder::Builder;
 pub use disk::{AttachedDisk, Disk, DiskOptions};
 pub use drupe_abi::Errno;
 pub use drupe_formats::{
-    Error as ImageError, Format, attached_loop, files as image_files, is_locked, is_uri,
-    lock_holder,
+    Error as ImageError, Format, QCOW2_CLUSTER, attached_loop, files as image_files, is_locked,
+    is_uri, lock_holder, write_qcow2,
 };
 pub use drupe_host::disk::{
     Disk as BlockDevice, DiskOp, Fault, Faults, FaultyDisk, Geometry, Harm, Loss, MemoryDisk,

@@ -3,6 +3,7 @@
 //! - [`open()`]: an image file of the host, in one of these [`Format`]s: raw, qcow2 (with
 //!   the crate `imago`), vmdk, vhdx, vhd, vdi.
 //! - [`open_uri`]: an export of an NBD server.
+//! - [`write_qcow2`]: a new qcow2 image.
 //!
 //! Images are not trusted. Every offset and length in them is checked, allocations are
 //! bounded, and other files that an image names are opened only if [`Options::backing`]
@@ -38,3 +39,4 @@ pub use format::Format;
 pub use nbd::{is_uri, open_uri};
 pub use open::{Opened, open};
 pub use options::Options;
+pub use qcow2::{QCOW2_CLUSTER, write_qcow2};

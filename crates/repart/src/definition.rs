@@ -1,22 +1,18 @@
 //! Definitions of partitions: the files of `repart.d`.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::paths::{Excluded, Subvolume, absolute, add_excluded, add_paths, add_subvolumes};
 use crate::settings::{self, Setting};
 use crate::types::PartitionType;
 use crate::value::{expand, parse_bool, parse_flags, parse_size};
+use crate::verity::{self, Verity};
 
 /// The most that `Weight=` and `PaddingWeight=` may be.
 const MOST_WEIGHT: u32 = 1_000_000;
-/// Bytes of a definition file.
-const MOST_TEXT: u64 = 1 << 20;
 /// Characters of a label in a GUID partition table (UTF-16 units).
 const LABEL: usize = 36;
 
@@ -48,18 +44,24 @@ pub struct Definition {
     pub copy_blocks: Option<PathBuf>,
     /// `CopyFiles=`, in their order.
     pub copy_files: Vec<CopyFiles>,
-    /// `ExcludeFiles=`: paths beneath the sources that are left out.
-    pub exclude_files: Vec<PathBuf>,
+    /// `ExcludeFiles=`: paths of the sources that are not copied.
+    pub exclude_files: Vec<Excluded>,
+    /// `ExcludeFilesTarget=`: paths of the new filesystem that nothing is copied to.
+    pub exclude_files_target: Vec<Excluded>,
     /// `MakeDirectories=`, in their order.
     pub make_directories: Vec<String>,
     /// `MakeSymlinks=`: path and target, in their order.
     pub make_symlinks: Vec<(String, String)>,
     /// `Subvolumes=`: of btrfs.
-    pub subvolumes: Vec<String>,
+    pub subvolumes: Vec<Subvolume>,
     /// `DefaultSubvolume=`
     pub default_subvolume: Option<String>,
     /// `Encrypt=key-file`: LUKS2 around the filesystem.
     pub encrypt: bool,
+    /// `Minimize=`
+    pub minimize: Minimize,
+    /// `Verity=` with the settings that go with it.
+    pub verity: Option<Verity>,
     /// `Flags=` with `NoAuto=`, `ReadOnly=`, `GrowFileSystem=` and the defaults of the type.
     pub flags: u64,
     /// `FactoryReset=`
@@ -75,6 +77,18 @@ pub struct Bounds {
     pub min: Option<u64>,
     /// At most.
     pub max: Option<u64>,
+}
+
+/// `Minimize=`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Minimize {
+    /// The filesystem is as large as its partition.
+    #[default]
+    Off,
+    /// The partition is at least as large as a filesystem that has room for the files.
+    Guess,
+    /// The partition is as large as the smallest filesystem that has room for the files.
+    Best,
 }
 
 /// `CopyFiles=SOURCE:TARGET`
@@ -94,58 +108,6 @@ mod flag {
     pub(super) const NO_AUTO: u64 = 1 << 63;
 }
 
-/// Reads the definitions in `directories`: files named `*.conf`, in the order of their
-/// names. Of two files with the same name, that of the first directory counts; an empty
-/// one, or a link to `/dev/null`, hides those of later directories.
-///
-/// # Errors
-///
-/// [`Error::Read`]; [`Error::Setting`] for what a file says.
-pub fn read(directories: &[PathBuf]) -> Result<Vec<Definition>> {
-    let mut files = BTreeMap::<OsString, PathBuf>::new();
-    for directory in directories {
-        let on_read = |cause: io::Error| Error::Read {
-            path: directory.clone(),
-            cause,
-        };
-        for entry in fs::read_dir(directory).map_err(on_read)? {
-            let name = entry.map_err(on_read)?.file_name();
-            if Path::new(&name).extension().is_some_and(|it| it == "conf") {
-                files.entry(name.clone()).or_insert(directory.join(&name));
-            }
-        }
-    }
-    let mut definitions = Vec::new();
-    for path in files.into_values() {
-        if let Some(text) = text_of(&path)? {
-            definitions.push(Definition::parse(&path, &text)?);
-        }
-    }
-    Ok(definitions)
-}
-
-/// The text of a definition file; `None`: it hides another one.
-fn text_of(path: &Path) -> Result<Option<String>> {
-    let on_read = |cause: io::Error| Error::Read {
-        path: path.to_owned(),
-        cause,
-    };
-    if fs::canonicalize(path).map_err(on_read)? == Path::new("/dev/null") {
-        return Ok(None);
-    }
-    let is_definition = |found: fs::Metadata| found.is_file() && found.len() <= MOST_TEXT;
-    // A FIFO or a device may have no end.
-    if !fs::metadata(path).map(is_definition).map_err(on_read)? {
-        return Err(Error::Setting {
-            file: path.to_owned(),
-            line: 0,
-            reason: format!("not a file of at most {MOST_TEXT} bytes"),
-        });
-    }
-    let text = fs::read_to_string(path).map_err(on_read)?;
-    Ok((!text.is_empty()).then_some(text))
-}
-
 /// What a file says, before the defaults that depend on several settings.
 #[derive(Default)]
 struct Draft {
@@ -154,6 +116,7 @@ struct Draft {
     no_auto: Option<bool>,
     read_only: Option<bool>,
     grow: Option<bool>,
+    verity: verity::Draft,
 }
 
 impl Definition {
@@ -174,11 +137,14 @@ impl Definition {
             copy_blocks: None,
             copy_files: Vec::new(),
             exclude_files: Vec::new(),
+            exclude_files_target: Vec::new(),
             make_directories: Vec::new(),
             make_symlinks: Vec::new(),
             subvolumes: Vec::new(),
             default_subvolume: None,
             encrypt: false,
+            minimize: Minimize::Off,
+            verity: None,
             factory_reset: false,
             split_name: None,
         }
@@ -216,6 +182,8 @@ impl Definition {
             definition.kind = kind;
         }
         definition.flags = draft.flags(&definition.kind);
+        let verity = draft.verity.finish().map_err(|reason| at(0, reason))?;
+        definition.verity = verity;
         definition.check().map_err(|reason| at(0, reason))?;
         Ok(definition)
     }
@@ -269,13 +237,14 @@ impl Definition {
             "CopyBlocks" => self.set_copy_blocks(value)?,
             "Format" => self.format = (!value.is_empty()).then(|| value.clone()),
             "CopyFiles" => self.add_copy_files(value)?,
-            "ExcludeFiles" => {
-                let path = absolute(&expand(value)?)?;
-                self.exclude_files.push(path.into());
-            }
+            "ExcludeFiles" => add_excluded(&mut self.exclude_files, value)?,
+            "ExcludeFilesTarget" => add_excluded(&mut self.exclude_files_target, value)?,
             "MakeDirectories" => add_paths(&mut self.make_directories, value)?,
-            "Subvolumes" => add_paths(&mut self.subvolumes, value)?,
-            "DefaultSubvolume" => self.default_subvolume = Some(absolute(&expand(value)?)?),
+            "Subvolumes" => add_subvolumes(&mut self.subvolumes, value)?,
+            "DefaultSubvolume" => {
+                let path = (!value.is_empty()).then(|| absolute(&expand(value)?));
+                self.default_subvolume = path.transpose()?;
+            }
             "MakeSymlinks" => self.add_symlinks(value)?,
             "Encrypt" => {
                 self.encrypt = match &**value {
@@ -286,7 +255,18 @@ impl Definition {
                     _ => parse_bool(value).ok_or_else(|| wrong("key-file or off"))?,
                 };
             }
-            "Verity" if parse_bool(value) == Some(false) => {}
+            "Minimize" => {
+                self.minimize = match (&**value, parse_bool(value)) {
+                    ("best", _) | (_, Some(true)) => Minimize::Best,
+                    ("guess", _) => Minimize::Guess,
+                    (_, Some(false)) => Minimize::Off,
+                    _ => return Err(wrong("guess, best or off")),
+                };
+            }
+            "Verity"
+            | "VerityMatchKey"
+            | "VerityDataBlockSizeBytes"
+            | "VerityHashBlockSizeBytes" => draft.verity.set(key, value)?,
             "Flags" => {
                 draft.flags = parse_flags(value).ok_or_else(|| wrong("a number of 64 bits"))?
             }
@@ -294,13 +274,7 @@ impl Definition {
             "ReadOnly" => draft.read_only = Some(boolean()?),
             "GrowFileSystem" => draft.grow = Some(boolean()?),
             "SplitName" => self.split_name = Some(value.clone()),
-            "Verity"
-            | "VerityMatchKey"
-            | "VerityDataBlockSizeBytes"
-            | "VerityHashBlockSizeBytes"
-            | "Minimize"
-            | "ExcludeFilesTarget"
-            | "MountPoint"
+            "MountPoint"
             | "EncryptedVolume"
             | "Compression"
             | "CompressionLevel"
@@ -391,12 +365,26 @@ impl Definition {
                     .to_owned(),
             );
         }
+        if let Some(verity) = &self.verity {
+            verity.check(
+                self.encrypt,
+                has_contents || self.format.is_some() || self.copy_blocks.is_some(),
+            )?;
+        }
         if self.format.as_deref() == Some("swap") && has_contents {
             return Err("Format=swap has no room for files".to_owned());
         }
         let is_btrfs = self.format.as_deref() == Some("btrfs");
         if (!self.subvolumes.is_empty() || self.default_subvolume.is_some()) && !is_btrfs {
             return Err("Subvolumes= and DefaultSubvolume= are for Format=btrfs".to_owned());
+        }
+        if let Some(path) = &self.default_subvolume
+            && path != "/"
+            && !self.subvolumes.iter().any(|one| one.path == *path)
+        {
+            return Err(format!(
+                "DefaultSubvolume={path}: it is not among those of Subvolumes="
+            ));
         }
         if self.format.is_none() && (has_contents || (self.encrypt && self.copy_blocks.is_none())) {
             self.format = Some(
@@ -408,7 +396,15 @@ impl Definition {
                 .to_owned(),
             );
         }
+        if self.minimize != Minimize::Off && matches!(self.format.as_deref(), None | Some("swap")) {
+            return Err("Minimize= is for partitions with a filesystem: set Format=".to_owned());
+        }
         Ok(())
+    }
+
+    /// Whether its filesystem is one that is made with its files, and never written to.
+    pub fn is_read_only_format(&self) -> bool {
+        matches!(self.format.as_deref(), Some("squashfs" | "erofs"))
     }
 
     /// The label of the partition, where the definition has none: its type's
@@ -442,31 +438,6 @@ impl Draft {
         }
         flags
     }
-}
-
-/// Checks a path of the new filesystem or of the host, and simplifies it.
-fn absolute(path: &str) -> std::result::Result<String, String> {
-    if !path.starts_with('/') {
-        return Err(format!("{path}: the path must begin with \"/\""));
-    }
-    let parts: Vec<_> = path
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
-    if parts.contains(&"..") {
-        return Err(format!("{path}: the path must not contain \"..\""));
-    }
-    Ok(format!("/{}", parts.join("/")))
-}
-
-fn add_paths(paths: &mut Vec<String>, value: &str) -> std::result::Result<(), String> {
-    if value.is_empty() {
-        paths.clear();
-    }
-    for word in value.split_whitespace() {
-        paths.push(absolute(&expand(word)?)?);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

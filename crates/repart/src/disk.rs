@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use crate::captured::Captured;
 use crate::error::{Error, Result};
+use crate::mbr::{self, Mbr};
+use crate::partition::Partition;
 
 /// Where the first partition of a new table begins at the earliest, in bytes, as the
 /// tools of util-linux have it.
@@ -20,42 +22,24 @@ const MOST_ENTRIES: u32 = 1024;
 /// The largest disk, in bytes.
 const MOST: u64 = i64::MAX as u64;
 
-/// A partition in a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Partition {
-    /// From 1.
-    pub number: u32,
-    /// First byte.
-    pub start: u64,
-    /// Bytes.
-    pub size: u64,
-    /// Its type.
-    pub kind: Uuid,
-    /// Its own.
-    pub uuid: Uuid,
-    /// At most 36 UTF-16 units.
-    pub label: String,
-    /// The attributes.
-    pub flags: u64,
-}
-
-impl Partition {
-    /// Bytes of the disk.
-    pub fn range(&self) -> Range<u64> {
-        self.start..self.start.saturating_add(self.size)
-    }
-}
-
-/// A disk with a GUID partition table.
+/// A disk with a partition table.
 #[derive(Debug)]
 pub struct Disk {
     /// Bytes that partitions may occupy.
     pub usable: Range<u64>,
     /// Those that there are. They do not overlap, and are within `usable`.
     pub partitions: Vec<Partition>,
-    gpt: GPT,
-    /// The MBR in front of the table has to be written.
-    needs_mbr: bool,
+    table: Table,
+}
+
+#[derive(Debug)]
+enum Table {
+    Gpt {
+        gpt: Box<GPT>,
+        /// The MBR in front of the table has to be written.
+        needs_mbr: bool,
+    },
+    Mbr(Mbr),
 }
 
 impl Disk {
@@ -70,6 +54,22 @@ impl Disk {
         let mut gpt = GPT::new_from(file, SECTOR, uuid.to_bytes_le()).map_err(reading)?;
         gpt.header.first_usable_lba = FIRST / SECTOR;
         Disk::of(gpt, true)
+    }
+
+    /// An MBR without partitions for the disk `file`. Nothing is written yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Table`], [`Error::Disk`] for a disk that is too small.
+    pub fn new_mbr(file: &mut (impl Read + Seek), uuid: Uuid) -> Result<Disk> {
+        check_size(file)?;
+        let size = file.seek(SeekFrom::End(0)).map_err(on_read)?;
+        let mbr = Mbr::new(uuid, size);
+        Ok(Disk {
+            usable: FIRST..mbr.end(),
+            partitions: Vec::new(),
+            table: Table::Mbr(mbr),
+        })
     }
 
     /// The table of `file`, with sectors of 512 bytes; `None`: it has none.
@@ -132,8 +132,10 @@ impl Disk {
         Ok(Disk {
             usable,
             partitions,
-            gpt,
-            needs_mbr: is_new,
+            table: Table::Gpt {
+                gpt: Box::new(gpt),
+                needs_mbr: is_new,
+            },
         })
     }
 
@@ -144,7 +146,15 @@ impl Disk {
     /// [`Error::Disk`] for less than there was.
     pub fn grow(&mut self, size: u64) -> Result<()> {
         let sectors = size.min(MOST) / SECTOR;
-        let header = &mut self.gpt.header;
+        let (gpt, needs_mbr) = match &mut self.table {
+            Table::Gpt { gpt, needs_mbr } => (gpt, needs_mbr),
+            Table::Mbr(mbr) => {
+                mbr.grow(size);
+                self.usable.end = mbr.end();
+                return Ok(());
+            }
+        };
+        let header = &mut gpt.header;
         let count = u64::from(header.number_of_partition_entries);
         let table = (count * u64::from(ENTRY)).div_ceil(SECTOR);
         let last = sectors.saturating_sub(table + 2);
@@ -153,7 +163,7 @@ impl Disk {
                 "its partition table says that it is larger than it is".to_owned(),
             ));
         }
-        self.needs_mbr |= header.backup_lba != sectors - 1;
+        *needs_mbr |= header.backup_lba != sectors - 1;
         header.backup_lba = sectors - 1;
         header.last_usable_lba = last;
         self.usable.end = (last + 1) * SECTOR;
@@ -165,8 +175,32 @@ impl Disk {
     pub(crate) fn free_numbers(&self) -> impl Iterator<Item = u32> {
         let used: Vec<u32> = self.partitions.iter().map(|one| one.number).collect();
         let last = used.iter().copied().max().unwrap_or(0);
-        let most = self.gpt.header.number_of_partition_entries;
+        let most = match &self.table {
+            Table::Gpt { gpt, .. } => gpt.header.number_of_partition_entries,
+            Table::Mbr(_) => mbr::MOST,
+        };
         (last + 1..=most).chain((1..last).filter(move |number| !used.contains(number)))
+    }
+
+    /// The identifier of an MBR; `None`: it is a GUID partition table.
+    pub fn mbr_id(&self) -> Option<u32> {
+        match &self.table {
+            Table::Gpt { .. } => None,
+            Table::Mbr(mbr) => Some(mbr.id()),
+        }
+    }
+
+    /// Takes a partition out of the table; `None`: there is none of this number. Nothing is
+    /// written yet.
+    pub fn remove(&mut self, number: u32) -> Option<Partition> {
+        let at = self
+            .partitions
+            .iter()
+            .position(|one| one.number == number)?;
+        if let Table::Gpt { gpt, .. } = &mut self.table {
+            gpt[number] = GPTPartitionEntry::empty();
+        }
+        Some(self.partitions.remove(at))
     }
 
     /// Writes the table with `partitions`: the copy at the end of the disk first, and each
@@ -176,13 +210,17 @@ impl Disk {
     ///
     /// [`Error::Table`]; the disk then has the old table, or both copies differ.
     pub fn write(
-        mut self,
+        self,
         file: &mut (impl Read + Write + Seek),
         partitions: &[Partition],
         sync: impl Fn() -> io::Result<()>,
     ) -> Result<()> {
+        let (mut gpt, needs_mbr) = match self.table {
+            Table::Gpt { gpt, needs_mbr } => (gpt, needs_mbr),
+            Table::Mbr(mbr) => return mbr.write(file, partitions, sync),
+        };
         for partition in partitions {
-            self.gpt[partition.number] = GPTPartitionEntry {
+            gpt[partition.number] = GPTPartitionEntry {
                 partition_type_guid: partition.kind.to_bytes_le(),
                 unique_partition_guid: partition.uuid.to_bytes_le(),
                 starting_lba: partition.start / SECTOR,
@@ -191,12 +229,12 @@ impl Disk {
                 partition_name: partition.label.as_str().into(),
             };
         }
-        let size = (self.gpt.header.backup_lba + 1) * SECTOR;
+        let size = (gpt.header.backup_lba + 1) * SECTOR;
         let mut captured = Captured::new(size);
-        if self.needs_mbr && !has_own_mbr(file)? {
+        if needs_mbr && !has_own_mbr(file)? {
             GPT::write_protective_mbr_into(&mut captured, SECTOR).map_err(writing)?;
         }
-        self.gpt.write_into(&mut captured).map_err(writing)?;
+        gpt.write_into(&mut captured).map_err(writing)?;
         let on_write = |cause: io::Error| writing(gptman::Error::Io(cause));
         for (at, bytes) in captured.backwards() {
             file.seek(SeekFrom::Start(at)).map_err(on_write)?;

@@ -9,12 +9,16 @@ use uuid::{Builder, Uuid};
 ///
 /// The first half of HMAC-SHA-256, keyed with the seed, over `purpose`.
 pub fn derive(seed: Uuid, purpose: &[u8]) -> Uuid {
+    let digest = digest(seed, purpose);
+    let half: [u8; 16] = digest[..16].try_into().expect("half of 32 bytes");
+    Builder::from_random_bytes(half).into_uuid()
+}
+
+fn digest(seed: Uuid, purpose: &[u8]) -> [u8; 32] {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(seed.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(purpose);
-    let digest = mac.finalize().into_bytes();
-    let half: [u8; 16] = digest[..16].try_into().expect("half of 32 bytes");
-    Builder::from_random_bytes(half).into_uuid()
+    mac.finalize().into_bytes().into()
 }
 
 /// The UUID of the disk.
@@ -40,6 +44,16 @@ pub fn of_filesystem(partition: Uuid) -> Uuid {
 /// The UUID of the LUKS volume in the partition with this UUID.
 pub fn of_luks(partition: Uuid) -> Uuid {
     derive(partition, b"luks-uuid")
+}
+
+/// The UUID of the hashes in the partition with this UUID.
+pub fn of_verity(partition: Uuid) -> Uuid {
+    derive(partition, b"verity-uuid")
+}
+
+/// The salt of hashes.
+pub fn verity_salt(seed: Uuid) -> [u8; 32] {
+    digest(seed, b"verity-salt")
 }
 
 #[cfg(test)]

@@ -20,10 +20,11 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use crate::definition::Definition;
-use crate::disk::{Disk, Partition};
+use crate::definition::{Definition, Minimize};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::identity;
+use crate::partition::Partition;
 
 /// Places and sizes are multiples of this, in bytes.
 pub const GRAIN: u64 = 4096;
@@ -46,7 +47,8 @@ pub struct Planned {
 }
 
 /// What `definitions` make of `disk`: all partitions, in the order of their numbers.
-/// `contents` has for each definition how many bytes `CopyBlocks=` brings.
+/// `contents` has for each definition how many bytes are there already: those of
+/// `CopyBlocks=`, or of a filesystem that was made before.
 ///
 /// # Errors
 ///
@@ -71,6 +73,20 @@ pub fn plan(
     let planned = plan.finish();
     check(&planned, definitions, disk)?;
     Ok(planned)
+}
+
+/// The labels and UUIDs that [`plan`] gives the partitions that are new, by definition;
+/// `None`: there is one already.
+pub fn names(definitions: &[Definition], disk: &Disk, seed: Uuid) -> Vec<Option<(String, Uuid)>> {
+    let mut plan = Plan::new(definitions, &[], disk);
+    plan.name(seed);
+    let mut names = vec![None; definitions.len()];
+    for item in plan.items {
+        if let (Some((number, _)), None) = (item.definition, item.existing) {
+            names[number] = Some((item.label, item.uuid));
+        }
+    }
+    names
 }
 
 /// The least size of a disk that has room for all of `definitions`, in bytes.
@@ -121,7 +137,7 @@ fn check(planned: &[Planned], definitions: &[Definition], disk: &Disk) -> Result
 
 /// The least that a filesystem can have, in bytes, as systemd-repart and the tools that
 /// make it have it.
-fn least_of(format: &str) -> u64 {
+pub fn least_size_of(format: &str) -> u64 {
     match format {
         "ext4" | "ext3" | "ext2" => 1 << 20,
         "btrfs" => 256 << 20,
@@ -187,13 +203,17 @@ impl Item<'_> {
             if let Some(bytes) = self.content {
                 content += up(bytes);
             } else if let Some(format) = &definition.format {
-                content += least_of(format);
+                content += least_size_of(format);
             } else if definition.encrypt {
                 content += GRAIN;
             }
             least = least.max(content);
         }
-        least.max(down(definition.size.min.unwrap_or(DEFAULT_MIN)))
+        let default = match self.is_exact() {
+            true => 0,
+            false => DEFAULT_MIN,
+        };
+        least.max(down(definition.size.min.unwrap_or(default)))
     }
 
     fn max(&self) -> u64 {
@@ -201,10 +221,19 @@ impl Item<'_> {
         let Some((_, definition)) = self.definition else {
             return current.unwrap_or(0);
         };
-        let Some(max) = definition.size.max else {
-            return u64::MAX;
+        let max = match definition.size.max {
+            _ if self.is_exact() => 0,
+            Some(max) => max,
+            None => return u64::MAX,
         };
         up(max).max(current.unwrap_or(0)).max(self.min())
+    }
+
+    /// Whether it is as large as what it contains.
+    fn is_exact(&self) -> bool {
+        let definition = self.definition.map(|(_, definition)| definition);
+        let is_best = definition.is_some_and(|it| it.minimize == Minimize::Best);
+        is_best && self.existing.is_none() && self.content.is_some()
     }
 
     fn min_padding(&self) -> u64 {

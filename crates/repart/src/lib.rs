@@ -1,7 +1,7 @@
 //! Partition tables from descriptions: definitions in systemd's `repart.d` format, where
-//! their partitions go on a disk, UUIDs that follow from a seed, GUID partition tables.
+//! their partitions go on a disk, UUIDs that follow from a seed, GUID partition tables and MBRs.
 //!
-//! - [`read`] (`definition.rs`): the definitions in a directory.
+//! - [`read`] (`directory.rs`): the definitions in a directory.
 //! - [`Disk`] (`disk.rs`): the partition table of an image, read and written.
 //! - [`plan`] (`layout.rs`): what definitions make of a disk. The algorithm is that of
 //!   systemd-repart 252, with which the tests compare.
@@ -14,17 +14,28 @@
 
 mod captured;
 mod definition;
+mod directory;
 mod disk;
 mod error;
 pub mod identity;
 mod layout;
+mod mbr;
+mod pairs;
+mod partition;
+mod paths;
 mod settings;
 mod types;
 mod value;
+mod verity;
 
-pub use definition::{Bounds, CopyFiles, Definition, read};
-pub use disk::{Disk, Partition};
+pub use definition::{Bounds, CopyFiles, Definition, Minimize};
+pub use directory::read;
+pub use disk::Disk;
 pub use error::{Error, Result};
-pub use layout::{GRAIN, LUKS2_HEADER, Planned, least_size, plan};
+pub use layout::{GRAIN, LUKS2_HEADER, Planned, least_size, least_size_of, names, plan};
+pub use pairs::hashes_of;
+pub use partition::Partition;
+pub use paths::{Excluded, Subvolume};
 pub use types::PartitionType;
 pub use value::parse_size;
+pub use verity::{Verity, VerityRole};

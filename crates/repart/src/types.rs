@@ -79,6 +79,16 @@ impl PartitionType {
         )
     }
 
+    /// The type of such a partition in an MBR; `None`: none is known.
+    pub fn mbr_type(&self) -> Option<u8> {
+        match self.kind? {
+            Kind::Esp => Some(0xef),
+            Kind::BootLoader => Some(0xea),
+            Kind::Swap => Some(0x82),
+            _ => Some(0x83),
+        }
+    }
+
     /// Whether tools look at the flag that says read-only (60).
     pub fn knows_read_only(&self) -> bool {
         self.knows_grow_file_system()

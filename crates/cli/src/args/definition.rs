@@ -52,8 +52,11 @@ fn of_command(command: clap::Command, name: &str) -> clap::Command {
 /// command. Others are accepted, and not shown.
 fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
     match (command, option) {
-        ("run" | "repart", "memory" | "kernel_log") => true,
+        ("run" | "repart", "memory" | "kernel_log") | ("repart", "key_file" | "image_format") => {
+            true
+        }
         ("completions" | "man" | "umount" | "run" | "repart" | "help", _) if is_of_images => false,
+        ("create" | "mkfs" | "part", _) if is_of_images => false,
         // Where there is a choice of reading and writing.
         (_, "read_only") => {
             matches!(command, "cp" | "find" | "mount" | "shell" | "script")
@@ -84,6 +87,7 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
                 | "find"
                 | "check-log"
                 | "repart"
+                | "part"
                 | "shell"
                 | "script"
         ),

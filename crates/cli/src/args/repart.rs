@@ -16,10 +16,15 @@ no root and no loop device is needed.";
 pub(crate) const REPART_NOTES: &str = "\
 Settings: Type, Label, UUID, Priority, Weight, PaddingWeight, SizeMinBytes,
 SizeMaxBytes, PaddingMinBytes, PaddingMaxBytes, Format, CopyBlocks, CopyFiles,
-MakeDirectories, MakeSymlinks, Flags, NoAuto, ReadOnly, GrowFileSystem. A setting that
-is not supported is an error with its file and line.
+ExcludeFiles, ExcludeFilesTarget, MakeDirectories, MakeSymlinks, Subvolumes,
+DefaultSubvolume, Minimize, Encrypt, Verity, VerityMatchKey, VerityDataBlockSizeBytes,
+VerityHashBlockSizeBytes, Flags, NoAuto, ReadOnly, GrowFileSystem. A setting that is not
+supported is an error with its file and line.
 
-Format is ext2, ext3, ext4, vfat, xfs, btrfs, f2fs, exfat or swap.
+Format is ext2, ext3, ext4, vfat, xfs, btrfs, f2fs, exfat, squashfs, erofs or swap.
+Encrypt=key-file makes a LUKS2 volume with cryptsetup, which --key-file or
+DRUPE_PASSPHRASE opens. Verity=hash has the hashes of the partition with Verity=data and
+the same VerityMatchKey, and the output has their root hash.
 
 Files keep their owners in the image, whoever runs this; `drupe chown -R 0:0` changes
 them. Paths of CopyFiles and CopyBlocks are absolute, and stay beneath --root, also
@@ -44,10 +49,14 @@ pub(crate) struct Repart {
     #[arg(long, value_name = "MODE", default_value = "refuse")]
     pub(crate) empty: EmptyMode,
 
+    /// Make a table of this kind, where there is none
+    #[arg(long, value_name = "KIND", default_value = "gpt")]
+    pub(crate) table: TableKind,
+
     /// Make the image SIZE bytes large, with K, M, G or T for multiples of 1024
     ///
     /// An image that is larger stays as it is. `auto`: the minimum sizes of all partitions,
-    /// which do not count what CopyFiles brings: SizeMinBytes does.
+    /// which do not count what CopyFiles brings: SizeMinBytes and Minimize do.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) size: Option<ImageSize>,
 
@@ -72,7 +81,7 @@ pub(crate) struct Repart {
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 
-    /// Raw disk image to partition
+    /// Raw disk image to partition; a new one is qcow2 if its name ends with .qcow2
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) image: PathBuf,
 }
@@ -91,6 +100,15 @@ pub(crate) enum EmptyMode {
     Force,
     /// The image must not exist, and is made
     Create,
+}
+
+/// `--table`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableKind {
+    /// A GUID partition table
+    Gpt,
+    /// An MBR: up to four partitions on the first 2 TiB, without labels
+    Mbr,
 }
 
 /// `--size`

@@ -29,7 +29,7 @@ struct Json {
 }
 
 pub(crate) fn run(context: &mut Context<'_>, command: &CheckLog) -> Result<ExitCode, Failure> {
-    let mut log = KernelLog::open(context.session.kernel())?;
+    let mut log = KernelLog::open(context.session.kernel()?)?;
     let mut report = Report::default();
     let mut json = JsonList::new(&context.options);
     let mut out = Stdout::lines();

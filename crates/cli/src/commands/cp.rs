@@ -55,6 +55,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
             epoch: epoch::get()?,
         },
         replacing: replacing(command, &context.signals)?,
+        ..CopyOptions::default()
     };
     context.asks = matches!(options.replacing.policy, Policy::Ask(_));
     if context.asks {

@@ -144,7 +144,9 @@ impl Uses {
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
             // It starts the tools that make filesystems, and mounts only those.
-            Command::Repart(_) => return None,
+            Command::Repart(_) | Command::Mkfs(_) => return None,
+            // What they write has no name at first.
+            Command::Create(_) | Command::Part(_) => return None,
             Command::Mount(command) => {
                 uses.paths(std::slice::from_ref(&command.image), !options.read_only);
                 uses.profile = Profile::Serve;

@@ -149,7 +149,8 @@ fn the_documented_fields_are_those_that_there_are() -> Outcome {
     place.ext4("d.img", 16 << 20, &[])?;
     place.write("f", "")?;
     let script = "printf 'label: gpt\\nsize=1M\\n' > t; truncate -s 8M p.img; \
-                  /sbin/sfdisk -q p.img < t; mkdir r; printf '[Partition]\\nType=home\\n' > r/1.conf; \
+                  /sbin/sfdisk -q p.img < t; mkdir r; printf '[Partition]\\nVerityMatchKey=k\\nVerity=data\\nMakeDirectories=/a\\n' > r/1.conf; \
+                  printf '[Partition]\\nVerityMatchKey=k\\nVerity=hash\\n' > r/2.conf; \
                   ln -s f link; setfattr -n user.a -v b f; mknod dev c 1 3 || exit 77";
     tool("sh", |sh| {
         sh.arg("-c").arg(script).current_dir(place.path(""))
@@ -167,6 +168,7 @@ fn the_documented_fields_are_those_that_there_are() -> Outcome {
         "du d.img",
         "check-log d.img",
         "repart --dry-run=no --definitions=r --empty=create --size=32M new.img",
+        "part p.img",
     ] {
         let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         let words = [&words[..1], &[b"--json"], &words[1..]].concat();

@@ -13,7 +13,7 @@ const SEED: &str = "01234567-89ab-cdef-0123-456789abcdef";
 const MIB: u64 = 1 << 20;
 
 /// A definition for each line: settings with spaces between them.
-fn define(place: &Place, directory: &str, definitions: &[&str]) -> Outcome {
+pub(crate) fn define(place: &Place, directory: &str, definitions: &[&str]) -> Outcome {
     let _ = fs::remove_dir_all(place.path(directory));
     for (number, definition) in definitions.iter().enumerate() {
         let text = definition.replace("; ", "\n");
@@ -23,7 +23,7 @@ fn define(place: &Place, directory: &str, definitions: &[&str]) -> Outcome {
     Ok(())
 }
 
-fn create<'a>(size: &'a str, image: &'a str) -> Vec<&'a str> {
+pub(crate) fn create<'a>(size: &'a str, image: &'a str) -> Vec<&'a str> {
     vec![
         "repart",
         "--definitions=d",
@@ -38,7 +38,7 @@ fn create<'a>(size: &'a str, image: &'a str) -> Vec<&'a str> {
 }
 
 /// The bytes of a partition, for the tools of its filesystem.
-fn extract(place: &Place, image: &str, number: usize) -> Outcome<std::path::PathBuf> {
+pub(crate) fn extract(place: &Place, image: &str, number: usize) -> Outcome<std::path::PathBuf> {
     let json = tool("sfdisk", |sfdisk| {
         sfdisk.arg("--json").arg(place.path(image))
     })?;
@@ -52,7 +52,7 @@ fn extract(place: &Place, image: &str, number: usize) -> Outcome<std::path::Path
     Ok(path)
 }
 
-fn source(place: &Place) -> Outcome {
+pub(crate) fn source(place: &Place) -> Outcome {
     place.write("root/etc/motd", "hello\n")?;
     place.write("root/large", noise(3 << 20))?;
     std::os::unix::fs::symlink("motd", place.path("root/etc/link"))?;
@@ -352,7 +352,7 @@ fn mistakes_leave_nothing() -> Outcome {
             "/none/such",
         ),
         (&["Type=root"], &["file"], 3, "--empty=require"),
-        (&["Type=root"], &["q.qcow2"], 3, "raw images"),
+        (&["Type=root"], &["q.qcow2"], 3, "only raw images"),
         (&["Type=root"], &["none"], 3, "none"),
         (&[], &["--empty=create", "--size=100M", "new"], 1, "d"),
     ];

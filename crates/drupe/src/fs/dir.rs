@@ -40,6 +40,10 @@ impl Dir {
         }
     }
 
+    pub(super) fn descriptor(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// Calls a function with the directory and an entry's name, which is checked.
     fn entry<T>(
         &self,

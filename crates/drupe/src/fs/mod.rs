@@ -18,6 +18,7 @@ mod node;
 mod open;
 mod path;
 mod read_dir;
+mod subvolume;
 mod times;
 mod tree;
 

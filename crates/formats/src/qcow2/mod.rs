@@ -13,10 +13,12 @@
 //! repairs that.
 
 mod chain;
+mod create;
 mod guard;
 mod header;
 mod references;
 
+pub use create::{CLUSTER as QCOW2_CLUSTER, write_qcow2};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 

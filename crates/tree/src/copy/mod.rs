@@ -68,11 +68,24 @@ pub struct CopyOptions {
     pub overrides: Overrides,
     /// What to do with existing files.
     pub replacing: Replacing,
+    /// Leaves these files out, with everything below them: paths in the target, from the
+    /// destination.
+    pub left_out: Vec<PathBuf>,
+    /// Leaves out everything below these directories, but not the directories. An empty
+    /// path is the destination.
+    pub emptied: Vec<PathBuf>,
 }
 
 impl CopyOptions {
     fn is_recursive(&self) -> bool {
         self.recursive || self.archive
+    }
+
+    /// Whether a file is left out, by its path in the target.
+    fn leaves_out(&self, path: &Path) -> bool {
+        let is_in = |list: &[PathBuf], path: &Path| list.iter().any(|one| one == path);
+        let above = path.parent().filter(|_| !path.as_os_str().is_empty());
+        is_in(&self.left_out, path) || above.is_some_and(|above| is_in(&self.emptied, above))
     }
 }
 
@@ -203,7 +216,7 @@ fn each_source<T: TargetDir>(
                     Location::Image(_) => None,
                 });
                 let roots = roots.collect();
-                transfer(job, "", roots, base, &dest.shown)?;
+                transfer(options, job, "", roots, base, &dest.shown)?;
             }
             Location::Image(first) => {
                 let label = format!("{}:", first.label);
@@ -212,7 +225,7 @@ fn each_source<T: TargetDir>(
                     Location::Host(_) => None,
                 });
                 let roots = roots.collect();
-                transfer(job, &label, roots, base, &dest.shown)?;
+                transfer(options, job, &label, roots, base, &dest.shown)?;
             }
         }
     }
@@ -284,6 +297,7 @@ fn image_root(
 
 /// Walks the sources on a new thread, and writes on this one.
 pub(crate) fn transfer<S: SourceDir, T: TargetDir>(
+    options: &CopyOptions,
     job: &mut Job<'_>,
     label: &str,
     roots: Vec<Root<S>>,
@@ -301,7 +315,10 @@ pub(crate) fn transfer<S: SourceDir, T: TargetDir>(
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
         let walk = move || {
             // The receiver is gone: the writer has stopped, and says why.
-            let _ = Walker::new(archive, label, sender, taker).run(roots);
+            let walker = Walker::new(archive, label, sender, taker);
+            let _ = walker
+                .leaving_out(|path| options.leaves_out(path))
+                .run(roots);
         };
         host("start thread", Builder::new().spawn_scoped(scope, walk))?;
         // Dropping the receiver lets a walker that is ahead go.

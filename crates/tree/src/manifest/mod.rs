@@ -19,8 +19,8 @@ use crate::copy::job::Job;
 use crate::copy::keep::{Keep, Overrides};
 use crate::copy::replace::Replacing;
 use crate::copy::traits::SourceDir as _;
-use crate::copy::transfer;
 use crate::copy::walk::{Root, RootFile};
+use crate::copy::{CopyOptions, transfer};
 use crate::error::{Error, Result};
 use crate::location::ImageLocation;
 use crate::time::Time;
@@ -102,7 +102,15 @@ pub fn build(
     let base = base.map_err(|error| error.at(dest.shown()))?;
     let label = format!("{name}: ");
     let shown = dest.shown();
-    let done = transfer(&mut job, &label, roots(&source)?, base, Path::new(&shown));
+    let everything = CopyOptions::default();
+    let done = transfer(
+        &everything,
+        &mut job,
+        &label,
+        roots(&source)?,
+        base,
+        Path::new(&shown),
+    );
     job.finish(done, true)
 }
 

@@ -10,20 +10,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use drupe::{Format, QCOW2_CLUSTER};
 use drupe_host::disk::{Disk as _, FileDisk, ImageFile, lock_holder};
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, MemfdFlags, RenameFlags, SeekFrom, fallocate, ioctl_blksszget,
-    linkat, memfd_create, renameat_with, seek,
+    AtFlags, CWD, FallocateFlags, MemfdFlags, RenameFlags, fallocate, ioctl_blksszget, linkat,
+    memfd_create, renameat_with,
 };
 
-use super::mkfs;
+use super::scratch::{self, CHUNK};
 use crate::args::EmptyMode;
 use crate::exit::{ExitCode, Failure};
 
-/// Bytes copied at once.
-const CHUNK: usize = 1 << 20;
 /// A copy of a table has at most so many bytes.
 const TABLE: u64 = 256 << 10;
+/// Bytes in which a new image is looked through: no piece of it is in two clusters.
+const GRAIN: usize = 4096;
 /// Bytes of the sectors that tables are made for.
 const SECTOR: u32 = 512;
 
@@ -37,6 +38,8 @@ pub(crate) struct Image {
     /// Its size before it was made larger, and its last bytes, which are those of the
     /// second copy of its table, and may become those of a new partition.
     old_end: Option<(u64, Vec<u8>)>,
+    /// What the new image is to be in the end: raw or qcow2.
+    format: Format,
 }
 
 /// What a file is called.
@@ -52,7 +55,14 @@ enum Name {
 
 impl Image {
     /// Opens or makes it. A dry run makes nothing.
-    pub(crate) fn open(path: &Path, mode: EmptyMode, dry_run: bool) -> Result<Image, Failure> {
+    ///
+    /// A new one may be `format`; it is raw until it is complete.
+    pub(crate) fn open(
+        path: &Path,
+        mode: EmptyMode,
+        dry_run: bool,
+        format: Format,
+    ) -> Result<Image, Failure> {
         let unusable = |error: anyhow::Error| unusable(path, error);
         let (disk, name) = if mode == EmptyMode::Create {
             if path.symlink_metadata().is_ok() {
@@ -85,6 +95,7 @@ impl Image {
             disk: Arc::new(disk),
             name,
             old_end: None,
+            format,
         })
     }
 
@@ -128,29 +139,13 @@ impl Image {
         at: u64,
         check: &dyn Fn() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let write = |error: io::Error| self.cannot_write(&error);
-        let mut buffer = vec![0; CHUNK];
-        let mut end = 0;
-        while let Some(start) = next(from, SeekFrom::Data(end), end).map_err(write)? {
-            if start >= len {
-                break;
+        scratch::each_piece(from, len, check, |offset, bytes| {
+            if bytes.iter().all(|&byte| byte == 0) {
+                return Ok(());
             }
-            let hole = next(from, SeekFrom::Hole(start), len).map_err(write)?;
-            end = hole.unwrap_or(len).min(len);
-            let mut offset = start;
-            while offset < end {
-                check()?;
-                let piece = buffer.len().min((end - offset) as usize);
-                let read = from.read_exact_at(&mut buffer[..piece], offset);
-                read.context("cannot read all of it: it became shorter")?;
-                if buffer[..piece].iter().any(|&byte| byte != 0) {
-                    let written = self.file().write_all_at(&buffer[..piece], at + offset);
-                    written.map_err(write)?;
-                }
-                offset += piece as u64;
-            }
-        }
-        Ok(())
+            let written = self.file().write_all_at(bytes, at + offset);
+            written.map_err(|error| self.cannot_write(&error))
+        })
     }
 
     /// Makes a range read as zeroes: what was there before is no part of a new partition.
@@ -183,6 +178,9 @@ impl Image {
         if let Some(harm) = self.disk.harm() {
             return Err(unusable(&self.path, anyhow!("{harm}")));
         }
+        if self.format == Format::Qcow2 {
+            return self.commit_qcow2();
+        }
         let named = self.file().sync_all().and_then(|()| match &self.name {
             Name::Own => Ok(()),
             Name::None => link(self.file(), &self.path),
@@ -192,6 +190,36 @@ impl Image {
         self.name = Name::Own;
         self.old_end = None;
         Ok(())
+    }
+}
+
+impl Image {
+    /// Writes a new qcow2 image, which gets the name.
+    fn commit_qcow2(self) -> Result<(), Failure> {
+        let cannot = || format!("cannot write {}", self.path.display());
+        let check = || Ok(());
+        let mut clusters = Vec::new();
+        scratch::each_piece(self.file(), self.size(), &check, |offset, bytes| {
+            for (piece, at) in bytes.chunks(GRAIN).zip((offset..).step_by(GRAIN)) {
+                let cluster = at / QCOW2_CLUSTER;
+                if clusters.last() != Some(&cluster) && piece.iter().any(|&byte| byte != 0) {
+                    clusters.push(cluster);
+                }
+            }
+            Ok(())
+        })?;
+        let (file, name) = new_file(dir_of(&self.path)).with_context(cannot)?;
+        let mut read = |at, bytes: &mut [u8]| self.file().read_exact_at(bytes, at);
+        let written = drupe::write_qcow2(&file, self.size(), &clusters, &mut read)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| match &name {
+                Name::Temporary(name) => rename(name, &self.path),
+                Name::Own | Name::None => link(&file, &self.path),
+            });
+        if let (Err(_), Name::Temporary(name)) = (&written, &name) {
+            let _ = fs::remove_file(name);
+        }
+        Ok(written.with_context(cannot)?)
     }
 }
 
@@ -231,9 +259,9 @@ fn in_use(path: &Path, error: io::Error) -> anyhow::Error {
 
 /// A file in `dir` that has no name, or, where there are no such files, another one.
 fn new_file(dir: &Path) -> io::Result<(File, Name)> {
-    match mkfs::nameless(dir) {
-        Err(error) if mkfs::is_unsupported(&error) => {
-            let (file, name) = mkfs::temporary(dir)?;
+    match scratch::nameless(dir) {
+        Err(error) if scratch::is_unsupported(&error) => {
+            let (file, name) = scratch::temporary(dir)?;
             Ok((file, Name::Temporary(name)))
         }
         file => Ok((file?, Name::None)),
@@ -271,25 +299,14 @@ fn check_kind(file: &File) -> Result<(), anyhow::Error> {
         let sector = ioctl_blksszget(file)?;
         if sector != SECTOR {
             return Err(anyhow!(
-                "it has sectors of {sector} bytes; repart needs {SECTOR}"
+                "it has sectors of {sector} bytes; only those of {SECTOR} are supported"
             ));
         }
     }
     match drupe_tree::disk_image::container_of(file)? {
         Some(format) => Err(anyhow!(
-            "it is a {format} image; repart takes raw images (qemu-img convert -O raw)"
+            "it is a {format} image; only raw images can be changed so (qemu-img convert -O raw)"
         )),
         None => Ok(()),
-    }
-}
-
-/// Where the next data, or the next hole, begins. A device has no holes: it is one piece
-/// of data, to `without`.
-fn next(file: &File, whence: SeekFrom, without: u64) -> io::Result<Option<u64>> {
-    match seek(file, whence) {
-        Ok(at) => Ok(Some(at)),
-        Err(rustix::io::Errno::NXIO) => Ok(None),
-        Err(rustix::io::Errno::INVAL) => Ok(Some(without)),
-        Err(error) => Err(error.into()),
     }
 }

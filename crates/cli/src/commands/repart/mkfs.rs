@@ -1,22 +1,15 @@
 //! Filesystems made by their own tools, in a file of the host's without a name.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
-use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
 use uuid::Uuid;
 
+use super::scratch;
+use super::tools::{self, Run, STDIN, Tool};
 use crate::exit::Failure;
-
-/// How often it is looked whether a tool has ended, or a signal has come.
-const POLL: Duration = Duration::from_millis(5);
 
 /// What the filesystem is to have.
 #[derive(Debug)]
@@ -29,13 +22,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) size: u64,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970.
     pub(crate) epoch: Option<u64>,
-}
-
-/// A tool, and the package of Debian's that has it.
-struct Tool {
-    name: &'static str,
-    package: &'static str,
-    arguments: Vec<OsString>,
+    /// As in [`Run`].
+    pub(crate) writes_zeroes: bool,
 }
 
 /// Whether a format is one of those that can be made.
@@ -46,6 +34,7 @@ pub(crate) fn is_known(format: &str) -> bool {
         uuid: Uuid::nil(),
         size: 0,
         epoch: None,
+        writes_zeroes: false,
     };
     tool(&any).is_some()
 }
@@ -139,124 +128,44 @@ fn fat_label(label: &str) -> String {
     }
 }
 
-/// An empty file in `dir` that has no name, and is gone with its last descriptor, whatever
-/// happens to this process.
-pub(crate) fn nameless(dir: &Path) -> io::Result<File> {
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = rustix::fs::open(dir, flags, Mode::from_raw_mode(0o666))?;
-    Ok(file.into())
-}
-
-/// Whether there are no files without a name on this filesystem.
-pub(crate) fn is_unsupported(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let errnos = [Errno::OPNOTSUPP, Errno::ISDIR, Errno::INVAL];
-    errnos
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-}
-
-/// A new file `.drupe-0` in `dir`, or the first number that is free, and its path.
-pub(crate) fn temporary(dir: &Path) -> io::Result<(File, PathBuf)> {
-    let mut options = File::options();
-    options.read(true).write(true).create_new(true);
-    let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
-    let (name, file) = drupe_tree::make_temporary(is_taken, |name| options.open(dir.join(name)))?;
-    Ok((file, dir.join(name)))
-}
-
-/// A file without a name, as large as the filesystem is to be.
-fn scratch(dir: &Path, size: u64) -> io::Result<File> {
-    let file = match nameless(dir) {
-        Err(error) if is_unsupported(&error) => {
-            let (file, name) = temporary(dir)?;
-            std::fs::remove_file(name)?;
-            file
-        }
-        file => file?,
-    };
-    file.set_len(size)?;
-    Ok(file)
-}
-
 /// Makes a filesystem in a new file without a name, in `dir`. `check` ends it early.
 pub(crate) fn make(
     wanted: &Wanted<'_>,
     dir: &Path,
     check: &dyn Fn() -> Result<(), Failure>,
 ) -> Result<File, Failure> {
-    let tool = tool(wanted).ok_or_else(|| anyhow!("Format={} is not supported", wanted.format))?;
-    let file = scratch(dir, wanted.size)
+    let mut tool =
+        tool(wanted).ok_or_else(|| anyhow!("Format={} is not supported", wanted.format))?;
+    tool.arguments.push(STDIN.into());
+    let mut file = scratch::sparse(dir, wanted.size)
         .with_context(|| format!("cannot make a file in {}", dir.display()))?;
-    let program = find(tool.name).ok_or_else(|| {
-        let missing = anyhow!(
-            "Format={} needs {}, which is not installed",
-            wanted.format,
-            tool.name
-        );
-        Failure::from(missing).with_hint(format!("Debian has it in the package {}", tool.package))
-    })?;
-    let mut said = memfd_create("drupe-mkfs", MemfdFlags::CLOEXEC)
-        .map(File::from)
-        .context("cannot make a file in memory")?;
-    let shared = |file: &File| file.try_clone().context("cannot duplicate a descriptor");
-    let mut command = Command::new(program);
-    command
-        .args(&tool.arguments)
-        // The tool has it as its standard input: nothing else is inherited.
-        .arg("/proc/self/fd/0")
-        .stdin(Stdio::from(shared(&file)?))
-        .stdout(Stdio::null())
-        .stderr(Stdio::from(shared(&said)?))
-        .env("LC_ALL", "C");
-    if let Some(epoch) = wanted.epoch {
-        command
-            .env("SOURCE_DATE_EPOCH", epoch.to_string())
-            .env("E2FSPROGS_FAKE_TIME", epoch.to_string());
-    }
-    let named = || format!("cannot run {}", tool.name);
-    let mut child = command.spawn().with_context(named)?;
-    let status = loop {
-        if let Some(status) = child.try_wait().with_context(named)? {
-            break status;
-        }
-        if let Err(stop) = check() {
-            // It may have ended by the same signal.
-            let _ = child.kill();
-            child.wait().with_context(named)?;
-            return Err(stop);
-        }
-        std::thread::sleep(POLL);
+    let run = Run {
+        setting: format!("Format={}", wanted.format),
+        file: &file,
+        epoch: wanted.epoch,
+        writes_zeroes: wanted.writes_zeroes,
     };
-    let mut text = Vec::new();
-    said.seek(SeekFrom::Start(0)).with_context(named)?;
-    said.take(1 << 16)
-        .read_to_end(&mut text)
-        .with_context(named)?;
-    let text = String::from_utf8_lossy(&text);
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let first = lines.next().unwrap_or("it said nothing");
-    let first = first.escape_debug();
-    if !status.success() {
-        return Err(anyhow!("{} failed: {first}", tool.name).into());
-    }
+    tools::run(&tool, &run, check)?;
+    let named = || format!("cannot read what {} has made", tool.name);
     let size = file.metadata().with_context(named)?.len();
     if size != wanted.size {
         let (name, wanted) = (tool.name, wanted.size);
         return Err(anyhow!("{name} made {size} bytes instead of {wanted}").into());
     }
+    check_made(&mut file, wanted.format, tool.name)?;
     Ok(file)
 }
 
-/// Where a program is: on the `PATH`, or where Debian has those of the administrator.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let more = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    env::split_paths(&path)
-        .filter(|dir| dir.is_absolute())
-        .chain(more)
-        .map(|dir| dir.join(name))
-        .find(|program| program.is_file())
+/// Looks whether a tool has made what it was to make, whatever its exit code says.
+pub(crate) fn check_made(file: &mut File, kind: &str, tool: &str) -> Result<(), Failure> {
+    let found = drupe::probe::probe(file).with_context(|| format!("cannot read what {tool} made"));
+    match found?.map(|found| found.kind) {
+        Some(found) if found == kind => Ok(()),
+        found => {
+            let found = found.unwrap_or("nothing that is known");
+            Err(anyhow!("{tool} did not fail, and made {found} instead of {kind}").into())
+        }
+    }
 }
 
 #[cfg(test)]

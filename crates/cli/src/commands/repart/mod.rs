@@ -2,36 +2,54 @@
 //!
 //! 1. The definitions are read (`drupe_repart`), the image is opened or made
 //!    ([`image`]), and a plan is made and shown.
-//! 2. For each new partition, its tool makes the filesystem in a file without a name
-//!    ([`mkfs`]); what the tool has written is moved into the image, and the kernel
-//!    fills the filesystem there ([`fill`]).
+//!    Filesystems whose size is that of their files are made before ([`prepare`],
+//!    [`read_only`]).
+//! 2. For each new partition ([`make`]), its tool ([`tools`]) makes the filesystem in a
+//!    file without a name ([`mkfs`], [`scratch`]); what the tool has written is moved into
+//!    the image, and the kernel fills the filesystem there ([`fill`]). If the partition is
+//!    encrypted, the header of a LUKS volume is moved there, and the kernel writes the
+//!    filesystem into the opened volume ([`luks`]). If hashes of it are wanted, it is
+//!    filled before it is moved ([`verity`]).
 //! 3. The partition table is written, and a new image gets its name: so a partition has
 //!    its contents from the first moment that it is in a table.
 
+mod exclude;
 mod fill;
 mod image;
+mod luks;
+mod make;
 mod mkfs;
+mod prepare;
+mod read_only;
+mod scratch;
+mod show;
+mod single;
 mod sources;
+mod table;
+mod tools;
+mod verity;
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Write;
+use std::collections::BTreeMap;
 
-use anyhow::{Context as _, anyhow};
-use drupe_repart::{Definition, Disk, Planned, identity};
-use serde::Serialize;
-use uuid::{Builder, Uuid};
+use anyhow::anyhow;
+use drupe::Format;
+use drupe_repart::{Definition, Planned};
+use uuid::Uuid;
 
-use crate::args::{EmptyMode, ImageSize, Repart, Seed};
+use crate::args::{EmptyMode, ImageSize, Repart};
 use crate::context::Context;
-use crate::describe::human;
-use crate::epoch;
 use crate::exit::{ExitCode, Failure};
-use crate::json_list::JsonList;
-use crate::output::{self, Names, Stdout};
+use crate::output;
+use crate::session::refuse_attached;
 use image::Image;
-use mkfs::Wanted;
+use make::Maker;
+use prepare::{Named, Prepared};
+pub(crate) use single::{create, mkfs as make_filesystem, part};
+use table::{seed, table};
+use verity::RootHash;
 
+/// Bytes of the least disk that has a partition table.
+const LEAST_DISK: u64 = 16 << 20;
 /// Directories of definitions, beneath the root.
 const DEFAULTS: [&str; 4] = [
     "etc/repart.d",
@@ -43,31 +61,50 @@ const DEFAULTS: [&str; 4] = [
 pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCode, Failure> {
     check_options(context, command)?;
     context.heed_signals()?;
+    if command.empty != EmptyMode::Create && !command.dry_run {
+        refuse_attached(&context.options, &command.image)?;
+    }
     let root = command.root.as_deref();
     let definitions = definitions(command)?;
-    let contents = contents(command, &definitions)?;
     for definition in &definitions {
         sources::check(root, definition)?;
     }
-    let seed = seed(command)?;
-    let mut image = Image::open(&command.image, command.empty, command.dry_run)?;
+    let seed = seed(command.seed)?;
+    let format = format(context, command)?;
+    let mut image = Image::open(&command.image, command.empty, command.dry_run, format)?;
+    let unusable = |error: drupe_repart::Error| unusable(command, error.into());
     let size = match command.size {
-        Some(ImageSize::Bytes(bytes)) => bytes,
-        Some(ImageSize::Auto) => drupe_repart::least_size(&definitions, &contents),
+        Some(ImageSize::Bytes(bytes)) => Some(bytes),
+        Some(ImageSize::Auto) => None,
         None if command.empty == EmptyMode::Create => {
             return Err(Failure::usage("--empty=create needs --size"));
         }
-        None => 0,
+        None => Some(0),
     };
-    let unusable = |error: drupe_repart::Error| unusable(command, error.into());
+    // For the names alone, a table of any size does.
+    let any_size = size.unwrap_or(0).max(image.size()).max(LEAST_DISK);
+    let disk = table(&image, command, any_size, seed)?;
+    let names = drupe_repart::names(&definitions, &disk, seed);
+    let prepared = prepare(context, command, &image, &definitions, &names)?;
+    let contents = contents(command, &definitions, &prepared)?;
+    let size = size.unwrap_or_else(|| drupe_repart::least_size(&definitions, &contents));
     let size = size.max(image.size());
     let mut disk = table(&image, command, size, seed)?;
     disk.grow(size).map_err(unusable)?;
-    let planned = drupe_repart::plan(&definitions, &contents, &disk, seed).map_err(unusable)?;
-    match show(context, &definitions, &planned) {
-        // Nobody looks, but there is something to be done.
-        Err(failure) if !command.dry_run && output::is_broken_pipe(&failure.error) => {}
-        shown => shown?,
+    let planned = drupe_repart::plan(&definitions, &contents, &disk, seed);
+    let mut planned = planned.map_err(unusable)?;
+    let mbr = disk.mbr_id();
+    let show = |planned: &[Planned], roots: &BTreeMap<usize, RootHash>| {
+        match show::show(context, &definitions, planned, roots, mbr) {
+            // Nobody looks, but there is something to be done.
+            Err(failure) if !command.dry_run && output::is_broken_pipe(&failure.error) => Ok(()),
+            shown => shown,
+        }
+    };
+    // Root hashes, and UUIDs that follow from them, are known when all is made.
+    let has_hashes = definitions.iter().any(|it| it.verity.is_some()) && !command.dry_run;
+    if !has_hashes {
+        show(&planned, &BTreeMap::new())?;
     }
     if command.dry_run {
         if !context.options.quiet {
@@ -75,16 +112,31 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Repart) -> Result<ExitCod
         }
         return Ok(ExitCode::Success);
     }
-    image.grow(size)?;
-    let mut code = ExitCode::Success;
-    for one in planned.iter().filter(|one| one.old_size.is_none()) {
+    let encrypts = |one: &Planned| {
         let definition = one.definition.map(|number| &definitions[number]);
-        let definition = definition.expect("what is new has a definition");
-        context.check()?;
-        let made = make(context, command, &image, definition, one);
-        if made.map_err(|failure| name(failure, definition))? != ExitCode::Success {
-            code = ExitCode::Failed;
-        }
+        one.old_size.is_none() && definition.is_some_and(|it| it.encrypt)
+    };
+    let key = match planned.iter().any(encrypts) {
+        true => Some(luks::key(context)?),
+        false => None,
+    };
+    image.grow(size)?;
+    let mut maker = Maker {
+        context,
+        command,
+        image: &image,
+        definitions: &definitions,
+        key,
+        seed,
+        prepared,
+        hashes: BTreeMap::new(),
+        roots: BTreeMap::new(),
+    };
+    let code = maker.all(&mut planned)?;
+    let roots = std::mem::take(&mut maker.roots);
+    drop(maker);
+    if has_hashes {
+        show(&planned, &roots)?;
     }
     context.check()?;
     let has_grown = |one: &Planned| one.old_size.is_some_and(|old| old < one.partition.size);
@@ -114,26 +166,26 @@ fn check_options(context: &Context<'_>, command: &Repart) -> Result<(), Failure>
             "repart makes partition tables for sectors of 512 bytes only",
         ));
     }
-    if options
-        .image_format
-        .is_some_and(|format| format != drupe::Format::Raw)
-    {
-        return Err(Failure::usage("repart takes raw images only"));
-    }
     Ok(())
+}
+
+/// The format of the image: that of the options, or by the name of a new one.
+fn format(context: &Context<'_>, command: &Repart) -> Result<Format, Failure> {
+    let is_new = command.empty == EmptyMode::Create;
+    let is_qcow2 = command.image.extension().is_some_and(|it| it == "qcow2");
+    match context.options.image_format {
+        None if is_new && is_qcow2 => Ok(Format::Qcow2),
+        None | Some(Format::Raw) => Ok(Format::Raw),
+        Some(Format::Qcow2) if is_new => Ok(Format::Qcow2),
+        Some(_) => Err(Failure::usage(
+            "repart takes raw images, and makes raw and qcow2",
+        )),
+    }
 }
 
 fn unusable(command: &Repart, error: anyhow::Error) -> Failure {
     let error = error.context(command.image.display().to_string());
     Failure::new(ExitCode::Image, error)
-}
-
-/// The failure with the file of the definition that it is about.
-fn name(failure: Failure, definition: &Definition) -> Failure {
-    Failure {
-        error: failure.error.context(definition.file.clone()),
-        ..failure
-    }
 }
 
 fn definitions(command: &Repart) -> Result<Vec<Definition>, Failure> {
@@ -159,238 +211,60 @@ fn definitions(command: &Repart) -> Result<Vec<Definition>, Failure> {
         return Err(anyhow!("no definitions (*.conf) in {}", shown.join(", ")).into());
     }
     for definition in &definitions {
-        let is_unknown = |format: &&String| !mkfs::is_known(format);
-        let unsupported = match definition.format.as_ref().filter(is_unknown) {
-            Some(format) => format!("Format={format} is not supported"),
-            None if definition.encrypt => "Encrypt= is not supported yet".to_owned(),
-            None if !definition.subvolumes.is_empty() || definition.default_subvolume.is_some() => {
-                "Subvolumes= and DefaultSubvolume= are not supported yet".to_owned()
-            }
-            None if !definition.exclude_files.is_empty() => {
-                "ExcludeFiles= is not supported yet".to_owned()
-            }
-            None => continue,
-        };
-        return Err(anyhow!("{}: {unsupported}", definition.file).into());
+        let mut format = definition.format.as_ref();
+        let is_known = |format: &str| mkfs::is_known(format) || definition.is_read_only_format();
+        if let Some(format) = format.take_if(|format| !is_known(format)) {
+            let unsupported = format!("{}: Format={format} is not supported", definition.file);
+            return Err(anyhow!(unsupported).into());
+        }
     }
     Ok(definitions)
 }
 
-/// Bytes that `CopyBlocks=` brings, for each definition.
-fn contents(command: &Repart, definitions: &[Definition]) -> Result<Vec<Option<u64>>, Failure> {
-    let size = |definition| {
-        let blocks = sources::blocks(command.root.as_deref(), definition)?;
-        Ok(blocks.map(|(_, size)| size))
-    };
-    let sizes: Result<_, anyhow::Error> = definitions.iter().map(size).collect();
-    Ok(sizes?)
-}
-
-fn seed(command: &Repart) -> Result<Uuid, Failure> {
-    match command.seed {
-        Seed::Uuid(uuid) => Ok(uuid),
-        Seed::Random => {
-            let mut bytes = [0; 16];
-            rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-                .context("no random numbers")?;
-            Ok(Builder::from_random_bytes(bytes).into_uuid())
-        }
-    }
-}
-
-/// A file as if it were larger, with zeroes at its end.
-struct Larger<'a> {
-    file: &'a File,
-    size: u64,
-    at: u64,
-}
-
-impl std::io::Read for Larger<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.size.saturating_sub(self.at).min(buffer.len() as u64) as usize;
-        let read = std::os::unix::fs::FileExt::read_at(self.file, &mut buffer[..left], self.at)?;
-        let read = match read {
-            0 => {
-                buffer[..left].fill(0);
-                left
-            }
-            read => read,
-        };
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl std::io::Seek for Larger<'_> {
-    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
-        let at = match to {
-            std::io::SeekFrom::Start(at) => Some(at),
-            std::io::SeekFrom::End(by) => self.size.checked_add_signed(by),
-            std::io::SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(std::io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
-}
-
-/// The partition table that there is, or a new one for `size` bytes, as `--empty` says.
-fn table(image: &Image, command: &Repart, size: u64, seed: Uuid) -> Result<Disk, Failure> {
-    let unusable = |error| unusable(command, error);
-    let mut file = image.file();
-    let found = match command.empty {
-        EmptyMode::Force | EmptyMode::Create => None,
-        _ => Disk::read(&mut file).map_err(|error| unusable(error.into()))?,
-    };
-    let mut larger = Larger { file, size, at: 0 };
-    let mut new = || {
-        let uuid = identity::of_disk(seed);
-        Disk::new(&mut larger, uuid).map_err(|error| unusable(error.into()))
-    };
-    match (found, command.empty) {
-        (Some(_), EmptyMode::Require) => {
-            let failure = unusable(anyhow!("it has a partition table"));
-            return Err(failure.with_hint("--empty=allow adds partitions to it"));
-        }
-        (Some(disk), _) => return Ok(disk),
-        (None, EmptyMode::Force | EmptyMode::Create) => return new(),
-        (None, EmptyMode::Refuse | EmptyMode::Allow | EmptyMode::Require) => {}
-    }
-    // Something else may be on it, which a table would overwrite.
-    let mut copy = file.try_clone().context("cannot duplicate a descriptor")?;
-    let kind = drupe_tree::disk_image::kind(&mut copy);
-    match (kind.map_err(|error| unusable(error.into()))?, command.empty) {
-        (Some(kind), _) => {
-            let failure = unusable(anyhow!(
-                "it holds {kind}, and no GUID partition table for sectors of 512 bytes"
-            ));
-            Err(failure.with_hint("--empty=force makes one, and loses all that is on it"))
-        }
-        (None, EmptyMode::Refuse) => {
-            let failure = unusable(anyhow!("it has no GUID partition table"));
-            Err(failure.with_hint("--empty=require makes one"))
-        }
-        (None, _) => new(),
-    }
-}
-
-/// Makes what is in a new partition.
-fn make(
+/// Makes the filesystems whose sizes say how large their partitions are.
+fn prepare(
     context: &Context<'_>,
     command: &Repart,
     image: &Image,
-    definition: &Definition,
-    planned: &Planned,
-) -> Result<ExitCode, Failure> {
-    let partition = &planned.partition;
-    let check = || context.check();
-    image.clear(partition.range())?;
-    if let Some((file, size)) = sources::blocks(command.root.as_deref(), definition)? {
-        if size > partition.size {
-            return Err(anyhow!("the file of CopyBlocks= has grown").into());
-        }
-        image.take(&file, size, partition.start, &check)?;
-    }
-    let Some(format) = &definition.format else {
-        return Ok(ExitCode::Success);
-    };
-    let wanted = Wanted {
-        format,
-        label: &partition.label,
-        uuid: identity::of_filesystem(partition.uuid),
-        size: partition.size,
-        epoch: epoch::get()?.and_then(|time| u64::try_from(time.seconds).ok()),
-    };
-    let made = mkfs::make(&wanted, image.dir(), &check)?;
-    image.take(&made, partition.size, partition.start, &check)?;
-    fill::fill(context, command, image, definition, partition.range())
-}
-
-/// A partition; the JSON output is an array of these. Sizes are in bytes.
-#[derive(Serialize)]
-struct Json<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    label: String,
-    uuid: String,
-    file: Option<&'a str>,
-    number: u32,
-    offset: u64,
-    size: u64,
-    old_size: Option<u64>,
-    padding: u64,
-    activity: &'static str,
-}
-
-fn show(
-    context: &Context<'_>,
     definitions: &[Definition],
-    planned: &[Planned],
-) -> Result<(), Failure> {
-    let list = JsonList::new(&context.options);
-    // Of a table that somebody else has made.
-    let names = Names::for_stdout();
-    let shown = |label: &str| match list {
-        Some(_) => label.to_owned(),
-        None => String::from_utf8_lossy(&names.show(OsStr::new(label))).into_owned(),
-    };
-    let rows: Vec<_> = planned
-        .iter()
-        .map(|one| {
-            let partition = &one.partition;
-            let kind = drupe_repart::PartitionType::of(partition.kind);
-            Json {
-                kind: kind.name.unwrap_or_else(|| partition.kind.to_string()),
-                label: shown(&partition.label),
-                uuid: partition.uuid.to_string(),
-                file: one.definition.map(|number| &*definitions[number].file),
-                number: partition.number,
-                offset: partition.start,
-                size: partition.size,
-                old_size: one.old_size,
-                padding: one.padding,
-                activity: match one.old_size {
-                    None => "create",
-                    Some(old) if old == partition.size => "unchanged",
-                    Some(_) => "resize",
-                },
+    names: &[Option<(String, Uuid)>],
+) -> Result<Vec<Option<Prepared>>, Failure> {
+    let mut all = Vec::new();
+    for (definition, name) in definitions.iter().zip(names) {
+        let made = match name {
+            Some((label, uuid)) => {
+                let named = Named {
+                    label,
+                    uuid: *uuid,
+                    dir: image.dir(),
+                };
+                let made = prepare::prepare(context, command, definition, named);
+                made.map_err(|failure| Failure {
+                    error: failure.error.context(definition.file.clone()),
+                    ..failure
+                })?
             }
-        })
-        .collect();
-    let mut out = Stdout::lines();
-    if let Some(mut list) = list {
-        for row in &rows {
-            list.push(&mut out, row)?;
+            None => None,
+        };
+        all.push(made);
+    }
+    Ok(all)
+}
+
+/// Bytes that are there already, for each definition: those of `CopyBlocks=`, or of a
+/// filesystem that was made.
+fn contents(
+    command: &Repart,
+    definitions: &[Definition],
+    prepared: &[Option<Prepared>],
+) -> Result<Vec<Option<u64>>, Failure> {
+    let size = |(definition, prepared): (&Definition, &Option<Prepared>)| {
+        if let Some(prepared) = prepared {
+            return Ok(Some(prepared.size));
         }
-        list.finish(&mut out)?;
-        return Ok(());
-    }
-    if context.options.quiet {
-        return Ok(());
-    }
-    let width = |of: &dyn Fn(&Json<'_>) -> usize, head: &str| {
-        rows.iter().map(of).max().unwrap_or(0).max(head.len())
+        let blocks = sources::blocks(command.root.as_deref(), definition)?;
+        Ok(blocks.map(|(_, size)| size))
     };
-    let kind = width(&|row| row.kind.chars().count(), "TYPE");
-    let label = width(&|row| row.label.chars().count(), "LABEL");
-    let file = width(&|row| row.file.unwrap_or("-").chars().count(), "FILE");
-    writeln!(
-        out,
-        "{:>3} {:kind$} {:label$} {:36} {:file$} {:>9} {:>9} ACTIVITY",
-        "NR", "TYPE", "LABEL", "UUID", "FILE", "SIZE", "PADDING"
-    )?;
-    for row in &rows {
-        writeln!(
-            out,
-            "{:>3} {:kind$} {:label$} {:36} {:file$} {:>9} {:>9} {}",
-            row.number,
-            row.kind,
-            row.label,
-            row.uuid,
-            row.file.unwrap_or("-"),
-            human(row.size),
-            human(row.padding),
-            row.activity
-        )?;
-    }
-    Ok(())
+    let sizes: Result<_, anyhow::Error> = definitions.iter().zip(prepared).map(size).collect();
+    Ok(sizes?)
 }
