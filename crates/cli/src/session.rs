@@ -3,6 +3,7 @@
 mod explain;
 mod origin;
 mod pick;
+mod trouble;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -10,14 +11,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use drupe::{
-    AttachedDisk, Cause, Disk, Format, Kernel, Mount, MountOptions, Partition, TableDamage, Volumes,
-};
+use drupe::{AttachedDisk, Cause, Disk, Format, Kernel, Mount, MountOptions, Partition, Volumes};
 
 use self::explain::{INFO, explain};
 use self::origin::Origin;
 pub(crate) use self::pick::is_container;
 use self::pick::{pick_plain, pick_volume};
+pub(crate) use self::trouble::{cut_short, harm_of, no_driver, remedy};
 use crate::args::Global;
 use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
@@ -35,11 +35,11 @@ pub(crate) struct Session<'a> {
     /// The images that are opened for writing.
     writable: HashSet<ImageId>,
     // In the order of dropping, though they would hold each other anyway.
-    mounts: HashMap<(ImageId, String), Mount>,
+    mounts: HashMap<MountKey, Mount>,
     /// Images that a filesystem of another one is on too, and where that is mounted.
-    members: HashMap<ImageId, (ImageId, String)>,
+    members: HashMap<ImageId, MountKey>,
     /// The mounts of volumes that are made of others.
-    origins: Vec<(Origin, (ImageId, String))>,
+    origins: Vec<(Origin, MountKey)>,
     /// All that is on an image and the images that go with it.
     volumes: HashMap<ImageId, Volumes>,
     disks: HashMap<ImageId, AttachedDisk>,
@@ -53,6 +53,17 @@ pub(crate) struct Session<'a> {
     /// Images whose damage the user has been told of.
     damaged: HashSet<ImageId>,
     kernel: Kernel,
+}
+
+/// What is mounted, and how. A filesystem that is mounted twice, with different options,
+/// is one filesystem with two mounts, as on any Linux.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct MountKey {
+    image: ImageId,
+    /// The kernel's name of its device.
+    device: String,
+    /// The mount options of its own.
+    options: Option<String>,
 }
 
 /// What an image is, whatever name it goes by.
@@ -225,7 +236,7 @@ impl<'a> Session<'a> {
             reopened.push(ImageId::of(other)?);
         }
         let alone = reopened.len() == 1;
-        for (_, mount) in self.mounts.extract_if(|(on, _), _| !alone || *on == id) {
+        for (_, mount) in self.mounts.extract_if(|key, _| !alone || key.image == id) {
             mount.umount().map_err(|error| explain(image, &error))?;
         }
         self.members.clear();
@@ -273,6 +284,12 @@ impl<'a> Session<'a> {
         Ok(disk)
     }
 
+    /// The device that a volume is on.
+    pub(crate) fn partition(&mut self, volume: &Volume) -> Result<Partition, Failure> {
+        let disk = self.disk(&volume.image)?;
+        self.pick(&disk, volume)
+    }
+
     /// Mounts a volume, once.
     pub(crate) fn mount(&mut self, volume: &Volume) -> Result<Mount, Failure> {
         let image = &volume.image;
@@ -280,22 +297,31 @@ impl<'a> Session<'a> {
         let id = ImageId::of(image)?;
         let partition = self.pick(&disk, volume)?;
         if volume.part.is_none()
-            && let Some(mount) = self.members.get(&id).and_then(|key| self.mounts.get(key))
+            && let Some(key) = self.members.get(&id)
+            && key.options == volume.options
+            && let Some(mount) = self.mounts.get(key)
         {
             // A filesystem on several images, by the name of another one of them.
             return Ok(mount.clone());
         }
-        let key = (id.clone(), partition.name().to_owned());
+        let key = MountKey {
+            image: id.clone(),
+            device: partition.name().to_owned(),
+            options: volume.options.clone(),
+        };
         if let Some(mount) = self.mounts.get(&key) {
             return Ok(mount.clone());
         }
         let origin = self.origin(&id, image, &partition)?;
-        if let Some(mount) = origin.as_ref().and_then(|origin| self.mount_of(origin)) {
+        if let Some(mount) = origin
+            .as_ref()
+            .and_then(|origin| self.mount_of(origin, &key))
+        {
             return Ok(mount);
         }
         let read_only = !self.writable.contains(&id);
         let mut options = MountOptions::new();
-        for list in &self.options.mount_options {
+        for list in self.options.mount_options.iter().chain(&volume.options) {
             options = options.options(list);
         }
         let read_only = read_only || options.is_read_only();
@@ -342,8 +368,10 @@ impl<'a> Session<'a> {
     }
 
     /// The mount of the same volume, however it was found.
-    fn mount_of(&self, origin: &Origin) -> Option<Mount> {
-        let mut same = self.origins.iter().filter(|(other, _)| other.is(origin));
+    fn mount_of(&self, origin: &Origin, wanted: &MountKey) -> Option<Mount> {
+        let is_same =
+            |(other, key): &&(Origin, MountKey)| other.is(origin) && key.options == wanted.options;
+        let mut same = self.origins.iter().filter(is_same);
         same.find_map(|(_, key)| self.mounts.get(key)).cloned()
     }
 
@@ -503,8 +531,8 @@ impl<'a> Session<'a> {
     pub(crate) fn close(self) -> Result<(), Failure> {
         let mut failed = None;
         let disks = self.disks();
-        for ((image, _), mount) in self.mounts {
-            let image = self.names.get(&image).map(PathBuf::as_path);
+        for (key, mount) in self.mounts {
+            let image = self.names.get(&key.image).map(PathBuf::as_path);
             let image = image.unwrap_or(Path::new("image")).display().to_string();
             let incomplete = || format!("{image}: the image may be incomplete");
             let unmounted = mount.umount();
@@ -537,39 +565,11 @@ fn name_of(volume: &Volume, partition: &Partition) -> OsString {
     let number = partition.number().map(|number| number.to_string());
     let part = volume.part.clone().or(number);
     let image = volume.image.clone();
-    Volume { image, part }.name()
-}
-
-/// What somebody else has done to one of the images while it was in use.
-pub(crate) fn harm_of(disks: &[(PathBuf, AttachedDisk)]) -> Option<String> {
-    let harmed = disks
-        .iter()
-        .find_map(|(image, disk)| Some((image, disk.harm()?)));
-    harmed.map(|(image, harm)| format!("{}: {harm}", image.display()))
-}
-
-/// What repairs a partition table.
-pub(crate) fn remedy(image: &Path, damage: &TableDamage) -> Option<String> {
-    match damage {
-        TableDamage::CutShort { .. } => None,
-        _ => Some(format!("sgdisk -e {} restores it", image.display())),
+    let options = volume.options.clone();
+    Volume {
+        image,
+        part,
+        options,
     }
-}
-
-/// What of a disk is not all there.
-pub(crate) fn cut_short(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
-    let cut = disk.cut_short().map_err(|error| explain(image, &error))?;
-    Ok(cut.map(|cut| failure(image, cut.to_string())))
-}
-
-/// What is on all of a disk, if this kernel has no driver for it.
-pub(crate) fn no_driver(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
-    let explained = |error: drupe::Error| explain(image, &error);
-    // What looks like a signature beside a partition table is none.
-    if !disk.partitions().map_err(explained)?.is_empty() {
-        return Ok(None);
-    }
-    let found = disk.whole().probe().map_err(explained)?;
-    let found = found.and_then(|found| found.no_driver);
-    Ok(found.map(|found| failure(image, found.to_string())))
+    .name()
 }

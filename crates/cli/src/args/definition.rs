@@ -56,7 +56,17 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
         ("completions" | "man" | "umount" | "run" | "repart" | "help", _) if is_of_images => false,
         // Where there is a choice of reading and writing.
         (_, "read_only") => {
-            matches!(command, "cp" | "find" | "mount" | "shell" | "script")
+            matches!(
+                command,
+                "cp" | "find"
+                    | "label"
+                    | "mount"
+                    | "scrub"
+                    | "script"
+                    | "shell"
+                    | "subvolume"
+                    | "uuid"
+            )
         }
         (_, "replay") => !matches!(
             command,
@@ -72,6 +82,7 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
                 | "untar"
                 | "build"
                 | "fstrim"
+                | "snapshot"
         ),
         (_, "json" | "json_lines") => matches!(
             command,
@@ -84,6 +95,8 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
                 | "find"
                 | "check-log"
                 | "repart"
+                | "subvolume"
+                | "scrub"
                 | "shell"
                 | "script"
         ),

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use crate::args::{Command, Global};
+use crate::args::{Command, Global, SubvolumeAction};
 use crate::location::{ImagePath, Location};
 use drupe_tree::paths;
 
@@ -126,6 +126,23 @@ impl Uses {
                 uses.read.push(command.manifest.clone());
                 uses.read.push(command.source.clone());
             }
+            Command::Subvolume(command) => {
+                uses.paths(&command.paths, command.action != SubvolumeAction::List);
+            }
+            Command::Snapshot(command) => {
+                uses.paths(std::slice::from_ref(&command.source), true);
+                uses.paths(std::slice::from_ref(&command.dest), true);
+            }
+            Command::Label(command) => {
+                uses.paths(
+                    std::slice::from_ref(&command.image),
+                    command.label.is_some(),
+                );
+            }
+            Command::Uuid(command) => {
+                uses.paths(std::slice::from_ref(&command.image), command.uuid.is_some());
+            }
+            Command::Scrub(command) => uses.paths(&command.images, command.repair),
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
             // It starts the tools that make filesystems, and mounts only those.

@@ -150,13 +150,17 @@ fn the_documented_fields_are_those_that_there_are() -> Outcome {
     place.write("f", "")?;
     let script = "printf 'label: gpt\\nsize=1M\\n' > t; truncate -s 8M p.img; \
                   /sbin/sfdisk -q p.img < t; mkdir r; printf '[Partition]\\nType=home\\n' > r/1.conf; \
-                  ln -s f link; setfattr -n user.a -v b f; mknod dev c 1 3 || exit 77";
+                  ln -s f link; setfattr -n user.a -v b f; mknod dev c 1 3 || exit 77; \
+                  truncate -s 128M btrfs.img; mkfs.btrfs -q btrfs.img";
     tool("sh", |sh| {
         sh.arg("-c").arg(script).current_dir(place.path(""))
     })?;
     place.ok(&["cp", "-a", "f", "link", "dev", "d.img:/"])?;
+    place.ok(&["subvolume", "create", "btrfs.img:/a"])?;
     let mut keys = Keys::new();
     for words in [
+        "subvolume list btrfs.img",
+        "scrub btrfs.img",
         "info p.img",
         "info --with b.img a.img",
         "ls d.img:/",

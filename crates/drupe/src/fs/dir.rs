@@ -40,8 +40,12 @@ impl Dir {
         }
     }
 
+    pub(super) fn descriptor(&self) -> &OwnedFd {
+        &self.fd
+    }
+
     /// Calls a function with the directory and an entry's name, which is checked.
-    fn entry<T>(
+    pub(super) fn entry<T>(
         &self,
         operation: &'static str,
         name: &OsStr,
