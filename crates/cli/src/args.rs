@@ -1,5 +1,6 @@
 //! The command line, defined once: parsing and help come from here.
 
+mod attributes;
 mod definition;
 mod files;
 pub(crate) mod mistakes;
@@ -14,6 +15,7 @@ mod whole;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use attributes::*;
 pub(crate) use definition::definition;
 pub(crate) use files::*;
 pub(crate) use mount::*;
@@ -270,6 +272,22 @@ pub(crate) enum Command {
     Uuid(Uuid),
     /// Read all of a btrfs and compare its checksums
     Scrub(Scrub),
+    /// Show extended attributes
+    Getfattr(Getfattr),
+    /// Set or remove extended attributes
+    Setfattr(Setfattr),
+    /// Show access control lists
+    Getfacl(Getfacl),
+    /// Change access control lists
+    Setfacl(Setfacl),
+    /// Show flags of files: immutable, append only and others
+    Lsattr(Lsattr),
+    /// Change flags of files
+    Chattr(Chattr),
+    /// Show capabilities of files
+    Getcap(Getcap),
+    /// Set or remove capabilities of files
+    Setcap(Setcap),
     /// Type several of these commands, with the image kept open
     #[command(after_long_help = shell::NOTES)]
     Shell(Shell),

@@ -13,10 +13,13 @@
 //! complete.
 #![forbid(unsafe_code)]
 
+pub mod acl;
+pub mod capabilities;
 mod copy;
 mod descriptor;
 pub mod disk_image;
 mod error;
+pub mod flags;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -82,6 +82,10 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
                 | "untar"
                 | "build"
                 | "fstrim"
+                | "setcap"
+                | "chattr"
+                | "setfacl"
+                | "setfattr"
                 | "snapshot"
         ),
         (_, "json" | "json_lines") => matches!(

@@ -3,6 +3,7 @@
 
 pub(crate) mod attributes;
 pub(crate) mod build;
+pub(crate) mod capabilities;
 pub(crate) mod cat;
 pub(crate) mod check_log;
 pub(crate) mod contents;
@@ -10,7 +11,10 @@ pub(crate) mod cp;
 pub(crate) mod df;
 pub(crate) mod dirs;
 pub(crate) mod du;
+pub(crate) mod facl;
+pub(crate) mod fattr;
 pub(crate) mod find;
+pub(crate) mod flags;
 pub(crate) mod fstrim;
 pub(crate) mod generate;
 pub(crate) mod info;

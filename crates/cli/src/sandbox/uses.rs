@@ -143,6 +143,16 @@ impl Uses {
                 uses.paths(std::slice::from_ref(&command.image), command.uuid.is_some());
             }
             Command::Scrub(command) => uses.paths(&command.images, command.repair),
+            Command::Getfattr(command) => uses.paths(&command.paths, false),
+            Command::Setfattr(command) => uses.paths(&command.paths, true),
+            Command::Getfacl(command) => uses.paths(&command.paths, false),
+            Command::Setfacl(command) => uses.paths(&command.paths, true),
+            Command::Lsattr(command) => uses.paths(&command.paths, false),
+            Command::Chattr(command) => uses.paths(command.split().1, true),
+            Command::Getcap(command) => uses.paths(&command.paths, false),
+            Command::Setcap(command) => command
+                .paths()
+                .for_each(|path| uses.image(&ImagePath::parse(path).volume.image, true)),
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
             // It starts the tools that make filesystems, and mounts only those.
