@@ -1,6 +1,7 @@
 //! The command line, defined once: parsing and help come from here.
 
 mod attributes;
+mod contents;
 mod definition;
 mod files;
 pub(crate) mod mistakes;
@@ -16,6 +17,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use attributes::*;
+pub(crate) use contents::*;
 pub(crate) use definition::definition;
 pub(crate) use files::*;
 pub(crate) use mount::*;
@@ -288,6 +290,12 @@ pub(crate) enum Command {
     Getcap(Getcap),
     /// Set or remove capabilities of files
     Setcap(Setcap),
+    /// Make or check checksums of files
+    Checksum(Checksum),
+    /// Compare two images or directories: files, owners, modes, times, attributes
+    Diff(Diff),
+    /// Edit a file with $EDITOR
+    Edit(Edit),
     /// Type several of these commands, with the image kept open
     #[command(after_long_help = shell::NOTES)]
     Shell(Shell),

@@ -354,7 +354,7 @@ impl Change {
             let named = has(acl, |who| matches!(who, Who::User(_) | Who::Group(_)));
             let mask = has(acl, |who| *who == Who::Mask);
             let calculates = !self.keep_mask && !masked[index] && touched[index];
-            if (calculates && (named || mask)) || (named && !mask) {
+            if (mask && calculates) || (named && !mask) {
                 acl.recalculate();
             }
         }

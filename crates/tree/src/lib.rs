@@ -4,6 +4,7 @@
 //! - [`copy()`] copies like cp(1); [`write_stream`] writes one file.
 //! - [`archive`] and [`extract`] write and read tar archives.
 //! - [`Walk`] visits all files of a tree in an image with a [`Visitor`].
+//! - [`diff()`] compares two trees; [`Algorithm`] makes checksums.
 //! - [`build`] makes the tree that a manifest describes: mtree(5), or a dump of
 //!   composefs.
 //!
@@ -15,8 +16,10 @@
 
 pub mod acl;
 pub mod capabilities;
+mod checksum;
 mod copy;
 mod descriptor;
+mod diff;
 pub mod disk_image;
 mod error;
 pub mod flags;
@@ -39,11 +42,13 @@ mod unwritten;
 mod users;
 mod visit;
 
+pub use checksum::Algorithm;
 pub use copy::image::times_of;
 pub use copy::keep::Overrides;
 pub use copy::replace::{Backup, Numbers, Policy, Question, Replacing};
-pub use copy::{CopyOptions, copy, write_stream};
+pub use copy::{CopyOptions, copy, write_file, write_stream};
 pub use descriptor::{is_descriptor, open_input};
+pub use diff::{Change, DiffOptions, Difference, Field, diff};
 pub use error::{Error, Result, host};
 pub use interrupt::{Interrupt, Waiting};
 pub use location::{ImageLocation, Location};

@@ -153,6 +153,19 @@ impl Uses {
             Command::Setcap(command) => command
                 .paths()
                 .for_each(|path| uses.image(&ImagePath::parse(path).volume.image, true)),
+            Command::Checksum(command) => {
+                uses.paths(&command.paths, false);
+                if let Some(file) = &command.check {
+                    uses.read.push(file.clone());
+                    uses.paths(&crate::commands::checksum::names(file), false);
+                }
+            }
+            Command::Diff(command) => {
+                uses.compared(&command.before);
+                uses.compared(&command.after);
+            }
+            // It starts an editor.
+            Command::Edit(_) => return None,
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
             // It starts the tools that make filesystems, and mounts only those.
@@ -217,6 +230,18 @@ impl Uses {
     fn paths(&mut self, arguments: &[OsString], write: bool) {
         for argument in arguments {
             self.image(&ImagePath::parse(argument).volume.image, write);
+        }
+    }
+
+    /// What `diff` compares: a directory of the host, or an image.
+    fn compared(&mut self, argument: &OsStr) {
+        match Location::parse(argument) {
+            Location::Host(path) if path.is_dir() => {
+                // Devices and links are not opened: what is beneath is enough.
+                self.trusted = true;
+                self.read.push(path);
+            }
+            _ => self.image(&ImagePath::parse(argument).volume.image, false),
         }
     }
 

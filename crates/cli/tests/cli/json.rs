@@ -157,7 +157,9 @@ fn the_documented_fields_are_those_that_there_are() -> Outcome {
     })?;
     place.ok(&["cp", "-a", "f", "link", "dev", "d.img:/"])?;
     place.ok(&["subvolume", "create", "btrfs.img:/a"])?;
+    let differing = place.drupe(&["diff", "--json", "d.img", "r"])?;
     let mut keys = Keys::new();
+    add_keys(&mut keys, "diff", &serde_json::from_str(&differing.stdout)?);
     for words in [
         "subvolume list btrfs.img",
         "scrub btrfs.img",

@@ -7,6 +7,7 @@ mod archive;
 mod attributes;
 mod build;
 mod commands;
+mod compare;
 mod damaged_tables;
 mod descriptors;
 mod errors;

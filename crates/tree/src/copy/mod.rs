@@ -44,7 +44,7 @@ pub(crate) use job::allocate;
 use keep::{Keep, Overrides};
 use plan::{Existing, Target};
 use replace::Replacing;
-pub use stream::write_stream;
+pub use stream::{write_file, write_stream};
 use traits::{SourceDir, TargetDir};
 use walk::{Root, RootFile, Walker};
 use write::Writer;
