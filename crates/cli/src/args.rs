@@ -10,6 +10,7 @@ mod repart;
 mod run;
 mod shell;
 pub(crate) mod size;
+mod system;
 mod tar;
 mod whole;
 
@@ -24,6 +25,7 @@ pub(crate) use mount::*;
 pub(crate) use repart::*;
 pub(crate) use run::*;
 pub(crate) use shell::*;
+pub(crate) use system::*;
 pub(crate) use tar::*;
 pub(crate) use whole::*;
 
@@ -296,6 +298,12 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Edit a file with $EDITOR
     Edit(Edit),
+    /// Show the operating systems in an image: name, users, kernels, packages
+    Inspect(Inspect),
+    /// Grow a partition and its filesystem
+    Resize(Resize),
+    /// Make free space of a raw image holes of its file
+    Sparsify(Sparsify),
     /// Type several of these commands, with the image kept open
     #[command(after_long_help = shell::NOTES)]
     Shell(Shell),

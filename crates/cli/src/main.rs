@@ -20,6 +20,7 @@ mod passphrase;
 mod progress;
 mod sandbox;
 mod session;
+mod sums;
 mod syslog;
 
 use clap::FromArgMatches;
@@ -135,6 +136,9 @@ fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fai
         Command::Checksum(command) => commands::checksum::run(context, command),
         Command::Diff(command) => commands::diff::run(context, command),
         Command::Edit(command) => commands::edit::run(context, command),
+        Command::Inspect(command) => commands::inspect::run(context, command),
+        Command::Resize(command) => commands::resize::run(context, command),
+        Command::Sparsify(command) => commands::sparsify::run(context, command),
         Command::Shell(command) => commands::shell::shell(context, command),
         Command::Script(command) => commands::shell::script(context, command),
         Command::Completions(command) => commands::generate::completions(command),

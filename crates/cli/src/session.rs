@@ -229,6 +229,16 @@ impl<'a> Session<'a> {
         if !self.writable.insert(id.clone()) {
             return Ok(());
         }
+        self.reopen(image, &id)
+    }
+
+    /// Unmounts all that is on an image, and closes it. It is opened again when it is used.
+    pub(crate) fn let_go(&mut self, image: &Path) -> Result<(), Failure> {
+        let id = ImageId::of(image)?;
+        self.reopen(image, &id)
+    }
+
+    fn reopen(&mut self, image: &Path, id: &ImageId) -> Result<(), Failure> {
         self.volumes.clear();
         // What goes with it is written too; and any mount may use that.
         let mut reopened = vec![id.clone()];
@@ -236,7 +246,7 @@ impl<'a> Session<'a> {
             reopened.push(ImageId::of(other)?);
         }
         let alone = reopened.len() == 1;
-        for (_, mount) in self.mounts.extract_if(|key, _| !alone || key.image == id) {
+        for (_, mount) in self.mounts.extract_if(|key, _| !alone || key.image == *id) {
             mount.umount().map_err(|error| explain(image, &error))?;
         }
         self.members.clear();

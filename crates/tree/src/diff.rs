@@ -238,10 +238,10 @@ impl Work<'_> {
                 fields.push(field("size", from, to));
                 fields.push(field("content", String::new(), String::new()));
             }
-            Kind::File if stat_a.size > 0 => {
-                if !self.same_content(&a.open(name)?, &b.open(name)?)? {
-                    fields.push(field("content", String::new(), String::new()));
-                }
+            Kind::File
+                if stat_a.size > 0 && !self.same_content(&a.open(name)?, &b.open(name)?)? =>
+            {
+                fields.push(field("content", String::new(), String::new()));
             }
             _ => {}
         }

@@ -5,6 +5,7 @@
 //! - [`archive`] and [`extract`] write and read tar archives.
 //! - [`Walk`] visits all files of a tree in an image with a [`Visitor`].
 //! - [`diff()`] compares two trees; [`Algorithm`] makes checksums.
+//! - [`inspect::inspect`] tells which operating system is on a filesystem.
 //! - [`build`] makes the tree that a manifest describes: mtree(5), or a dump of
 //!   composefs.
 //!
@@ -27,6 +28,7 @@ pub mod flags;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod glob;
+pub mod inspect;
 mod interrupt;
 mod location;
 mod manifest;

@@ -69,7 +69,7 @@ pub(crate) fn set(context: &mut Context<'_>, command: &Setcap) -> Result<ExitCod
     let paths: Vec<OsString> = command.paths().map(OsString::from).collect();
     let mut wanted = Vec::new();
     if !command.remove {
-        if command.words.len() % 2 != 0 {
+        if !command.words.len().is_multiple_of(2) {
             return Err(Failure::usage(
                 "give capabilities and a file, such as cap_net_raw=ep IMAGE:/PATH",
             ));

@@ -1,6 +1,6 @@
 //! `drupe checksum`: sums of files, in the form of sha256sum(1), and their check.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::exit::{ExitCode, Failure, Stop};
 use crate::location::ImagePath;
 use crate::output::{Report, Stdout};
+use crate::sums::parse;
 
 fn algorithm(sum: Sum) -> Algorithm {
     match sum {
@@ -103,44 +104,6 @@ impl<W: Write> Visitor for Summer<'_, W> {
     }
 }
 
-/// A line of a file of sums: the sum and the name.
-fn parse(line: &[u8]) -> Option<(String, OsString)> {
-    let (escaped, line) = match line.strip_prefix(b"\\") {
-        Some(rest) => (true, rest),
-        None => (false, line),
-    };
-    let space = line.iter().position(|&byte| byte == b' ')?;
-    let (sum, rest) = line.split_at(space);
-    let sum = str::from_utf8(sum).ok()?.to_ascii_lowercase();
-    let is_hex = sum.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // Behind the space, another one, or * for binary files.
-    let name = rest.get(2..).filter(|name| !name.is_empty() && is_hex)?;
-    if !matches!(rest[1], b' ' | b'*') || sum.len() < 32 {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    let mut from = name.iter();
-    while let Some(&byte) = from.next() {
-        bytes.push(match (escaped, byte) {
-            (true, b'\\') => match from.next()? {
-                b'n' => b'\n',
-                b'r' => b'\r',
-                b'\\' => b'\\',
-                _ => return None,
-            },
-            _ => byte,
-        });
-    }
-    Some((sum, OsString::from_vec(bytes)))
-}
-
-/// The names in a file of sums, for what the command may use.
-pub(crate) fn names(file: &Path) -> Vec<OsString> {
-    let text = fs::read(file).unwrap_or_default();
-    let lines = text.split(|&byte| byte == b'\n');
-    lines.filter_map(parse).map(|(_, name)| name).collect()
-}
-
 fn check(context: &mut Context<'_>, command: &Checksum, file: &Path) -> Result<ExitCode, Failure> {
     let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut report = Report::default();
@@ -208,31 +171,4 @@ fn check(context: &mut Context<'_>, command: &Checksum, file: &Path) -> Result<E
         report.error(&format!("{file}: {failed} of {read} sums did not match"));
     }
     Ok(report.code())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines() {
-        let sum = "d41d8cd98f00b204e9800998ecf8427e";
-        let line = |text: &str| parse(format!("{text}").as_bytes());
-        let wanted = |name: &str| Some((sum.to_owned(), OsString::from(name)));
-        assert_eq!(line(&format!("{sum}  d.img:/a b")), wanted("d.img:/a b"));
-        assert_eq!(line(&format!("{sum} *d.img:/a")), wanted("d.img:/a"));
-        assert_eq!(
-            line(&format!("\\{sum}  d.img:/a\\n\\\\")),
-            wanted("d.img:/a\n\\")
-        );
-        for wrong in [
-            "",
-            "abc  x",
-            &format!("{sum}x  y"),
-            &format!("{sum} "),
-            &format!("{sum}  "),
-        ] {
-            assert_eq!(line(wrong), None, "{wrong:?}");
-        }
-    }
 }

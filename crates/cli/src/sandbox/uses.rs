@@ -157,7 +157,7 @@ impl Uses {
                 uses.paths(&command.paths, false);
                 if let Some(file) = &command.check {
                     uses.read.push(file.clone());
-                    uses.paths(&crate::commands::checksum::names(file), false);
+                    uses.paths(&crate::sums::names(file), false);
                 }
             }
             Command::Diff(command) => {
@@ -166,6 +166,9 @@ impl Uses {
             }
             // It starts an editor.
             Command::Edit(_) => return None,
+            Command::Inspect(command) => uses.paths(&command.images, false),
+            Command::Resize(command) => uses.paths(std::slice::from_ref(&command.image), true),
+            Command::Sparsify(command) => uses.files(&command.images, true),
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
             // It starts the tools that make filesystems, and mounts only those.

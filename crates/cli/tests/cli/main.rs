@@ -26,6 +26,7 @@ mod sandbox;
 mod semantics;
 mod several;
 mod shell;
+mod systems;
 mod tar;
 mod volumes;
 mod whole;
