@@ -198,6 +198,15 @@ pub(crate) struct Global {
     )]
     pub(crate) mount_options: Vec<String>,
 
+    /// Take IMAGE as a system: with /boot and all else that its /etc/fstab mounts
+    ///
+    /// Stands in front of the command. Paths begin at the root filesystem, which need not be
+    /// named. Filesystems that are not on the image are left out, and so are mount options
+    /// other than subvolumes.
+    // Not of all commands: repart has another one of this name.
+    #[arg(long, help_heading = IMAGES)]
+    pub(crate) root: bool,
+
     /// Give the kernel SIZE of memory
     ///
     /// In bytes, or with K, M or G. Defaults to 64M, and to 256M for `run`.

@@ -3,6 +3,7 @@
 mod explain;
 mod origin;
 mod pick;
+mod root;
 mod trouble;
 
 use std::collections::{HashMap, HashSet};
@@ -36,6 +37,8 @@ pub(crate) struct Session<'a> {
     writable: HashSet<ImageId>,
     // In the order of dropping, though they would hold each other anyway.
     mounts: HashMap<MountKey, Mount>,
+    /// Roots that `--root` has put together: image, and name of the volume.
+    assembled: HashSet<(PathBuf, OsString)>,
     /// Images that a filesystem of another one is on too, and where that is mounted.
     members: HashMap<ImageId, MountKey>,
     /// The mounts of volumes that are made of others.
@@ -186,6 +189,7 @@ impl<'a> Session<'a> {
             options,
             writable: HashSet::new(),
             mounts: HashMap::new(),
+            assembled: HashSet::new(),
             members: HashMap::new(),
             origins: Vec::new(),
             volumes: HashMap::new(),
@@ -240,6 +244,7 @@ impl<'a> Session<'a> {
 
     fn reopen(&mut self, image: &Path, id: &ImageId) -> Result<(), Failure> {
         self.volumes.clear();
+        self.assembled.clear();
         // What goes with it is written too; and any mount may use that.
         let mut reopened = vec![id.clone()];
         for other in &self.options.with {
@@ -300,8 +305,15 @@ impl<'a> Session<'a> {
         self.pick(&disk, volume)
     }
 
-    /// Mounts a volume, once.
+    /// Mounts a volume, once; with `--root`, and what belongs to it.
     pub(crate) fn mount(&mut self, volume: &Volume) -> Result<Mount, Failure> {
+        match self.options.root {
+            true => self.assemble(volume),
+            false => self.mount_alone(volume),
+        }
+    }
+
+    fn mount_alone(&mut self, volume: &Volume) -> Result<Mount, Failure> {
         let image = &volume.image;
         let disk = self.disk(image)?;
         let id = ImageId::of(image)?;

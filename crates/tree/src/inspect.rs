@@ -107,6 +107,18 @@ pub fn inspect(mount: &Mount, interrupt: &Interrupt) -> Result<Option<System>> {
     Ok(Some(system))
 }
 
+/// The lines of `/etc/fstab`; none if there is no such file.
+///
+/// # Errors
+///
+/// Those of reading.
+pub fn fstab(mount: &Mount) -> Result<Vec<Fstab>> {
+    let interrupt = &Interrupt::default();
+    let text = Image { mount, interrupt }.first(&["/etc/fstab"])?;
+    let text = text.unwrap_or_default();
+    Ok(text.lines().filter_map(fstab_line).collect())
+}
+
 /// A value of a file of shell assignments.
 fn value(text: &str, name: &str) -> String {
     let mut lines = text.lines().filter_map(|line| line.trim().split_once('='));

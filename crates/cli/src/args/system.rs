@@ -35,8 +35,7 @@ pub(crate) struct Resize {
     #[arg(short, long, value_name = "[+]SIZE", value_parser = size::Resize::parse)]
     pub(crate) size: Option<size::Resize>,
 
-    /// Partition that grows, with its filesystem: IMAGE@PART; or a filesystem without
-    /// partitions: IMAGE
+    /// Filesystem that grows with its partition: IMAGE[@PART]
     #[arg(value_name = "IMAGE")]
     pub(crate) image: OsString,
 }

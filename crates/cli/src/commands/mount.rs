@@ -163,6 +163,10 @@ fn serve(
     command: &Mount,
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> Result<ExitCode, Failure> {
+    if options.root {
+        let message = "--root has several filesystems, of which mount serves one";
+        return Err(Failure::usage(message));
+    }
     Server::check(&command.dir)?;
     let volume = Volume::of_whole(&command.image)?;
     let options = with_read_only(options, &volume);

@@ -4,6 +4,7 @@
 //! dosfstools, acl, attr, qemu-utils); a missing one fails a test, it does not skip it.
 
 mod archive;
+mod assembled;
 mod attributes;
 mod build;
 mod commands;

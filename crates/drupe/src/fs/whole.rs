@@ -1,14 +1,18 @@
 //! Methods of [`Mount`] that concern its whole filesystem: label, UUID, size.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
 use drupe_abi::Errno;
 use drupe_machine::Error as MachineError;
 
 use super::file::named;
+use super::path::Links;
 use crate::Mount;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kernel::Pseudo;
 use crate::sys;
 use crate::sys::control::{
     BTRFS_RESIZE, EXT4_RESIZE, EXT4_SET_UUID, GET_LABEL, SET_LABEL, XFS_GEOMETRY, XFS_GROW,
@@ -99,6 +103,36 @@ impl Mount {
             }
             _ => Err(MachineError::Errno(Errno::NOTTY)),
         }
+    }
+
+    /// Shows the filesystem of `other`, which is of the same kernel, on the directory at
+    /// `path`: paths of this mount lead into it from now on, as below a mount point. It
+    /// stays there until this mount is unmounted, also behind the end of `other`.
+    pub fn show_at(&self, path: impl AsRef<Path>, other: &Mount) -> Result<()> {
+        let path = path.as_ref();
+        let shown = self.show(path, other);
+        shown.map_err(|e| Error::at("mount", path, e))
+    }
+
+    fn show(&self, path: &Path, other: &Mount) -> sys::Result<()> {
+        let inner = &self.inner;
+        if !Arc::ptr_eq(&inner.kernel, &other.inner.kernel) {
+            return Err(MachineError::Errno(Errno::XDEV));
+        }
+        inner.kernel.need(Pseudo::Proc)?;
+        let pinned = inner.pin(path, Links::Follow)?;
+        let link = format!("/proc/self/fd/{}", pinned.raw());
+        let link = CString::new(link).unwrap_or_default();
+        let sys = pinned.sys();
+        // Without links: it is inside this mount whatever the image does.
+        let real = CString::new(sys.readlinkat(sys::AT_FDCWD, &link)?).unwrap_or_default();
+        let source = other.inner.target().as_os_str().as_bytes();
+        let source = CString::new(source).unwrap_or_default();
+        sys.mount(&source, &link, c"", libc::MS_BIND, b"")?;
+        let below = &inner.attached.below;
+        let mut below = below.lock().unwrap_or_else(PoisonError::into_inner);
+        below.push((real, other.inner.device.clone()));
+        Ok(())
     }
 
     fn magic(&self) -> sys::Result<i64> {
