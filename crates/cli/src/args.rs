@@ -92,7 +92,7 @@ Commands that read open images read-only and never change them.";
 pub(crate) enum Sandbox {
     // What an empty DRUPE_SANDBOX says.
     #[value(alias = "")]
-    /// All commands but shell, script, run and repart, as far as the host has the means; mount
+    /// All commands but shell, script, edit, fsck, run and repart, as far as the host can; mount
     /// keeps a second process, which mounts and unmounts
     Auto,
     /// Like auto, but fail where the host lacks the means
@@ -313,6 +313,8 @@ pub(crate) enum Command {
     Resize(Resize),
     /// Make free space of a raw image holes of its file
     Sparsify(Sparsify),
+    /// Check a filesystem with its own tool of the host
+    Fsck(Fsck),
     /// Type several of these commands, with the image kept open
     #[command(after_long_help = shell::NOTES)]
     Shell(Shell),

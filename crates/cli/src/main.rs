@@ -17,6 +17,7 @@ mod json_list;
 mod location;
 mod output;
 mod passphrase;
+mod programs;
 mod progress;
 mod sandbox;
 mod session;
@@ -139,6 +140,7 @@ fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fai
         Command::Inspect(command) => commands::inspect::run(context, command),
         Command::Resize(command) => commands::resize::run(context, command),
         Command::Sparsify(command) => commands::sparsify::run(context, command),
+        Command::Fsck(command) => commands::fsck::run(context, command),
         Command::Shell(command) => commands::shell::shell(context, command),
         Command::Script(command) => commands::shell::script(context, command),
         Command::Completions(command) => commands::generate::completions(command),

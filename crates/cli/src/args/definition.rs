@@ -82,6 +82,7 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
                 | "untar"
                 | "build"
                 | "fstrim"
+                | "fsck"
                 | "sparsify"
                 | "resize"
                 | "edit"

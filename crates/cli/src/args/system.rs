@@ -39,3 +39,22 @@ pub(crate) struct Resize {
     #[arg(value_name = "IMAGE")]
     pub(crate) image: OsString,
 }
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Fsck {
+    /// Change nothing, which is the default
+    #[arg(short, conflicts_with_all = ["repair", "yes"])]
+    no_changes: bool,
+
+    /// Repair what is safe to repair
+    #[arg(short = 'p', conflicts_with = "yes")]
+    pub(crate) repair: bool,
+
+    /// Repair everything
+    #[arg(short)]
+    pub(crate) yes: bool,
+
+    /// Raw image that is a filesystem, or IMAGE@PART with ext2, ext3 or ext4
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: OsString,
+}

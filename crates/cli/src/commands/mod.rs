@@ -18,6 +18,7 @@ pub(crate) mod facl;
 pub(crate) mod fattr;
 pub(crate) mod find;
 pub(crate) mod flags;
+pub(crate) mod fsck;
 pub(crate) mod fstrim;
 pub(crate) mod generate;
 pub(crate) mod info;

@@ -164,8 +164,8 @@ impl Uses {
                 uses.compared(&command.before);
                 uses.compared(&command.after);
             }
-            // It starts an editor.
-            Command::Edit(_) => return None,
+            // They start an editor, and a tool that checks.
+            Command::Edit(_) | Command::Fsck(_) => return None,
             Command::Inspect(command) => uses.paths(&command.images, false),
             Command::Resize(command) => uses.paths(std::slice::from_ref(&command.image), true),
             Command::Sparsify(command) => uses.files(&command.images, true),

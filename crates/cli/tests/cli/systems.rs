@@ -247,3 +247,53 @@ fn free_space_becomes_holes() -> Outcome {
     assert!(line.contains("only raw images"), "{line}");
     Ok(())
 }
+
+#[test]
+fn filesystems_are_checked_by_their_own_tools() -> Outcome {
+    let place = Place::new()?;
+    disk(&place, "gpt")?;
+    mkfs(&place, &["mkfs.ext4", "-q"])?;
+    let before = fs::read(place.path("disk.img"))?;
+    let run = place.drupe(&["fsck", "disk.img@2"])?;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stdout.contains("Pass 5"), "{run:?}");
+    // Damaged: a check says so and changes nothing, a repair repairs.
+    let mut damaged = before.clone();
+    let bitmaps = (9 << 20) + 1024 + 0x1000;
+    damaged[bitmaps..bitmaps + 4096].fill(0x55);
+    fs::write(place.path("disk.img"), &damaged)?;
+    let run = place.drupe(&["fsck", "disk.img@2"])?;
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(fs::read(place.path("disk.img"))? == damaged);
+    let run = place.drupe(&["fsck", "-y", "disk.img@2"])?;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let run = place.drupe(&["fsck", "disk.img@2"])?;
+    assert_eq!(run.code, Some(0), "{run:?}");
+    // What is in front of it is left alone.
+    assert!(fs::read(place.path("disk.img"))?[..9 << 20] == before[..9 << 20]);
+
+    for (name, mkfs) in [
+        ("xfs.img", &["mkfs.xfs", "-q"][..]),
+        ("vfat.img", &["mkfs.vfat"]),
+        ("btrfs.img", &["mkfs.btrfs", "-q"]),
+        ("f2fs.img", &["mkfs.f2fs", "-q"]),
+    ] {
+        let image = place.path(name);
+        File::create(&image)?.set_len(300 << 20)?;
+        tool(mkfs[0], |tool| tool.args(&mkfs[1..]).arg(&image))?;
+        let run = place.drupe(&["fsck", name])?;
+        assert_eq!(run.code, Some(0), "{run:?}");
+    }
+    let line = place.fails(3, &["fsck", "-y", "btrfs.img"])?;
+    assert!(line.contains("not used to repair"), "{line}");
+    mkfs_in_partition_is_refused(&place)
+}
+
+fn mkfs_in_partition_is_refused(place: &Place) -> Outcome {
+    mkfs(place, &["mkfs.vfat"])?;
+    let line = place.fails(3, &["fsck", "disk.img@2"])?;
+    assert!(line.contains("no vfat inside of another image"), "{line}");
+    assert!(line.contains("check-log"), "{line}");
+    place.fails(2, &["fsck", "--read-only", "-p", "disk.img@2"])?;
+    Ok(())
+}

@@ -1,6 +1,5 @@
 //! Filesystems made by their own tools, in a file of the host's without a name.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,6 +13,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
 use uuid::Uuid;
 
 use crate::exit::Failure;
+use crate::programs::find;
 
 /// How often it is looked whether a tool has ended, or a signal has come.
 const POLL: Duration = Duration::from_millis(5);
@@ -246,17 +246,6 @@ pub(crate) fn make(
         return Err(anyhow!("{name} made {size} bytes instead of {wanted}").into());
     }
     Ok(file)
-}
-
-/// Where a program is: on the `PATH`, or where Debian has those of the administrator.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let more = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    env::split_paths(&path)
-        .filter(|dir| dir.is_absolute())
-        .chain(more)
-        .map(|dir| dir.join(name))
-        .find(|program| program.is_file())
 }
 
 #[cfg(test)]
