@@ -232,6 +232,7 @@ impl Mount {
             if count == 0 {
                 return Ok(items);
             }
+            let start = (object, first_kind, offset);
             let mut at = SEARCH_KEY;
             for _ in 0..count {
                 // transid, objectid, offset, type and len.
@@ -250,6 +251,10 @@ impl Mount {
                     });
                 }
                 at += ITEM_HEADER + len;
+            }
+            // A damaged tree may go backwards, and on for ever.
+            if (object, first_kind, offset) < start {
+                return Err(MachineError::Errno(Errno::IO));
             }
             // From the key behind the last one.
             match offset.checked_add(1) {
