@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, anyhow};
-use drupe::{File, Mount};
+use drupe::File;
 use drupe_tree::{CopyOptions, Umask};
 
 use crate::args::Edit;
@@ -34,12 +34,12 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Edit) -> Result<ExitCode,
     if before == after {
         return Ok(ExitCode::Success);
     }
-    let attributes = attributes(&mount, &real)?;
     let dest = drupe_tree::ImageLocation {
         path: real.clone(),
         ..path.on(&mount)
     };
-    let code = context.work(false, |work| {
+    // A file that is replaced keeps its owners, mode and attributes.
+    context.work(false, |work| {
         drupe_tree::write_file(
             &copy,
             &dest,
@@ -48,29 +48,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Edit) -> Result<ExitCode,
             work.interrupt,
             work.progress,
         )
-    })?;
-    if code == ExitCode::Success {
-        for (name, value) in attributes {
-            if mount.get_xattr(&real, &name)?.as_deref() != Some(&value) {
-                mount.set_xattr(&real, &name, &value)?;
-            }
-        }
-    }
-    Ok(code)
-}
-
-/// The attributes that a new file would not have by itself. Capabilities are not among
-/// them: the kernel takes them from a file that is written to.
-fn attributes(mount: &Mount, path: &Path) -> drupe::Result<Vec<(std::ffi::OsString, Vec<u8>)>> {
-    let names = mount.list_xattr(path)?;
-    let kept = names
-        .into_iter()
-        .filter(|name| name != drupe_tree::capabilities::XATTR);
-    let values = kept.filter_map(|name| {
-        let value = mount.get_xattr(path, &name).transpose()?;
-        Some(value.map(|value| (name, value)))
-    });
-    values.collect()
+    })
 }
 
 /// Copies a file to the host, where nobody else can read it.
