@@ -1,27 +1,37 @@
 //! The command line, defined once: parsing and help come from here.
 
+mod attributes;
+mod contents;
 mod definition;
 mod disk;
 mod files;
 pub(crate) mod mistakes;
+mod mount;
 mod oci;
 mod repart;
 mod run;
 mod shell;
 pub(crate) mod size;
+mod system;
 mod tar;
+mod whole;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(crate) use attributes::*;
+pub(crate) use contents::*;
 pub(crate) use definition::definition;
 pub(crate) use disk::*;
 pub(crate) use files::*;
+pub(crate) use mount::*;
 pub(crate) use oci::*;
 pub(crate) use repart::*;
 pub(crate) use run::*;
 pub(crate) use shell::*;
+pub(crate) use system::*;
 pub(crate) use tar::*;
+pub(crate) use whole::*;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -60,6 +70,9 @@ Paths in images:
                    volume; @0 is the whole of IMAGE
   IMAGE@VG/LV:/    the logical volume LV of group VG
   IMAGE@md/NAME:/  the RAID array of this name
+  IMAGE@2,OPTIONS:/PATH
+                   with mount options, such as subvol=home; IMAGE@,OPTIONS:/PATH
+                   without a number
   In place of IMAGE there may be a disk of an NBD server: nbd://HOST[:PORT]/EXPORT
   or nbd+unix:///EXPORT?socket=SOCKET
   An argument that names an existing file of the host is that file; any other
@@ -83,9 +96,9 @@ Commands that read open images read-only and never change them.";
 pub(crate) enum Sandbox {
     // What an empty DRUPE_SANDBOX says.
     #[value(alias = "")]
-    /// All commands but shell, script, run, repart, create, mkfs, part, and oci with a
-    /// registry, as far as the host has the means; mount keeps a second process, which
-    /// mounts and unmounts
+    /// All commands but shell, script, edit, fsck, run, repart, create, mkfs, part, and oci
+    /// with a registry, as far as the host has the means; mount keeps a second process,
+    /// which mounts and unmounts
     Auto,
     /// Like auto, but fail where the host lacks the means
     Always,
@@ -177,10 +190,27 @@ pub(crate) struct Global {
 
     /// Mount filesystems with OPTIONS, separated by commas
     ///
-    /// As mount(8) takes them: `noatime`, or options of the filesystem such as
-    /// `subvol=home`.
-    #[arg(long, global = true, help_heading = IMAGES, value_name = "OPTIONS")]
+    /// As mount(8) takes them: `ro`, `noatime`, `sync` and the like, or options of the
+    /// filesystem such as `subvol=home` and `data=journal`. For one filesystem of several,
+    /// they stand in its path: IMAGE@PART,OPTIONS:/PATH.
+    #[arg(
+        short = 'o',
+        long,
+        alias = "options",
+        global = true,
+        help_heading = IMAGES,
+        value_name = "OPTIONS"
+    )]
     pub(crate) mount_options: Vec<String>,
+
+    /// Take IMAGE as a system: with /boot and all else that its /etc/fstab mounts
+    ///
+    /// Stands in front of the command. Paths begin at the root filesystem, which need not be
+    /// named. Filesystems that are not on the image are left out, and so are mount options
+    /// other than subvolumes.
+    // Not of all commands: repart has another one of this name.
+    #[arg(long, help_heading = IMAGES)]
+    pub(crate) root: bool,
 
     /// Give the kernel SIZE of memory
     ///
@@ -262,6 +292,46 @@ pub(crate) enum Command {
     Fstrim(Fstrim),
     /// Read all of an image, and show the kernel's complaints about it
     CheckLog(CheckLog),
+    /// List, make or remove subvolumes of a btrfs
+    Subvolume(Subvolume),
+    /// Make a snapshot of a subvolume of a btrfs
+    Snapshot(Snapshot),
+    /// Show or set the label of a filesystem
+    Label(Label),
+    /// Show or set the UUID of a filesystem
+    Uuid(Uuid),
+    /// Read all of a btrfs and compare its checksums
+    Scrub(Scrub),
+    /// Show extended attributes
+    Getfattr(Getfattr),
+    /// Set or remove extended attributes
+    Setfattr(Setfattr),
+    /// Show access control lists
+    Getfacl(Getfacl),
+    /// Change access control lists
+    Setfacl(Setfacl),
+    /// Show flags of files: immutable, append only and others
+    Lsattr(Lsattr),
+    /// Change flags of files
+    Chattr(Chattr),
+    /// Show capabilities of files
+    Getcap(Getcap),
+    /// Set or remove capabilities of files
+    Setcap(Setcap),
+    /// Make or check checksums of files
+    Checksum(Checksum),
+    /// Compare two images or directories: files, owners, modes, times, attributes
+    Diff(Diff),
+    /// Edit a file with $EDITOR
+    Edit(Edit),
+    /// Show the operating systems in an image: name, users, kernels, packages
+    Inspect(Inspect),
+    /// Grow a partition and its filesystem
+    Resize(Resize),
+    /// Make free space of a raw image holes of its file
+    Sparsify(Sparsify),
+    /// Check a filesystem with its own tool of the host
+    Fsck(Fsck),
     /// Type several of these commands, with the image kept open
     #[command(after_long_help = shell::NOTES)]
     Shell(Shell),
@@ -406,81 +476,6 @@ pub(crate) struct Cp {
     /// At least one side is in an image.
     #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DEST"])]
     pub(crate) paths: Vec<OsString>,
-}
-
-const MOUNT: &str = "\
-Mount a filesystem of an image on a directory, through FUSE
-
-Any program can use its files then. The real filesystem does the work; the \
-host's kernel checks permissions and caches. Unmount with drupe umount DIR.";
-
-const MOUNT_NOTES: &str = "\
-SIGTERM, SIGINT and SIGHUP unmount too; files that are still open give ENOTCONN
-then. `fusermount3 -u DIR` (or `umount DIR`, as root) returns before the image is
-clean, and cannot tell what failed. What fsync has acknowledged survives a crash
-of anything.
-
-When the host refuses to write to the image, for want of room for example, every
-change from then on is refused with that error, `drupe umount` fails, and the
-system's log says why.
-
-The image is locked (flock(2)) as long as it is mounted. A virtual machine of QEMU
-is not noticed, since QEMU locks in another way (OFD locks, fcntl(2)), nor does QEMU
-notice the mount: never mount an image that a virtual machine uses.
-
-Files keep their owners: as an ordinary user, you can change what belongs to you
-in the image. Other users, root included, see nothing without --allow-other.
-
-Needs /dev/fuse, and fusermount3 (Debian: fuse3) unless you are root.";
-
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Mount {
-    /// Stay in the foreground
-    ///
-    /// Otherwise the command returns as soon as the filesystem is mounted.
-    #[arg(short, long)]
-    pub(crate) foreground: bool,
-
-    /// Let other users use the mount, as far as permissions allow
-    ///
-    /// Always on for root. For others, /etc/fuse.conf must contain `user_allow_other`.
-    #[arg(long)]
-    pub(crate) allow_other: bool,
-
-    /// Let the host's page cache gather small writes
-    ///
-    /// Faster, but modification times are then the host's, and a full disk shows late.
-    #[arg(long)]
-    pub(crate) writeback: bool,
-
-    /// Mount with OPTIONS, separated by commas
-    ///
-    /// Options of the filesystem, such as `discard` and `data=journal`, and `ro`,
-    /// `noatime`, `strictatime`, `sync` and the like, as mount(8) takes them.
-    #[arg(short = 'o', long = "options", value_name = "OPTIONS")]
-    pub(crate) options: Vec<String>,
-
-    /// Filesystem to mount: IMAGE[@PART]
-    #[arg(value_name = "IMAGE")]
-    pub(crate) image: OsString,
-
-    /// Empty directory to mount it on
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
-}
-
-const UMOUNT: &str = "\
-Unmount what `mount` has mounted, and wait until the image is clean
-
-Fails if something of what was written did not reach the image, and says why. A \
-directory that is in use stays mounted. Run it in the network namespace in which \
-`mount` ran: in another one it cannot reach the process that serves the mount, and fails.";
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Umount {
-    /// Directory that it is mounted on
-    #[arg(required = true, value_name = "DIR")]
-    pub(crate) dirs: Vec<PathBuf>,
 }
 
 /// Parses "4096".

@@ -41,7 +41,9 @@ pub(crate) fn prefixes(paths: &[ImagePath]) -> Vec<String> {
 /// What an argument means that is an image, all of it: `:/` behind it is its root.
 pub(crate) fn image(argument: OsString) -> PathBuf {
     match ImagePath::parse(&argument) {
-        ImagePath { volume, path } if volume.part.is_none() && path.parent().is_none() => {
+        ImagePath { volume, path }
+            if volume.part.is_none() && volume.options.is_none() && path.parent().is_none() =>
+        {
             volume.image
         }
         _ => argument.into(),
@@ -54,6 +56,9 @@ pub(crate) fn image(argument: OsString) -> PathBuf {
 pub(crate) struct Volume {
     pub(crate) image: PathBuf,
     pub(crate) part: Option<String>,
+    /// Mount options, as mount(8) takes them: what is behind the first comma of
+    /// `IMAGE@PART,OPTIONS`.
+    pub(crate) options: Option<String>,
 }
 
 impl Location {
@@ -127,7 +132,7 @@ pub(crate) fn with_colon(argument: impl AsRef<Path>) -> Option<String> {
 }
 
 impl Volume {
-    /// `IMAGE` or `IMAGE@PART`; the former if such a file exists.
+    /// `IMAGE`, `IMAGE@PART` or `IMAGE@PART,OPTIONS`; the first if such a file exists.
     pub(crate) fn parse(argument: &OsStr) -> Volume {
         Volume::parse_with(argument, |path| path.symlink_metadata().is_ok())
     }
@@ -136,22 +141,51 @@ impl Volume {
         let whole = Volume {
             image: argument.into(),
             part: None,
+            options: None,
         };
-        let bytes = argument.as_bytes();
-        let at = bytes.iter().rposition(|&byte| byte == b'@');
-        let Some(at) = at.filter(|_| !exists(&whole.image)) else {
+        if exists(&whole.image) {
             return whole;
-        };
-        let image: PathBuf = OsStr::from_bytes(&bytes[..at]).into();
-        // Of an image that is not there, only what can hardly be meant otherwise.
-        let digits = bytes[at + 1..].iter().all(u8::is_ascii_digit);
-        match str::from_utf8(&bytes[at + 1..]) {
-            Ok(part) if !part.is_empty() && (digits || exists(&image)) => Volume {
-                image,
-                part: Some(part.to_owned()),
-            },
-            _ => whole,
         }
+        let bytes = argument.as_bytes();
+        // The last one behind an image that is there: options may have one too, and so
+        // may the name of an image.
+        let mut ats: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] == b'@').collect();
+        ats.reverse();
+        let split = |at: usize| {
+            let image = PathBuf::from(OsStr::from_bytes(&bytes[..at]));
+            let text = str::from_utf8(&bytes[at + 1..]).ok()?;
+            let (part, options) = match text.split_once(',') {
+                Some((part, options)) => (part, Some(options.to_owned())),
+                None => (text, None),
+            };
+            if part.is_empty() && options.is_none() {
+                return None;
+            }
+            Some(Volume {
+                image,
+                part: (!part.is_empty()).then(|| part.to_owned()),
+                options,
+            })
+        };
+        // That of an address, of which every beginning is one.
+        let is_in_options = |at: usize| {
+            let before = &bytes[..at];
+            let outer = before.iter().rposition(|&byte| byte == b'@');
+            outer.is_some_and(|outer| before[outer..].contains(&b','))
+        };
+        let is_address = argument.to_str().is_some_and(drupe::is_uri);
+        let mut known = ats
+            .iter()
+            .filter(|&&at| !(is_address && is_in_options(at)))
+            .filter_map(|&at| split(at));
+        if let Some(found) = known.find(|volume| exists(&volume.image)) {
+            return found;
+        }
+        // Of an image that is not there, only what can hardly be meant otherwise.
+        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let mut likely = ats.iter().filter_map(|&at| split(at));
+        let likely = likely.find(|volume| volume.part.as_deref().is_some_and(is_number));
+        likely.unwrap_or(whole)
     }
 
     /// The argument of a command that takes a whole filesystem: `:/` behind it is its
@@ -173,6 +207,10 @@ impl Volume {
         if let Some(part) = &self.part {
             name.push("@");
             name.push(part);
+        }
+        if let Some(options) = &self.options {
+            name.push(if self.part.is_none() { "@," } else { "," });
+            name.push(options);
         }
         name
     }
@@ -250,6 +288,7 @@ mod tests {
             volume: Volume {
                 image: image.into(),
                 part: part.map(String::from),
+                options: None,
             },
             path: path.into(),
         })
@@ -276,6 +315,30 @@ mod tests {
         assert_eq!(
             parse("missing.img@3:/x"),
             image("missing.img", Some("3"), "/x")
+        );
+    }
+
+    #[test]
+    fn mount_options() {
+        let with = |name: &str, part: Option<&str>, options: &str, path: &str| {
+            let Location::Image(mut found) = image(name, part, path) else {
+                unreachable!("it is made as one")
+            };
+            found.volume.options = Some(options.to_owned());
+            let written = found.label();
+            assert_eq!(parse(&written), Location::Image(found), "{written}");
+        };
+        with("disk.img", Some("1"), "subvol=home", "/a");
+        with("disk.img", Some("1"), "subvol=@home", "/a");
+        with("disk.img", None, "subvol=/@/home,ro", "/a,b");
+        with("odd@7", Some("vg/lv"), "noatime", "/");
+        with("missing.img", Some("3"), "ro", "/");
+        with("nbd://h/e", Some("1"), "subvol=@", "/a");
+        with("nbd://h/e", None, "subvol=@", "/a");
+        // A comma of a name is no option.
+        assert_eq!(
+            parse("missing.img,ro:/x"),
+            image("missing.img,ro", None, "/x")
         );
     }
 

@@ -17,9 +17,11 @@ mod json_list;
 mod location;
 mod output;
 mod passphrase;
+mod programs;
 mod progress;
 mod sandbox;
 mod session;
+mod sums;
 mod syslog;
 
 use clap::FromArgMatches;
@@ -123,6 +125,26 @@ fn execute(context: &mut Context<'_>, command: &Command) -> Result<ExitCode, Fai
         Command::Find(command) => commands::find::run(context, command),
         Command::Fstrim(command) => commands::fstrim::run(context, command),
         Command::CheckLog(command) => commands::check_log::run(context, command),
+        Command::Subvolume(command) => commands::subvolume::run(context, command),
+        Command::Snapshot(command) => commands::subvolume::snapshot(context, command),
+        Command::Label(command) => commands::label::label(context, command),
+        Command::Uuid(command) => commands::label::uuid(context, command),
+        Command::Scrub(command) => commands::scrub::run(context, command),
+        Command::Getfattr(command) => commands::fattr::get(context, command),
+        Command::Setfattr(command) => commands::fattr::set(context, command),
+        Command::Getfacl(command) => commands::facl::get(context, command),
+        Command::Setfacl(command) => commands::facl::set(context, command),
+        Command::Lsattr(command) => commands::flags::list(context, command),
+        Command::Chattr(command) => commands::flags::change(context, command),
+        Command::Getcap(command) => commands::capabilities::get(context, command),
+        Command::Setcap(command) => commands::capabilities::set(context, command),
+        Command::Checksum(command) => commands::checksum::run(context, command),
+        Command::Diff(command) => commands::diff::run(context, command),
+        Command::Edit(command) => commands::edit::run(context, command),
+        Command::Inspect(command) => commands::inspect::run(context, command),
+        Command::Resize(command) => commands::resize::run(context, command),
+        Command::Sparsify(command) => commands::sparsify::run(context, command),
+        Command::Fsck(command) => commands::fsck::run(context, command),
         Command::Shell(command) => commands::shell::shell(context, command),
         Command::Script(command) => commands::shell::script(context, command),
         Command::Completions(command) => commands::generate::completions(command),

@@ -1,8 +1,11 @@
 //! [`Session`]: the kernel of one command, its disks and mounts.
 
 mod explain;
+mod open;
 mod origin;
 mod pick;
+mod root;
+mod trouble;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -11,14 +14,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::anyhow;
-use drupe::{
-    AttachedDisk, Cause, Disk, Format, Kernel, Mount, MountOptions, Partition, TableDamage, Volumes,
-};
+use drupe::{AttachedDisk, Cause, Disk, Kernel, Mount, MountOptions, Partition, Volumes};
 
 use self::explain::{INFO, explain};
 use self::origin::Origin;
 pub(crate) use self::pick::is_container;
 use self::pick::{pick_plain, pick_volume};
+pub(crate) use self::trouble::{cut_short, harm_of, no_driver, remedy};
 use crate::args::Global;
 use crate::epoch::{self, Still};
 use crate::exit::{ExitCode, Failure};
@@ -26,6 +28,7 @@ use crate::interrupt::Signals;
 use crate::location::{self, Volume};
 use crate::output;
 use crate::passphrase::Passphrase;
+pub(crate) use open::{open, refuse_attached};
 
 /// Bytes of a kernel's memory: enough for images of any size.
 const MEMORY: usize = 64 << 20;
@@ -36,11 +39,13 @@ pub(crate) struct Session<'a> {
     /// The images that are opened for writing.
     writable: HashSet<ImageId>,
     // In the order of dropping, though they would hold each other anyway.
-    mounts: HashMap<(ImageId, String), Mount>,
+    mounts: HashMap<MountKey, Mount>,
+    /// Roots that `--root` has put together: image, and name of the volume.
+    assembled: HashSet<(PathBuf, OsString)>,
     /// Images that a filesystem of another one is on too, and where that is mounted.
-    members: HashMap<ImageId, (ImageId, String)>,
+    members: HashMap<ImageId, MountKey>,
     /// The mounts of volumes that are made of others.
-    origins: Vec<(Origin, (ImageId, String))>,
+    origins: Vec<(Origin, MountKey)>,
     /// All that is on an image and the images that go with it.
     volumes: HashMap<ImageId, Volumes>,
     disks: HashMap<ImageId, AttachedDisk>,
@@ -55,6 +60,17 @@ pub(crate) struct Session<'a> {
     damaged: HashSet<ImageId>,
     /// Booted when it is first needed.
     kernel: OnceLock<Kernel>,
+}
+
+/// What is mounted, and how. A filesystem that is mounted twice, with different options,
+/// is one filesystem with two mounts, as on any Linux.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct MountKey {
+    image: ImageId,
+    /// The kernel's name of its device.
+    device: String,
+    /// The mount options of its own.
+    options: Option<String>,
 }
 
 /// What an image is, whatever name it goes by.
@@ -102,57 +118,6 @@ fn failure(image: &Path, message: String) -> Failure {
     Failure::new(ExitCode::Image, anyhow!("{}: {message}", image.display()))
 }
 
-/// Refuses to write to an image that the host has attached to a loop device, or of which
-/// it has another file attached: a confined process could not tell any more.
-pub(crate) fn refuse_attached(global: &Global, image: &Path) -> Result<(), Failure> {
-    let others = match global.image_format {
-        Some(Format::Raw) => Vec::new(),
-        _ => drupe::image_files(image, global.backing),
-    };
-    let files = std::iter::once(image).chain(others.iter().map(PathBuf::as_path));
-    for file in files {
-        let Some(device) = drupe::attached_loop(file) else {
-            continue;
-        };
-        let which = match file == image {
-            true => String::new(),
-            false => format!("its file {} ", file.display()),
-        };
-        let what = format!("{which}is attached to {device}, which the host may have mounted");
-        return Err(failure(image, what).with_hint(format!("detach it with losetup -d {device}")));
-    }
-    Ok(())
-}
-
-/// Opens an image as the options say. A server that does not answer is not waited for
-/// when a signal has come.
-pub(crate) fn open(
-    global: &Global,
-    image: &Path,
-    writable: bool,
-    signals: &Signals,
-) -> Result<Disk, Failure> {
-    let mut options = Disk::options()
-        .given_up(signals.interrupt().flag())
-        .backing(global.backing)
-        .read_only(!writable)
-        .copy_on_write(!writable && global.replay);
-    if let Some(format) = global.image_format {
-        options = options.format(format);
-    }
-    if let Some(bytes) = global.block_size {
-        options = options.block_size(bytes);
-    }
-    if writable && uri(image).is_none() {
-        refuse_attached(global, image)?;
-    }
-    let opened = match uri(image) {
-        Some(uri) => options.open_uri(uri),
-        None => options.open(image),
-    };
-    opened.map_err(|error| explain(image, &error))
-}
-
 /// Boots the kernel of a session.
 fn boot(options: &Global) -> Result<Kernel, Failure> {
     let mut kernel = Kernel::builder().memory(options.memory.unwrap_or(MEMORY));
@@ -181,6 +146,7 @@ impl<'a> Session<'a> {
             options,
             writable: HashSet::new(),
             mounts: HashMap::new(),
+            assembled: HashSet::new(),
             members: HashMap::new(),
             origins: Vec::new(),
             volumes: HashMap::new(),
@@ -224,14 +190,25 @@ impl<'a> Session<'a> {
         if !self.writable.insert(id.clone()) {
             return Ok(());
         }
+        self.reopen(image, &id)
+    }
+
+    /// Unmounts all that is on an image, and closes it. It is opened again when it is used.
+    pub(crate) fn let_go(&mut self, image: &Path) -> Result<(), Failure> {
+        let id = ImageId::of(image)?;
+        self.reopen(image, &id)
+    }
+
+    fn reopen(&mut self, image: &Path, id: &ImageId) -> Result<(), Failure> {
         self.volumes.clear();
+        self.assembled.clear();
         // What goes with it is written too; and any mount may use that.
         let mut reopened = vec![id.clone()];
         for other in &self.options.with {
             reopened.push(ImageId::of(other)?);
         }
         let alone = reopened.len() == 1;
-        for (_, mount) in self.mounts.extract_if(|(on, _), _| !alone || *on == id) {
+        for (_, mount) in self.mounts.extract_if(|key, _| !alone || key.image == *id) {
             mount.umount().map_err(|error| explain(image, &error))?;
         }
         self.members.clear();
@@ -279,29 +256,51 @@ impl<'a> Session<'a> {
         Ok(disk)
     }
 
-    /// Mounts a volume, once.
+    /// The device that a volume is on.
+    pub(crate) fn partition(&mut self, volume: &Volume) -> Result<Partition, Failure> {
+        let disk = self.disk(&volume.image)?;
+        self.pick(&disk, volume)
+    }
+
+    /// Mounts a volume, once; with `--root`, and what belongs to it.
     pub(crate) fn mount(&mut self, volume: &Volume) -> Result<Mount, Failure> {
+        match self.options.root {
+            true => self.assemble(volume),
+            false => self.mount_alone(volume),
+        }
+    }
+
+    fn mount_alone(&mut self, volume: &Volume) -> Result<Mount, Failure> {
         let image = &volume.image;
         let disk = self.disk(image)?;
         let id = ImageId::of(image)?;
         let partition = self.pick(&disk, volume)?;
         if volume.part.is_none()
-            && let Some(mount) = self.members.get(&id).and_then(|key| self.mounts.get(key))
+            && let Some(key) = self.members.get(&id)
+            && key.options == volume.options
+            && let Some(mount) = self.mounts.get(key)
         {
             // A filesystem on several images, by the name of another one of them.
             return Ok(mount.clone());
         }
-        let key = (id.clone(), partition.name().to_owned());
+        let key = MountKey {
+            image: id.clone(),
+            device: partition.name().to_owned(),
+            options: volume.options.clone(),
+        };
         if let Some(mount) = self.mounts.get(&key) {
             return Ok(mount.clone());
         }
         let origin = self.origin(&id, image, &partition)?;
-        if let Some(mount) = origin.as_ref().and_then(|origin| self.mount_of(origin)) {
+        if let Some(mount) = origin
+            .as_ref()
+            .and_then(|origin| self.mount_of(origin, &key))
+        {
             return Ok(mount);
         }
         let read_only = !self.writable.contains(&id);
         let mut options = MountOptions::new();
-        for list in &self.options.mount_options {
+        for list in self.options.mount_options.iter().chain(&volume.options) {
             options = options.options(list);
         }
         let read_only = read_only || options.is_read_only();
@@ -348,8 +347,10 @@ impl<'a> Session<'a> {
     }
 
     /// The mount of the same volume, however it was found.
-    fn mount_of(&self, origin: &Origin) -> Option<Mount> {
-        let mut same = self.origins.iter().filter(|(other, _)| other.is(origin));
+    fn mount_of(&self, origin: &Origin, wanted: &MountKey) -> Option<Mount> {
+        let is_same =
+            |(other, key): &&(Origin, MountKey)| other.is(origin) && key.options == wanted.options;
+        let mut same = self.origins.iter().filter(is_same);
         same.find_map(|(_, key)| self.mounts.get(key)).cloned()
     }
 
@@ -514,8 +515,8 @@ impl<'a> Session<'a> {
     pub(crate) fn close(self) -> Result<(), Failure> {
         let mut failed = None;
         let disks = self.disks();
-        for ((image, _), mount) in self.mounts {
-            let image = self.names.get(&image).map(PathBuf::as_path);
+        for (key, mount) in self.mounts {
+            let image = self.names.get(&key.image).map(PathBuf::as_path);
             let image = image.unwrap_or(Path::new("image")).display().to_string();
             let incomplete = || format!("{image}: the image may be incomplete");
             let unmounted = mount.umount();
@@ -551,39 +552,11 @@ fn name_of(volume: &Volume, partition: &Partition) -> OsString {
     let number = partition.number().map(|number| number.to_string());
     let part = volume.part.clone().or(number);
     let image = volume.image.clone();
-    Volume { image, part }.name()
-}
-
-/// What somebody else has done to one of the images while it was in use.
-pub(crate) fn harm_of(disks: &[(PathBuf, AttachedDisk)]) -> Option<String> {
-    let harmed = disks
-        .iter()
-        .find_map(|(image, disk)| Some((image, disk.harm()?)));
-    harmed.map(|(image, harm)| format!("{}: {harm}", image.display()))
-}
-
-/// What repairs a partition table.
-pub(crate) fn remedy(image: &Path, damage: &TableDamage) -> Option<String> {
-    match damage {
-        TableDamage::CutShort { .. } => None,
-        _ => Some(format!("sgdisk -e {} restores it", image.display())),
+    let options = volume.options.clone();
+    Volume {
+        image,
+        part,
+        options,
     }
-}
-
-/// What of a disk is not all there.
-pub(crate) fn cut_short(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
-    let cut = disk.cut_short().map_err(|error| explain(image, &error))?;
-    Ok(cut.map(|cut| failure(image, cut.to_string())))
-}
-
-/// What is on all of a disk, if this kernel has no driver for it.
-pub(crate) fn no_driver(image: &Path, disk: &AttachedDisk) -> Result<Option<Failure>, Failure> {
-    let explained = |error: drupe::Error| explain(image, &error);
-    // What looks like a signature beside a partition table is none.
-    if !disk.partitions().map_err(explained)?.is_empty() {
-        return Ok(None);
-    }
-    let found = disk.whole().probe().map_err(explained)?;
-    let found = found.and_then(|found| found.no_driver);
-    Ok(found.map(|found| failure(image, found.to_string())))
+    .name()
 }

@@ -72,7 +72,7 @@ pub use drupe_ondisk::{CutShort, Error as VolumeError};
 pub use error::{Cause, Error, Result};
 pub use fs::{
     Credentials, Dir, DirEntry, DirStream, File, FileTimes, FileType, Handle, Metadata, Node,
-    OpenOptions, ReadDir, StatFs, StreamEntry, capability, makedev,
+    OpenOptions, ReadDir, Scrub, StatFs, StreamEntry, Subvolume, capability, makedev,
 };
 pub use kernel::{Buffer, Interrupter, Kernel};
 pub use kernel_file::KernelFile;

@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use drupe_abi::Errno;
 use drupe_machine::without_deadline;
@@ -175,7 +175,7 @@ impl fmt::Debug for Mount {
 pub(crate) struct MountInner {
     /// The root directory, open for reading.
     pub(crate) root: OwnedFd,
-    attached: Attached,
+    pub(crate) attached: Attached,
     /// The device that was mounted, if there is one.
     pub(crate) device: Option<Device>,
     pub(crate) kernel: Arc<KernelInner>,
@@ -189,10 +189,18 @@ pub(crate) struct Attached {
     sys: Arc<Sys>,
     target: CString,
     mounted: bool,
+    /// Where other mounts are shown in this one, and the devices that these need.
+    pub(crate) below: Mutex<Vec<(CString, Option<Device>)>>,
 }
 
 impl Attached {
     fn umount(&mut self) -> sys::Result<()> {
+        let below = self.below.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while let Some((target, _)) = below.last() {
+            self.sys
+                .umount(target, libc::UMOUNT_NOFOLLOW | libc::MNT_DETACH)?;
+            below.pop();
+        }
         self.sys.umount(&self.target, 0)?;
         self.mounted = false;
         self.sys
@@ -469,6 +477,7 @@ fn attach(
         sys: Arc::clone(sys),
         target,
         mounted: true,
+        below: Mutex::default(),
     })
 }
 

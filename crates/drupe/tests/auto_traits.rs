@@ -52,7 +52,9 @@ assert_auto_traits! {
     drupe::ReadDir: Send, Sync, Unpin;
     drupe::Record: Send, Sync, Unpin;
     drupe::RecordingDisk: Send, Sync, Unpin;
+    drupe::Scrub: Send, Sync, Unpin;
     drupe::StatFs: Send, Sync, Unpin;
+    drupe::Subvolume: Send, Sync, Unpin;
     drupe::StreamEntry<'static>: Send, Sync, Unpin;
     drupe::SystemHost: Send, Sync, Unpin;
     drupe::TableDamage: Send, Sync, Unpin;

@@ -6,7 +6,7 @@ use std::io;
 use std::str::FromStr;
 
 use crate::bytes::read_head;
-use crate::vhd;
+use crate::vhd_footer;
 
 /// A kind of disk image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,7 +90,7 @@ impl Format {
     pub(crate) fn detect(file: &File) -> io::Result<Format> {
         Ok(match find(MAGIC, file)? {
             Some(format) => format,
-            None if vhd::is_fixed(file)? => Format::Vhd,
+            None if vhd_footer::is_fixed(file)? => Format::Vhd,
             None => Format::Raw,
         })
     }

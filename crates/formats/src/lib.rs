@@ -29,6 +29,7 @@ mod options;
 mod qcow2;
 mod vdi;
 mod vhd;
+mod vhd_footer;
 mod vhdx;
 mod vmdk;
 

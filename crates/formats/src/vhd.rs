@@ -7,7 +7,6 @@
 //! file too, so it need not be read. Layout: Microsoft's "Virtual Hard Disk Image Format
 //! Specification", 2006.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -15,31 +14,20 @@ use drupe_host::disk::{Harm, ImageFile};
 use rustix::io::Errno;
 
 use crate::blocks::{self, Table};
-use crate::bytes::{be16, be32, be64, read_table};
+use crate::bytes::{be32, be64, read_table};
 use crate::image::{Image, ImageDisk};
+use crate::vhd_footer::{FIXED, SECTOR, is_sound, size};
 use crate::{Error, Format, Options, Result};
 
-/// Bytes of the footer, and of a sector.
-const SECTOR: u64 = 512;
 /// Bytes of the header of a dynamic image.
 const HEADER: usize = 1024;
 
-/// Kinds of disks.
-const FIXED: u32 = 2;
+/// Kinds of disks, beside [`FIXED`].
 const DYNAMIC: u32 = 3;
 const DIFFERENCING: u32 = 4;
 
 /// The entry of a block that was never written.
 const UNUSED: u32 = u32::MAX;
-
-/// The sectors of the largest disk that a geometry can tell: for a larger one it is the
-/// same.
-const LARGEST: u64 = 65535 * 16 * 255;
-
-/// Programs whose images have the size that the footer states. Others, Virtual PC first of
-/// all, have what their geometry makes; so does QEMU, but for `force_size`. The names and
-/// the rule are those of QEMU's `block/vpc.c`.
-const BY_SIZE: [&[u8; 4]; 5] = [b"win ", b"qem2", b"d2v ", b"tap\0", b"CTXS"];
 
 /// A disk in a vhd.
 pub(crate) struct Vhd {
@@ -63,24 +51,6 @@ fn damaged(what: &str) -> Error {
     Error::damaged(Format::Vhd, what)
 }
 
-/// Whether the checksum at `at` is right: the complement of the sum of all other bytes.
-fn is_sound(table: &[u8], at: usize) -> bool {
-    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
-    !(sum(&table[..at]) + sum(&table[at + 4..])) == be32(table, at)
-}
-
-/// Whether the file ends with the footer of a fixed disk that fits.
-pub(crate) fn is_fixed(file: &File) -> io::Result<bool> {
-    let metadata = file.metadata()?;
-    let at = metadata.len().saturating_sub(SECTOR);
-    if !metadata.is_file() || at == 0 {
-        return Ok(false);
-    }
-    let footer = read_table(file, at, SECTOR as usize)?.unwrap_or_default();
-    let good = footer.starts_with(b"conectix") && is_sound(&footer, 64);
-    Ok(good && be32(&footer, 60) == FIXED && size(&footer) <= at)
-}
-
 /// The footer, or the copy of it at the beginning.
 fn footer(file: &ImageFile) -> Result<Vec<u8>> {
     for at in [file.size().saturating_sub(SECTOR), 0] {
@@ -93,18 +63,6 @@ fn footer(file: &ImageFile) -> Result<Vec<u8>> {
     Err(damaged(
         "its footer is missing or wrong, and so is the copy of it",
     ))
-}
-
-/// Bytes of the disk.
-fn size(footer: &[u8]) -> u64 {
-    let stated = be64(footer, 48);
-    let (cylinders, heads, sectors) = (be16(footer, 56), footer[58], footer[59]);
-    let counted = u64::from(cylinders) * u64::from(heads) * u64::from(sectors);
-    let by_size = BY_SIZE.iter().any(|program| footer[28..32] == program[..]);
-    match by_size || counted == LARGEST {
-        true => stated,
-        false => counted * SECTOR,
-    }
 }
 
 /// Opens the image in `file`.

@@ -4,6 +4,8 @@
 //! - [`copy()`] copies like cp(1); [`write_stream`] writes one file.
 //! - [`archive`] and [`extract`] write and read tar archives.
 //! - [`Walk`] visits all files of a tree in an image with a [`Visitor`].
+//! - [`diff()`] compares two trees; [`Algorithm`] makes checksums.
+//! - [`inspect::inspect`] tells which operating system is on a filesystem.
 //! - [`build`] makes the tree that a manifest describes: mtree(5), or a dump of
 //!   composefs.
 //!
@@ -13,14 +15,20 @@
 //! complete.
 #![forbid(unsafe_code)]
 
+pub mod acl;
+pub mod capabilities;
+mod checksum;
 mod copy;
 mod descriptor;
+mod diff;
 pub mod disk_image;
 mod error;
+pub mod flags;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod glob;
+pub mod inspect;
 mod interrupt;
 mod location;
 mod manifest;
@@ -36,11 +44,13 @@ mod unwritten;
 mod users;
 mod visit;
 
+pub use checksum::Algorithm;
 pub use copy::image::times_of;
 pub use copy::keep::Overrides;
 pub use copy::replace::{Backup, Numbers, Policy, Question, Replacing};
-pub use copy::{CopyOptions, copy, write_stream};
+pub use copy::{CopyOptions, copy, write_file, write_stream};
 pub use descriptor::{is_descriptor, open_input};
+pub use diff::{Change, DiffOptions, Difference, Field, diff};
 pub use error::{Error, Result, host};
 pub use interrupt::{Interrupt, Waiting};
 pub use location::{ImageLocation, Location};

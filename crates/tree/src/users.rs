@@ -182,6 +182,14 @@ impl Names {
         all
     }
 
+    /// The number of a name, or of its digits if nobody has this name.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        match self.numbers.get(name.as_bytes()) {
+            Some(number) => Some(*number),
+            None => name.parse().ok().filter(|number| *number != u32::MAX),
+        }
+    }
+
     /// The name of a number, or its digits if it has no name.
     pub fn name(&self, number: u32) -> String {
         match self.names.get(&number) {

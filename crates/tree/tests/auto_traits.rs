@@ -4,6 +4,7 @@
 use drupe_testing::assert_auto_traits;
 
 assert_auto_traits! {
+    drupe_tree::Algorithm: Send, Sync, Unpin;
     drupe_tree::ArchiveOptions: Send, Sync, Unpin;
     drupe_tree::Backup: Send, Sync, Unpin;
     drupe_tree::BuildOptions: Send, Sync, Unpin;
@@ -31,4 +32,20 @@ assert_auto_traits! {
     drupe_tree::Stop<std::io::Error>: Send, Sync, Unpin;
     drupe_tree::Waiting<std::fs::File>: Send, Sync, Unpin;
     drupe_tree::Walk<'static>: Send, Sync, Unpin;
+    drupe_tree::Change: Send, Sync, Unpin;
+    drupe_tree::DiffOptions: Send, Sync, Unpin;
+    drupe_tree::Difference: Send, Sync, Unpin;
+    drupe_tree::Field: Send, Sync, Unpin;
+    drupe_tree::acl::Acl: Send, Sync, Unpin;
+    drupe_tree::acl::Acls: Send, Sync, Unpin;
+    drupe_tree::acl::Change: Send, Sync, Unpin;
+    drupe_tree::acl::Entries: Send, Sync, Unpin;
+    drupe_tree::acl::Entry: Send, Sync, Unpin;
+    drupe_tree::acl::Who: Send, Sync, Unpin;
+    drupe_tree::capabilities::Capabilities: Send, Sync, Unpin;
+    drupe_tree::flags::FlagChange: Send, Sync, Unpin;
+    drupe_tree::inspect::Fstab: Send, Sync, Unpin;
+    drupe_tree::inspect::Package: Send, Sync, Unpin;
+    drupe_tree::inspect::System: Send, Sync, Unpin;
+    drupe_tree::inspect::User: Send, Sync, Unpin;
 }

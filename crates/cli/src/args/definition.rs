@@ -59,7 +59,17 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
         ("create" | "mkfs" | "part", _) if is_of_images => false,
         // Where there is a choice of reading and writing.
         (_, "read_only") => {
-            matches!(command, "cp" | "find" | "mount" | "shell" | "script")
+            matches!(
+                command,
+                "cp" | "find"
+                    | "label"
+                    | "mount"
+                    | "scrub"
+                    | "script"
+                    | "shell"
+                    | "subvolume"
+                    | "uuid"
+            )
         }
         (_, "replay") => !matches!(
             command,
@@ -75,6 +85,15 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
                 | "untar"
                 | "build"
                 | "fstrim"
+                | "fsck"
+                | "sparsify"
+                | "resize"
+                | "edit"
+                | "setcap"
+                | "chattr"
+                | "setfacl"
+                | "setfattr"
+                | "snapshot"
         ),
         (_, "json" | "json_lines") => matches!(
             command,
@@ -88,6 +107,10 @@ fn has_effect(command: &str, option: &str, is_of_images: bool) -> bool {
                 | "check-log"
                 | "repart"
                 | "part"
+                | "inspect"
+                | "diff"
+                | "subvolume"
+                | "scrub"
                 | "shell"
                 | "script"
         ),

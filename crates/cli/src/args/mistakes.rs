@@ -22,6 +22,7 @@ pub(crate) fn hint(error: &clap::Error) -> Option<&'static str> {
         "-C" | "--directory" if is_of(" tar [") || is_of(" untar [") => {
             "the directory is the PATH of IMAGE:/PATH"
         }
+        "--root" => "`--root` stands in front of the command: drupe --root ls IMAGE:/PATH",
         _ => return None,
     })
 }

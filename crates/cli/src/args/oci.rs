@@ -37,7 +37,7 @@ pub(crate) enum OciCommand {
     Unpack(Unpack),
     /// Print the manifest and the configuration of an image as JSON
     #[command(after_long_help = OCI_NOTES)]
-    Inspect(Inspect),
+    Inspect(OciInspect),
     /// Pack a directory of a filesystem as an image with one layer
     Pack(Pack),
 }
@@ -99,7 +99,7 @@ pub(crate) struct Unpack {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct Inspect {
+pub(crate) struct OciInspect {
     #[command(flatten)]
     pub(crate) choice: Choice,
 

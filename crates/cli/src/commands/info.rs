@@ -235,6 +235,7 @@ fn made(session: &mut Session<'_>, image: &Path) -> Result<(Vec<Made>, Vec<Failu
         Some(other) => crate::location::Volume {
             image: others[other].clone(),
             part: Some(volume.id().to_owned()),
+            options: None,
         }
         .name(),
         None => volume.id().into(),

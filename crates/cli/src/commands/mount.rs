@@ -163,9 +163,13 @@ fn serve(
     command: &Mount,
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> Result<ExitCode, Failure> {
+    if options.root {
+        let message = "--root has several filesystems, of which mount serves one";
+        return Err(Failure::usage(message));
+    }
     Server::check(&command.dir)?;
     let volume = Volume::of_whole(&command.image)?;
-    let options = with_mount_options(options, command);
+    let options = with_read_only(options, &volume);
     let inner = inner_options(&options);
     let mut told = host_options(command, &volume);
     let keeper = start_keeper()?;
@@ -265,12 +269,10 @@ fn inner_options(options: &Global) -> MountOptions {
     lists.fold(MountOptions::new(), |all, list| all.options(list))
 }
 
-/// The options of the command and those behind `-o`.
-fn with_mount_options(options: &Global, command: &Mount) -> Global {
+/// The options, with `--read-only` if the mount options say so.
+fn with_read_only(options: &Global, volume: &Volume) -> Global {
     let mut options = options.clone();
-    options
-        .mount_options
-        .extend(command.options.iter().cloned());
+    options.mount_options.extend(volume.options.clone());
     options.read_only |= inner_options(&options).is_read_only();
     options
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::{Choice, Inspect, Oci, OciCommand, Pack, Unpack};
+use crate::args::{Choice, Oci, OciCommand, OciInspect, Pack, Unpack};
 use crate::context::Context;
 use crate::epoch;
 use crate::exit::{ExitCode, Failure};
@@ -94,7 +94,7 @@ struct JsonLayer {
     size: u64,
 }
 
-fn inspect(context: &mut Context<'_>, command: &Inspect) -> Result<ExitCode, Failure> {
+fn inspect(context: &mut Context<'_>, command: &OciInspect) -> Result<ExitCode, Failure> {
     let image = open(context, &command.source, &command.choice)?;
     let layers = image.layers().iter().map(|layer| JsonLayer {
         digest: layer.digest().to_string(),

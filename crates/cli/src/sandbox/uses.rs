@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use crate::args::{Command, Global, OciCommand};
+use crate::args::{Command, Global, OciCommand, SubvolumeAction};
 use crate::location::{ImagePath, Location};
 use drupe_oci::Reference;
 use drupe_tree::paths;
@@ -141,6 +141,49 @@ impl Uses {
                     uses.profile = Profile::WriteHost { archive: false };
                 }
             },
+            Command::Subvolume(command) => {
+                uses.paths(&command.paths, command.action != SubvolumeAction::List);
+            }
+            Command::Snapshot(command) => {
+                uses.paths(std::slice::from_ref(&command.source), true);
+                uses.paths(std::slice::from_ref(&command.dest), true);
+            }
+            Command::Label(command) => {
+                uses.paths(
+                    std::slice::from_ref(&command.image),
+                    command.label.is_some(),
+                );
+            }
+            Command::Uuid(command) => {
+                uses.paths(std::slice::from_ref(&command.image), command.uuid.is_some());
+            }
+            Command::Scrub(command) => uses.paths(&command.images, command.repair),
+            Command::Getfattr(command) => uses.paths(&command.paths, false),
+            Command::Setfattr(command) => uses.paths(&command.paths, true),
+            Command::Getfacl(command) => uses.paths(&command.paths, false),
+            Command::Setfacl(command) => uses.paths(&command.paths, true),
+            Command::Lsattr(command) => uses.paths(&command.paths, false),
+            Command::Chattr(command) => uses.paths(command.split().1, true),
+            Command::Getcap(command) => uses.paths(&command.paths, false),
+            Command::Setcap(command) => command
+                .paths()
+                .for_each(|path| uses.image(&ImagePath::parse(path).volume.image, true)),
+            Command::Checksum(command) => {
+                uses.paths(&command.paths, false);
+                if let Some(file) = &command.check {
+                    uses.read.push(file.clone());
+                    uses.paths(&crate::sums::names(file), false);
+                }
+            }
+            Command::Diff(command) => {
+                uses.compared(&command.before);
+                uses.compared(&command.after);
+            }
+            // They start an editor, and a tool that checks.
+            Command::Edit(_) | Command::Fsck(_) => return None,
+            Command::Inspect(command) => uses.paths(&command.images, false),
+            Command::Resize(command) => uses.paths(std::slice::from_ref(&command.image), true),
+            Command::Sparsify(command) => uses.files(&command.images, true),
             // They may name any file later, and start programs of the host.
             Command::Shell(_) | Command::Script(_) => return None,
             // It starts the tools that make filesystems, and mounts only those.
@@ -220,6 +263,18 @@ impl Uses {
             _ => return None,
         }
         Some(())
+    }
+
+    /// What `diff` compares: a directory of the host, or an image.
+    fn compared(&mut self, argument: &OsStr) {
+        match Location::parse(argument) {
+            Location::Host(path) if path.is_dir() => {
+                // Devices and links are not opened: what is beneath is enough.
+                self.trusted = true;
+                self.read.push(path);
+            }
+            _ => self.image(&ImagePath::parse(argument).volume.image, false),
+        }
     }
 
     /// What `cp` copies.

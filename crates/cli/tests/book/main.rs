@@ -38,6 +38,7 @@ pages! {
     images: "tutorials/images.md",
     looking: "tutorials/looking.md",
     network: "tutorials/network.md",
+    systems: "tutorials/systems.md",
 }
 
 fn source() -> PathBuf {

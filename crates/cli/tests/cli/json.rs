@@ -151,13 +151,23 @@ fn the_documented_fields_are_those_that_there_are() -> Outcome {
     let script = "printf 'label: gpt\\nsize=1M\\n' > t; truncate -s 8M p.img; \
                   /sbin/sfdisk -q p.img < t; mkdir r; printf '[Partition]\\nVerityMatchKey=k\\nVerity=data\\nMakeDirectories=/a\\n' > r/1.conf; \
                   printf '[Partition]\\nVerityMatchKey=k\\nVerity=hash\\n' > r/2.conf; \
-                  ln -s f link; setfattr -n user.a -v b f; mknod dev c 1 3 || exit 77";
+                  ln -s f link; setfattr -n user.a -v b f; mknod dev c 1 3 || exit 77; \
+                  truncate -s 128M btrfs.img; mkfs.btrfs -q btrfs.img; mkdir -p os/etc os/lib/apk/db; \
+                  echo ID=x > os/etc/os-release; echo r:x:0:0:::/ > os/etc/passwd; \
+                  echo a / ext4 > os/etc/fstab; printf 'P:p\nV:1\n' > os/lib/apk/db/installed";
     tool("sh", |sh| {
         sh.arg("-c").arg(script).current_dir(place.path(""))
     })?;
     place.ok(&["cp", "-a", "f", "link", "dev", "d.img:/"])?;
+    place.ok(&["subvolume", "create", "btrfs.img:/a"])?;
+    place.ok(&["cp", "-r", "os/.", "btrfs.img:/"])?;
+    let differing = place.drupe(&["diff", "--json", "d.img", "r"])?;
     let mut keys = Keys::new();
+    add_keys(&mut keys, "diff", &serde_json::from_str(&differing.stdout)?);
     for words in [
+        "subvolume list btrfs.img",
+        "scrub btrfs.img",
+        "inspect btrfs.img",
         "info p.img",
         "info --with b.img a.img",
         "ls d.img:/",

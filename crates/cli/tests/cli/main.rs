@@ -4,8 +4,11 @@
 //! dosfstools, acl, attr, qemu-utils); a missing one fails a test, it does not skip it.
 
 mod archive;
+mod assembled;
+mod attributes;
 mod build;
 mod commands;
+mod compare;
 mod damaged_tables;
 mod descriptors;
 mod disks;
@@ -17,6 +20,7 @@ mod info;
 mod interrupt;
 mod json;
 mod listing;
+mod mount_options;
 mod oci;
 mod oci_registries;
 mod promises;
@@ -27,5 +31,7 @@ mod sandbox;
 mod semantics;
 mod several;
 mod shell;
+mod systems;
 mod tar;
 mod volumes;
+mod whole;

@@ -45,7 +45,7 @@ impl Dir {
     }
 
     /// Calls a function with the directory and an entry's name, which is checked.
-    fn entry<T>(
+    pub(super) fn entry<T>(
         &self,
         operation: &'static str,
         name: &OsStr,

@@ -5,9 +5,11 @@
 //! - [`mod@file`], [`dir`], [`read_dir`], [`dir_stream`]: open files and directories.
 //! - [`node`], [`credentials`]: for file servers: files without paths, and the users of
 //!   calls.
+//! - [`whole`], [`btrfs`]: what concerns a whole filesystem: label, size, subvolumes.
 //! - [`open`], [`metadata`], [`times`]: plain data.
 
 mod attributes;
+mod btrfs;
 mod contents;
 mod credentials;
 mod dir;
@@ -21,10 +23,12 @@ mod read_dir;
 mod subvolume;
 mod times;
 mod tree;
+mod whole;
 
 use std::ffi::CString;
 use std::sync::Arc;
 
+pub use btrfs::{Scrub, Subvolume};
 pub use credentials::{Credentials, capability};
 pub use dir::Dir;
 pub use dir_stream::{DirStream, StreamEntry};

@@ -1,6 +1,5 @@
 //! Subvolumes of btrfs.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use drupe_abi::Errno;
@@ -8,23 +7,15 @@ use drupe_abi::Errno;
 use crate::error::{Error, Result};
 use crate::mount::Mount;
 
-/// Bytes that the name of a subvolume may have.
-const MOST_NAME: usize = 255;
-
 /// Subvolumes of btrfs (btrfs-subvolume(8)). ENOTTY or EINVAL on other filesystems.
 impl Mount {
     /// Makes an empty subvolume at a path, of which all but the last part exist.
     pub fn create_subvolume(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let failed = |errno: Errno| Error::at("create subvolume", path, errno);
-        let name = path.file_name().ok_or_else(|| failed(Errno::EXIST))?;
-        if name.len() > MOST_NAME {
-            return Err(failed(Errno::NAMETOOLONG));
-        }
+        let name = path.file_name();
+        let name = name.ok_or_else(|| Error::at("create subvolume", path, Errno::EXIST))?;
         let dir = self.open_dir(path.parent().unwrap_or(Path::new("/")))?;
-        let dir = dir.descriptor();
-        let made = dir.sys().create_subvolume(dir.raw(), name.as_bytes());
-        made.map_err(|e| Error::at("create subvolume", path, e))
+        dir.create_subvolume(name)
     }
 
     /// Makes a subvolume read-only, or writable again.

@@ -59,8 +59,6 @@ pub(crate) type RawFsxattr = [u8; 28];
 const FSGETXATTR: usize = ioc(2, b'X' as usize, 31, size_of::<RawFsxattr>());
 const FSSETXATTR: usize = ioc(1, b'X' as usize, 32, size_of::<RawFsxattr>());
 
-/// `struct btrfs_ioctl_vol_args`, include/uapi/linux/btrfs.h: a descriptor and a name.
-type VolumeArgument = [u8; 4096];
 /// `struct btrfs_ioctl_ino_lookup_args`: the ID of a tree, that of an object in it, the
 /// object's path.
 #[repr(C)]
@@ -70,7 +68,6 @@ struct InodeLookup {
     path: [u8; 4080],
 }
 const BTRFS: usize = 0x94;
-const SUBVOL_CREATE: usize = ioc(1, BTRFS, 14, size_of::<VolumeArgument>());
 const INO_LOOKUP: usize = ioc(3, BTRFS, 18, size_of::<InodeLookup>());
 const DEFAULT_SUBVOL: usize = ioc(1, BTRFS, 19, size_of::<u64>());
 const SUBVOL_GETFLAGS: usize = ioc(2, BTRFS, 25, size_of::<u64>());
@@ -80,20 +77,6 @@ const SUBVOL_READ_ONLY: u64 = 1 << 1;
 const FIRST_OBJECT: u64 = 256;
 
 impl Sys {
-    /// Makes a subvolume of btrfs in a directory. `name` has at most 255 bytes.
-    pub(crate) fn create_subvolume(&self, dir: i32, name: &[u8]) -> Result<()> {
-        let mut argument: VolumeArgument = [0; _];
-        let place = argument.get_mut(8..8 + name.len());
-        place
-            .ok_or(Error::Errno(Errno::NAMETOOLONG))?
-            .copy_from_slice(name);
-        // The kernel wants a zero behind the name.
-        argument[4095] = 0;
-        let args = [fd(dir), SUBVOL_CREATE, argument.as_ptr() as usize];
-        // SAFETY: reads a struct btrfs_ioctl_vol_args.
-        unsafe { self.raw(nr::IOCTL, args) }.map(drop)
-    }
-
     pub(crate) fn set_subvolume_read_only(&self, dir: i32, yes: bool) -> Result<()> {
         let mut flags = 0u64;
         let args = [fd(dir), SUBVOL_GETFLAGS, &raw mut flags as usize];

@@ -6,6 +6,7 @@
 
 mod attr;
 mod call;
+pub(crate) mod control;
 mod credentials;
 mod data;
 mod fd;

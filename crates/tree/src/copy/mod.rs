@@ -45,7 +45,7 @@ pub(crate) use job::allocate;
 use keep::{Keep, Overrides};
 use plan::{Existing, Target};
 use replace::Replacing;
-pub use stream::write_stream;
+pub use stream::{write_file, write_stream};
 use traits::{SourceDir, TargetDir};
 use walk::{Root, RootFile, Walker};
 use write::Writer;
@@ -278,9 +278,10 @@ fn image_root(
                 .map(|partition| partition.name().to_owned())
         };
         if dest.mount.is_some_and(|other| names(other) == names(mount)) {
+            let other = dest.mount.unwrap_or(mount);
             let from = mount.canonicalize(path)?;
-            let to = mount.canonicalize(&dest.target.base)?.join(&target);
-            if to.starts_with(&from) {
+            let to = other.canonicalize(&dest.target.base)?.join(&target);
+            if is_within(other, &to, mount, &from)? {
                 let cause = "it would be copied onto or into itself";
                 return Err(Error::new("copy", cause));
             }
@@ -293,6 +294,23 @@ fn image_root(
         target,
         shown: path.clone(),
     })
+}
+
+/// Whether `path` is `top` or beneath it: both of one filesystem, of which two mounts may
+/// show different parts.
+fn is_within(mount: &Mount, path: &Path, top_mount: &Mount, top: &Path) -> Result<bool> {
+    let id = |mount: &Mount, path: &Path| {
+        let found = mount.symlink_metadata(path)?;
+        Ok::<_, drupe::Error>((found.dev(), found.ino()))
+    };
+    if id(mount, Path::new("/"))? == id(top_mount, Path::new("/"))? {
+        return Ok(path.starts_with(top));
+    }
+    let top = id(top_mount, top)?;
+    // What is not there yet is nothing.
+    Ok(path
+        .ancestors()
+        .any(|path| id(mount, path).is_ok_and(|id| id == top)))
 }
 
 /// Walks the sources on a new thread, and writes on this one.

@@ -1,7 +1,7 @@
 //! [`write_stream`]: writes standard input to a file of an image. Also copies files into
 //! pipes and open descriptors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::event::{Attributes, Data, Event};
 use super::host::HostFile;
@@ -34,7 +34,37 @@ pub fn write_stream(
     interrupt: &Interrupt,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    const NAME: &str = "standard input";
+    let source = HostFile::stdin(interrupt);
+    let name = "standard input".to_owned();
+    write_from((source, name), dest, options, umask, interrupt, progress)
+}
+
+/// The same from a file of the host.
+///
+/// # Errors
+///
+/// As of [`write_stream`].
+pub fn write_file(
+    source: &Path,
+    dest: &ImageLocation,
+    options: &CopyOptions,
+    umask: &Umask,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let name = source.display().to_string();
+    let source = HostFile::open(source, interrupt);
+    write_from((source, name), dest, options, umask, interrupt, progress)
+}
+
+fn write_from(
+    (source, source_name): (Result<HostFile>, String),
+    dest: &ImageLocation,
+    options: &CopyOptions,
+    umask: &Umask,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
     let (mount, label) = (&dest.mount, dest.shown());
     let existing = Existing::in_image(mount, &dest.path);
     let existing = existing.map_err(|error| Error::from(error).at(&label))?;
@@ -49,8 +79,8 @@ pub fn write_stream(
     let shown = PathBuf::from(shown.shown());
     let dir = ImageDir::open(mount, &base);
     let dir = dir.map_err(|error| error.at(shown.display().to_string()))?;
-    let source = HostFile::stdin(interrupt).and_then(|file| Ok((file.stat()?, file)));
-    let (mut stat, source) = source.map_err(|error| error.at(NAME))?;
+    let source = source.and_then(|file| Ok((file.stat()?, file)));
+    let (mut stat, source) = source.map_err(|error| error.at(source_name.clone()))?;
     // Whatever is read, a file is made.
     stat.mode = libc::S_IFREG | 0o666;
     let event = Event::File {
@@ -59,7 +89,7 @@ pub fn write_stream(
             stat,
             xattrs: Vec::new(),
         },
-        data: Data::Stream(source, NAME.to_owned()),
+        data: Data::Stream(source, source_name),
     };
     let keep = Keep {
         archive: false,

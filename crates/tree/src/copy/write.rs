@@ -1,5 +1,7 @@
 //! Makes files in the target from the walker's [`Event`]s.
 
+mod node;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -16,8 +18,8 @@ use super::replace::{self, Made};
 use super::traits::{Entry, SourceFile, TargetDir, TargetFile, World};
 use super::walk::{Batch, is_kept};
 use crate::error::{Error, Result};
-use crate::interrupt::READER;
 use crate::unwritten::Unwritten;
+use node::Node;
 
 /// Files larger than this are read and written by a thread each.
 const OVERLAP: u64 = 4 << 20;
@@ -35,15 +37,6 @@ struct Level<D> {
     owners_of_new: Option<(u32, u32)>,
     /// Names made in it, in lower case, if it was there before.
     names: RefCell<HashSet<String>>,
-}
-
-/// A device or FIFO of the host in the place of a new file.
-enum Node<F> {
-    /// There is none of that name, or the copy was interrupted.
-    None,
-    /// It is to stay as it is.
-    Kept,
-    Open(F),
 }
 
 pub(super) struct Writer<'a, 'b, D: TargetDir> {
@@ -361,33 +354,6 @@ impl<'a, 'b, D: TargetDir> Writer<'a, 'b, D> {
     fn is_new(&self) -> bool {
         let level = self.stack.last();
         level.is_some_and(|level| matches!(level.origin, Origin::Made { .. }))
-    }
-
-    /// Opens a device or FIFO of the host for writing.
-    fn open_node(&self, name: &OsStr) -> Result<Node<D::File>> {
-        let dir = self.dir();
-        if D::WORLD != World::Host || self.is_new() {
-            return Ok(Node::None);
-        }
-        match dir.stat_of(name) {
-            Ok(found) if found.kind() == Kind::Node => {
-                if found.mode & libc::S_IFMT == libc::S_IFBLK {
-                    self.job.replacing.refuse_disk_image(dir, name)?;
-                }
-            }
-            _ => return Ok(Node::None),
-        }
-        let shown = self.shown.join(&self.at).display().to_string();
-        if !self.job.replacing.is_wanted(&shown)? {
-            return Ok(Node::Kept);
-        }
-        loop {
-            match dir.open_node(name)? {
-                Some(file) => return Ok(Node::Open(file)),
-                None if self.job.interrupt.requested() => return Ok(Node::None),
-                None => std::thread::sleep(READER),
-            }
-        }
     }
 
     /// Gives a replacement the owners and permissions of the existing file, without `-a`.

@@ -1,11 +1,9 @@
 //! Tools of the host: where they are, and how they are run so that a signal ends them and
 //! what they say is told.
 
-use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 use crate::exit::Failure;
+use crate::programs::find;
 
 /// How often it is looked whether a tool has ended, or a signal has come.
 const POLL: Duration = Duration::from_millis(5);
@@ -127,15 +126,4 @@ fn spawn_without_fallocate(command: &mut Command) -> Result<Child, anyhow::Error
         Ok(command.spawn()?)
     };
     std::thread::scope(|scope| scope.spawn(spawn).join().expect("it does not panic"))
-}
-
-/// Where a program is: on the `PATH`, or where Debian has those of the administrator.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let more = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    env::split_paths(&path)
-        .filter(|dir| dir.is_absolute())
-        .chain(more)
-        .map(|dir| dir.join(name))
-        .find(|program| program.is_file())
 }

@@ -27,7 +27,18 @@ pub(crate) use prompt::shell;
 pub(crate) use script::script;
 
 /// Commands that are about the current directory if nothing is named.
-const HERE: [&str; 7] = ["ls", "tree", "du", "df", "find", "fstrim", "check-log"];
+const HERE: [&str; 10] = [
+    "ls",
+    "tree",
+    "du",
+    "df",
+    "find",
+    "fstrim",
+    "check-log",
+    "label",
+    "uuid",
+    "scrub",
+];
 
 /// What a line has done.
 #[derive(Debug, PartialEq, Eq)]
