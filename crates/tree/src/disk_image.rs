@@ -27,7 +27,7 @@ fn container(head: &[u8]) -> Option<&'static str> {
 }
 
 /// The container format of an image, by its beginning and its end: a fixed vhd has but a
-/// footer. `None`, as of [`container`].
+/// footer. `None`: it is none of those that are known, or raw.
 ///
 /// # Errors
 ///

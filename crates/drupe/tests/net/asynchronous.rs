@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use drupe::net::tokio::{TcpListener, TcpStream, UdpSocket};
 use drupe::net::{Domain, Protocol, Socket, Type};
-use drupe::{Cause, Errno, Kernel, MountOptions};
+use drupe::{Cause, Disk, Errno, Kernel, MountOptions, OpenOptions};
 use drupe_netadmin::NetworkExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 use tokio::runtime::{Builder, Runtime};
@@ -234,17 +234,25 @@ fn the_death_of_a_kernel_wakes_all() -> Outcome {
         let listener = TcpListener::bind(&kernel, "127.0.0.1:0").await?;
         let accept = tokio::spawn(async move { listener.accept().await.map(drop) });
         tokio::task::yield_now().await;
-        // More than there is memory for, which is to be a panic.
-        kernel.network()?.set_sysctl("vm.panic_on_oom", 2)?;
-        let tmpfs = kernel.mount_virtual("tmpfs", MountOptions::new().data("size=1g"))?;
-        let fill = move || -> drupe::Result<()> {
-            let file = tmpfs.create("big")?;
-            for offset in (0..1 << 30).step_by(1 << 20) {
-                file.write_all_at(&[1; 1 << 20], offset)?;
-            }
-            Ok(())
+        // A filesystem that is to panic, and is told of an error.
+        let image = tempfile::NamedTempFile::new()?;
+        image.as_file().set_len(8 << 20)?;
+        let made = std::process::Command::new("/sbin/mke2fs")
+            .args(["-q", "-F", "-t", "ext4"])
+            .arg(image.path())
+            .status()?;
+        assert!(made.success());
+        let disk = kernel.add_disk(Disk::open(image.path())?)?;
+        let options = MountOptions::new().options("errors=panic");
+        let _mount = disk.whole().mount(options)?;
+        let sysfs = kernel.mount_virtual("sysfs", MountOptions::new())?;
+        let path = format!("/fs/ext4/{}/trigger_fs_error", disk.name());
+        let fail = move || {
+            sysfs
+                .open_with(path, OpenOptions::new().write(true))?
+                .write_all_at(b"x", 0)
         };
-        let died = tokio::task::spawn_blocking(fill).await?.unwrap_err();
+        let died = tokio::task::spawn_blocking(fail).await?.unwrap_err();
         assert!(matches!(died.cause(), Cause::Dead(_)), "{died}");
         let error = accept.await?.unwrap_err();
         assert!(matches!(error.cause(), Cause::Dead(_)), "{error}");

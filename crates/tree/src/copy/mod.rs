@@ -6,7 +6,7 @@
 //!   and small files       Events        and copies large files
 //! ```
 //!
-//! [`plan`] finds the destination of each source; [`host`] and [`image`] implement the
+//! [`plan`] finds the destination of each source; [`mod@host`] and [`image`] implement the
 //! [`traits`] of both sides; [`data`] copies large files through the drupe kernel's
 //! memory; [`keep`] sets attributes; [`replace`] keeps an existing file until its
 //! replacement is complete.

@@ -1,4 +1,4 @@
-//! The traits of the two sides of a copy, source and target. [`super::host`] and
+//! The traits of the two sides of a copy, source and target. [`mod@super::host`] and
 //! [`super::image`] implement both.
 //!
 //! Names are single names; no symbolic link is ever followed.
