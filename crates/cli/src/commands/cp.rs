@@ -87,6 +87,10 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Cp) -> Result<ExitCode, F
             work.progress,
         )
     })?;
+    if context.asks {
+        // A signal was the answer to the last question.
+        context.signals.check()?;
+    }
     Ok(match copied {
         ExitCode::Success | ExitCode::Failed if report.code() != ExitCode::Success => report.code(),
         code => code,

@@ -155,7 +155,8 @@ fn more_than_memory() -> Outcome {
             "mkfs.btrfs" => &["cp", "-r", "tree", "X:/tree"][..],
             _ => &["untar", "-f", "a.tar", "X:/"],
         };
-        twice_but_for(&place, "fresh.img", &[command], log)?;
+        let same = twice_but_for(&place, "fresh.img", &[command], log);
+        same.map_err(|error| format!("{maker}: {error}"))?;
     }
     Ok(())
 }
