@@ -14,6 +14,7 @@ use drupe_tree::{CopyOptions, Umask};
 use crate::args::Edit;
 use crate::context::Context;
 use crate::exit::{ExitCode, Failure};
+use crate::output;
 
 pub(crate) fn run(context: &mut Context<'_>, command: &Edit) -> Result<ExitCode, Failure> {
     let path = context.target(&command.path)?;
@@ -29,7 +30,8 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Edit) -> Result<ExitCode,
     let copy = dir.path.join(name);
     let before = copy_out(&mount.open(&real)?, &copy)?;
     edit(&copy)?;
-    context.check()?;
+    // Ctrl-C was the editor's: many use it there.
+    context.signals.reset();
     let after = fs::read(&copy).with_context(|| format!("cannot read {}", copy.display()))?;
     if before == after {
         return Ok(ExitCode::Success);
@@ -39,7 +41,7 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Edit) -> Result<ExitCode,
         ..path.on(&mount)
     };
     // A file that is replaced keeps its owners, mode and attributes.
-    context.work(false, |work| {
+    let written = context.work(false, |work| {
         drupe_tree::write_file(
             &copy,
             &dest,
@@ -48,7 +50,20 @@ pub(crate) fn run(context: &mut Context<'_>, command: &Edit) -> Result<ExitCode,
             work.interrupt,
             work.progress,
         )
-    })
+    });
+    let kept = format!("what was edited is kept in {}", copy.display());
+    match written {
+        Ok(ExitCode::Success) => written,
+        Ok(_) => {
+            dir.keep();
+            output::error(&kept);
+            written
+        }
+        Err(failure) => {
+            dir.keep();
+            Err(failure.with_hint(kept))
+        }
+    }
 }
 
 /// Copies a file to the host, where nobody else can read it.
@@ -104,9 +119,16 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// Leaves the directory on the host.
+    fn keep(mut self) {
+        self.path = PathBuf::new();
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // There is nothing else to be done about it.
+        // There is nothing else to be done about it; an empty path names nothing.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::harness::{Outcome, Place, succeeds};
+use super::harness::{Outcome, Place, noise, succeeds};
 
 #[test]
 fn checksums_are_those_of_coreutils() -> Outcome {
@@ -89,6 +89,22 @@ fn an_edited_file_keeps_its_attributes() -> Outcome {
         .output()?;
     assert!(done.status.success(), "{done:?}");
     assert_eq!(fs::read_dir(place.path("tmp"))?.count(), 0);
+    // What does not fit into the image is not lost.
+    fs::write(place.path("noise"), noise(20 << 20))?;
+    let done = place
+        .command()
+        .env("TMPDIR", place.path("tmp"))
+        .env("VISUAL", "cp noise")
+        .args(["edit", "d.img:/hosts"])
+        .output()?;
+    assert!(!done.status.success(), "{done:?}");
+    let told = String::from_utf8(done.stderr)?;
+    assert!(told.contains("hint: what was edited is kept in"), "{told}");
+    let kept = fs::read_dir(place.path("tmp"))?
+        .next()
+        .ok_or("nothing kept")??;
+    assert!(fs::read(kept.path().join("hosts"))? == noise(20 << 20));
+    assert_eq!(place.ok(&["cat", "d.img:/hosts"])?, "127.0.0.1 here\n");
     Ok(())
 }
 
